@@ -1,0 +1,44 @@
+# Two commands: `make up` runs TekNav, `make test` proves it. Both need Python 3.11 or later and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup up test lint assets lock crawl browser clean
+
+setup: .venv/.installed assets
+
+.venv/.installed: requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+assets: .venv/.installed
+	@$(BIN)/python -m app.static.build
+
+up: setup
+	@$(BIN)/teknav up
+
+browser: .venv/.installed
+	@$(BIN)/python -m tests.browser.fetch
+
+test: setup browser
+	$(BIN)/pytest
+
+crawl: setup browser
+	$(BIN)/pytest -m crawl --override-ini addopts="-q --strict-markers -p no:cacheprovider" tests/browser
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/djlint app/templates --lint --quiet
+
+lock: .venv/.installed  ## after a change of dependencies in pyproject.toml; needs uv
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --upgrade -o requirements/run.txt
+	uv pip compile pyproject.toml --extra embedded --group dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header -c requirements/run.txt -o requirements/dev.txt
+
+clean:
+	rm -rf .venv node_modules app/static/dist

@@ -1,0 +1,160 @@
+"""Is everything there, and is it safe? Asked at boot, by `/health/ready` and by `teknav doctor`."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.core.database import SYSTEM, Database, Plane
+from app.core.settings import Settings
+from app.migrate import head
+from app.queues.models import WorkerRow
+from app.queues.relay import ALIVE
+
+REDIS_AT_LEAST = (7, 0)
+POSTGRESQL_AT_LEAST = 150_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `remedy` says what to do about it, where it is not `ok`."""
+
+    part: str
+    level: Literal["ok", "warning", "error"]
+    message: str
+    remedy: str = ""
+    latency_ms: float | None = None
+
+
+async def _timed(part: str, ask: Callable[[], Awaitable[Finding]], remedy: str) -> Finding:
+    started = time.perf_counter()
+    try:
+        found = await ask()
+    except (SQLAlchemyError, RedisError, OSError) as error:
+        message = str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__]
+        return Finding(part, "error", message[0], remedy)
+    return Finding(
+        found.part, found.level, found.message, found.remedy, round((time.perf_counter() - started) * 1000, 1)
+    )
+
+
+async def database(db: Database) -> Finding:
+    async def ask() -> Finding:
+        await db.ping()
+        async with db.engine(Plane.PLATFORM).connect() as connection:
+            number = int((await connection.execute(text("SHOW server_version_num"))).scalar_one())
+        if number < POSTGRESQL_AT_LEAST:
+            return Finding("database", "error", f"PostgreSQL {number // 10000} is too old", "Use PostgreSQL 15 or later")
+        return Finding("database", "ok", f"PostgreSQL {number // 10000}")
+
+    return await _timed("database", ask, "Check DATABASE_URL and PLATFORM_DATABASE_URL, and that PostgreSQL runs")
+
+
+async def migrations(db: Database) -> Finding:
+    async def ask() -> Finding:
+        async with db.engine(Plane.PLATFORM).connect() as connection:
+            there = (await connection.execute(text("SELECT to_regclass('alembic_version')"))).scalar_one()
+            query = text("SELECT version_num FROM alembic_version")
+            found = (await connection.execute(query)).scalar_one_or_none() if there else None
+        if found != head():
+            return Finding("migrations", "error", f"the tables are at {found or 'nothing'}", "Run `teknav migrate`")
+        return Finding("migrations", "ok", f"at {found}")
+
+    return await _timed("migrations", ask, "Run `teknav migrate`")
+
+
+_LOGIN = text(
+    """
+    SELECT r.rolname, r.rolsuper, r.rolbypassrls,
+           EXISTS (SELECT 1 FROM pg_class c WHERE c.relname = 'tenant' AND c.relowner = r.oid) AS owner,
+           pg_has_role(r.rolname, 'teknav_tenant', 'USAGE') AS inherits,
+           pg_has_role(r.rolname, :role, 'MEMBER') AS member
+    FROM pg_roles r WHERE r.rolname = current_user
+    """
+)
+
+
+async def logins(db: Database, settings: Settings) -> list[Finding]:
+    """Row-level security only holds when the logins cannot step around it."""
+    found = []
+    for plane, name in ((Plane.TENANT, "DATABASE_URL"), (Plane.PLATFORM, "PLATFORM_DATABASE_URL")):
+        async with db.engine(plane).connect() as connection:
+            row = (await connection.execute(_LOGIN, {"role": plane.value})).one()
+        if not row.member:
+            remedy = "Run `teknav migrate`, which grants the roles"
+            found.append(Finding("logins", "error", f"{name}: {row.rolname} may not take {plane.value}", remedy))
+            continue
+        weak = [
+            word
+            for word, is_so in (
+                ("is a superuser", row.rolsuper),
+                ("has BYPASSRLS", row.rolbypassrls),
+                ("owns the tables", row.owner),
+                ("inherits the roles' rights", row.inherits),
+            )
+            if is_so
+        ]
+        if weak:
+            level: Literal["warning", "error"] = "error" if settings.app_env == "prod" else "warning"
+            remedy = "Use a login of its own: CREATE ROLE teknav_app LOGIN NOINHERIT PASSWORD '…', then `teknav migrate`"
+            found.append(Finding("logins", level, f"{name}: {row.rolname} {' and '.join(weak)}", remedy))
+    return found or [Finding("logins", "ok", "the logins cannot step around row-level security")]
+
+
+async def redis(client: Redis) -> Finding:
+    async def ask() -> Finding:
+        info = await client.info()
+        version = str(info.get("valkey_version") or info["redis_version"])
+        name = "Valkey" if "valkey_version" in info else "Redis"
+        if tuple(int(part) for part in version.split(".")[:2]) < REDIS_AT_LEAST:
+            return Finding("redis", "error", f"{name} {version} is too old", "Use Redis 7.0 or Valkey 8 or later")
+        policy = info.get("maxmemory_policy")
+        if policy is None:
+            hint = "Make sure that its maxmemory-policy is noeviction"
+            return Finding("redis", "warning", "the eviction policy cannot be read", hint)
+        if policy != "noeviction":
+            return Finding(
+                "redis",
+                "error",
+                f"REDIS_URL: maxmemory-policy is {policy}, which drops jobs",
+                "Set maxmemory-policy noeviction there, or name another Redis for caches in CACHE_REDIS_URL",
+            )
+        return Finding("redis", "ok", f"{name} {version}")
+
+    return await _timed("redis", ask, "Check REDIS_URL, and that Redis runs")
+
+
+async def workers(db: Database) -> Finding:
+    async def ask() -> Finding:
+        async with db.transaction(SYSTEM) as session:
+            alive = len((await session.scalars(select(WorkerRow.id).where(WorkerRow.beat_at > ALIVE))).all())
+        if not alive:
+            return Finding("worker", "error", "no worker has shown itself for 30 seconds", "Start `teknav worker`")
+        return Finding("worker", "ok", f"{alive} running")
+
+    return await _timed("worker", ask, "Start `teknav worker`")
+
+
+async def readiness(db: Database, client: Redis, settings: Settings) -> list[Finding]:
+    """The parts without which work does not get done."""
+    found = [await database(db)]
+    if found[0].level != "error":
+        found.append(await migrations(db))
+        if settings.enable_queue and found[-1].level != "error":
+            found.append(await workers(db))
+    return [*found, await redis(client)]
+
+
+async def boot(db: Database, client: Redis, settings: Settings) -> list[Finding]:
+    """What web and worker look at before they start; an error here refuses the boot."""
+    found = [await database(db)]
+    if found[0].level != "error":
+        found.append(await migrations(db))
+        if found[-1].level != "error":
+            found += await logins(db, settings)
+    return [*found, await redis(client)]

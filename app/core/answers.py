@@ -1,0 +1,130 @@
+"""How errors leave: Problem Details for programs, a toast for HTMX, a page for people."""
+
+from typing import Any
+
+import msgspec
+import structlog
+from asyncpg.exceptions import CannotConnectNowError, ConnectionDoesNotExistError
+from litestar import MediaType, Request, Response
+from litestar.datastructures import Headers
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.response import Redirect, Template
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm.exc import StaleDataError
+
+from app.core.errors import (
+    Conflict,
+    FieldError,
+    Invalid,
+    NotFound,
+    Problem,
+    Stale,
+    Unauthenticated,
+    Unavailable,
+)
+from app.core.wire import Outgoing
+
+log = structlog.get_logger()
+AnyRequest = Request[Any, Any, Any]
+CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large", 415: "unsupported"}
+
+
+class ProblemDetails(Outgoing):
+    """RFC 9457, with a stable `code`, the request's id, and the fields that are wrong."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[FieldError]
+
+
+def wants_html(request: AnyRequest) -> bool:
+    return request.url.path.startswith(("/dashboard", "/signin", "/setup")) or request.url.path == "/"
+
+
+def is_htmx(headers: Headers) -> bool:
+    return headers.get("hx-request") == "true"
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem that stands for any error that reached the edge."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, StaleDataError):
+        return Stale()
+    if isinstance(error, IntegrityError):
+        return Conflict("This clashes with something that is there already", code="already_exists")
+    if isinstance(error, (OperationalError, InterfaceError, PoolTimeout, ConnectionError, CannotConnectNowError)) or (
+        isinstance(error, DBAPIError) and (error.connection_invalidated or _lost(error))
+    ):
+        return Unavailable("The database is not available; try again soon", headers={"Retry-After": "2"})
+    if isinstance(error, HTTPException):
+        return _of_framework(error)
+    return Problem("The server failed. The log has the details under this request id")
+
+
+def _lost(error: SQLAlchemyError) -> bool:
+    return isinstance(error.__cause__.__cause__ if error.__cause__ else None, ConnectionDoesNotExistError)
+
+
+def _of_framework(error: HTTPException) -> Problem:
+    if isinstance(error, ValidationException) and isinstance(error.extra, list):
+        fields = [FieldError(str(e.get("key", "")), str(e.get("message", ""))) for e in error.extra]
+        problem: Problem = Invalid(
+            "; ".join(f"{f.field}: {f.message}" if f.field else f.message for f in fields), errors=fields
+        )
+        problem.status = 400
+        return problem
+    problem = Problem(error.detail or "", code=CODES.get(error.status_code, f"http_{error.status_code}"))
+    problem.status = error.status_code
+    problem.title = NotFound.title if error.status_code == 404 else (error.detail or problem.title)
+    if error.status_code == 404:
+        problem.detail = NotFound.title
+    return problem
+
+
+def answer(request: AnyRequest, error: Exception) -> Response[Any]:
+    """Turn any error into the answer that suits who asked."""
+    problem = problem_of(error)
+    request.scope["problem"] = problem  # type: ignore[typeddict-unknown-key]
+    if problem.status >= 500 and not isinstance(error, Problem):
+        log.error("request.failed", exc_info=error)
+    headers = dict(problem.headers)
+    body = ProblemDetails(
+        type="about:blank",
+        title=problem.title,
+        status=problem.status,
+        detail=problem.detail,
+        code=problem.code,
+        request_id=str(request.scope.get("request_id", "")),
+        errors=problem.errors,
+    )
+    if wants_html(request):
+        return _for_people(request, problem, body, headers)
+    return Response(
+        msgspec.json.encode(body), status_code=problem.status, headers=headers, media_type="application/problem+json"
+    )
+
+
+def _for_people(request: AnyRequest, problem: Problem, body: ProblemDetails, headers: dict[str, str]) -> Response[Any]:
+    signin = "/signin"
+    if isinstance(problem, Unauthenticated):
+        if is_htmx(request.headers):
+            return Response(b"", status_code=401, headers=headers | {"HX-Redirect": signin})
+        if request.method == "GET":
+            return Redirect(f"{signin}?next={request.url.path}")
+    name = "errors/page.html"
+    if is_htmx(request.headers):
+        name = "errors/_toast.html"
+        headers |= {"HX-Retarget": "#toasts", "HX-Reswap": "beforeend", "Vary": "HX-Request"}
+    return Template(
+        template_name=name,
+        context={"problem": msgspec.to_builtins(body)},
+        status_code=problem.status,
+        headers=headers,
+        media_type=MediaType.HTML,
+    )

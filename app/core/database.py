@@ -1,0 +1,170 @@
+"""The unit of work: one transaction that carries its role, its tenant, and what happens after it."""
+
+import enum
+import ssl
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Connection, event, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session, SessionTransaction
+
+from app.core.ids import PLATFORM_TENANT, set_clock_offset
+from app.core.settings import Settings
+
+log = structlog.get_logger()
+AfterCommit = Callable[[], Awaitable[None]]
+_ENTER = text("SELECT set_config('role', :role, true), set_config('app.tenant_id', :tenant, true)")
+
+
+class Plane(enum.StrEnum):
+    """Which rights a transaction has; the value is the PostgreSQL role it takes."""
+
+    TENANT = "teknav_tenant"
+    PLATFORM = "teknav_platform"
+    SYSTEM = "teknav_system"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Role and tenant of one transaction. Made from the actor, never from input."""
+
+    plane: Plane
+    tenant_id: UUID = PLATFORM_TENANT
+
+
+SYSTEM = Scope(Plane.SYSTEM)
+
+
+class _ScopedSession(Session):
+    pass
+
+
+@event.listens_for(_ScopedSession, "after_begin")
+def _enter_scope(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    # Transaction-local, so neither role nor tenant can outlive the transaction on a pooled connection.
+    # Only the outermost: a value set in a released savepoint would stay for the outer transaction.
+    if transaction.nested:
+        return
+    scope: Scope = session.info["scope"]
+    connection.execute(_ENTER, {"role": scope.plane.value, "tenant": str(scope.tenant_id)})
+
+
+def after_commit(session: AsyncSession, action: AfterCommit) -> None:
+    """Run `action` once this transaction has committed; never when it rolls back.
+
+    Actions are best effort: what must happen is a row, and a loop finds it. An action that raises is
+    logged, and the ones behind it still run.
+    """
+    session.info.setdefault("after_commit", []).append(action)
+
+
+def scope_of(session: AsyncSession) -> Scope:
+    scope: Scope = session.info["scope"]
+    return scope
+
+
+class Database:
+    """The connection pools of one process: one for tenants' work, one for the platform's."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._tenant = _engine(settings.database_url, settings)
+        platform_url = settings.platform_database_url or settings.database_url
+        same = platform_url == settings.database_url
+        self._platform = self._tenant if same else _engine(platform_url, settings)
+        self._ports: dict[str, Any] = {}
+
+    def provide(self, **ports: Any) -> None:
+        """What every session of this process finds in `session.info`: the live broker, the queue engine."""
+        self._ports |= ports
+
+    def engine(self, plane: Plane) -> AsyncEngine:
+        return self._tenant if plane is Plane.TENANT else self._platform
+
+    @asynccontextmanager
+    async def transaction(self, scope: Scope) -> AsyncGenerator[AsyncSession, None]:
+        """A session in one transaction: committed at the end, rolled back on any error.
+
+        Nothing is sent to PostgreSQL before the first statement, so a block that reads nothing costs nothing.
+        """
+        async with AsyncSession(
+            self.engine(scope.plane),
+            sync_session_class=_ScopedSession,
+            expire_on_commit=False,
+            info={**self._ports, "scope": scope},
+        ) as session:
+            yield session
+            await session.commit()
+        for action in session.info.get("after_commit", ()):
+            try:
+                await action()
+            except Exception:
+                log.warning("after_commit.failed", exc_info=True)
+
+    async def measure_clock(self) -> float:
+        """Compare this process's clock with PostgreSQL's; returns seconds PostgreSQL is ahead."""
+        async with self._platform.connect() as connection:
+            before = time.time()
+            theirs = (await connection.execute(text("SELECT extract(epoch FROM clock_timestamp())"))).scalar_one()
+            offset = float(theirs) - (before + time.time()) / 2
+        set_clock_offset(offset)
+        return offset
+
+    async def ping(self) -> None:
+        """One round trip per login.
+
+        Raises:
+            OSError or SQLAlchemyError: when PostgreSQL cannot be reached.
+        """
+        for engine in {self._tenant, self._platform}:
+            async with engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        await self._tenant.dispose()
+        await self._platform.dispose()
+
+
+def asyncpg_url(url: str) -> tuple[str, dict[str, Any]]:
+    """SQLAlchemy's form of a PostgreSQL address, with libpq's `sslmode` turned into asyncpg's `ssl`.
+
+    Returns:
+        the address, and the arguments for `asyncpg.connect`.
+    """
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    mode = query.pop("sslmode", "")
+    query.pop("channel_binding", None)
+    arguments: dict[str, Any] = {}
+    if mode in ("require", "prefer", "allow"):
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        arguments["ssl"] = context if mode == "require" else mode
+    elif mode in ("verify-ca", "verify-full"):
+        context = ssl.create_default_context(cafile=query.pop("sslrootcert", None))
+        context.check_hostname = mode == "verify-full"
+        arguments["ssl"] = context
+    elif mode == "disable":
+        arguments["ssl"] = False
+    return urlunsplit(("postgresql+asyncpg", parts.netloc, parts.path, urlencode(query, safe="/"), "")), arguments
+
+
+def _engine(url: str, settings: Settings) -> AsyncEngine:
+    address, arguments = asyncpg_url(url)
+    if settings.database_pooler:
+        arguments |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+    return create_async_engine(
+        address,
+        connect_args={"timeout": 5, "command_timeout": 60} | arguments,
+        pool_size=settings.database_pool_size,
+        max_overflow=0,
+        pool_timeout=10,
+        pool_recycle=1800,
+    )

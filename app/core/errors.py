@@ -1,0 +1,71 @@
+"""What can go wrong, said once: a `Problem` becomes a Problem Details answer or a fragment (see `answers`)."""
+
+from msgspec import Struct
+
+
+class FieldError(Struct, frozen=True):
+    """One field of the input and what is wrong with it. `field` is the name the caller sent."""
+
+    field: str
+    message: str
+
+
+class Problem(Exception):
+    """An error the caller is told about.
+
+    `status` is the HTTP status, `code` a stable word for programs, `detail` a sentence for people.
+    """
+
+    status = 500
+    code = "internal_error"
+    title = "Something went wrong"
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        code: str | None = None,
+        errors: list[FieldError] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.code = code or self.code
+        self.errors = errors or []
+        self.headers = headers or {}
+
+
+class Invalid(Problem):
+    status, code, title = 422, "invalid", "The input is not valid"
+
+    @classmethod
+    def field(cls, field: str, message: str) -> "Invalid":
+        return cls(f"{field}: {message}", errors=[FieldError(field, message)])
+
+
+class BadRequest(Problem):
+    status, code, title = 400, "bad_request", "The request cannot be understood"
+
+
+class Unauthenticated(Problem):
+    status, code, title = 401, "unauthenticated", "Sign in, or send a valid token"
+
+
+class Forbidden(Problem):
+    status, code, title = 403, "forbidden", "You may not do this"
+
+
+class NotFound(Problem):
+    status, code, title = 404, "not_found", "There is no such thing"
+
+
+class Conflict(Problem):
+    status, code, title = 409, "conflict", "This cannot be done in the present state"
+
+
+class Stale(Problem):
+    status, code, title = 412, "stale", "Somebody changed this in the meantime"
+
+
+class Unavailable(Problem):
+    status, code, title = 503, "unavailable", "A part of the service is not available"

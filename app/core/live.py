@@ -1,0 +1,140 @@
+"""Live signals: "run 7 changed", never HTML. One subscription per process, shared by every viewer."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+import structlog
+from litestar import Request, get
+from litestar.response import ServerSentEvent, ServerSentEventMessage
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.database import Plane, after_commit
+from app.core.errors import Invalid
+from app.core.policy import SIGNED_IN, Actor, Permission, actor_of
+
+log = structlog.get_logger()
+PING_S = 15
+QUEUED_PER_VIEWER = 64
+
+
+class Signal(msgspec.Struct, frozen=True):
+    """Something changed. `id` says what, where one thing changed; `tenant` decides who hears of it."""
+
+    topic: str
+    id: str
+    tenant: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What can be followed, and the permission that following it takes."""
+
+    name: str
+    permission: Permission
+
+
+class Broker(Protocol):
+    """The port that the Redis service fills."""
+
+    async def publish(self, message: bytes) -> None:
+        """Best effort, and bounded in time."""
+
+    async def listen(self, receive: Callable[[bytes], None]) -> None:
+        """Call `receive` for each message, for ever; reconnects by itself."""
+
+
+class Viewer:
+    """One open stream. A slow one loses its oldest signals and never holds up the others."""
+
+    def __init__(self, actor: Actor, topics: frozenset[str]) -> None:
+        self._actor = actor
+        self._topics = topics
+        self.signals: asyncio.Queue[Signal | None] = asyncio.Queue(QUEUED_PER_VIEWER)
+
+    def offer(self, signal: Signal) -> None:
+        if signal.topic in self._topics and (
+            self._actor.plane is Plane.PLATFORM or signal.tenant == self._actor.tenant_id
+        ):
+            self.put(signal)
+
+    def put(self, item: Signal | None) -> None:
+        if self.signals.full():
+            self.signals.get_nowait()
+        self.signals.put_nowait(item)
+
+
+class Hub:
+    """All streams of one process."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._viewers: set[Viewer] = set()
+        self._closed = False
+        self.topics: dict[str, Topic] = {}
+
+    async def run(self) -> None:
+        await self._broker.listen(self._receive)
+
+    def _receive(self, message: bytes) -> None:
+        try:
+            signal = msgspec.json.decode(message, type=Signal)
+        except msgspec.DecodeError:
+            log.warning("live.bad_message", size=len(message))
+            return
+        for viewer in self._viewers:
+            viewer.offer(signal)
+
+    def close(self) -> None:
+        """End every stream, so that the server can stop; browsers come back by themselves."""
+        self._closed = True
+        for viewer in self._viewers:
+            viewer.put(None)
+
+    async def stream(self, viewer: Viewer) -> AsyncGenerator[ServerSentEventMessage, None]:
+        self._viewers.add(viewer)
+        try:
+            # data=None: the default would send an empty event.
+            yield ServerSentEventMessage(data=None, comment="open", retry=2000)
+            while not self._closed:
+                try:
+                    async with asyncio.timeout(PING_S):
+                        signal = await viewer.signals.get()
+                except TimeoutError:
+                    yield ServerSentEventMessage(data=None, comment=f"ping {int(time.time())}")
+                    continue
+                if signal is None:
+                    return
+                yield ServerSentEventMessage(
+                    data=msgspec.json.encode({"topic": signal.topic, "id": signal.id}).decode(), event="signal"
+                )
+        finally:
+            self._viewers.discard(viewer)
+
+
+def signal(session: AsyncSession, topic: str, id_: object, tenant: UUID) -> None:
+    """Announce a change once this transaction has committed; the same one is announced only once."""
+    announced: set[Signal] = session.info.setdefault("signals", set())
+    item = Signal(topic, str(id_), tenant)
+    broker: Broker | None = session.info.get("broker")
+    if broker is not None and item not in announced:
+        announced.add(item)
+        after_commit(session, lambda: broker.publish(msgspec.json.encode(item)))
+
+
+@get("/dashboard/live", permission=SIGNED_IN, include_in_schema=False)
+async def live(request: Request[Any, Any, Any], topics: str) -> ServerSentEvent:
+    """The stream of signals on `topics` (names with commas between) that the viewer may follow."""
+    hub: Hub = request.app.state.hub
+    actor = actor_of(request)
+    assert actor is not None  # SIGNED_IN
+    asked = [name for name in topics.split(",") if name]
+    unknown = [name for name in asked if name not in hub.topics]
+    if unknown or not asked:
+        raise Invalid.field("topics", f"unknown: {', '.join(unknown) or 'none given'}")
+    allowed = frozenset(name for name in asked if actor.may(hub.topics[name].permission))
+    return ServerSentEvent(hub.stream(Viewer(actor, allowed)))

@@ -1,0 +1,61 @@
+"""Structured logs: one line per event, with the request, tenant and job it belongs to."""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+import structlog
+
+from app.core.settings import Settings
+
+SECRET_NAME = re.compile(
+    r"pass(word|wd|phrase)?$|secret|token$|api_?key|authorization|cookie|credential|private_?key|otp|csrf|dsn$", re.I
+)
+_URL_SECRET = re.compile(r"(\w+://[^/\s:@]*):[^@\s/]+@")
+HIDDEN = "***"
+
+
+def redact(value: Any, name: str = "") -> Any:
+    """A copy with secrets replaced by `***`, at any depth: by the name they stand under, and inside URLs."""
+    if isinstance(value, Mapping):
+        return {key: redact(item, str(key)) for key, item in value.items()}
+    if name and SECRET_NAME.search(name) and value is not None and not isinstance(value, bool):
+        return HIDDEN
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [redact(item) for item in value]
+    if isinstance(value, str):
+        return _URL_SECRET.sub(r"\1:" + HIDDEN + "@", value)
+    return value
+
+
+def _redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {key: redact(value, key) for key, value in event.items()}
+
+
+def configure(settings: Settings) -> None:
+    """Set structlog and the standard library's loggers up for this process; lines go to standard error."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    render: Any = structlog.processors.JSONRenderer()
+    if settings.log_format == "console":
+        render = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper("iso", utc=True),
+    ]
+    closing = [structlog.processors.format_exc_info] if settings.log_format == "json" else []
+    structlog.configure(
+        processors=[*shared, *closing, _redact_event, render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[*closing, _redact_event, structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+            foreign_pre_chain=shared,
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)

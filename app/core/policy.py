@@ -1,0 +1,173 @@
+"""Who is asking, what they may do, and the guard that every route passes.
+
+A route names its permission beside its path: `@get("/", permission=ARTICLES_READ)`. A route without
+one stops the boot, and so does an unsafe route without the name its audit row will carry.
+"""
+
+import hmac
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+from uuid import UUID
+
+from litestar.connection import ASGIConnection, Request
+from litestar.enums import RequestEncodingType
+from litestar.handlers import BaseRouteHandler
+from litestar.routes import HTTPRoute
+
+from app.core.database import SYSTEM, Plane, Scope
+from app.core.errors import BadRequest, Forbidden, Unauthenticated
+from app.core.ids import PLATFORM_TENANT
+from app.core.secrets import Signer
+
+UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+AnyConnection = ASGIConnection[Any, Any, Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """A right, `articles:write`. `tenant` says that a tenant's tokens may hold it."""
+
+    name: str
+    label: str
+    tenant: bool = False
+
+
+PUBLIC = Permission("public", "No sign-in needed")
+SIGNED_IN = Permission("signed-in", "Any signed-in caller")
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts. `tenant_id` is the platform's own tenant for the owner and for the system."""
+
+    kind: Literal["user", "token", "cli", "system"]
+    id: UUID | None
+    label: str
+    permissions: frozenset[str]
+    plane: Plane
+    tenant_id: UUID = PLATFORM_TENANT
+    workspace_id: UUID | None = None
+    session: str | None = None
+    """What the CSRF token is bound to; only browsers have one."""
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.plane, self.tenant_id)
+
+    def may(self, permission: Permission) -> bool:
+        return permission in (PUBLIC, SIGNED_IN) or permission.name in self.permissions
+
+
+SYSTEM_ACTOR = Actor("system", None, "system", frozenset(), Plane.SYSTEM)
+
+
+class Authenticate(Protocol):
+    """The port that identity fills: who sent this cookie or this bearer token?"""
+
+    async def session(self, cookie: str) -> Actor | None: ...
+
+    async def token(self, bearer: str) -> Actor | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An unsafe request that did not succeed, for the audit log."""
+
+    actor: Actor
+    action: str
+    outcome: Literal["invalid", "denied", "failed"]
+    status: int
+    request: dict[str, str | None]
+
+
+Audit = Callable[[Attempt], Awaitable[None]]
+"""The port that audit fills: write a row in a transaction of its own."""
+
+COOKIE = "teknav_session"
+
+
+class Policy:
+    """The guard, with what it needs to know who is asking."""
+
+    def __init__(self, authenticate: Authenticate, signer: Signer) -> None:
+        self._authenticate = authenticate
+        self._signer = signer
+
+    def csrf_token(self, actor: Actor | None) -> str:
+        return self._signer.sign("csrf", actor.session) if actor and actor.session else ""
+
+    async def guard(self, connection: AnyConnection, handler: BaseRouteHandler) -> None:
+        """Find the actor, then ask whether it may. The actor stays in `connection.scope["actor"]`."""
+        actor = await self._actor(connection)
+        connection.scope["actor"] = actor  # type: ignore[typeddict-unknown-key]
+        permission: Permission = handler.opt["permission"]
+        unsafe = connection.scope.get("method") in UNSAFE
+        if permission is PUBLIC:
+            return
+        if actor is None:
+            raise Unauthenticated
+        plane: Plane | None = handler.opt.get("plane")
+        if plane is not None and actor.plane is not plane:
+            raise Forbidden(f"This address needs {'the owner' if plane is Plane.PLATFORM else 'a tenant'}'s rights")
+        if not actor.may(permission):
+            raise Forbidden(f"This needs the permission {permission.name}", code="permission_missing")
+        if unsafe and actor.session is not None:
+            await self._check_csrf(connection, actor)
+
+    async def _actor(self, connection: AnyConnection) -> Actor | None:
+        cookie = connection.cookies.get(COOKIE)
+        header = connection.headers.get("authorization")
+        if header is None:
+            return await self._authenticate.session(cookie) if cookie else None
+        if cookie:
+            raise BadRequest("Send a session cookie or a bearer token, not both", code="two_credentials")
+        scheme, _, bearer = header.partition(" ")
+        if scheme.lower() != "bearer" or not bearer:
+            raise Unauthenticated("Authorization wants the form: Bearer TOKEN", code="bad_authorization")
+        actor = await self._authenticate.token(bearer.strip())
+        if actor is None:
+            raise Unauthenticated("This token is unknown, expired or revoked", code="bad_token")
+        return actor
+
+    async def _check_csrf(self, connection: AnyConnection, actor: Actor) -> None:
+        sent = connection.headers.get("x-csrf-token")
+        if sent is None and isinstance(connection, Request):
+            kind, _ = connection.content_type
+            if kind in (RequestEncodingType.URL_ENCODED, RequestEncodingType.MULTI_PART):
+                sent = str((await connection.form()).get("_csrf_token") or "")
+        expected = self.csrf_token(actor)
+        if not sent or not hmac.compare_digest(sent.encode(), expected.encode()):
+            raise Forbidden("The form is out of date: reload the page and try again", code="bad_csrf_token")
+
+
+def actor_of(connection: AnyConnection) -> Actor | None:
+    return connection.scope.get("actor")  # type: ignore[return-value]
+
+
+def scope_for(connection: AnyConnection) -> Scope:
+    """Role and tenant for this request: the actor's, or the system's on a public route."""
+    actor = actor_of(connection)
+    if actor is None or connection.route_handler.opt["permission"] is PUBLIC:
+        return SYSTEM
+    return actor.scope
+
+
+def check_routes(routes: list[Any]) -> None:
+    """Refuse to boot with a route that nobody guards.
+
+    Raises:
+        RuntimeError: naming each route without a permission, or unsafe and without an audit action.
+    """
+    bare: list[str] = []
+    for route in routes:
+        if not isinstance(route, HTTPRoute):
+            continue
+        for handler in route.route_handlers:
+            methods = handler.http_methods - {"OPTIONS"}
+            if not methods or "permission" not in handler.opt:
+                bare += [f"{' '.join(sorted(methods))} {route.path}: no permission"] if methods else []
+            elif methods & UNSAFE and "audit" not in handler.opt:
+                bare.append(f"{' '.join(sorted(methods))} {route.path}: no audit action")
+    if bare:
+        raise RuntimeError("Routes without a guard:\n" + "\n".join(bare))

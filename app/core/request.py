@@ -1,0 +1,131 @@
+"""What surrounds every request: its id, its log line, its security headers, and the trace of a failed change."""
+
+import re
+import time
+from ipaddress import ip_address, ip_network
+from typing import Any
+from uuid import UUID
+
+import structlog
+from litestar.datastructures import Headers, MutableScopeHeaders
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.core.ids import new_id
+from app.core.policy import UNSAFE, Attempt, Audit
+from app.core.settings import Settings
+
+log = structlog.get_logger("access")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+CSP = (
+    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+SECURITY_HEADERS = {
+    "content-security-policy": CSP,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+
+def client_address(scope: Scope, trusted: tuple[str, ...]) -> str | None:
+    """The caller's address. `X-Forwarded-For` counts only as far as trusted proxies wrote it."""
+    client = scope.get("client")
+    address = client[0] if client else None
+    if not trusted or address is None:
+        return address
+    networks = [ip_network(item, strict=False) for item in trusted]
+    forwarded = Headers.from_scope(scope).get("x-forwarded-for", "")
+    for hop in [*reversed([part.strip() for part in forwarded.split(",") if part.strip()])]:
+        if not any(ip_address(address) in network for network in networks):
+            return address
+        try:
+            ip_address(hop)
+        except ValueError:
+            return address
+        address = hop
+    return address
+
+
+def correlation_id() -> UUID | None:
+    """The id that runs from this request, or the job at hand, through everything it causes."""
+    value = structlog.contextvars.get_contextvars().get("correlation_id")
+    return UUID(value) if value else None
+
+
+class RequestMiddleware:
+    """Outermost: nothing is logged, audited or answered without the request's id."""
+
+    def __init__(self, app: ASGIApp, *, settings: Settings, audit: Audit) -> None:
+        self._app = app
+        self._settings = settings
+        self._audit = audit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        headers = Headers.from_scope(scope)
+        given = headers.get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else str(new_id())
+        address = client_address(scope, self._settings.trusted_proxies)
+        scope["request_id"] = request_id  # type: ignore[typeddict-unknown-key]
+        scope["client_address"] = address  # type: ignore[typeddict-unknown-key]
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(
+            request_id=request_id,
+            correlation_id=str(new_id()),
+            client_ip=address,
+            user_agent=headers.get("user-agent"),
+        )
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                await self._trace_failure(scope, status, request_id, address, headers.get("user-agent"))
+                out = MutableScopeHeaders.from_message(message)
+                out["x-request-id"] = request_id
+                for name, value in SECURITY_HEADERS.items():
+                    out.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        finally:
+            actor = scope.get("actor")
+            log.info(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                ms=round((time.perf_counter() - started) * 1000, 1),
+                actor=f"{actor.kind}:{actor.id}" if actor else None,  # type: ignore[attr-defined]
+            )
+
+    async def _trace_failure(
+        self, scope: Scope, status: int, request_id: str, address: str | None, agent: str | None
+    ) -> None:
+        """A signed-in caller's change that failed leaves a row too, in a transaction of its own."""
+        actor: Any = scope.get("actor")
+        handler: Any = scope.get("route_handler")
+        if status < 400 or actor is None or handler is None or scope.get("method") not in UNSAFE:
+            return
+        action = handler.opt.get("audit")
+        if not action:
+            return
+        outcome = "failed" if status >= 500 else "denied" if status in (401, 403) else "invalid"
+        attempt = Attempt(
+            actor,
+            action,
+            outcome,  # type: ignore[arg-type]
+            status,
+            {"request_id": request_id, "ip": address, "user_agent": agent, "path": scope["path"]},
+        )
+        try:
+            await self._audit(attempt)
+        except Exception:
+            log.error("audit.failed", action=action, exc_info=True)

@@ -1,0 +1,168 @@
+"""Settings: one frozen struct, read once from the environment.
+
+Every field is one variable, named as the field in capitals; its text is the line that
+`.env.example` shows. A test keeps that file equal to `example()`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+PLACEHOLDERS = ("change-me", "changeme", "secret", "example", "placeholder")
+SECRETS = ("secret_key", "jwt_secret", "encryption_key")
+ENV_NAMES = {"development": "dev", "testing": "test", "production": "prod"}
+
+
+def _doc(text: str) -> Meta:
+    return Meta(description=text)
+
+
+class SettingsError(Exception):
+    """The environment cannot be used; `problems` has one line for each variable that is wrong."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    app_env: Annotated[Literal["dev", "test", "prod"], _doc("dev, test or prod (NODE_ENV is accepted too)")] = "dev"
+    debug: Annotated[bool, _doc("full error pages; refused in prod")] = False
+    host: Annotated[str, _doc("address the web process listens on")] = "127.0.0.1"
+    port: Annotated[int, _doc("port the web process listens on")] = 8000
+    public_url: Annotated[str, _doc("address people see; default http://HOST:PORT")] = ""
+    trusted_proxies: Annotated[
+        tuple[str, ...], _doc("addresses or networks whose X-Forwarded-For is believed, with commas between")
+    ] = ()
+    teknav_data_dir: Annotated[Path, _doc("where `teknav up` keeps its databases and secrets")] = Path("var")
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], _doc("least severe line logged")] = "info"
+    log_format: Annotated[Literal["json", "console"], _doc("json for machines, console for people")] = "json"
+
+    database_url: Annotated[str, _doc("PostgreSQL for tenants' work; empty: `teknav up` starts its own")] = ""
+    platform_database_url: Annotated[
+        str, _doc("a second login for the platform's own work; recommended, default DATABASE_URL")
+    ] = ""
+    migration_database_url: Annotated[str, _doc("the login that owns the tables; default DATABASE_URL")] = ""
+    database_pool_size: Annotated[int, _doc("connections each process may open per login")] = 10
+    database_pooler: Annotated[bool, _doc("true behind PgBouncer: no prepared statements are kept")] = False
+
+    redis_url: Annotated[str, _doc("Redis 7 or Valkey 8 for queues; rediss:// for TLS; must not evict")] = ""
+    cache_redis_url: Annotated[str, _doc("optional second Redis for caches, which may evict")] = ""
+    redis_key_prefix: Annotated[str, _doc("first part of every key and the queues' hash tag")] = "teknav"
+    upstash_redis_rest_url: Annotated[str, _doc("optional Upstash REST address for reads across regions")] = ""
+    upstash_redis_rest_token: Annotated[str, _doc("token for the Upstash REST address")] = ""
+
+    secret_key: Annotated[str, _doc("signs cookies, CSRF tokens and cursors; 32 characters or more")] = ""
+    jwt_secret: Annotated[str, _doc("signs API clients' JWTs; 32 characters or more")] = ""
+    encryption_key: Annotated[str, _doc("encrypts columns at rest; 32 characters or more")] = ""
+
+    ai_provider: Annotated[Literal["local", "openrouter"], _doc("local (no network) or openrouter")] = "local"
+    ai_model: Annotated[str, _doc("the model asked for at OpenRouter")] = "openrouter/auto"
+    openrouter_api_key: Annotated[str, _doc("key for OpenRouter, or for a server that speaks its protocol")] = ""
+    openrouter_base_url: Annotated[str, _doc("address of the OpenAI-compatible API")] = "https://openrouter.ai/api/v1"
+    ai_timeout_s: Annotated[float, _doc("seconds the provider may take for one answer")] = 60.0
+
+    enable_queue: Annotated[bool, _doc("false runs jobs inside the web process, without Redis queues")] = True
+    worker_queues: Annotated[tuple[str, ...], _doc("queues a worker serves, with commas between; empty: all")] = ()
+    worker_concurrency: Annotated[int, _doc("jobs of one queue that a worker runs at once")] = 10
+
+    @property
+    def data_dir(self) -> Path:
+        return self.teknav_data_dir.expanduser().absolute()
+
+    @property
+    def base_url(self) -> str:
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def secure_cookies(self) -> bool:
+        return self.base_url.startswith("https://")
+
+    @property
+    def queue_prefix(self) -> str:
+        """BullMQ's prefix: one hash tag, so that a Redis Cluster keeps all queues in one slot."""
+        return f"{{{self.redis_key_prefix}-{self.app_env}}}"
+
+    def key(self, area: str, entity: str, what: str, version: int = 1) -> str:
+        """A Redis key, `teknav:dev:owner:tenants:list:v1`."""
+        return f"{self.redis_key_prefix}:{self.app_env}:{area}:{entity}:{what}:v{version}"
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Read and check every variable.
+
+    Raises:
+        SettingsError: with one line for each variable that is wrong.
+    """
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    hints = get_type_hints(Settings, include_extras=True)
+    for field in msgspec.structs.fields(Settings):
+        raw = environ.get(field.name.upper(), "").strip()
+        if field.name == "app_env":
+            raw = raw or environ.get("NODE_ENV", "").strip()
+            raw = ENV_NAMES.get(raw, raw)
+        if not raw:
+            continue
+        value: Any = [part.strip() for part in raw.split(",") if part.strip()] if _is_list(field.type) else raw
+        try:
+            values[field.name] = msgspec.convert(
+                value, hints[field.name], strict=False, dec_hook=lambda kind, text: kind(text)
+            )
+        except msgspec.ValidationError as error:
+            problems.append(f"{field.name.upper()}: {error}")
+    settings = Settings(**values)
+    problems += _unsafe(settings)
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def _is_list(kind: Any) -> bool:
+    return "tuple" in str(kind)
+
+
+def _unsafe(settings: Settings) -> list[str]:
+    found: list[str] = []
+    if not re.fullmatch(r"[a-z0-9-]{1,32}", settings.redis_key_prefix):
+        found.append("REDIS_KEY_PREFIX: use 1 to 32 of a-z, 0-9 and -")
+    for name in SECRETS:
+        value = getattr(settings, name)
+        if value and (len(value) < 32 or any(word in value.lower() for word in PLACEHOLDERS)):
+            found.append(f"{name.upper()}: set 32 or more random characters, for instance from `openssl rand -hex 32`")
+    if settings.ai_provider == "openrouter" and not settings.openrouter_api_key:
+        found.append("OPENROUTER_API_KEY: set it, or set AI_PROVIDER=local")
+    if settings.app_env == "prod":
+        if settings.debug:
+            found.append("DEBUG: must be false in production")
+        if "*" in settings.trusted_proxies:
+            found.append("TRUSTED_PROXIES: name the proxies; * would believe anyone")
+    return found
+
+
+def missing_for_service(settings: Settings) -> list[str]:
+    """What `teknav web` and `teknav worker` cannot start without; `teknav up` provides all of it."""
+    needed = ("database_url", "redis_url", *SECRETS)
+    hint = "set it, or use `teknav up`, which makes it"
+    return [f"{name.upper()}: {hint}" for name in needed if not getattr(settings, name)]
+
+
+def example() -> str:
+    """The text of `.env.example`."""
+    lines = ["# Every variable that TekNav reads, with its default. Copy to .env and change what you need."]
+    hints = get_type_hints(Settings, include_extras=True)
+    for field in msgspec.structs.fields(Settings):
+        text = next(m.description for m in hints[field.name].__metadata__ if isinstance(m, Meta))
+        default = field.default
+        if isinstance(default, tuple):
+            default = ",".join(default)
+        elif isinstance(default, bool):
+            default = str(default).lower()
+        lines += ["", f"# {text}", f"{field.name.upper()}={default}"]
+    return "\n".join(lines) + "\n"

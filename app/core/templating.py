@@ -1,0 +1,175 @@
+"""Jinja2 set up once, with what every page needs; a page and its live update render the same partial."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from litestar import Request
+from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.response import Template
+from litestar.template import TemplateConfig
+from markupsafe import Markup
+
+from app import __version__
+from app.core.answers import is_htmx
+from app.core.policy import Actor, Permission, Policy, actor_of
+from app.core.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+PREFIX = "/dashboard/owner"
+
+
+@dataclass(frozen=True, slots=True)
+class NavigationItem:
+    """One line of the side menu; `path` is under the dashboard's prefix."""
+
+    group: str
+    label: str
+    path: str
+    icon: str
+    permission: Permission
+    order: int = 50
+
+
+def ago(moment: datetime | None) -> Markup:
+    """A `<time>` element: how long ago, with the exact moment as its title."""
+    if moment is None:
+        return Markup('<span class="text-secondary">–</span>')
+    seconds = (datetime.now(UTC) - moment).total_seconds()
+    text = _span(abs(seconds))
+    text = "now" if text == "0 s" else f"{text} ago" if seconds >= 0 else f"in {text}"
+    iso = moment.astimezone(UTC).isoformat(timespec="seconds")
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(iso, iso.replace("+00:00", " UTC"), text)
+
+
+def _span(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"
+
+
+def duration_ms(value: float | None) -> str:
+    if value is None:
+        return "–"
+    if value < 1000:
+        return f"{value:.0f} ms"
+    return f"{value / 1000:.1f} s" if value < 60_000 else _span(value / 1000)
+
+
+def number(value: int) -> str:
+    return f"{value:,}".replace(",", " ")
+
+
+def size(value: int) -> str:
+    for unit in ("B", "KB", "MB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}"
+        value //= 1024
+    return f"{value} GB"
+
+
+def state_label(state: str) -> str:
+    return state.replace("_", " ")
+
+
+class Assets:
+    """Names of built files. The manifest is read once; without it the page says what to run."""
+
+    def __init__(self, folder: Path) -> None:
+        manifest = folder / "manifest.json"
+        if not manifest.exists():
+            raise RuntimeError(f"No built assets in {folder}: run `make assets`")
+        self._names: dict[str, str] = json.loads(manifest.read_text())
+
+    def __call__(self, name: str) -> str:
+        return f"/static/{self._names[name]}"
+
+
+def environment(settings: Settings) -> Environment:
+    jinja = Environment(
+        loader=FileSystemLoader(ROOT / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    jinja.filters |= {
+        "ago": ago,
+        "duration_ms": duration_ms,
+        "number": number,
+        "bytes": size,
+        "state_label": state_label,
+    }
+    jinja.globals |= {
+        "asset": Assets(ROOT / "static" / "dist"),
+        "version": __version__,
+        "app_env": settings.app_env,
+        "prefix": PREFIX,
+    }
+    return jinja
+
+
+class Chrome:
+    """What surrounds every page for one viewer: menu, name, CSRF token."""
+
+    def __init__(self, policy: Policy, navigation: Sequence[NavigationItem]) -> None:
+        self._policy = policy
+        self._navigation = sorted(navigation, key=lambda item: item.order)
+
+    def context(self, request: Request[Any, Any, Any]) -> dict[str, Any]:
+        actor = actor_of(request)
+        return {
+            "nav": self._menu(actor, request.url.path),
+            "actor": {"label": actor.label, "kind": actor.kind, "initials": actor.label[:2].upper()} if actor else None,
+            "may": (lambda name: actor is not None and name in actor.permissions),
+            "csrf_token": self._policy.csrf_token(actor),
+            "request_id": request.scope.get("request_id", ""),
+            "fragment": is_htmx(request.headers),
+        }
+
+    def _menu(self, actor: Actor | None, path: str) -> list[dict[str, Any]]:
+        groups: dict[str, list[dict[str, Any]]] = {}
+        for item in self._navigation:
+            if actor is None or not actor.may(item.permission):
+                continue
+            href = (PREFIX + item.path).rstrip("/")
+            active = path == href or (item.path != "/" and path.startswith(href + "/"))
+            groups.setdefault(item.group, []).append(
+                {"label": item.label, "href": href, "icon": item.icon, "active": active}
+            )
+        return [{"label": label, "items": items} for label, items in groups.items()]
+
+
+class PageTemplates(JinjaTemplateEngine):
+    """Adds the chrome to every template that is rendered for a request."""
+
+    chrome: Chrome
+
+    def render(self, template: Any, context: Any) -> str:
+        request = context.get("request")
+        chrome = self.chrome.context(request) if request is not None else {}
+        return super().render(template, {**chrome, **context})
+
+
+def template_config(settings: Settings, chrome: Chrome) -> TemplateConfig[PageTemplates]:
+    engine = PageTemplates(engine_instance=environment(settings))
+    engine.chrome = chrome
+    return TemplateConfig(instance=engine)
+
+
+def render(
+    request: Request[Any, Any, Any], page: str, context: dict[str, Any], *, fragment: str, status: int = 200
+) -> Template:
+    """The whole page, or for HTMX only the fragment that the page includes."""
+    name = fragment if is_htmx(request.headers) else page
+    return Template(
+        template_name=name,
+        context=context,
+        status_code=status,
+        headers={"Vary": "HX-Request", "Cache-Control": "no-store"},
+    )

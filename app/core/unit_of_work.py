@@ -1,0 +1,49 @@
+"""The one generator dependency: `session`. It commits after rendering and before the answer leaves."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from litestar import Request, Response
+from litestar.response.base import ASGIResponse
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.database import Database
+from app.core.idempotency import HEADER, Once, Replayed
+from app.core.policy import actor_of, scope_for
+
+
+class Answer(Response[Any]):
+    """The app's response class: keeps what was rendered where the unit of work can store it."""
+
+    def to_asgi_response(self, *args: Any, **kwargs: Any) -> ASGIResponse:
+        rendered = super().to_asgi_response(*args, **kwargs)
+        request: Request[Any, Any, Any] = kwargs.get("request") or args[0]
+        request.scope["rendered"] = rendered  # type: ignore[typeddict-unknown-key]
+        return rendered
+
+
+async def provide_session(request: Request[Any, Any, Any]) -> AsyncGenerator[AsyncSession, None]:
+    """A session in this request's transaction, with the actor's role and tenant.
+
+    A failed commit raises here, before anything was sent, and so becomes an error answer.
+    """
+    database: Database = request.app.state.database
+    actor = actor_of(request)
+    once = None
+    if request.method == "POST" and HEADER in request.headers and actor is not None:
+        once = Once(request, actor, await request.body())
+    async with database.transaction(scope_for(request)) as session:
+        if once is not None:
+            await once.begin(session)
+        yield session
+        rendered: ASGIResponse | None = request.scope.get("rendered")  # type: ignore[assignment]
+        if once is not None and rendered is not None:
+            headers = {name.decode().lower(): value.decode() for name, value in rendered.encoded_headers}
+            once.finish(session, rendered.status_code, headers, rendered.body)
+
+
+def replay(_: Request[Any, Any, Any], error: Replayed) -> Response[bytes | None]:
+    """The answer that was given the first time."""
+    row = error.row
+    headers = {"Idempotency-Replayed": "true"} | ({"Location": row.location} if row.location else {})
+    return Response(row.answer, status_code=row.status, headers=headers, media_type=row.media_type)

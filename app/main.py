@@ -1,0 +1,212 @@
+"""The web root: `create_app(settings)` plugs the modules, the ports and the edge together."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from litestar import Litestar, Request, Response, get
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.router import Router
+from litestar.static_files import create_static_files_router
+from litestar.types import ControllerRouterHandler
+from msgspec import Struct
+
+from app import __version__, checks, registry
+from app.core import live
+from app.core.answers import answer
+from app.core.errors import Unauthenticated
+from app.core.idempotency import Replayed
+from app.core.ids import new_id
+from app.core.logging import configure
+from app.core.paging import Pager
+from app.core.policy import PUBLIC, Actor, Policy, actor_of, check_routes
+from app.core.request import RequestMiddleware
+from app.core.secrets import Signer
+from app.core.settings import Settings, SettingsError, load, missing_for_service
+from app.core.templating import ROOT, Chrome, template_config
+from app.core.unit_of_work import Answer, provide_session, replay
+from app.module import ModulesPlugin
+from app.modules.audit.service import record_attempt
+from app.modules.identity.service import Authenticator
+from app.process import Process
+from app.queues.inline import run_inline
+from app.queues.runner import Runner
+from app.worker import resources
+
+log = structlog.get_logger()
+MAX_BODY = 10 * 1024 * 1024
+
+
+class Part(Struct, rename="camel"):
+    """One part of `/health/ready`."""
+
+    part: str
+    ok: bool
+    message: str
+    latency_ms: float | None
+
+
+class Readiness(Struct, rename="camel"):
+    ready: bool
+    version: str
+    parts: list[Part]
+
+
+@get("/health", permission=PUBLIC, sync_to_thread=False)
+def health() -> dict[str, str]:
+    """This process is alive."""
+    return {"status": "ok", "version": __version__}
+
+
+@get("/health/ready", permission=PUBLIC)
+async def ready(request: Request[Any, Any, Any]) -> Response[Readiness]:
+    """Every part without which work does not get done; 503 when one is missing."""
+    process: Process = request.app.state.process
+    found = await checks.readiness(process.database, process.queue_redis, process.settings)
+    parts = [Part(item.part, item.level != "error", item.message, item.latency_ms) for item in found]
+    body = Readiness(all(part.ok for part in parts), __version__, parts)
+    return Response(body, status_code=200 if body.ready else 503)
+
+
+def provide_actor(request: Request[Any, Any, Any]) -> Actor:
+    actor = actor_of(request)
+    if actor is None:
+        raise Unauthenticated
+    return actor
+
+
+def create_app(settings: Settings) -> Litestar:
+    """
+    Raises:
+        RuntimeError: a route, a kind of job or a permission does not fit; the message names it.
+    """
+    process = Process.open(settings)
+    signer = Signer(settings.secret_key)
+    declared = registry.permissions()
+    policy = Policy(Authenticator(process.database, declared), signer)
+    chrome = Chrome(policy, [item for module in registry.MODULES for item in module.navigation])
+    hub = live.Hub(process.broker)
+    hub.topics = {topic.name: topic for module in registry.MODULES for topic in module.topics}
+    kinds = registry.kinds()
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncGenerator[None, None]:
+        await _refuse_unsafe(process)
+        await process.database.measure_clock()
+        tasks = [asyncio.create_task(hub.run())]
+        if not settings.enable_queue:
+            runner = Runner(process.database, kinds, registry.specs(), new_id(), resources(settings))
+            tasks.append(asyncio.create_task(run_inline(process.database, runner)))
+        _end_streams_on_signal(hub)
+        yield
+        hub.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await process.close()
+
+    routes: list[ControllerRouterHandler] = [
+        health,
+        ready,
+        live.live,
+        create_static_files_router(
+            path="/static",
+            directories=[ROOT / "static" / "dist"],
+            opt={"permission": PUBLIC},
+            include_in_schema=False,
+            cache_control=_immutable(),
+        ),
+    ]
+    app = Litestar(
+        route_handlers=routes,
+        plugins=[ModulesPlugin(registry.MODULES)],
+        guards=[policy.guard],
+        dependencies={
+            "session": Provide(provide_session),
+            "actor": Provide(provide_actor, sync_to_thread=False),
+            "settings": Provide(lambda: settings, sync_to_thread=False),
+            "pager": Provide(lambda: Pager(signer), sync_to_thread=False),
+        },
+        response_class=Answer,
+        exception_handlers={Exception: answer, Replayed: replay},  # type: ignore[dict-item]
+        template_config=template_config(settings, chrome),
+        request_max_body_size=MAX_BODY,
+        openapi_config=OpenAPIConfig(
+            title="TekNav",
+            version=__version__,
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            openapi_router=Router("/api", route_handlers=[], opt={"permission": PUBLIC}),
+        ),
+        lifespan=[lifespan],
+        logging_config=None,
+        debug=settings.debug,
+    )
+    app.state.database = process.database
+    app.state.process = process
+    app.state.hub = hub
+    app.state.cards = [card for module in registry.MODULES for card in module.cards]
+    check_routes(app.routes)
+    # Outermost, so that an address that no route has gets its id and headers too.
+    app.asgi_handler = RequestMiddleware(
+        app.asgi_handler, settings=settings, audit=record_attempt(process.database)
+    )
+    return app
+
+
+def _immutable() -> Any:
+    from litestar.datastructures import CacheControlHeader
+
+    return CacheControlHeader(max_age=31_536_000, public=True, immutable=True)
+
+
+async def _refuse_unsafe(process: Process) -> None:
+    """
+    Raises:
+        SettingsError: with one line for each thing that is missing or unsafe.
+    """
+    found = await checks.boot(process.database, process.queue_redis, process.settings)
+    for item in found:
+        if item.level == "warning":
+            log.warning("boot.unsafe", part=item.part, message=item.message, remedy=item.remedy)
+    errors = [f"{item.part}: {item.message}. {item.remedy}" for item in found if item.level == "error"]
+    if errors:
+        raise SettingsError(errors)
+
+
+def _end_streams_on_signal(hub: live.Hub) -> None:
+    """The server waits for open streams before it runs our shutdown, so they have to end at the signal itself."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before = signal.getsignal(number)
+
+        def chained(received: int, frame: Any, before: Any = before) -> None:
+            loop.call_soon_threadsafe(hub.close)
+            if callable(before):
+                before(received, frame)
+
+        try:
+            signal.signal(number, chained)
+        except ValueError:
+            return  # not the main thread: tests
+
+
+def from_environment() -> Litestar:
+    """The app as the server loads it; what is wrong is told in one line each, and ends the process."""
+    try:
+        settings = load(os.environ)
+        if missing := missing_for_service(settings):
+            raise SettingsError(missing)
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(2) from None
+    configure(settings)
+    return create_app(settings)
+
+

@@ -1,0 +1,112 @@
+"""What a module is: what it contributes, as data. `app/registry.py` lists the modules, and this turns them into an app."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from litestar import Controller, Router
+from litestar.config.app import AppConfig
+from litestar.di import Provide
+from litestar.plugins import InitPlugin
+
+from app.core.database import Plane
+from app.core.live import Topic
+from app.core.policy import Permission
+from app.core.templating import PREFIX, NavigationItem
+from app.queues.job import Processor
+from app.queues.schedules import Schedule
+from app.queues.spec import QueueSpec
+
+Mount = tuple[str, Plane | None]
+API: Mount = ("/api/v1", Plane.TENANT)
+OWNER_API: Mount = ("/api/owner", Plane.PLATFORM)
+OWNER_PAGES: Mount = (PREFIX, Plane.PLATFORM)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One card of the overview: a partial, and the coroutine `(session) -> context` that feeds it."""
+
+    template: str
+    load: Callable[..., Any]
+    permission: Permission
+    topic: str
+    order: int = 50
+
+
+@dataclass(frozen=True)
+class Module:
+    """One feature. Its providers are visible to its own routes only.
+
+    `api`, `owner_api` and `pages` are mounted under /api/v1, /api/owner and the dashboard; `public` is mounted
+    as it is, and each of its routes names its own plane or is public.
+    """
+
+    name: str
+    api: Sequence[type[Controller]] = ()
+    owner_api: Sequence[type[Controller]] = ()
+    pages: Sequence[type[Controller]] = ()
+    public: Sequence[type[Controller]] = ()
+    providers: dict[str, Callable[..., Any]] | None = None
+    processors: Sequence[Processor] = ()
+    queues: Sequence[QueueSpec] = ()
+    schedules: Sequence[Schedule] = ()
+    permissions: Sequence[Permission] = ()
+    topics: Sequence[Topic] = ()
+    navigation: Sequence[NavigationItem] = ()
+    cards: Sequence[Card] = ()
+
+    def routers(self) -> list[Router]:
+        mounts: list[tuple[Mount, Sequence[type[Controller]]]] = [
+            (API, self.api),
+            (OWNER_API, self.owner_api),
+            (OWNER_PAGES, self.pages),
+            (("/", None), self.public),
+        ]
+        return [self._router(path, plane, controllers) for (path, plane), controllers in mounts if controllers]
+
+    def _router(self, path: str, plane: Plane | None, controllers: Sequence[type[Controller]]) -> Router:
+        provided = {name: Provide(call, sync_to_thread=False) for name, call in (self.providers or {}).items()}
+        return Router(
+            path,
+            route_handlers=list(controllers),
+            dependencies=provided,
+            opt={"plane": plane} if plane else {},
+            tags=[self.name],
+            include_in_schema=path.startswith("/api"),
+        )
+
+
+class ModulesPlugin(InitPlugin):
+    """Turns modules into routers, and refuses modules that do not fit together."""
+
+    def __init__(self, modules: Sequence[Module]) -> None:
+        self._modules = modules
+        check(modules)
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        for module in self._modules:
+            app_config.route_handlers.extend(module.routers())
+        return app_config
+
+
+def permissions(modules: Sequence[Module]) -> dict[str, Permission]:
+    return {p.name: p for module in modules for p in module.permissions}
+
+
+def check(modules: Sequence[Module]) -> None:
+    """
+    Raises:
+        RuntimeError: a route, topic or menu item asks for a permission that no module declares.
+    """
+    known = permissions(modules)
+    for module in modules:
+        asked = [item.permission for item in (*module.navigation, *module.topics, *module.cards)]
+        controllers = (*module.api, *module.owner_api, *module.pages, *module.public)
+        for controller in controllers:
+            for handler in vars(controller).values():
+                permission = getattr(handler, "opt", {}).get("permission")
+                asked += [permission] if permission else []
+        bare = {p.name for p in asked if p.name not in (*known, "public", "signed-in")}
+        if bare:
+            raise RuntimeError(f"Module {module.name} asks for undeclared permissions: {', '.join(sorted(bare))}")

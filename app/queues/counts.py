@@ -1,0 +1,96 @@
+"""How full the queues are: Redis for what moves, the record for what ended, the record for all when Redis is away."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from redis.exceptions import RedisError
+from sqlalchemy import case, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.ids import floor_id
+from app.queues.engine import Counts
+from app.queues.enqueue import queues_of
+from app.queues.models import JobRow, QueueRow, State
+from app.queues.spec import QueueSpec
+
+log = structlog.get_logger()
+UNPUSHED = (State.PENDING,)
+IN_RECORD = (State.PENDING, State.QUEUED, State.RETRYING, State.ACTIVE)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueOverview:
+    """One queue as people see it. `completed` counts the last 24 hours; `failed` is the number of dead letters."""
+
+    spec: QueueSpec
+    waiting: int
+    delayed: int
+    active: int
+    completed: int
+    failed: int
+    paused_at: datetime | None
+    paused_by: str | None
+    paused_reason: str | None
+    from_redis: bool
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+
+async def overview(session: AsyncSession) -> list[QueueOverview]:
+    """All queues: one round trip to Redis, three statements to PostgreSQL."""
+    queues = queues_of(session)
+    held: dict[str, Counts] | None = None
+    if queues.engine is not None:
+        try:
+            held = await queues.engine.counts(queues.specs)
+        except (RedisError, OSError):
+            log.info("queue.counts_from_record")
+    moving = await _moving(session, UNPUSHED if held is not None else IN_RECORD)
+    dead = await _ended(session, State.DEAD, None)
+    done = await _ended(session, State.COMPLETED, datetime.now(UTC) - timedelta(hours=24))
+    settings = {row.name: row for row in await session.scalars(select(QueueRow))}
+    found = []
+    for name, spec in queues.specs.items():
+        own, there = moving.get(name, Counts(0, 0, 0)), (held or {}).get(name, Counts(0, 0, 0))
+        row = settings.get(name)
+        found.append(
+            QueueOverview(
+                spec,
+                waiting=own.waiting + there.waiting,
+                delayed=own.delayed + there.delayed,
+                active=own.active + there.active,
+                completed=done.get(name, 0),
+                failed=dead.get(name, 0),
+                paused_at=row.paused_at if row else None,
+                paused_by=row.paused_by if row else None,
+                paused_reason=row.paused_reason if row else None,
+                from_redis=held is not None,
+            )
+        )
+    return found
+
+
+async def _moving(session: AsyncSession, states: tuple[State, ...]) -> dict[str, Counts]:
+    later = (JobRow.state == State.RETRYING) | ((JobRow.run_at > func.now()) & (JobRow.state != State.ACTIVE))
+    active = JobRow.state == State.ACTIVE
+    query = (
+        select(
+            JobRow.queue,
+            func.count(case((~later & ~active, 1))),
+            func.count(case((later, 1))),
+            func.count(case((active, 1))),
+        )
+        .where(JobRow.state.in_(states), JobRow.finished_at.is_(None))
+        .group_by(JobRow.queue)
+    )
+    return {name: Counts(*counts) for name, *counts in await session.execute(query)}
+
+
+async def _ended(session: AsyncSession, state: State, since: datetime | None) -> dict[str, int]:
+    query = select(JobRow.queue, func.count()).where(JobRow.state == state).group_by(JobRow.queue)
+    if since is not None:
+        query = query.where(JobRow.id >= floor_id(since))
+    return {name: count for name, count in await session.execute(query)}

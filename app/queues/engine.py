@@ -1,0 +1,126 @@
+"""The one seam to BullMQ: what goes into Redis and what is asked of it. Names and ids are translated here."""
+
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import bullmq
+from redis.asyncio import Redis
+
+from app.queues.models import JobRow
+from app.queues.spec import QueueSpec
+
+WAITING_LISTS = ("wait", "paused")
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Jobs of one queue that Redis holds, by what they wait for."""
+
+    waiting: int
+    delayed: int
+    active: int
+
+
+class Engine:
+    """BullMQ's queues over one client. The client is shared and stays open when queues close.
+
+    Every call raises `redis.exceptions.RedisError` or `OSError` when Redis is away.
+    """
+
+    def __init__(self, client: Redis, prefix: str, specs: Mapping[str, QueueSpec]) -> None:
+        self.client = client
+        self.prefix = prefix
+        self._specs = specs
+        self._queues: dict[str, bullmq.Queue] = {}
+
+    def queue(self, engine_name: str) -> bullmq.Queue:
+        if engine_name not in self._queues:
+            self._queues[engine_name] = bullmq.Queue(engine_name, {"connection": self.client, "prefix": self.prefix})
+        return self._queues[engine_name]
+
+    def key(self, engine_name: str, what: str) -> str:
+        return f"{self.prefix}:{engine_name}:{what}"
+
+    async def push(self, rows: Sequence[JobRow]) -> None:
+        """Add the jobs; an id that BullMQ still has is left as it is, so pushing twice is harmless."""
+        async with self.client.pipeline(transaction=True) as pipe:
+            for row in rows:
+                spec = self._specs[row.queue]
+                queue = self.queue(spec.engine_name)
+                job = bullmq.Job(queue, row.kind, row.payload, _options(row, spec))
+                await queue.backend.scripts.addJob(job, pipe)
+                if row.attempts_made:
+                    # Only where the add was new: a job that Redis lost does not get its attempts back.
+                    pipe.hsetnx(self.key(spec.engine_name, row.engine_id), "atm", row.attempts_made)
+            await pipe.execute()
+
+    async def counts(self, names: Iterable[str]) -> dict[str, Counts]:
+        """All queues in one round trip."""
+        names = list(names)
+        async with self.client.pipeline(transaction=False) as pipe:
+            for name in names:
+                base = self._specs[name].engine_name
+                for waiting in WAITING_LISTS:
+                    pipe.llen(self.key(base, waiting))
+                pipe.zcard(self.key(base, "prioritized"))
+                pipe.zcard(self.key(base, "delayed"))
+                pipe.llen(self.key(base, "active"))
+            found = iter(await pipe.execute())
+        return {n: Counts(next(found) + next(found) + next(found), next(found), next(found)) for n in names}
+
+    async def pause(self, name: str, paused: bool) -> None:
+        await self.queue(self._specs[name].engine_name).backend.pause(paused)
+
+    async def promote(self, row: JobRow) -> None:
+        """Make a delayed job due; one that is not delayed any more is left alone."""
+        # BullMQ raises a TypeError for "not in the delayed state".
+        with contextlib.suppress(TypeError):
+            await self.queue(self._specs[row.queue].engine_name).backend.promote(row.engine_id)
+
+    async def forget(self, name: str, engine_id: str) -> None:
+        """Take a job, or its dead letter, out of Redis together with its hash."""
+        spec = self._specs[name]
+        for place in (spec.engine_name, spec.dead_letters_engine_name):
+            await self.queue(place).backend.remove(engine_id, True)
+
+    async def places(self, rows: Sequence[JobRow]) -> list[str]:
+        """Where Redis has each job: `completed`, `failed`, `dead`, `here` or `unknown`."""
+        async with self.client.pipeline(transaction=False) as pipe:
+            for row in rows:
+                spec = self._specs[row.queue]
+                pipe.exists(self.key(spec.dead_letters_engine_name, row.engine_id))
+                pipe.zscore(self.key(spec.engine_name, "completed"), row.engine_id)
+                pipe.zscore(self.key(spec.engine_name, "failed"), row.engine_id)
+                pipe.exists(self.key(spec.engine_name, row.engine_id))
+            found = await pipe.execute()
+        names = ("dead", "completed", "failed", "here")
+        quads = (found[i : i + 4] for i in range(0, len(found), 4))
+        # A score of 0.0 would be falsy, and is not a time that BullMQ writes.
+        return [next((name for name, hit in zip(names, quad, strict=True) if hit), "unknown") for quad in quads]
+
+    async def field(self, row: JobRow, name: str, *, dead: bool = False) -> str | None:
+        spec = self._specs[row.queue]
+        base = spec.dead_letters_engine_name if dead else spec.engine_name
+        value: str | None = await self.client.hget(self.key(base, row.engine_id), name)
+        return value
+
+    async def epoch(self) -> bool:
+        """Whether this Redis still holds what we put there; False once it was emptied."""
+        return bool(await self.client.exists(f"{self.prefix}:epoch"))
+
+    async def begin_epoch(self) -> None:
+        await self.client.set(f"{self.prefix}:epoch", datetime.now(UTC).isoformat())
+
+
+def _options(row: JobRow, spec: QueueSpec) -> dict[str, Any]:
+    delay_ms = max(0, round((row.run_at - datetime.now(UTC)).total_seconds() * 1000))
+    return {
+        **spec.engine_options(),
+        "jobId": row.engine_id,
+        "attempts": row.max_attempts,
+        "delay": delay_ms,
+        "priority": row.priority,
+    }

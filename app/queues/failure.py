@@ -1,0 +1,52 @@
+"""What went wrong in one attempt, ready to be stored: no secret, never without a message."""
+
+import hashlib
+import re
+import traceback
+from dataclasses import dataclass
+
+from app.core.logging import redact
+
+MAX_MESSAGE = 2_000
+MAX_STACK = 20_000
+_VARIABLE = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27}|\d+|'[^']*'|\"[^\"]*\"", re.I)
+
+
+class Unrecoverable(Exception):
+    """Raised by a processor: trying again cannot help, so the job goes to the dead letters at once."""
+
+
+class Superseded(Exception):
+    """This attempt is no longer the job's current one; its transaction must not commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """`fingerprint` is equal for errors of one cause: class, place, and message without its variable parts."""
+
+    error_class: str
+    message: str
+    stack: str
+    fingerprint: str
+    final: bool = False
+
+    @classmethod
+    def of(cls, error: BaseException) -> "Failure":
+        message = str(redact(str(error) or type(error).__name__))[:MAX_MESSAGE]
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].name}" if frames else ""
+        stack = str(redact("".join(traceback.format_exception(error))))[-MAX_STACK:]
+        name = type(error).__name__
+        return cls(name, message, stack, fingerprint(name, place, message), isinstance(error, Unrecoverable))
+
+    @classmethod
+    def told(cls, error_class: str, message: str) -> "Failure":
+        """A failure that was reported to us instead of caught by us."""
+        text = str(redact(message or error_class))[:MAX_MESSAGE]
+        return cls(error_class, text, "", fingerprint(error_class, "", text))
+
+
+def fingerprint(error_class: str, place: str, message: str) -> str:
+    """16 hexadecimal digits."""
+    plain = _VARIABLE.sub("#", message)
+    return hashlib.sha256(f"{error_class}\0{place}\0{plain}".encode()).hexdigest()[:16]

@@ -1,0 +1,101 @@
+"""Declaring work: `class SummarizeArticle(Job, kind="summarize_article", queue="ai:content")`.
+
+A payload carries ids, not bodies, and never a secret: it is stored, queued and shown.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import msgspec
+from msgspec import Struct, StructMeta
+from sqlalchemy.ext.asyncio import AsyncSession
+
+if TYPE_CHECKING:
+    from app.queues.work import Work
+
+
+class _JobMeta(StructMeta):
+    def __new__(
+        mcs,
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        *,
+        kind: str = "",
+        queue: str = "",
+        **opts: Any,
+    ) -> "_JobMeta":
+        namespace |= {"kind": kind, "queue": queue}
+        return super().__new__(mcs, name, bases, namespace, **opts)
+
+
+class Job(Struct, metaclass=_JobMeta, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """The payload of one kind of job."""
+
+    kind: ClassVar[str]
+    queue: ClassVar[str]
+
+
+J = TypeVar("J", bound=Job)
+Handle = Callable[["Work", Any], Awaitable[dict[str, Any] | None]]
+OnDead = Callable[[AsyncSession, Any, str], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Processor:
+    """What runs one kind. `on_dead(session, payload, error)` runs in the transaction that makes the job dead."""
+
+    payload: type[Job]
+    handle: Handle
+    on_dead: OnDead | None = None
+
+    def dead(self, on_dead: OnDead) -> OnDead:
+        """Decorator: what to do when a job of this kind is out of attempts."""
+        self.on_dead = on_dead
+        return on_dead
+
+
+def processor(payload: type[Job]) -> Callable[[Handle], Processor]:
+    """Decorator: the coroutine `(work, payload) -> result` runs jobs of this kind."""
+    return lambda handle: Processor(payload, handle)
+
+
+class Kinds:
+    """Every kind of job that this program knows, each with its processor.
+
+    Raises:
+        RuntimeError: two processors claim one kind, or a kind names a queue that nobody declared.
+    """
+
+    def __init__(self, processors: tuple[Processor, ...], queues: frozenset[str]) -> None:
+        self._by_kind: dict[str, Processor] = {}
+        for item in processors:
+            kind = item.payload.kind
+            if kind in self._by_kind:
+                raise RuntimeError(f"Two processors for the job kind {kind!r}")
+            if item.payload.queue not in queues:
+                raise RuntimeError(
+                    f"The job kind {kind!r} names the queue {item.payload.queue!r}, which is not declared"
+                )
+            self._by_kind[kind] = item
+        bare = [kind.__name__ for kind in declared() if kind.kind not in self._by_kind]
+        if bare:
+            raise RuntimeError(f"Job kinds without a processor: {', '.join(sorted(bare))}")
+
+    def __getitem__(self, kind: str) -> Processor:
+        return self._by_kind[kind]
+
+    def get(self, kind: str) -> Processor | None:
+        return self._by_kind.get(kind)
+
+    def decode(self, kind: str, payload: dict[str, Any]) -> Job:
+        """
+        Raises:
+            msgspec.ValidationError: the payload does not fit the kind.
+        """
+        return msgspec.convert(payload, self._by_kind[kind].payload)
+
+
+def declared() -> list[type[Job]]:
+    return [kind for kind in Job.__subclasses__() if kind.__module__.startswith("app.")]

@@ -1,0 +1,159 @@
+"""The record of work. Redis can be rebuilt from these tables."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import Index, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.ids import new_id
+from app.core.models import Base, Json
+
+
+class State(StrEnum):
+    """Where a job stands. `pending` is committed and not yet in Redis; `dead` is the dead letter."""
+
+    PENDING = "pending"
+    QUEUED = "queued"
+    ACTIVE = "active"
+    COMPLETED = "completed"
+    RETRYING = "retrying"
+    WAITING_CHILDREN = "waiting_children"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+    REMOVED = "removed"
+
+
+UNFINISHED = (State.PENDING, State.QUEUED, State.ACTIVE, State.RETRYING, State.WAITING_CHILDREN)
+
+
+class JobRow(Base):
+    """One piece of work: written with the change that wants it, run by a worker, kept by month."""
+
+    __tablename__ = "job"
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    tenant_id: Mapped[UUID]
+    queue: Mapped[str]
+    kind: Mapped[str]
+    payload: Mapped[Json]
+    priority: Mapped[int] = mapped_column(server_default="0")
+    state: Mapped[str] = mapped_column(server_default=State.PENDING)
+    delayed: Mapped[bool] = mapped_column(server_default=text("false"))
+    run_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    max_attempts: Mapped[int]
+    attempts_made: Mapped[int] = mapped_column(server_default="0")
+    run: Mapped[int] = mapped_column(server_default="0")
+    correlation_id: Mapped[UUID | None]
+    request_id: Mapped[str | None]
+    error_class: Mapped[str | None]
+    error_message: Mapped[str | None]
+    error_fingerprint: Mapped[str | None]
+    result: Mapped[Json | None]
+    worker: Mapped[UUID | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    duration_ms: Mapped[int | None]
+
+    __table_args__ = (
+        Index("ix_job_queue_state", "queue", "state", text("id DESC")),
+        Index("ix_job_tenant_state", "tenant_id", "state", text("id DESC")),
+        Index("ix_job_state", "state", "run_at", postgresql_where=text("finished_at IS NULL")),
+        {"postgresql_partition_by": "RANGE (id)"},
+    )
+
+    @property
+    def engine_id(self) -> str:
+        """BullMQ's id of this run. A new run has a new one: BullMQ ignores an id that it still knows."""
+        return engine_id(self.id, self.run)
+
+
+def engine_id(job_id: UUID, run: int) -> str:
+    return f"{job_id}.r{run}" if run else str(job_id)
+
+
+class AttemptRow(Base):
+    """One try. Filed under the job's month, so that a month goes as one."""
+
+    __tablename__ = "job_attempt"
+    job_id: Mapped[UUID] = mapped_column(primary_key=True)
+    run: Mapped[int] = mapped_column(primary_key=True)
+    n: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[UUID]
+    worker: Mapped[UUID]
+    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    ended_at: Mapped[datetime | None]
+    error_class: Mapped[str | None]
+    error_message: Mapped[str | None]
+    stack: Mapped[str | None]
+    log: Mapped[list[str]] = mapped_column(server_default=text("'[]'::jsonb"))
+
+    __table_args__ = ({"postgresql_partition_by": "RANGE (job_id)"},)
+
+
+class EffectRow(Base):
+    """A step of a job that is done. Written in the step's own transaction; a second insert finds it."""
+
+    __tablename__ = "job_effect"
+    job_id: Mapped[UUID] = mapped_column(primary_key=True)
+    step: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[UUID]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = ({"postgresql_partition_by": "RANGE (job_id)"},)
+
+
+class KeyRow(Base):
+    """At most one unfinished job under a key. Not partitioned, because a partitioned table cannot promise that."""
+
+    __tablename__ = "job_key"
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    job_id: Mapped[UUID] = mapped_column(index=True)
+    kept: Mapped[bool] = mapped_column(server_default=text("false"))
+    """True for schedule keys, which outlive the job's end."""
+
+
+class QueueRow(Base):
+    """What a person has set for a queue; no row means nothing is set."""
+
+    __tablename__ = "queue"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    paused_at: Mapped[datetime | None]
+    paused_by: Mapped[str | None]
+    paused_reason: Mapped[str | None]
+
+
+class WorkerRow(Base):
+    """A worker process, as its last heartbeat told."""
+
+    __tablename__ = "worker"
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    host: Mapped[str]
+    pid: Mapped[int]
+    version: Mapped[str]
+    queues: Mapped[list[str]]
+    jobs: Mapped[int]
+    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    beat_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class LeaseRow(Base):
+    """Who leads a loop. A row instead of an advisory lock, which breaks behind a transaction pooler."""
+
+    __tablename__ = "lease"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[UUID]
+    expires_at: Mapped[datetime]
+
+
+class ScheduleRow(Base):
+    """When a schedule runs next."""
+
+    __tablename__ = "schedule"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    next_run_at: Mapped[datetime]
+    last_run_at: Mapped[datetime | None]

@@ -1,0 +1,192 @@
+"""Every change of a job's state, each one compare-and-set on its run, so that two can never both happen."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CursorResult, delete, func, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.live import signal
+from app.queues.failure import Failure
+from app.queues.models import UNFINISHED, AttemptRow, EffectRow, JobRow, KeyRow, State
+
+TOPIC = "queues"
+_FINISHED = {"finished_at": func.now(), "worker": None}
+_DURATION = func.extract("epoch", func.now() - JobRow.started_at) * 1000
+
+
+async def start(session: AsyncSession, job_id: UUID, run: int, worker: UUID) -> JobRow | None:
+    """Open the next attempt; None when this run is finished or unknown, so there is nothing to do."""
+    query = (
+        update(JobRow)
+        .where(JobRow.id == job_id, JobRow.run == run, JobRow.state.in_(UNFINISHED))
+        .values(state=State.ACTIVE, attempts_made=JobRow.attempts_made + 1, worker=worker, started_at=func.now())
+        .returning(JobRow)
+    )
+    row = (await session.execute(query)).scalar_one_or_none()
+    if row is None:
+        return None
+    # An attempt that is still open belonged to a worker that died.
+    await session.execute(
+        update(AttemptRow)
+        .where(AttemptRow.job_id == job_id, AttemptRow.run == run, AttemptRow.ended_at.is_(None))
+        .values(ended_at=func.now(), error_class="WorkerLost", error_message="the worker was lost during this attempt")
+    )
+    session.add(AttemptRow(job_id=job_id, run=run, n=row.attempts_made, tenant_id=row.tenant_id, worker=worker))
+    signal(session, TOPIC, row.queue, row.tenant_id)
+    return row
+
+
+async def complete(session: AsyncSession, row: JobRow, result: dict[str, Any] | None, log: Sequence[str]) -> bool:
+    """False when the attempt is no longer the current one."""
+    done = await _set(
+        session,
+        row,
+        (JobRow.state == State.ACTIVE, JobRow.attempts_made == row.attempts_made),
+        state=State.COMPLETED,
+        result=result,
+        duration_ms=_DURATION,
+        error_class=None,
+        error_message=None,
+        error_fingerprint=None,
+        **_FINISHED,
+    )
+    if done:
+        await end_attempt(session, row, None, log)
+        await _free_key(session, row.id)
+    return done
+
+
+async def complete_elsewhere(session: AsyncSession, row: JobRow) -> bool:
+    """A worker that keeps no record, such as a Node program's, has finished this run."""
+    done = await _set(session, row, (JobRow.state.in_(UNFINISHED),), state=State.COMPLETED, **_FINISHED)
+    if done:
+        await _free_key(session, row.id)
+    return done
+
+
+async def retry_later(
+    session: AsyncSession, row: JobRow, failure: Failure, log: Sequence[str], wait: timedelta
+) -> bool:
+    await end_attempt(session, row, failure, log)
+    return await _set(
+        session,
+        row,
+        (JobRow.state == State.ACTIVE, JobRow.attempts_made == row.attempts_made),
+        state=State.RETRYING,
+        run_at=func.now() + wait,
+        worker=None,
+        **_error(failure),
+    )
+
+
+async def bury(session: AsyncSession, row: JobRow, failure: Failure) -> bool:
+    """The state `dead` is the dead letter."""
+    done = await _set(
+        session,
+        row,
+        (JobRow.state.in_(UNFINISHED),),
+        state=State.DEAD,
+        duration_ms=_DURATION,
+        **_error(failure),
+        **_FINISHED,
+    )
+    if done:
+        await _free_key(session, row.id)
+    return done
+
+
+async def close(session: AsyncSession, row: JobRow, state: State, allowed: Sequence[State]) -> bool:
+    """End a job without running it: cancelled or removed."""
+    done = await _set(session, row, (JobRow.state.in_(allowed),), state=state, **_FINISHED)
+    if done:
+        await _free_key(session, row.id)
+    return done
+
+
+async def run_again(session: AsyncSession, row: JobRow) -> bool:
+    """A new run of a dead job: compare-and-set, so a double click is one run."""
+    return await _set(
+        session,
+        row,
+        (JobRow.state == State.DEAD,),
+        state=State.PENDING,
+        run=row.run + 1,
+        attempts_made=0,
+        delayed=False,
+        run_at=func.now(),
+        started_at=None,
+        finished_at=None,
+        duration_ms=None,
+    )
+
+
+async def run_now(session: AsyncSession, row: JobRow) -> bool:
+    """Make a job that waits for its time due at once."""
+    waiting = (State.PENDING, State.QUEUED, State.RETRYING)
+    return await _set(session, row, (JobRow.state.in_(waiting),), run_at=func.now(), delayed=False)
+
+
+async def end_attempt(session: AsyncSession, row: JobRow, failure: Failure | None, log: Sequence[str]) -> None:
+    values: dict[str, Any] = {"ended_at": func.now(), "log": list(log)}
+    if failure is not None:
+        values |= {"error_class": failure.error_class, "error_message": failure.message, "stack": failure.stack}
+    await session.execute(
+        update(AttemptRow)
+        .where(AttemptRow.job_id == row.id, AttemptRow.run == row.run, AttemptRow.n == row.attempts_made)
+        .values(**values)
+    )
+
+
+async def mark_effect(session: AsyncSession, row: JobRow, step: str) -> bool:
+    """False when the step was done before."""
+    query = insert(EffectRow).values(job_id=row.id, step=step, tenant_id=row.tenant_id).on_conflict_do_nothing()
+    return await _count(session, query) == 1
+
+
+async def mark_queued(session: AsyncSession, pushed: Sequence[tuple[UUID, int]]) -> None:
+    for job_id, run in pushed:
+        await session.execute(
+            update(JobRow)
+            .where(JobRow.id == job_id, JobRow.run == run, JobRow.state == State.PENDING)
+            .values(state=State.QUEUED)
+        )
+
+
+async def push_again(session: AsyncSession, job_id: UUID, run: int, seen: datetime) -> bool:
+    """Hand a job that Redis no longer knows back to the relay, unless it moved since `seen`."""
+    query = (
+        update(JobRow)
+        .where(JobRow.id == job_id, JobRow.run == run, JobRow.updated_at == seen, JobRow.state.in_(UNFINISHED))
+        .values(state=State.PENDING, worker=None)
+    )
+    return await _count(session, query) == 1
+
+
+def _error(failure: Failure) -> dict[str, Any]:
+    return {
+        "error_class": failure.error_class,
+        "error_message": failure.message,
+        "error_fingerprint": failure.fingerprint,
+    }
+
+
+async def _set(session: AsyncSession, row: JobRow, conditions: tuple[Any, ...], **values: Any) -> bool:
+    query = update(JobRow).where(JobRow.id == row.id, JobRow.run == row.run, *conditions).values(**values)
+    done = await _count(session, query) == 1
+    if done:
+        signal(session, TOPIC, row.queue, row.tenant_id)
+    return done
+
+
+async def _free_key(session: AsyncSession, job_id: UUID) -> None:
+    await session.execute(delete(KeyRow).where(KeyRow.job_id == job_id, KeyRow.kept.is_(False)))
+
+
+async def _count(session: AsyncSession, query: Any) -> int:
+    result = await session.execute(query.execution_options(synchronize_session=False))
+    assert isinstance(result, CursorResult)
+    return result.rowcount

@@ -1,0 +1,119 @@
+"""Keeps Redis in step with the record: the relay pushes what is pending, the reconciler finds what got lost."""
+
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Select, func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.database import SYSTEM, Database
+from app.queues import record
+from app.queues.engine import Engine
+from app.queues.failure import Failure
+from app.queues.models import JobRow, QueueRow, State, WorkerRow
+from app.queues.runner import Runner
+
+log = structlog.get_logger()
+BATCH = 500
+SLICE = 1000
+NOTHING = UUID(int=0)
+ALIVE = text("now() - interval '30 seconds'")
+
+
+class Relay:
+    """Pushes pending rows. A row that a request has just pushed itself gets a moment to become `queued`."""
+
+    def __init__(self, database: Database, engine: Engine) -> None:
+        self._database = database
+        self._engine = engine
+
+    async def push_pending(self) -> int:
+        """Push everything that is pending; returns how many. The rows stay locked until Redis has them."""
+        pushed = 0
+        while True:
+            async with self._database.transaction(SYSTEM) as session:
+                query = (
+                    select(JobRow)
+                    .where(JobRow.state == State.PENDING, JobRow.finished_at.is_(None))
+                    .where(JobRow.updated_at < text("now() - interval '1 second'"))
+                    .order_by(JobRow.run_at)
+                    .limit(BATCH)
+                    .with_for_update(skip_locked=True)
+                )
+                rows = (await session.scalars(query)).all()
+                if not rows:
+                    return pushed
+                await self._engine.push(rows)
+                await record.mark_queued(session, [(row.id, row.run) for row in rows])
+            pushed += len(rows)
+
+
+class Reconciler:
+    """Compares unfinished rows with what Redis has of them."""
+
+    def __init__(self, database: Database, engine: Engine, runner: Runner) -> None:
+        self._database = database
+        self._engine = engine
+        self._runner = runner
+        self._after = NOTHING
+
+    async def check_epoch(self) -> None:
+        """An emptied Redis: mirror the pauses first, then hand every unfinished job back to the relay."""
+        if await self._engine.epoch():
+            return
+        async with self._database.transaction(SYSTEM) as session:
+            paused = (await session.scalars(select(QueueRow.name).where(QueueRow.paused_at.is_not(None)))).all()
+            for name in paused:
+                await self._engine.pause(name, True)
+            query = (
+                update(JobRow)
+                .where(JobRow.state.in_((State.QUEUED, State.RETRYING)))
+                .values(state=State.PENDING, updated_at=JobRow.updated_at)
+                .execution_options(synchronize_session=False)
+            )
+            found = await session.execute(query)
+        await self._engine.begin_epoch()
+        log.warning("redis.refilled_from_record", jobs=found.rowcount, paused=list(paused))  # type: ignore[attr-defined]
+
+    async def sweep(self) -> int:
+        """Look at the next slice of unfinished rows that nothing has moved for ten seconds; returns its size."""
+        async with self._database.transaction(SYSTEM) as session:
+            alive = set((await session.scalars(select(WorkerRow.id).where(WorkerRow.beat_at > ALIVE))).all())
+            rows = (await session.scalars(self._slice())).all()
+        self._after = rows[-1].id if len(rows) == SLICE else NOTHING
+        places = await self._engine.places(rows) if rows else []
+        for row, place in zip(rows, places, strict=True):
+            if row.state == State.ACTIVE and row.worker in alive and place not in ("dead", "failed"):
+                continue
+            await self._settle(row, place)
+        return len(rows)
+
+    def _slice(self) -> Select[tuple[JobRow]]:
+        states = (State.QUEUED, State.ACTIVE, State.RETRYING)
+        return (
+            select(JobRow)
+            .where(JobRow.state.in_(states), JobRow.id > self._after)
+            .where(JobRow.updated_at < text("now() - interval '10 seconds'"))
+            .order_by(JobRow.id)
+            .limit(SLICE)
+        )
+
+    async def _settle(self, row: JobRow, place: str) -> None:
+        if place == "unknown":
+            async with self._database.transaction(SYSTEM) as session:
+                if await record.push_again(session, row.id, row.run, row.updated_at):
+                    log.info("job.pushed_again", job_id=str(row.id))
+        elif place == "completed":
+            # Another program's worker finished it.
+            async with self._database.transaction(SYSTEM) as session:
+                await record.complete_elsewhere(session, row)
+        elif place in ("dead", "failed"):
+            message = await self._engine.field(row, "failedReason") if place == "failed" else None
+            await self._runner.bury(row, Failure.told("Failed", message or row.error_message or "it failed"))
+
+
+async def lag(session: AsyncSession) -> float:
+    """Seconds that the oldest pending, due job has waited to be pushed."""
+    oldest = select(func.min(JobRow.run_at)).where(JobRow.state == State.PENDING, JobRow.run_at <= func.now())
+    seconds = await session.scalar(select(func.extract("epoch", func.now() - oldest.scalar_subquery())))
+    return float(seconds or 0)

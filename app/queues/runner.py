@@ -1,0 +1,142 @@
+"""Runs one attempt: start in the record, the processor, the end in the record. Knows nothing of Redis."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from app.core.database import SYSTEM, Database
+from app.queues import record
+from app.queues.failure import Failure, Superseded, Unrecoverable
+from app.queues.job import Kinds
+from app.queues.models import JobRow
+from app.queues.spec import QueueSpec
+from app.queues.work import Work, scope_for_job
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt went. No row: there was nothing to do. No failure: the job is completed."""
+
+    row: JobRow | None
+    failure: Failure | None = None
+    lines: tuple[str, ...] = ()
+
+
+class Runner:
+    """Attempts of one worker. The same runner serves BullMQ's worker, the inline mode and the tests' drain."""
+
+    def __init__(
+        self,
+        database: Database,
+        kinds: Kinds,
+        specs: Mapping[str, QueueSpec],
+        worker: UUID,
+        resources: Mapping[type, Any] | None = None,
+    ) -> None:
+        self._resources = resources or {}
+        self._database = database
+        self._kinds = kinds
+        self._specs = specs
+        self.worker = worker
+
+    async def attempt(self, job_id: UUID, run: int) -> Outcome:
+        async with self._database.transaction(SYSTEM) as session:
+            row = await record.start(session, job_id, run, self.worker)
+        if row is None:
+            return Outcome(None)
+        structlog.contextvars.bind_contextvars(
+            job_id=str(row.id),
+            kind=row.kind,
+            tenant_id=str(row.tenant_id),
+            correlation_id=str(row.correlation_id or row.id),
+            request_id=row.request_id,
+            attempt=row.attempts_made,
+        )
+        work = Work(self._database, row, self._resources)
+        try:
+            result = await self._handle(work, row)
+            if not work.completed:
+                async with self._database.transaction(SYSTEM) as session:
+                    if not await record.complete(session, row, result, work.lines):
+                        raise Superseded
+        except Superseded:
+            log.info("job.superseded")
+            return Outcome(None)
+        except Exception as error:
+            failure = Failure.of(error)
+            log.warning("job.attempt_failed", error=failure.message, error_class=failure.error_class)
+            return Outcome(row, failure, tuple(work.lines))
+        log.info("job.completed")
+        return Outcome(row)
+
+    async def _handle(self, work: Work, row: JobRow) -> dict[str, Any] | None:
+        processor = self._kinds.get(row.kind)
+        if processor is None:
+            raise Unrecoverable(f"this program has no processor for the kind {row.kind!r}")
+        try:
+            payload = self._kinds.decode(row.kind, row.payload)
+        except msgspec.ValidationError as error:
+            raise Unrecoverable(f"the payload does not fit {row.kind!r}: {error}") from error
+        limit = self._specs[row.queue].timeout_s
+        try:
+            async with asyncio.timeout(limit) as bound:
+                result = await processor.handle(work, payload)
+        except TimeoutError as error:
+            if not bound.expired():
+                raise
+            raise TimeoutError(f"the job took longer than {limit:g} s") from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Somebody else's cancellation leaked through the handler: for the job it is an error like others.
+            raise RuntimeError("the handler was cancelled from within") from error
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise RuntimeError(f"the handler raised {type(error).__name__}") from error
+        if result is not None:
+            # A result that is not JSON would make BullMQ run completed work again.
+            json.dumps(result, allow_nan=False)
+        return result
+
+    async def retry_later(self, outcome: Outcome) -> None:
+        row, failure = outcome.row, outcome.failure
+        assert row is not None
+        assert failure is not None
+        wait = self._specs[row.queue].backoff.wait_s(row.attempts_made)
+        async with self._database.transaction(SYSTEM) as session:
+            await record.retry_later(session, row, failure, outcome.lines, timedelta(seconds=wait))
+
+    async def bury(self, row: JobRow, failure: Failure, lines: tuple[str, ...] = ()) -> bool:
+        """Make the job dead and tell its processor, in one transaction, however the job died."""
+        async with self._database.transaction(scope_for_job(row.tenant_id)) as session:
+            await record.end_attempt(session, row, failure, lines)
+            if not await record.bury(session, row, failure):
+                return False
+            processor = self._kinds.get(row.kind)
+            if processor is not None and processor.on_dead is not None:
+                try:
+                    payload = self._kinds.decode(row.kind, row.payload)
+                except msgspec.ValidationError:
+                    payload = None
+                if payload is not None:
+                    await processor.on_dead(session, payload, failure.message)
+        log.warning("job.dead", job_id=str(row.id), queue=row.queue, kind=row.kind, error=failure.message)
+        return True
+
+    async def settle(self, outcome: Outcome) -> None:
+        """After an attempt without BullMQ: wait for the next one, or die."""
+        if outcome.row is None or outcome.failure is None:
+            return
+        if outcome.failure.final or outcome.row.attempts_made >= outcome.row.max_attempts:
+            await self.bury(outcome.row, outcome.failure, outcome.lines)
+        else:
+            await self.retry_later(outcome)

@@ -1,0 +1,50 @@
+"""What a queue is: how often it tries, how long it waits, how much it runs at once."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """The wait before the next attempt: the same each time, or doubling."""
+
+    kind: Literal["fixed", "exponential"]
+    first_s: float
+
+    def wait_s(self, attempts_made: int) -> float:
+        """Seconds to wait after the n-th attempt failed, n from 1; the same sum that BullMQ does."""
+        return self.first_s if self.kind == "fixed" else self.first_s * 2 ** (attempts_made - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSpec:
+    """One queue. `name` is what people and the API see; BullMQ's own names have `-` for `:`."""
+
+    name: str
+    attempts: int
+    backoff: Backoff
+    timeout_s: float
+    concurrency: int | None = None
+    """Jobs of this queue one worker process runs at once; None takes WORKER_CONCURRENCY."""
+    completed_kept: int = 1000
+    completed_kept_for: timedelta = timedelta(hours=24)
+
+    @property
+    def engine_name(self) -> str:
+        return self.name.replace(":", "-")
+
+    @property
+    def dead_letters(self) -> str:
+        """The name of its dead-letter queue, `dlq:ai:content`."""
+        return f"dlq:{self.name}"
+
+    @property
+    def dead_letters_engine_name(self) -> str:
+        return self.dead_letters.replace(":", "-")
+
+    def engine_options(self) -> dict[str, Any]:
+        return {
+            "backoff": {"type": self.backoff.kind, "delay": round(self.backoff.first_s * 1000)},
+            "removeOnComplete": {"count": self.completed_kept, "age": self.completed_kept_for.total_seconds()},
+        }

@@ -1,0 +1,101 @@
+"""What a processor gets: its job, and transactions that count each step once."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.database import Database, Plane, Scope
+from app.core.ids import PLATFORM_TENANT
+from app.core.logging import redact
+from app.queues import record
+from app.queues.failure import Superseded
+from app.queues.models import JobRow
+
+MAX_LOG_LINES = 200
+R = TypeVar("R")
+
+
+def scope_for_job(tenant_id: UUID) -> Scope:
+    """A tenant's job runs with that tenant's rights only; the platform's own jobs with the platform's."""
+    return Scope(Plane.PLATFORM if tenant_id == PLATFORM_TENANT else Plane.TENANT, tenant_id)
+
+
+class Work:
+    """One attempt at one job. Redis delivers at least once, so effects belong in `transaction`.
+
+    Never hold a transaction open across a call to a third party.
+    """
+
+    def __init__(self, database: Database, row: JobRow, resources: Mapping[type, Any]) -> None:
+        self._database = database
+        self._resources = resources
+        self._row = row
+        self.scope = scope_for_job(row.tenant_id)
+        self.completed = False
+        self.lines: list[str] = []
+
+    @property
+    def job_id(self) -> UUID:
+        return self._row.id
+
+    @property
+    def tenant_id(self) -> UUID:
+        return self._row.tenant_id
+
+    @property
+    def attempt(self) -> int:
+        """Which try this is, from 1."""
+        return self._row.attempts_made
+
+    @property
+    def last_attempt(self) -> bool:
+        return self._row.attempts_made >= self._row.max_attempts
+
+    def resource(self, kind: type[R]) -> R:
+        """What the worker was given under this type, such as a provider of texts."""
+        found: R = self._resources[kind]
+        return found
+
+    def log(self, line: str) -> None:
+        """Keep a line with this attempt, for people; secrets in it are hidden."""
+        if len(self.lines) < MAX_LOG_LINES:
+            self.lines.append(str(redact(line)))
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[AsyncSession, None]:
+        """A transaction that cannot write."""
+        async with self._database.transaction(self.scope) as session:
+            await session.execute(text("SET TRANSACTION READ ONLY"))
+            yield session
+
+    @asynccontextmanager
+    async def transaction(self, step: str) -> AsyncGenerator[AsyncSession | None, None]:
+        """The transaction of one step; None when an earlier attempt has committed this step already.
+
+        ```
+        async with work.transaction("result") as session:
+            if session is not None:
+                ...
+                await work.complete(session)
+        ```
+        """
+        done = False
+        async with self._database.transaction(self.scope) as session:
+            new = await record.mark_effect(session, self._row, step)
+            yield session if new else None
+            done = "completed" in session.info
+        self.completed = self.completed or done
+
+    async def complete(self, session: AsyncSession, result: dict[str, Any] | None = None) -> None:
+        """Finish the job in this transaction: its effects and its end commit together.
+
+        Raises:
+            Superseded: another attempt is the current one; the transaction rolls back.
+        """
+        if not await record.complete(session, self._row, result, self.lines):
+            raise Superseded
+        session.info["completed"] = True

@@ -1,0 +1,36 @@
+"""Live signals over Redis pub/sub."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+log = structlog.get_logger()
+
+
+class RedisBroker:
+    """Fills the `live.Broker` port: one channel, every process."""
+
+    def __init__(self, publisher: Redis, subscriber: Redis, channel: str) -> None:
+        self._publisher = publisher
+        self._subscriber = subscriber
+        self._channel = channel
+
+    async def publish(self, message: bytes) -> None:
+        try:
+            await self._publisher.publish(self._channel, message)
+        except (RedisError, OSError):
+            # Best effort: a viewer that misses a signal sees the change at its next refresh.
+            log.debug("live.publish_failed")
+
+    async def listen(self, receive: Callable[[bytes], None]) -> None:
+        while True:
+            try:
+                async with self._subscriber.pubsub(ignore_subscribe_messages=True) as channel:
+                    await channel.subscribe(self._channel)
+                    async for message in channel.listen():
+                        receive(message["data"].encode())
+            except (RedisError, OSError):
+                await asyncio.sleep(0.5)

@@ -1,0 +1,36 @@
+"""The only list of modules, in the order in which they may import each other: from the bottom up."""
+
+from app.core.policy import Permission
+from app.module import Module
+from app.module import permissions as permissions_of
+from app.modules.ai.module import ai
+from app.modules.articles.module import articles
+from app.modules.audit.module import audit
+from app.modules.dashboard.module import dashboard
+from app.modules.identity.module import identity
+from app.modules.queues.module import queues
+from app.modules.tenants.module import tenants
+from app.queues.core import CORE_QUEUES
+from app.queues.job import Kinds
+from app.queues.schedules import Schedule
+from app.queues.spec import QueueSpec
+
+MODULES: tuple[Module, ...] = (audit, tenants, identity, articles, ai, queues, dashboard)
+
+
+def specs() -> dict[str, QueueSpec]:
+    """Every queue by name: the six of the core, then those of the modules."""
+    declared = (*CORE_QUEUES, *(spec for module in MODULES for spec in module.queues))
+    return {spec.name: spec for spec in declared}
+
+
+def kinds() -> Kinds:
+    return Kinds(tuple(p for module in MODULES for p in module.processors), frozenset(specs()))
+
+
+def schedules() -> tuple[Schedule, ...]:
+    return tuple(schedule for module in MODULES for schedule in module.schedules)
+
+
+def permissions() -> dict[str, Permission]:
+    return permissions_of(MODULES)

@@ -1,0 +1,167 @@
+// Live parts of a page. An element with data-live="topic topic" fetches itself again (its own hx-get) when the
+// server signals one of its topics. Signals carry no HTML: what is shown always passed the viewer's permissions.
+
+const PACE = 1000; // an element asks at most once in this time
+const POLL = 10_000; // only while there is no stream
+const states = new WeakMap();
+const indicator = document.getElementById("live-state");
+
+let stream = null;
+let topics = "";
+let poll = null;
+let retry = null;
+let failures = 0;
+
+const parts = () => [...document.querySelectorAll("[data-live][hx-get]")];
+const stateOf = (part) => {
+  if (!states.has(part)) states.set(part, { asked: 0, timer: null, held: new Set() });
+  return states.get(part);
+};
+
+// Someone is busy with this part: it must not change under their hands.
+const frozen = (part) => {
+  const dialogs = [...document.querySelectorAll("dialog[open]")];
+  if (dialogs.length > 0 && !dialogs.some((dialog) => dialog.contains(part))) return true;
+  const selection = document.getSelection();
+  if (!selection.isCollapsed && selection.containsNode(part, true)) return true;
+  return part.querySelector("input[data-row]:checked") !== null;
+};
+
+const chip = (part, count) => {
+  let holder = part.querySelector(":scope > .live-chip");
+  if (count === 0) {
+    holder?.remove();
+    return;
+  }
+  if (!holder) {
+    holder = document.createElement("div");
+    holder.className = "live-chip";
+    holder.innerHTML = '<button type="button" class="btn btn-small" data-live-show></button>';
+    part.prepend(holder);
+  }
+  holder.firstElementChild.textContent = `${count} new`;
+};
+
+const ask = (part) => {
+  const state = stateOf(part);
+  clearTimeout(state.timer);
+  state.timer = null;
+  state.held.clear();
+  chip(part, 0);
+  if (document.hidden || !part.isConnected) return;
+  state.asked = performance.now();
+  htmx.trigger(part, "refresh", {}, false);
+};
+
+const refresh = (part, id = null) => {
+  const state = stateOf(part);
+  if (frozen(part)) {
+    if (id !== null) chip(part, state.held.add(id).size);
+    else state.held.add("");
+    return;
+  }
+  if (state.timer !== null) return;
+  const wait = state.asked === 0 ? 0 : Math.max(0, state.asked + PACE - performance.now());
+  state.timer = setTimeout(() => {
+    state.timer = null;
+    // Frozen in the meantime: hold it back after all.
+    if (frozen(part)) refresh(part, id);
+    else ask(part);
+  }, wait);
+};
+
+const refreshAll = () => parts().forEach((part) => refresh(part));
+
+const show = (state, label) => {
+  if (!indicator) return;
+  indicator.hidden = parts().length === 0;
+  indicator.dataset.state = state;
+  if (indicator.textContent !== label) indicator.textContent = label;
+};
+
+const startPolling = () => {
+  show("polling", "Every 10 s");
+  poll ??= setInterval(refreshAll, POLL);
+};
+const stopPolling = () => {
+  clearInterval(poll);
+  poll = null;
+};
+
+const close = () => {
+  stream?.close();
+  stream = null;
+  clearTimeout(retry);
+  stopPolling();
+};
+
+const topicsOf = (part) => part.dataset.live.split(/\s+/).filter(Boolean);
+const wanted = () => [...new Set(parts().flatMap(topicsOf))].sort().join(",");
+
+const open = () => {
+  stream?.close();
+  topics = wanted();
+  if (topics === "") {
+    close();
+    show("off", "");
+    return;
+  }
+  startPolling(); // until the stream stands
+  stream = new EventSource(`/dashboard/live?topics=${encodeURIComponent(topics)}`);
+  stream.addEventListener("open", () => {
+    failures = 0;
+    stopPolling();
+    show("live", "Live");
+    refreshAll(); // what changed while nobody was listening
+  });
+  stream.addEventListener("signal", ({ data }) => {
+    const { topic, id } = JSON.parse(data);
+    for (const part of parts()) {
+      if (topicsOf(part).includes(topic)) refresh(part, `${topic}:${id}`);
+    }
+  });
+  stream.addEventListener("error", () => {
+    if (poll === null) refreshAll();
+    startPolling();
+    if (stream?.readyState !== EventSource.CLOSED) return; // the browser reconnects by itself
+    clearTimeout(retry);
+    retry = setTimeout(open, Math.min(60_000, 5000 * 2 ** failures++));
+  });
+};
+
+const thaw = () => {
+  for (const part of parts()) if (stateOf(part).held.size > 0 && !frozen(part)) refresh(part);
+};
+document.addEventListener("close", thaw, true);
+document.addEventListener("selectionchange", thaw);
+document.addEventListener("change", thaw);
+document.addEventListener("click", (event) => {
+  const part = event.target.closest("[data-live-show]")?.closest("[data-live]");
+  if (part) ask(part);
+});
+
+// A hidden tab asks for nothing.
+document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+addEventListener("pagehide", close);
+addEventListener("pageshow", (event) => event.persisted && open());
+
+// Parts come and go with swaps; the stream follows.
+document.addEventListener("htmx:after:swap", () => {
+  if (wanted() !== topics && !document.hidden) open();
+});
+
+// What a person opened stays open when its surroundings are refreshed.
+htmx.registerExtension("keep-open", {
+  htmx_before_morph_attr: (element, { attrName }) =>
+    !(attrName === "open" && (element.tagName === "DETAILS" || element.tagName === "DIALOG")),
+});
+
+// data-refresh="10": also by the clock, for what no signal announces.
+setInterval(() => {
+  if (document.hidden) return;
+  for (const part of document.querySelectorAll("[data-refresh][hx-get]")) {
+    if (performance.now() - stateOf(part).asked >= Number(part.dataset.refresh) * 1000) refresh(part);
+  }
+}, 1000);
+
+if (!document.hidden) open();

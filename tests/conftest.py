@@ -1,0 +1,218 @@
+"""Real PostgreSQL and Valkey for every test. Tests commit for real; the tables are emptied in between."""
+
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
+import pytest
+from app import migrate, registry
+from app.core.database import Database, Plane, Scope
+from app.core.ids import new_id
+from app.core.policy import Actor, Policy
+from app.core.secrets import Signer
+from app.core.settings import Settings, load
+from app.embedded.servers import Servers, Urls
+from app.main import create_app
+from app.modules.identity.service import IdentityService, TokenService
+from app.modules.tenants.service import TenantService
+from app.queues.inline import drain as drain_record
+from app.queues.runner import Runner
+from app.worker import resources
+from httpx2 import ASGITransport, AsyncClient
+from litestar import Litestar
+from sqlalchemy.ext.asyncio import AsyncSession
+
+OWNER_EMAIL, OWNER_PASSWORD = "owner@example.org", "a long enough password"
+ORIGIN = "http://testserver"
+KEPT_TABLES = {"alembic_version"}
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Generator[Urls, None, None]:
+    """Embedded servers of this run, or those of TEST_DATABASE_URL, TEST_ADMIN_DATABASE_URL and TEST_REDIS_URL."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        admin = os.environ["TEST_ADMIN_DATABASE_URL"]
+        yield Urls(given, given, given, admin, os.environ["TEST_REDIS_URL"])
+        return
+    folder: Path = tmp_path_factory.mktemp("servers")
+    for part in (folder, *folder.parents[:2]):
+        part.chmod(0o755)  # PostgreSQL runs as a user of its own where the tests run as root
+    servers = Servers()
+    try:
+        yield servers.start(folder, fast=True)
+    finally:
+        servers.stop()
+
+
+@pytest.fixture(scope="session")
+def settings(servers: Urls) -> Settings:
+    return load(
+        servers.environment()
+        | {
+            "APP_ENV": "test",
+            "PUBLIC_URL": ORIGIN,
+            "SECRET_KEY": "k" * 40,
+            "JWT_SECRET": "j" * 40,
+            "ENCRYPTION_KEY": "e" * 40,
+            "LOG_LEVEL": "error",
+            "ENABLE_QUEUE": "true",
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+async def app(settings: Settings) -> AsyncGenerator[Litestar, None]:
+    await migrate.migrate(settings)
+    app = create_app(settings)
+    async with app.lifespan():
+        yield app
+
+
+@pytest.fixture(scope="session")
+async def admin(servers: Urls, app: Litestar) -> AsyncGenerator[asyncpg.Connection, None]:
+    """A superuser's connection, which sees every row."""
+    connection = await asyncpg.connect(servers.admin_database_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture(autouse=True)
+async def _clean(request: pytest.FixtureRequest) -> AsyncGenerator[None, None]:
+    yield
+    if "app" not in request.fixturenames and "admin" not in request.fixturenames:
+        return
+    admin: asyncpg.Connection = request.getfixturevalue("admin")
+    app: Litestar = request.getfixturevalue("app")
+    tables = await admin.fetch(
+        "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition "
+        "AND relnamespace = 'public'::regnamespace"
+    )
+    names = ", ".join(f'"{row["relname"]}"' for row in tables if row["relname"] not in KEPT_TABLES)
+    platform = await admin.fetchrow("SELECT * FROM tenant WHERE slug = 'platform'")
+    await admin.execute(f"TRUNCATE {names}")
+    columns = ", ".join(f'"{name}"' for name in platform.keys())  # noqa: SIM118 - a record, not a dict
+    marks = ", ".join(f"${n}" for n in range(1, len(platform) + 1))
+    await admin.execute(f"INSERT INTO tenant ({columns}) VALUES ({marks})", *platform.values())
+    await app.state.process.queue_redis.flushdb()
+
+
+@pytest.fixture
+def database(app: Litestar) -> Database:
+    database: Database = app.state.database
+    return database
+
+
+@pytest.fixture
+def transaction(database: Database) -> Callable[[Scope], AbstractAsyncContextManager[AsyncSession]]:
+    return database.transaction
+
+
+@asynccontextmanager
+async def _client(app: Litestar, headers: dict[str, str] | None = None) -> AsyncIterator[AsyncClient]:
+    transport = ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
+    async with AsyncClient(transport=transport, base_url=ORIGIN, headers=headers) as client:
+        yield client
+
+
+@pytest.fixture
+async def client(app: Litestar) -> AsyncGenerator[AsyncClient, None]:
+    """A caller who is not signed in."""
+    async with _client(app) as client:
+        yield client
+
+
+@pytest.fixture
+def operator() -> Actor:
+    """Who sets tests up: the command line's actor."""
+    return Actor("cli", None, "cli:test", frozenset(registry.permissions()), Plane.PLATFORM)
+
+
+@pytest.fixture
+async def owner(app: Litestar, database: Database, operator: Actor) -> AsyncGenerator[AsyncClient, None]:
+    """The owner's browser: signed in, with the CSRF header that its pages send."""
+    async with database.transaction(operator.scope) as session:
+        await IdentityService(session, operator).create_owner(OWNER_EMAIL, OWNER_PASSWORD)
+    async with _client(app) as client:
+        form = {"email": OWNER_EMAIL, "password": OWNER_PASSWORD}
+        answer = await client.post("/signin", data=form, headers={"Origin": ORIGIN})
+        assert answer.status_code in (302, 303), answer.text
+        client.headers["X-CSRF-Token"] = await csrf_of(app, client)
+        yield client
+
+
+async def csrf_of(app: Litestar, client: AsyncClient) -> str:
+    """The CSRF token of the session that the client's cookie belongs to."""
+    from app.modules.identity.service import Authenticator
+
+    authenticator = Authenticator(app.state.database, registry.permissions())
+    actor = await authenticator.session(client.cookies["teknav_session"])
+    assert actor is not None
+    return Policy(authenticator, Signer("k" * 40)).csrf_token(actor)
+
+
+@dataclass(frozen=True)
+class Made:
+    id: UUID
+    name: str
+    slug: str
+
+
+@pytest.fixture
+def make_tenant(database: Database, operator: Actor) -> Callable[[str], Awaitable[Made]]:
+    async def make(name: str) -> Made:
+        async with database.transaction(operator.scope) as session:
+            row = await TenantService(session, operator).create(name)
+            return Made(row.id, row.name, row.slug)
+
+    return make
+
+
+@pytest.fixture
+async def tenant(make_tenant: Callable[[str], Awaitable[Made]]) -> Made:
+    return await make_tenant("Harbour Press")
+
+
+ALL_SCOPES = ("articles:read", "articles:write", "articles:publish", "ai:run", "ai:read")
+TenantClient = Callable[..., Awaitable[AsyncClient]]
+
+
+@pytest.fixture
+async def tenant_client(
+    app: Litestar, database: Database, operator: Actor, tenant: Made
+) -> AsyncGenerator[TenantClient, None]:
+    """Makes clients that hold a token: `await tenant_client("articles:read")`, all scopes where none is named."""
+    opened: list[AbstractAsyncContextManager[AsyncClient]] = []
+
+    async def make(*scopes: str, of: Made = tenant) -> AsyncClient:
+        async with database.transaction(operator.scope) as session:
+            _, secret = await TokenService(session, operator).create(
+                of.id, name="test", scopes=list(scopes or ALL_SCOPES)
+            )
+        context = _client(app, {"Authorization": f"Bearer {secret}"})
+        opened.append(context)
+        return await context.__aenter__()
+
+    yield make
+    for context in opened:
+        await context.__aexit__(None, None, None)
+
+
+@pytest.fixture
+def runner(database: Database, settings: Settings) -> Runner:
+    return Runner(database, registry.kinds(), registry.specs(), new_id(), resources(settings))
+
+
+@pytest.fixture
+def drain(database: Database, runner: Runner) -> Callable[..., Awaitable[int]]:
+    """Runs the record of work without Redis: what is due now, or with `retries=True` all back-offs too."""
+
+    async def run(*, retries: bool = False) -> int:
+        until = datetime.now(UTC) + timedelta(days=1) if retries else None
+        return await drain_record(database, runner, until=until)
+
+    return run
