@@ -1,16 +1,26 @@
 """Alembic's environment: `teknav migrate` hands its connection in; the alembic command opens one of its own."""
 
 import asyncio
+import importlib.util
 import os
+import pkgutil
+from typing import Literal
 
+from advanced_alchemy.types import GUID, DateTimeUTC
+from sqlalchemy import JSON, Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+
+import app.core.idempotency
+import app.modules
+import app.queues.models
 from alembic import context
-from app import registry  # noqa: F401 - imports every module's tables
 from app.core.database import asyncpg_url
-from app.core.idempotency import IdempotencyKey  # noqa: F401
 from app.core.models import Base
 from app.core.settings import load
-from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
+
+for module in pkgutil.iter_modules(app.modules.__path__, "app.modules."):
+    if importlib.util.find_spec(f"{module.name}.models"):
+        importlib.import_module(f"{module.name}.models")
 
 
 def include_name(name: str | None, kind: str, _: object) -> bool:
@@ -18,11 +28,19 @@ def include_name(name: str | None, kind: str, _: object) -> bool:
     return kind != "table" or name in Base.metadata.tables
 
 
+def render_item(kind: str, item: object, _: object) -> str | Literal[False]:
+    """PostgreSQL's own types in the migrations, so that they do not hang on a library's."""
+    names = {GUID: "sa.Uuid()", DateTimeUTC: "sa.DateTime(timezone=True)", JSON: "postgresql.JSONB()"}
+    found = (name for cls, name in names.items() if kind == "type" and isinstance(item, cls))
+    return next(found, False)
+
+
 def upgrade(connection: Connection) -> None:
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
         include_name=include_name,
+        render_item=render_item,
         transaction_per_migration=True,
     )
     with context.begin_transaction():

@@ -49,7 +49,9 @@ async def database(db: Database) -> Finding:
         async with db.engine(Plane.PLATFORM).connect() as connection:
             number = int((await connection.execute(text("SHOW server_version_num"))).scalar_one())
         if number < POSTGRESQL_AT_LEAST:
-            return Finding("database", "error", f"PostgreSQL {number // 10000} is too old", "Use PostgreSQL 15 or later")
+            return Finding(
+                "database", "error", f"PostgreSQL {number // 10000} is too old", "Use PostgreSQL 15 or later"
+            )
         return Finding("database", "ok", f"PostgreSQL {number // 10000}")
 
     return await _timed("database", ask, "Check DATABASE_URL and PLATFORM_DATABASE_URL, and that PostgreSQL runs")
@@ -101,7 +103,9 @@ async def logins(db: Database, settings: Settings) -> list[Finding]:
         ]
         if weak:
             level: Literal["warning", "error"] = "error" if settings.app_env == "prod" else "warning"
-            remedy = "Use a login of its own: CREATE ROLE teknav_app LOGIN NOINHERIT PASSWORD '…', then `teknav migrate`"
+            remedy = (
+                "Use a login of its own: CREATE ROLE teknav_app LOGIN NOINHERIT PASSWORD '…', then `teknav migrate`"
+            )
             found.append(Finding("logins", level, f"{name}: {row.rolname} {' and '.join(weak)}", remedy))
     return found or [Finding("logins", "ok", "the logins cannot step around row-level security")]
 

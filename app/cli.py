@@ -288,7 +288,9 @@ def doctor(as_json: bool) -> None:
     settings = settings_of()
     found = asyncio.run(_examine(settings))
     if as_json:
-        click.echo(json.dumps([{"part": f.part, "level": f.level, "message": f.message, "remedy": f.remedy} for f in found]))
+        click.echo(
+            json.dumps([{"part": f.part, "level": f.level, "message": f.message, "remedy": f.remedy} for f in found])
+        )
     for item in [] if as_json else found:
         mark = {"ok": click.style("ok     ", fg="green"), "warning": click.style("warning", fg="yellow")}
         click.echo(f"{mark.get(item.level, click.style('error  ', fg='red'))}  {item.part:<10}  {item.message}")
@@ -334,10 +336,17 @@ def config(as_example: bool, as_json: bool) -> None:
         click.echo(example(), nl=False)
         return
     values = {
-        name.upper(): ",".join(value) if isinstance(value, tuple) else value if isinstance(value, bool | int) else str(value)
+        name.upper(): ",".join(value)
+        if isinstance(value, tuple)
+        else value
+        if isinstance(value, bool | int)
+        else str(value)
         for name, value in asdict(settings_of()).items()
     }
-    hidden = {name: redact(value, name if not name.endswith("_KEY") else "secret") if value else value for name, value in values.items()}
+    hidden = {
+        name: redact(value, name if not name.endswith("_KEY") else "secret") if value else value
+        for name, value in values.items()
+    }
     if as_json:
         click.echo(json.dumps(hidden))
         return

@@ -35,10 +35,9 @@ from app.core.unit_of_work import Answer, provide_session, replay
 from app.module import ModulesPlugin
 from app.modules.audit.service import record_attempt
 from app.modules.identity.service import Authenticator
-from app.process import Process
+from app.process import Process, resources
 from app.queues.inline import run_inline
 from app.queues.runner import Runner
-from app.worker import resources
 
 log = structlog.get_logger()
 MAX_BODY = 10 * 1024 * 1024
@@ -154,9 +153,7 @@ def create_app(settings: Settings) -> Litestar:
     app.state.cards = [card for module in registry.MODULES for card in module.cards]
     check_routes(app.routes)
     # Outermost, so that an address that no route has gets its id and headers too.
-    app.asgi_handler = RequestMiddleware(
-        app.asgi_handler, settings=settings, audit=record_attempt(process.database)
-    )
+    app.asgi_handler = RequestMiddleware(app.asgi_handler, settings=settings, audit=record_attempt(process.database))
     return app
 
 
@@ -208,5 +205,3 @@ def from_environment() -> Litestar:
         raise SystemExit(2) from None
     configure(settings)
     return create_app(settings)
-
-

@@ -5,13 +5,13 @@ import functools
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from alembic import command
 from app.core.database import Plane, asyncpg_url
 from app.core.settings import Settings
 

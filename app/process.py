@@ -1,18 +1,27 @@
 """What the web process, the worker and the command line have in common."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from redis.asyncio import Redis
 
 from app import registry
 from app.core.database import Database
+from app.core.egress import Egress
 from app.core.live import Broker
 from app.core.settings import Settings
+from app.modules.ai.client import Provider, provider_for
 from app.queues.engine import Engine
 from app.queues.enqueue import Queues
 from app.redis.broker import RedisBroker
 from app.redis.connection import hasty, patient
 from app.redis.service import RedisService
+
+
+def resources(settings: Settings) -> Mapping[type, Any]:
+    """What processors may ask for by type; made where jobs run."""
+    return {Provider: provider_for(settings, Egress())}
 
 
 @dataclass(slots=True)

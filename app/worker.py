@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -10,22 +9,15 @@ from sqlalchemy import text
 
 from app import checks, registry
 from app.core.database import SYSTEM
-from app.core.egress import Egress
 from app.core.ids import new_id
 from app.core.settings import Settings, SettingsError
-from app.modules.ai.client import Provider, provider_for
-from app.process import Process
+from app.process import Process, resources
 from app.queues.runner import Runner
 from app.queues.schedules import enqueue_due
 from app.queues.worker import Loop, WorkerProcess
 
 log = structlog.get_logger()
 MONTHS_AHEAD = 3
-
-
-def resources(settings: Settings) -> Mapping[type, Any]:
-    """What processors may ask for by type."""
-    return {Provider: provider_for(settings, Egress())}
 
 
 async def run(settings: Settings, queues: tuple[str, ...] = ()) -> None:
@@ -55,9 +47,7 @@ async def _serve(process: Process, specs: list[Any], stop: asyncio.Event) -> Non
     if errors:
         raise SettingsError(errors)
     await process.database.measure_clock()
-    runner = Runner(
-        process.database, registry.kinds(), registry.specs(), new_id(), resources(process.settings)
-    )
+    runner = Runner(process.database, registry.kinds(), registry.specs(), new_id(), resources(process.settings))
     worker = WorkerProcess(
         process.database,
         process.engine,
@@ -81,4 +71,8 @@ def _loops(process: Process) -> list[Loop]:
         async with process.database.transaction(SYSTEM) as session:
             await session.execute(text("SELECT teknav_make_partitions(:months)"), {"months": MONTHS_AHEAD})
 
-    return [("schedules", 5.0, schedules), ("partitions", 3600.0, partitions), ("clock", 600.0, process.database.measure_clock)]
+    return [
+        ("schedules", 5.0, schedules),
+        ("partitions", 3600.0, partitions),
+        ("clock", 600.0, process.database.measure_clock),
+    ]

@@ -10,6 +10,11 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from app.modules.identity.service import IdentityService, TokenService
+from httpx2 import ASGITransport, AsyncClient
+from litestar import Litestar
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from app import migrate, registry
 from app.core.database import Database, Plane, Scope
 from app.core.ids import new_id
@@ -18,14 +23,10 @@ from app.core.secrets import Signer
 from app.core.settings import Settings, load
 from app.embedded.servers import Servers, Urls
 from app.main import create_app
-from app.modules.identity.service import IdentityService, TokenService
 from app.modules.tenants.service import TenantService
+from app.process import resources
 from app.queues.inline import drain as drain_record
 from app.queues.runner import Runner
-from app.worker import resources
-from httpx2 import ASGITransport, AsyncClient
-from litestar import Litestar
-from sqlalchemy.ext.asyncio import AsyncSession
 
 OWNER_EMAIL, OWNER_PASSWORD = "owner@example.org", "a long enough password"
 ORIGIN = "http://testserver"

@@ -6,27 +6,44 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
+import msgspec
 import structlog
 
+from app.core.secrets import Secret
 from app.core.settings import Settings
 
 SECRET_NAME = re.compile(
-    r"pass(word|wd|phrase)?$|secret|token$|api_?key|authorization|cookie|credential|private_?key|otp|csrf|dsn$", re.I
+    r"(^|_)pass$|pass(word|wd|phrase)|secret|token(_?hash)?$|api_?key|authorization|cookie|credential|private_?key"
+    r"|otp$|csrf|dsn$",
+    re.I,
 )
+_TOKENS = re.compile(r"tokens$", re.I)
+"""Text under such a name is secret; numbers are not: models count their tokens."""
 _URL_SECRET = re.compile(r"(\w+://[^/\s:@]*):[^@\s/]+@")
+_OWN_SECRET = re.compile(r"\b(tn_|own_|Bearer )[\w.~+/-]{20,}=*")
 HIDDEN = "***"
 
 
 def redact(value: Any, name: str = "") -> Any:
-    """A copy with secrets replaced by `***`, at any depth: by the name they stand under, and inside URLs."""
+    """A copy with secrets replaced by `***`, at any depth.
+
+    A `Secret` is found by its type; other secrets by the name they stand under, and in running text by their
+    form: a password in an address, a token of ours, a bearer header.
+    """
+    if isinstance(value, Secret):
+        return HIDDEN
+    if SECRET_NAME.search(name) and value is not None and not isinstance(value, bool):
+        return HIDDEN
+    if isinstance(value, msgspec.Struct):
+        value = msgspec.structs.asdict(value)
     if isinstance(value, Mapping):
         return {key: redact(item, str(key)) for key, item in value.items()}
-    if name and SECRET_NAME.search(name) and value is not None and not isinstance(value, bool):
-        return HIDDEN
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [redact(item) for item in value]
+        return [redact(item, name) for item in value]
     if isinstance(value, str):
-        return _URL_SECRET.sub(r"\1:" + HIDDEN + "@", value)
+        if _TOKENS.search(name):
+            return HIDDEN
+        return _OWN_SECRET.sub(r"\1" + HIDDEN, _URL_SECRET.sub(r"\1:" + HIDDEN + "@", value))
     return value
 
 

@@ -6,9 +6,18 @@ import secrets as random
 from base64 import urlsafe_b64encode
 
 
-def new_secret(prefix: str = "") -> str:
+class Secret(str):
+    """Text that logs and the audit log must not show. `str(secret)` is the text itself."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+
+def new_secret(prefix: str = "") -> Secret:
     """A fresh secret of 256 random bits, with a readable prefix such as `tn_`."""
-    return prefix + random.token_urlsafe(32)
+    return Secret(prefix + random.token_urlsafe(32))
 
 
 def digest(secret: str) -> bytes:

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,6 +12,7 @@ import msgspec
 from app.embedded.errors import AlreadyRunning, CannotStart
 
 NAME = "teknav.lock"
+LOOK_S = 0.3  # `running` holds the lock for a moment too, when it looks whether it is free
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -45,16 +47,25 @@ class FolderLock:
                 f"the data folder {self._path.parent} cannot be used ({error.strerror}): "
                 "set TEKNAV_DATA_DIR to a folder of yours"
             ) from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        deadline = time.monotonic() + LOOK_S
+        while not self._locked():
+            if time.monotonic() < deadline:
+                time.sleep(0.02)
+                continue
             os.close(self._file)
             owner = _read(self._path)
             where = f" at {owner.address} (process {owner.pid})" if owner else ""
-            raise AlreadyRunning(f"TekNav already runs in {self._path.parent}{where}.") from None
+            raise AlreadyRunning(f"TekNav already runs in {self._path.parent}{where}.")
         self.left_by_killed = self._path.stat().st_size > 0
         self.publish({})
         return self
+
+    def _locked(self) -> bool:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def publish(self, environment: dict[str, str]) -> None:
         """Let other commands on this machine find the servers; readable by the folder's owner only."""

@@ -1,11 +1,9 @@
 """PostgreSQL in a data folder: made, started or attached to, and stopped. Unix socket only."""
 
-import hashlib
-import os
-import re
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,11 +12,10 @@ from app.embedded.account import Account
 from app.embedded.cluster import make_cluster, programs
 from app.embedded.errors import CannotStart
 from app.embedded.logs import last_lines
-from app.embedded.processes import end, is_alive, mark, number_in_use, serving, spawn
+from app.embedded.processes import end, is_alive, mark, serving, spawn
+from app.embedded.sockets import SOCKET, clear_stale, socket_folder
 
 START_S = 60.0  # a crash recovery may need it; a plain start takes half a second
-SOCKET = ".s.PGSQL.5432"
-SOCKET_PATH_MAX = 103  # bytes: Linux takes 107, macOS 103
 
 SETTINGS = {
     "listen_addresses": "",
@@ -78,7 +75,6 @@ class Postgres:
         make_cluster(self.cluster, self.account, sync="fsync" not in self.settings)
         # One that a former owner is just stopping dies while we wait for it; then we start our own.
         if not (self._attach() and self._ready()):
-            self._clear_leftovers()
             self._spawn()
             if not self._ready():
                 self.stop()
@@ -92,6 +88,9 @@ class Postgres:
             self.process = None
         for leftover in serving(self.cluster):
             end(leftover)
+        if self.socket_dir not in (Path(), self.cluster):
+            with suppress(OSError):
+                self.socket_dir.rmdir()
 
     def _pid_file(self) -> list[str]:
         try:
@@ -107,47 +106,18 @@ class Postgres:
                 return (self.socket_dir / SOCKET).exists()
         return False
 
-    def _clear_leftovers(self) -> None:
+    def _spawn(self) -> None:
         # Backends outlive a killed postmaster for a moment; a second server beside them would ruin the data.
         for leftover in serving(self.cluster):
             end(leftover)
-        # PostgreSQL clears a stale file by itself, but not one whose number now belongs to somebody else.
-        lines = self._pid_file()
-        if not lines:
-            return
-        stale = [self.cluster / "postmaster.pid", *(Path(folder) / f"{SOCKET}.lock" for folder in lines[4:5])]
-        for path in stale:
-            try:
-                if number_in_use(int(path.read_text().split()[0])):
-                    path.unlink()
-            except (FileNotFoundError, IndexError, ValueError):
-                path.unlink(missing_ok=True)
-
-    def _spawn(self) -> None:
-        self.socket_dir = self._choose_socket_dir()
+        self.socket_dir = socket_folder(self.cluster, self.account)
+        clear_stale(self.cluster / "postmaster.pid")
+        clear_stale(self.socket_dir / f"{SOCKET}.lock")
         options = [f"-c{key}={value}" for key, value in self.settings.items()]
         options.append(f"-cunix_socket_directories={self.socket_dir}")
         options.append(f"-ccluster_name={mark(self.cluster)}")  # goes into the titles of its children
         command = [str(programs() / "postgres"), "-D", str(self.cluster), *options]
         self.process = spawn(command, log=self.log, account=self.account, cwd=self.cluster)
-
-    def _choose_socket_dir(self) -> Path:
-        path = str(self.cluster)
-        # A comma or a blank in the path would be a list to PostgreSQL, and a long one does not fit a socket.
-        if len(path) + 1 + len(SOCKET) <= SOCKET_PATH_MAX and re.fullmatch(r"[\w./+-]+", path, re.ASCII):
-            return self.cluster
-        digest = hashlib.sha256(path.encode()).hexdigest()[:16]
-        short = Path("/tmp").resolve() / f"teknav-{digest}"  # noqa: S108 - its owner and mode are checked
-        owner = self.account.uid if self.account else os.geteuid()
-        try:
-            short.mkdir(mode=0o700)
-            if self.account:
-                os.chown(short, self.account.uid, self.account.gid)
-        except FileExistsError:
-            found = short.lstat()
-            if found.st_uid != owner or found.st_mode & 0o170077 != 0o040000:
-                raise CannotStart(f"{short} is in the way of PostgreSQL's socket: remove it") from None
-        return short
 
     def _ready(self) -> bool:
         """Wait until it takes connections; False when it died, or was not ready in time."""

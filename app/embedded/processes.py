@@ -5,9 +5,12 @@ its folder's mark in its command line, and its children in their titles. (A work
 the same, but in most containers root may not look at another account's.)
 """
 
+import os
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +66,8 @@ def spawn(command: Sequence[str], *, log: Path, account: Account | None, cwd: Pa
     It gets a session of its own, so that Ctrl-C at the terminal reaches the supervisor alone.
     """
     with open_log(log) as output:
+        if account:
+            os.fchown(output.fileno(), account.uid, account.gid)
         return psutil.Popen(
             list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             cwd=cwd, start_new_session=True, **(account.drop() if account else {}),
@@ -72,14 +77,13 @@ def spawn(command: Sequence[str], *, log: Path, account: Account | None, cwd: Pa
 def end(process: Any, *steps: tuple[signal.Signals, float]) -> None:
     """Send each signal in turn and wait its seconds, until the process is gone; SIGKILL comes last."""
     for number, seconds in (*steps, (signal.SIGKILL, 5.0)):
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+        # Not psutil's wait: an orphan may stay a zombie for long, and that is as good as gone.
+        deadline = time.monotonic() + seconds
+        while is_alive(process) and time.monotonic() < deadline:
+            time.sleep(0.01)
         if not is_alive(process):
             break
-        try:
-            process.send_signal(number)
-            process.wait(seconds)
-        except psutil.TimeoutExpired:
-            continue
-        except psutil.NoSuchProcess:
-            break
     if isinstance(process, psutil.Popen):
-        process.poll()  # reaps it
+        process.poll()  # a child of ours is reaped here

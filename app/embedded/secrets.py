@@ -5,6 +5,8 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from app.embedded.errors import CannotStart
+
 NAMES = ("SECRET_KEY", "JWT_SECRET", "ENCRYPTION_KEY")
 FILE = "secrets.env"
 
@@ -23,11 +25,19 @@ def ensure(data_dir: Path, given: Mapping[str, str]) -> dict[str, str]:
     """All three: the given one, else the kept one, else a new one of 32 random bytes, which is kept.
 
     What is kept is never changed, because sessions and encrypted columns depend on it.
+
+    Raises:
+        CannotStart: the file cannot be read or written.
     """
-    kept = read(data_dir)
-    made = {name: secrets.token_urlsafe(32) for name in NAMES if not given.get(name) and name not in kept}
-    if made:
-        _append(data_dir / FILE, made)
+    try:
+        kept = read(data_dir)
+        made = {name: secrets.token_urlsafe(32) for name in NAMES if not given.get(name) and name not in kept}
+        if made:
+            _append(data_dir / FILE, made)
+    except OSError as error:
+        raise CannotStart(
+            f"{data_dir / FILE} cannot be used ({error.strerror}): start TekNav as its owner"
+        ) from error
     return {name: given.get(name) or kept.get(name) or made[name] for name in NAMES}
 
 

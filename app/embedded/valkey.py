@@ -99,7 +99,7 @@ class Valkey:
         text = path.read_text().strip() if path.exists() else ""
         if not text:
             text = str(make())
-            _write_private(path, text + "\n", None)
+            _write_private(path, text + "\n", self.account)
         return text
 
     def _spawn(self) -> Any:

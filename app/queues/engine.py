@@ -74,6 +74,14 @@ class Engine:
     async def pause(self, name: str, paused: bool) -> None:
         await self.queue(self._specs[name].engine_name).backend.pause(paused)
 
+    async def paused(self) -> dict[str, bool]:
+        """Which queues do not start jobs, in one round trip."""
+        async with self.client.pipeline(transaction=False) as pipe:
+            for spec in self._specs.values():
+                pipe.hexists(self.key(spec.engine_name, "meta"), "paused")
+            found = await pipe.execute()
+        return dict(zip(self._specs, map(bool, found), strict=True))
+
     async def promote(self, row: JobRow) -> None:
         """Make a delayed job due; one that is not delayed any more is left alone."""
         # BullMQ raises a TypeError for "not in the delayed state".

@@ -61,10 +61,8 @@ class Reconciler:
         """An emptied Redis: mirror the pauses first, then hand every unfinished job back to the relay."""
         if await self._engine.epoch():
             return
+        await self.mirror_pauses()
         async with self._database.transaction(SYSTEM) as session:
-            paused = (await session.scalars(select(QueueRow.name).where(QueueRow.paused_at.is_not(None)))).all()
-            for name in paused:
-                await self._engine.pause(name, True)
             query = (
                 update(JobRow)
                 .where(JobRow.state.in_((State.QUEUED, State.RETRYING)))
@@ -73,7 +71,16 @@ class Reconciler:
             )
             found = await session.execute(query)
         await self._engine.begin_epoch()
-        log.warning("redis.refilled_from_record", jobs=found.rowcount, paused=list(paused))  # type: ignore[attr-defined]
+        log.warning("redis.refilled_from_record", jobs=found.rowcount)  # type: ignore[attr-defined]
+
+    async def mirror_pauses(self) -> None:
+        """Redis may have been away when somebody paused or resumed a queue; the row is what counts."""
+        async with self._database.transaction(SYSTEM) as session:
+            query = select(QueueRow.name).where(QueueRow.paused_at.is_not(None))
+            wanted = set((await session.scalars(query)).all())
+        for name, paused in (await self._engine.paused()).items():
+            if paused != (name in wanted):
+                await self._engine.pause(name, name in wanted)
 
     async def sweep(self) -> int:
         """Look at the next slice of unfinished rows that nothing has moved for ten seconds; returns its size."""

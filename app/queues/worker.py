@@ -65,6 +65,7 @@ class WorkerProcess:
         self._loops: list[Loop] = [
             ("relay", 0.5, relay.push_pending),
             ("epoch", 2.0, reconciler.check_epoch),
+            ("pauses", 5.0, reconciler.mirror_pauses),
             ("reconcile", 5.0, reconciler.sweep),
             *extra_loops,
         ]

@@ -40,9 +40,11 @@ def free_port() -> int:
 
 
 def end_leftovers(folder: Path) -> None:
-    for each in (folder / "postgres", folder / "valkey"):
-        for process in serving(each):
-            end(process)
+    """End every server of the data folders in `folder`, which is one itself or holds some."""
+    for name in ("postgres", "valkey"):
+        for place in (folder / name, *folder.glob(f"*/{name}")):
+            for process in serving(place):
+                end(process)
 
 
 class Up:
@@ -54,11 +56,12 @@ class Up:
         self.notes = folder / "notes"
         self.notes.mkdir(exist_ok=True)
         self.out, self.err = folder / "up.out", folder / "up.err"
+        own = {"PYTHONPATH": str(ROOT), "PORT": str(self.port), "NOTES": str(self.notes)}
+        own["TEKNAV_DATA_DIR"] = str(folder)
         with self.out.open("w") as out, self.err.open("w") as err:
             self.process = subprocess.Popen(
-                [sys.executable, str(PROGRAMS / "up.py")], cwd=ROOT, stdout=out, stderr=err, start_new_session=True,
-                env=kept | {"PYTHONPATH": str(ROOT), "PORT": str(self.port), "TEKNAV_DATA_DIR": str(folder),
-                            "NOTES": str(self.notes)} | environment,
+                [sys.executable, str(PROGRAMS / "up.py")],
+                cwd=ROOT, stdout=out, stderr=err, env=kept | own | environment, start_new_session=True,
             )  # fmt: skip
 
     @property

@@ -1,4 +1,4 @@
-"""What a start finds after kill -9: orphans, stale pid files, half-made clusters. Nothing committed is lost."""
+"""What a start finds after kill -9: orphans, stale pid files, half-made clusters. No data is lost."""
 # ruff: noqa: ASYNC220 - starting and killing is all that these tests do
 
 import os
@@ -72,7 +72,8 @@ async def test_a_killed_postmaster_is_replaced_and_its_sessions_are_gone(shared_
 async def test_a_session_that_outlives_its_postmaster_is_ended_first(shared_folder: Path) -> None:
     servers = Servers()
     await write(shared_folder, servers)
-    checkpointer = next(e for e in serving(shared_folder / "postgres") if "checkpointer" in " ".join(e.cmdline()))
+    children = serving(shared_folder / "postgres")
+    checkpointer = next(each for each in children if "checkpointer" in " ".join(each.cmdline()))
     checkpointer.suspend()  # it cannot notice the death, and still has the shared memory
     os.kill(postmaster(shared_folder), signal.SIGKILL)
     await check(shared_folder, servers)

@@ -1,8 +1,10 @@
 """The lock and the secrets of a data folder."""
 
+import fcntl
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,18 @@ def test_a_given_secret_wins_and_a_kept_one_is_never_changed(tmp_path: Path) -> 
 def test_nothing_is_written_when_all_secrets_are_given(tmp_path: Path) -> None:
     secrets.ensure(tmp_path, dict.fromkeys(secrets.NAMES, "given"))
     assert not (tmp_path / "secrets.env").exists()
+
+
+def test_looking_whether_somebody_runs_does_not_hinder_a_start(tmp_path: Path) -> None:
+    (tmp_path / "teknav.lock").touch()
+    with (tmp_path / "teknav.lock").open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        threading.Timer(0.1, lambda: fcntl.flock(looking, fcntl.LOCK_UN)).start()
+        with FolderLock(tmp_path, "http://127.0.0.1:8000"):
+            assert running(tmp_path) is not None
+
+
+def test_secrets_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "secrets.env").mkdir()
+    with pytest.raises(CannotStart, match=r"secrets\.env"):
+        secrets.ensure(tmp_path, {})

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, UnsetType, convert, field
 
 from app.core.wire import Incoming, Outgoing
 from app.modules.articles.models import Article, Status
@@ -37,15 +37,6 @@ class ArticleChange(Incoming):
     language: Language | UnsetType = UNSET
 
 
-class Summary(Outgoing):
-    """What the AI wrote, and which provider did."""
-
-    text: str
-    keywords: Sequence[str]
-    provider: str
-    at: datetime
-
-
 class ArticleItem(Outgoing):
     """An article in a list, without its body."""
 
@@ -61,21 +52,16 @@ class ArticleItem(Outgoing):
     updated_at: datetime
     version: int
 
-    @classmethod
-    def of(cls, row: Article) -> "ArticleItem":
-        return cls(**_shared(row))
-
 
 class ArticleRead(ArticleItem):
-    """One article. `version` is also its ETag."""
+    """One article. `version` is also its ETag; `summaryProvider` says who wrote the summary."""
 
-    body: str
-    html: str
-    summary: Summary | None
-
-    @classmethod
-    def of(cls, row: Article) -> "ArticleRead":
-        return cls(**_shared(row), body=row.body_markdown, html=row.body_html, summary=_summary(row))
+    body_markdown: str = field(name="body")
+    body_html: str = field(name="html")
+    summary: str | None
+    summary_keywords: Sequence[str] | None
+    summary_provider: str | None
+    summary_at: datetime | None
 
 
 class ArticlePage(Outgoing):
@@ -86,14 +72,9 @@ class ArticlePage(Outgoing):
     prev_cursor: str | None
 
 
-def _shared(row: Article) -> dict[str, object]:
-    names = [name for name in ArticleItem.__struct_fields__ if name != "status"]
-    return {name: getattr(row, name) for name in names} | {"status": Status(row.status)}
+def item(row: Article) -> ArticleItem:
+    return convert(row, ArticleItem, from_attributes=True)
 
 
-def _summary(row: Article) -> Summary | None:
-    if row.summary is None or row.summary_provider is None or row.summary_at is None:
-        return None
-    return Summary(
-        text=row.summary, keywords=row.summary_keywords or [], provider=row.summary_provider, at=row.summary_at
-    )
+def read(row: Article) -> ArticleRead:
+    return convert(row, ArticleRead, from_attributes=True)

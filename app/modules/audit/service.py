@@ -1,17 +1,22 @@
-"""Writing the audit log. `record` is for changes; failed attempts come through `attempts_to`."""
+"""The audit log: `record` writes changes, `record_attempt` failed attempts, `AuditTrail` reads."""
 
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import structlog
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Database, scope_of
+from app.core.errors import NotFound
 from app.core.live import signal
 from app.core.logging import redact
+from app.core.paging import Page, Pager
 from app.core.policy import Actor, Attempt, Audit
 from app.core.request import correlation_id
 from app.modules.audit.models import AuditLog
+from app.modules.audit.repository import AuditFilter, fitting
 
 TOPIC = "audit"
 Resource = tuple[str, object, str | None]
@@ -57,14 +62,14 @@ async def record(
     signal(session, TOPIC, row.id, row.tenant_id)
 
 
-def attempts_to(database: Database) -> Audit:
+def record_attempt(database: Database) -> Audit:
     """The port that the guard wants: an unsafe request that failed leaves a row, in a transaction of its own."""
 
     async def write(attempt: Attempt) -> None:
         async with database.transaction(attempt.actor.scope) as session:
             row = AuditLog(
                 **_who(attempt.actor),
-                **attempt.request,
+                **redact(attempt.request),
                 tenant_id=attempt.actor.tenant_id,
                 correlation_id=correlation_id(),
                 action=attempt.action,
@@ -76,6 +81,30 @@ def attempts_to(database: Database) -> Audit:
             signal(session, TOPIC, row.id, row.tenant_id)
 
     return write
+
+
+class AuditTrail:
+    """What the session's transaction may see of the log."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def search(
+        self, pager: Pager, wanted: AuditFilter, *, limit: int = 25, cursor: str | None = None
+    ) -> Page[AuditLog]:
+        """Newest first. A cursor is good for the same filter only."""
+        of = f"audit {scope_of(self._session).tenant_id} {wanted}"
+        return await pager.page(self._session, fitting(wanted), key=AuditLog.id, of=of, limit=limit, cursor=cursor)
+
+    async def get(self, entry_id: UUID) -> AuditLog:
+        """
+        Raises:
+            NotFound: there is none, or it is another tenant's.
+        """
+        row = await self._session.scalar(select(AuditLog).where(AuditLog.id == entry_id))
+        if row is None:
+            raise NotFound("There is no such entry in the audit log")
+        return row
 
 
 def _who(actor: Actor) -> dict[str, Any]:
@@ -90,5 +119,7 @@ def _differs(name: str, before: dict[str, Any] | None, after: dict[str, Any] | N
 def _fields(values: dict[str, Any] | None, changed: list[str]) -> dict[str, Any] | None:
     if values is None:
         return None
-    hidden: dict[str, Any] = redact({name: values[name] for name in changed if name in values})
-    return hidden
+    # Redacted first: what makes JSON of it would lose the types.
+    shown = redact({name: values[name] for name in changed if name in values})
+    plain: dict[str, Any] = msgspec.to_builtins(shown, str_keys=True)
+    return plain

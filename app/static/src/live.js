@@ -14,7 +14,7 @@ let failures = 0;
 
 const parts = () => [...document.querySelectorAll("[data-live][hx-get]")];
 const stateOf = (part) => {
-  if (!states.has(part)) states.set(part, { asked: 0, timer: null, held: new Set() });
+  if (!states.has(part)) states.set(part, { asked: 0, timer: null, held: new Set(), requests: 0, again: false });
   return states.get(part);
 };
 
@@ -60,15 +60,39 @@ const refresh = (part, id = null) => {
     else state.held.add("");
     return;
   }
+  if (state.requests > 0) {
+    state.again = true;
+    return;
+  }
   if (state.timer !== null) return;
   const wait = state.asked === 0 ? 0 : Math.max(0, state.asked + PACE - performance.now());
   state.timer = setTimeout(() => {
     state.timer = null;
-    // Frozen in the meantime: hold it back after all.
-    if (frozen(part)) refresh(part, id);
+    // Frozen, or asked for by a person, in the meantime: hold it back after all.
+    if (frozen(part) || state.requests > 0) refresh(part, id);
     else ask(part);
   }, wait);
 };
+
+// One request at a time per part. A page or sort order the viewer asks for replaces a refresh under way (hx-sync);
+// a refresh waits for the viewer's, or the older answer could arrive last and undo it.
+const underWay = new WeakMap();
+document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
+  const target = typeof ctx.target === "string" ? document.querySelector(ctx.target) : ctx.target;
+  if (!target?.matches?.("[data-live]")) return;
+  underWay.set(ctx, target);
+  stateOf(target).requests += 1;
+});
+document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
+  const part = underWay.get(ctx);
+  if (!part) return;
+  underWay.delete(ctx);
+  const state = stateOf(part);
+  state.requests -= 1;
+  if (state.requests > 0 || !state.again) return;
+  state.again = false;
+  refresh(part);
+});
 
 const refreshAll = () => parts().forEach((part) => refresh(part));
 

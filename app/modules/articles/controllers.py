@@ -1,0 +1,117 @@
+"""`/api/v1/articles`, for tenants' apps."""
+
+import re
+from typing import Any
+from uuid import UUID
+
+from litestar import Controller, Request, Response, delete, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
+
+from app.core.errors import BadRequest, FieldError, Invalid
+from app.core.paging import Pager
+from app.core.unit_of_work import Answer
+from app.modules.articles.models import Article, Status
+from app.modules.articles.permissions import PUBLISH, READ, WRITE
+from app.modules.articles.repository import ArticleFilter
+from app.modules.articles.schemas import ArticleChange, ArticleCreate, ArticlePage, ArticleRead, item, read
+from app.modules.articles.service import ArticleService, Expected, heading
+
+_VERSION = re.compile(r'"(\d{1,9})"')
+
+
+class MarkdownRequest(Request[Any, Any, Any]):
+    """Also takes `text/markdown`, so that a file can be sent as it is; it is read as the JSON that it stands for."""
+
+    async def json(self) -> Any:
+        if self.content_type[0] != "text/markdown":
+            return await super().json()
+        try:
+            body = (await self.body()).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            where = f"is not UTF-8: byte {error.start + 1} cannot be read"
+            raise BadRequest(f"body: {where}", code="bad_encoding", errors=[FieldError("body", where)]) from error
+        asked = {name: self.query_params[name] for name in ("title", "slug", "language") if name in self.query_params}
+        title = asked.get("title") or heading(body)
+        if not title:
+            raise Invalid.field("title", "is wanted: give ?title=…, or begin the Markdown with a heading")
+        return asked | {"title": title[:300], "body": body}
+
+
+class ArticleController(Controller):
+    path = "/articles"
+
+    @post("/", permission=WRITE, audit="article.create", request_class=MarkdownRequest)
+    async def create(
+        self, data: JSONBody[ArticleCreate], articles: NamedDependency[ArticleService]
+    ) -> Response[ArticleRead]:
+        """Write a draft. `text/markdown` is accepted too: the title is `?title=` or the first heading."""
+        article = await articles.create(data)
+        return _with_version(article, 201, location=f"/api/v1/articles/{article.id}")
+
+    @get("/", permission=READ)
+    async def index(
+        self,
+        articles: NamedDependency[ArticleService],
+        pager: NamedDependency[Pager],
+        limit: FromQuery[int] = 25,
+        cursor: FromQuery[str | None] = None,
+        status: FromQuery[Status | None] = None,
+        language: FromQuery[str | None] = None,
+    ) -> ArticlePage:
+        """Newest first, without bodies."""
+        wanted = ArticleFilter(status=status, language=language)
+        page = await articles.search(pager, wanted, limit=limit, cursor=cursor)
+        items = [item(row) for row in page.items]
+        return ArticlePage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
+
+    @get("/{article_id:uuid}", permission=READ)
+    async def show(
+        self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService]
+    ) -> Response[ArticleRead]:
+        return _with_version(await articles.get(article_id))
+
+    @patch("/{article_id:uuid}", permission=WRITE, audit="article.update")
+    async def update(
+        self,
+        article_id: FromPath[UUID],
+        data: JSONBody[ArticleChange],
+        request: Request[Any, Any, Any],
+        articles: NamedDependency[ArticleService],
+    ) -> Response[ArticleRead]:
+        """Change the fields that are sent. With `If-Match` only if the article is still at that version."""
+        return _with_version(await articles.update(article_id, data, expected=_expected(request)))
+
+    @delete("/{article_id:uuid}", permission=WRITE, audit="article.delete")
+    async def discard(
+        self, article_id: FromPath[UUID], request: Request[Any, Any, Any], articles: NamedDependency[ArticleService]
+    ) -> None:
+        await articles.delete(article_id, expected=_expected(request))
+
+    @post("/{article_id:uuid}/publication", permission=PUBLISH, audit="article.publish", status_code=200)
+    async def publish(
+        self, article_id: FromPath[UUID], request: Request[Any, Any, Any], articles: NamedDependency[ArticleService]
+    ) -> Response[ArticleRead]:
+        """Publish. Publishing what is published answers the same and changes nothing."""
+        return _with_version(await articles.publish(article_id, expected=_expected(request)))
+
+    @delete("/{article_id:uuid}/publication", permission=PUBLISH, audit="article.unpublish")
+    async def unpublish(
+        self, article_id: FromPath[UUID], request: Request[Any, Any, Any], articles: NamedDependency[ArticleService]
+    ) -> None:
+        """Make it a draft again. A draft stays one."""
+        await articles.unpublish(article_id, expected=_expected(request))
+
+
+def _with_version(article: Article, status: int = 200, location: str | None = None) -> Response[ArticleRead]:
+    headers = {"ETag": f'"{article.version}"'} | ({"Location": location} if location else {})
+    return Answer(read(article), status_code=status, headers=headers)
+
+
+def _expected(request: Request[Any, Any, Any]) -> Expected:
+    """The versions that `If-Match` names. A tag that is not ours matches no version, as the standard wants."""
+    header = request.headers.get("if-match")
+    if header is None or header.strip() == "*":
+        return None
+    tags = (_VERSION.fullmatch(tag.strip()) for tag in header.split(","))
+    return {int(tag[1]) for tag in tags if tag}

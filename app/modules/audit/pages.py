@@ -1,0 +1,53 @@
+"""`/dashboard/owner/logs/audit`."""
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Controller, Request, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
+from litestar.response import Template
+
+from app.core.paging import Pager
+from app.core.templating import render
+from app.modules.audit.permissions import READ
+from app.modules.audit.repository import OUTCOMES, AuditFilter
+from app.modules.audit.schemas import read
+from app.modules.audit.service import AuditTrail
+
+FILTERS = ("action", "resource", "actorId", "tenantId", "outcome", "from", "to")
+
+
+class AuditPages(Controller):
+    path = "/logs/audit"
+
+    @get("/", permission=READ)
+    async def index(
+        self,
+        request: Request[Any, Any, Any],
+        trail: NamedDependency[AuditTrail],
+        wanted: NamedDependency[AuditFilter],
+        pager: NamedDependency[Pager],
+        cursor: FromQuery[str | None] = None,
+    ) -> Template:
+        context = {
+            "page": await trail.search(pager, wanted, cursor=cursor),
+            "filters": {name: request.query_params[name] for name in FILTERS if request.query_params.get(name)},
+            "address": str(request.url.path) + (f"?{request.url.query}" if request.url.query else ""),
+            "actions": _actions(request),
+            "outcomes": OUTCOMES,
+        }
+        return render(request, "audit/index.html", context, fragment="audit/_list.html")
+
+    @get("/{entry_id:uuid}", permission=READ)
+    async def entry(
+        self, request: Request[Any, Any, Any], trail: NamedDependency[AuditTrail], entry_id: FromPath[UUID]
+    ) -> Template:
+        row = await trail.get(entry_id)
+        return render(request, "audit/entry.html", {"entry": row, "plain": read(row)}, fragment="audit/_entry.html")
+
+
+def _actions(request: Request[Any, Any, Any]) -> list[str]:
+    """Every action that a route of this app can leave in the log."""
+    handlers = [handler for route in request.app.routes for handler in getattr(route, "route_handlers", ())]
+    return sorted({handler.opt["audit"] for handler in handlers if handler.opt.get("audit")})

@@ -1,0 +1,139 @@
+"""The rules of tenants: who they are, and the workspaces that divide their work."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from msgspec import UNSET
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.database import scope_of
+from app.core.errors import NotFound, Stale
+from app.core.ids import new_id
+from app.core.live import signal
+from app.core.paging import Page, Pager
+from app.core.policy import Actor
+from app.modules.audit.service import record
+from app.modules.tenants import repository
+from app.modules.tenants.models import Tenant, Workspace
+from app.modules.tenants.schemas import TenantChange
+
+TOPIC = "tenants"
+FIRST_WORKSPACE = "Main"
+
+
+class TenantService:
+    """Tenants, for the platform. Every change is audited in its transaction."""
+
+    def __init__(self, session: AsyncSession, actor: Actor) -> None:
+        self._session = session
+        self._actor = actor
+
+    async def create(self, name: str) -> Tenant:
+        """Make a tenant with a first workspace. Names need not differ; slugs get a number where they would clash."""
+        values = {"id": new_id(), "name": name.strip(), "status": "active"}
+        tenant = await repository.add(self._session, Tenant, values, select(Tenant.slug))
+        workspace = await self._add_workspace(tenant, FIRST_WORKSPACE)
+        after = {"name": tenant.name, "slug": tenant.slug, "status": tenant.status, "workspace": workspace.slug}
+        await self._trace("owner.tenant.create", tenant, None, after)
+        return tenant
+
+    async def get(self, tenant_id: UUID) -> Tenant:
+        """
+        Raises:
+            NotFound: there is none with this id; the platform's own is not a tenant.
+        """
+        return self._found(await repository.tenant(self._session, tenant_id))
+
+    async def find(self, name: str) -> Tenant:
+        """By slug or by id, as people write it on a command line.
+
+        Raises:
+            NotFound: there is none.
+        """
+        tenant = await repository.tenant_by_slug(self._session, name)
+        if tenant is None:
+            try:
+                tenant = await repository.tenant(self._session, UUID(name))
+            except ValueError:
+                tenant = None
+        return self._found(tenant)
+
+    async def search(
+        self,
+        pager: Pager,
+        *,
+        text: str | None = None,
+        status: str | None = None,
+        limit: int = 25,
+        cursor: str | None = None,
+    ) -> Page[Tenant]:
+        """Newest first; `text` is looked for in name and slug."""
+        query = repository.tenants(text, status)
+        return await pager.page(
+            self._session, query, key=Tenant.id, of=f"tenants {text} {status}", limit=limit, cursor=cursor
+        )
+
+    async def update(self, tenant_id: UUID, change: TenantChange, *, expected: Collection[int] | None = None) -> Tenant:
+        """Change what `change` names; nothing new makes no new version. The slug stays, since addresses use it.
+
+        Args:
+            expected: the versions that the caller is willing to change; None means any.
+
+        Raises:
+            NotFound, Stale.
+        """
+        tenant = self._found(await repository.tenant(self._session, tenant_id, lock=True))
+        if expected is not None and tenant.version not in expected:
+            raise Stale(f"Somebody changed this tenant in the meantime; it is at version {tenant.version}")
+        before = {"name": tenant.name, "status": tenant.status}
+        after = {
+            "name": before["name"] if change.name is UNSET else change.name.strip(),
+            "status": before["status"] if change.status is UNSET else change.status,
+        }
+        if after != before:
+            tenant.name, tenant.status = after["name"], after["status"]
+            await self._session.flush()
+            await self._session.refresh(tenant)
+            await self._trace("owner.tenant.update", tenant, before, after)
+        return tenant
+
+    async def workspaces(
+        self, pager: Pager, tenant_id: UUID, *, limit: int = 25, cursor: str | None = None
+    ) -> Page[Workspace]:
+        """Newest first.
+
+        Raises:
+            NotFound: there is no such tenant.
+        """
+        await self.get(tenant_id)
+        query, of = repository.workspaces(tenant_id), f"workspaces {tenant_id}"
+        return await pager.page(self._session, query, key=Workspace.id, of=of, limit=limit, cursor=cursor)
+
+    async def create_workspace(self, tenant_id: UUID, name: str) -> Workspace:
+        """
+        Raises:
+            NotFound: there is no such tenant.
+        """
+        tenant = await self.get(tenant_id)
+        workspace = await self._add_workspace(tenant, name)
+        resource = ("workspace", workspace.id, f"{tenant.name} / {workspace.name}")
+        after = {"name": workspace.name, "slug": workspace.slug, "tenant": tenant.slug}
+        await record(self._session, self._actor, "owner.workspace.create", resource=resource, after=after)
+        signal(self._session, TOPIC, tenant.id, scope_of(self._session).tenant_id)
+        return workspace
+
+    async def _add_workspace(self, tenant: Tenant, name: str) -> Workspace:
+        values = {"id": new_id(), "tenant_id": tenant.id, "name": name.strip()}
+        taken = select(Workspace.slug).where(Workspace.tenant_id == tenant.id)
+        return await repository.add(self._session, Workspace, values, taken)
+
+    async def _trace(self, action: str, tenant: Tenant, before: dict[str, str] | None, after: dict[str, str]) -> None:
+        resource = ("tenant", tenant.id, tenant.name)
+        await record(self._session, self._actor, action, resource=resource, before=before, after=after)
+        signal(self._session, TOPIC, tenant.id, scope_of(self._session).tenant_id)
+
+    def _found(self, tenant: Tenant | None) -> Tenant:
+        if tenant is None:
+            raise NotFound("There is no such tenant")
+        return tenant
