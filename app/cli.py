@@ -1,4 +1,4 @@
-"""The `teknav` command. Services run in this process, as `cli:<os user>` with the platform's rights, and are audited."""
+"""The `teknav` command. Services run in this process, as `cli:<os user>` with the platform's rights; audited."""
 
 import asyncio
 import getpass

@@ -31,7 +31,7 @@ from app.core.request import RequestMiddleware
 from app.core.secrets import Signer
 from app.core.settings import Settings, SettingsError, load, missing_for_service
 from app.core.templating import ROOT, Chrome, template_config
-from app.core.unit_of_work import Answer, provide_session, replay
+from app.core.unit_of_work import keep_rendered, provide_session, replay
 from app.module import ModulesPlugin
 from app.modules.audit.service import record_attempt
 from app.modules.identity.service import Authenticator
@@ -90,7 +90,6 @@ def create_app(settings: Settings) -> Litestar:
     signer = Signer(settings.secret_key)
     declared = registry.permissions()
     policy = Policy(Authenticator(process.database, declared), signer)
-    chrome = Chrome(policy, [item for module in registry.MODULES for item in module.navigation])
     hub = live.Hub(process.broker)
     hub.topics = {topic.name: topic for module in registry.MODULES for topic in module.topics}
     kinds = registry.kinds()
@@ -133,9 +132,9 @@ def create_app(settings: Settings) -> Litestar:
             "settings": Provide(lambda: settings, sync_to_thread=False),
             "pager": Provide(lambda: Pager(signer), sync_to_thread=False),
         },
-        response_class=Answer,
+        after_request=keep_rendered,
         exception_handlers={Exception: answer, Replayed: replay},  # type: ignore[dict-item]
-        template_config=template_config(settings, chrome),
+        template_config=template_config(settings),
         request_max_body_size=MAX_BODY,
         openapi_config=OpenAPIConfig(
             title="TekNav",
@@ -150,6 +149,7 @@ def create_app(settings: Settings) -> Litestar:
     app.state.database = process.database
     app.state.process = process
     app.state.hub = hub
+    app.state.chrome = Chrome(policy, [item for module in registry.MODULES for item in module.navigation])
     app.state.cards = [card for module in registry.MODULES for card in module.cards]
     check_routes(app.routes)
     # Outermost, so that an address that no route has gets its id and headers too.

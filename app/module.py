@@ -1,4 +1,4 @@
-"""What a module is: what it contributes, as data. `app/registry.py` lists the modules, and this turns them into an app."""
+"""What a module is: what it contributes, as data. `app/registry.py` lists them, and this makes an app of them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -101,7 +101,9 @@ def check(modules: Sequence[Module]) -> None:
     """
     known = permissions(modules)
     for module in modules:
-        asked = [item.permission for item in (*module.navigation, *module.topics, *module.cards)]
+        asked: list[Permission] = [item.permission for item in module.navigation]
+        asked += [topic.permission for topic in module.topics]
+        asked += [card.permission for card in module.cards]
         controllers = (*module.api, *module.owner_api, *module.pages, *module.public)
         for controller in controllers:
             for handler in vars(controller).values():

@@ -6,9 +6,8 @@ import msgspec
 import structlog
 from asyncpg.exceptions import CannotConnectNowError, ConnectionDoesNotExistError
 from litestar import MediaType, Request, Response
-from litestar.datastructures import Headers
 from litestar.exceptions import HTTPException, ValidationException
-from litestar.response import Redirect, Template
+from litestar.response import Redirect
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
@@ -23,6 +22,7 @@ from app.core.errors import (
     Unauthenticated,
     Unavailable,
 )
+from app.core.templating import Page, is_htmx
 from app.core.wire import Outgoing
 
 log = structlog.get_logger()
@@ -44,10 +44,6 @@ class ProblemDetails(Outgoing):
 
 def wants_html(request: AnyRequest) -> bool:
     return request.url.path.startswith(("/dashboard", "/signin", "/setup")) or request.url.path == "/"
-
-
-def is_htmx(headers: Headers) -> bool:
-    return headers.get("hx-request") == "true"
 
 
 def problem_of(error: Exception) -> Problem:
@@ -121,7 +117,7 @@ def _for_people(request: AnyRequest, problem: Problem, body: ProblemDetails, hea
     if is_htmx(request.headers):
         name = "errors/_toast.html"
         headers |= {"HX-Retarget": "#toasts", "HX-Reswap": "beforeend", "Vary": "HX-Request"}
-    return Template(
+    return Page(
         template_name=name,
         context={"problem": msgspec.to_builtins(body)},
         status_code=problem.status,

@@ -4,7 +4,6 @@ import time
 from datetime import UTC, datetime
 from uuid import UUID
 
-import uuid_utils
 import uuid_utils.compat
 
 PLATFORM_TENANT = UUID("00000000-0000-7000-8000-000000000000")
@@ -22,7 +21,7 @@ def new_id() -> UUID:
     if abs(_offset_s) <= _CORRECT_ABOVE_S:
         return uuid_utils.compat.uuid7()
     now = time.time() + _offset_s
-    return UUID(int=uuid_utils.uuid7(timestamp=int(now), nanos=int(now % 1 * 1e9)).int)
+    return uuid_utils.compat.uuid7(nanoseconds=int(now * 1e9))
 
 
 def set_clock_offset(seconds: float) -> None:

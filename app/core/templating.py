@@ -9,13 +9,13 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Request
+from litestar.datastructures import Headers
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Template
 from litestar.template import TemplateConfig
 from markupsafe import Markup
 
 from app import __version__
-from app.core.answers import is_htmx
 from app.core.policy import Actor, Permission, Policy, actor_of
 from app.core.settings import Settings
 
@@ -145,29 +145,28 @@ class Chrome:
         return [{"label": label, "items": items} for label, items in groups.items()]
 
 
-class PageTemplates(JinjaTemplateEngine):
-    """Adds the chrome to every template that is rendered for a request."""
+class Page(Template):
+    """A rendered template with the chrome around it; `request.app.state.chrome` has it."""
 
-    chrome: Chrome
-
-    def render(self, template: Any, context: Any) -> str:
-        request = context.get("request")
-        chrome = self.chrome.context(request) if request is not None else {}
-        return super().render(template, {**chrome, **context})
+    def create_template_context(self, request: Request[Any, Any, Any]) -> dict[str, Any]:
+        chrome: Chrome = request.app.state.chrome
+        return {**chrome.context(request), **super().create_template_context(request)}
 
 
-def template_config(settings: Settings, chrome: Chrome) -> TemplateConfig[PageTemplates]:
-    engine = PageTemplates(engine_instance=environment(settings))
-    engine.chrome = chrome
-    return TemplateConfig(instance=engine)
+def template_config(settings: Settings) -> TemplateConfig[JinjaTemplateEngine]:
+    return TemplateConfig(instance=JinjaTemplateEngine(engine_instance=environment(settings)))
+
+
+def is_htmx(headers: Headers) -> bool:
+    return headers.get("hx-request") == "true"
 
 
 def render(
     request: Request[Any, Any, Any], page: str, context: dict[str, Any], *, fragment: str, status: int = 200
-) -> Template:
+) -> Page:
     """The whole page, or for HTMX only the fragment that the page includes."""
     name = fragment if is_htmx(request.headers) else page
-    return Template(
+    return Page(
         template_name=name,
         context=context,
         status_code=status,

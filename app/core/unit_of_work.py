@@ -11,18 +11,27 @@ from app.core.database import Database
 from app.core.idempotency import HEADER, Once, Replayed
 from app.core.policy import actor_of, scope_for
 
+AnyRequest = Request[Any, Any, Any]
 
-class Answer(Response[Any]):
-    """The app's response class: keeps what was rendered where the unit of work can store it."""
 
-    def to_asgi_response(self, *args: Any, **kwargs: Any) -> ASGIResponse:
-        rendered = super().to_asgi_response(*args, **kwargs)
-        request: Request[Any, Any, Any] = kwargs.get("request") or args[0]
+class _Kept:
+    """A response that leaves what it rendered where the unit of work can store it."""
+
+    def __init__(self, response: Response[Any]) -> None:
+        self._response = response
+
+    def to_asgi_response(self, *, request: AnyRequest, **options: Any) -> ASGIResponse:
+        rendered = self._response.to_asgi_response(request=request, **options)
         request.scope["rendered"] = rendered  # type: ignore[typeddict-unknown-key]
         return rendered
 
 
-async def provide_session(request: Request[Any, Any, Any]) -> AsyncGenerator[AsyncSession, None]:
+async def keep_rendered(response: Response[Any]) -> Response[Any]:
+    """Litestar's `after_request`: called with every response before it is rendered."""
+    return _Kept(response) if isinstance(response, Response) else response  # type: ignore[return-value]
+
+
+async def provide_session(request: AnyRequest) -> AsyncGenerator[AsyncSession, None]:
     """A session in this request's transaction, with the actor's role and tenant.
 
     A failed commit raises here, before anything was sent, and so becomes an error answer.
@@ -42,7 +51,7 @@ async def provide_session(request: Request[Any, Any, Any]) -> AsyncGenerator[Asy
             once.finish(session, rendered.status_code, headers, rendered.body)
 
 
-def replay(_: Request[Any, Any, Any], error: Replayed) -> Response[bytes | None]:
+def replay(_: AnyRequest, error: Replayed) -> Response[bytes | None]:
     """The answer that was given the first time."""
     row = error.row
     headers = {"Idempotency-Replayed": "true"} | ({"Location": row.location} if row.location else {})

@@ -1,4 +1,4 @@
-"""What people do to queues and jobs. The record changes first, in the caller's transaction; Redis follows its commit."""
+"""What people do to queues and jobs. The record changes first, in the caller's transaction; Redis follows."""
 
 from collections.abc import Awaitable, Callable
 
@@ -44,7 +44,7 @@ async def pause(session: AsyncSession, name: str, *, by: str, reason: str | None
     row = await _queue(session, name)
     if row.paused_at is not None:
         raise Conflict(f"The queue {name} is paused already", code="already_paused")
-    row.paused_at, row.paused_by, row.paused_reason = func.now(), by, reason  # type: ignore[assignment]
+    row.paused_at, row.paused_by, row.paused_reason = func.now(), by, reason
     await session.flush()
     await session.refresh(row)
     _then(session, lambda engine: engine.pause(name, True))

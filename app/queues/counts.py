@@ -93,4 +93,4 @@ async def _ended(session: AsyncSession, state: State, since: datetime | None) ->
     query = select(JobRow.queue, func.count()).where(JobRow.state == state).group_by(JobRow.queue)
     if since is not None:
         query = query.where(JobRow.id >= floor_id(since))
-    return {name: count for name, count in await session.execute(query)}
+    return {row[0]: row[1] for row in await session.execute(query)}

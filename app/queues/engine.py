@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import bullmq
 from redis.asyncio import Redis
@@ -112,8 +112,7 @@ class Engine:
     async def field(self, row: JobRow, name: str, *, dead: bool = False) -> str | None:
         spec = self._specs[row.queue]
         base = spec.dead_letters_engine_name if dead else spec.engine_name
-        value: str | None = await self.client.hget(self.key(base, row.engine_id), name)
-        return value
+        return cast("str | None", await self.client.hget(self.key(base, row.engine_id), name))
 
     async def epoch(self) -> bool:
         """Whether this Redis still holds what we put there; False once it was emptied."""

@@ -1,7 +1,7 @@
 """The one Redis service that modules share."""
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from msgspec import Struct
@@ -44,8 +44,7 @@ class RedisService:
         self._was_down = False
 
     async def get(self, key: str) -> str | None:
-        value: str | None = await self.client.get(key)
-        return value
+        return cast("str | None", await self.client.get(key))
 
     async def set(self, key: str, value: str, *, ttl_s: float | None = None) -> None:
         await self.client.set(key, value, px=int(ttl_s * 1000) if ttl_s else None)
@@ -59,7 +58,7 @@ class RedisService:
         deleted, cursor = 0, 0
         while True:
             cursor, keys = await self.client.scan(cursor, match=pattern, count=SCAN_COUNT)
-            deleted += await self.delete(*keys)
+            deleted += await self.delete(*cast("list[str]", keys))
             if cursor == 0:
                 return deleted
 

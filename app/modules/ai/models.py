@@ -41,7 +41,19 @@ class RunStatus(StrEnum):
     FAILED = "failed"
 
 
-class AiTask(TenantRow):
+class _Fallible:
+    """What tells why something failed: a stable word, and a sentence."""
+
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None] = mapped_column(Text)
+
+    @property
+    def error(self) -> dict[str, str] | None:
+        code = self.error_code
+        return {"code": code, "message": self.error_message or code} if code else None
+
+
+class AiTask(_Fallible, TenantRow):
     """Something that a caller wants of AI. Its job runs it; each try is an `AiRun`."""
 
     __tablename__ = "ai_task"
@@ -53,8 +65,6 @@ class AiTask(TenantRow):
     correlation_id: Mapped[UUID | None]
     result: Mapped[Json | None]
     """`summary`, `keywords` and `provider` of a completed summary."""
-    error_code: Mapped[str | None]
-    error_message: Mapped[str | None] = mapped_column(Text)
     finished_at: Mapped[datetime | None]
 
     __table_args__ = (
@@ -66,10 +76,11 @@ class AiTask(TenantRow):
     )
 
 
-class AiRun(TenantRow):
+class AiRun(_Fallible, TenantRow):
     """One try at a task: which model wrote, how long it took, what it used. At most one of a task is open.
 
-    `attempt` counts on from 1 through every replay. `cost` is in US dollars, None where the provider did not say.
+    `attempt` counts on from 1 through every replay. `usage` has `input`, `cacheRead`, `cacheWrite`, `output` and
+    `reasoning`: tokens, each counted once. `cost` is in US dollars. Both are None where the provider did not say.
     """
 
     __tablename__ = "ai_run"
@@ -80,14 +91,7 @@ class AiRun(TenantRow):
     status: Mapped[str] = mapped_column(server_default=RunStatus.RUNNING)
     usage: Mapped[Json | None]
     cost: Mapped[Decimal | None] = mapped_column(Numeric(18, 12))
-    error_code: Mapped[str | None]
-    error_message: Mapped[str | None] = mapped_column(Text)
     finished_at: Mapped[datetime | None]
-
-    @property
-    def duration_ms(self) -> int | None:
-        """Milliseconds from start to end; None while it runs."""
-        return None if self.finished_at is None else round((self.finished_at - self.created_at).total_seconds() * 1000)
 
     __table_args__ = (
         UniqueConstraint("tenant_id", "id"),
@@ -97,6 +101,16 @@ class AiRun(TenantRow):
         Index("uq_ai_run_open", "task_id", unique=True, postgresql_where=text("finished_at IS NULL")),
         Index("ix_ai_run_status", "tenant_id", "status", text("id DESC")),
     )
+
+    @property
+    def duration_ms(self) -> int | None:
+        """Milliseconds from start to end; None while it runs."""
+        return None if self.finished_at is None else round((self.finished_at - self.created_at).total_seconds() * 1000)
+
+    @property
+    def cost_usd(self) -> str | None:
+        """Plain decimal digits, "0.00042"; the number itself would be written 4.2E-4."""
+        return None if self.cost is None else f"{self.cost.normalize():f}"
 
 
 class AiMessage(Base):

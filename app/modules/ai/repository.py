@@ -1,14 +1,13 @@
 """Queries on AI's tables, and the names that their pages show beside the ids."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Select, column, func, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.ids import PLATFORM_TENANT, floor_id
 from app.modules.ai.models import AiEventLog, AiMessage, AiRun, AiTask, RunStatus, TaskStatus
@@ -17,7 +16,7 @@ from app.modules.ai.models import AiEventLog, AiMessage, AiRun, AiTask, RunStatu
 _ARTICLE = table("article", column("id"), column("tenant_id"), column("workspace_id"), column("title"))
 _TENANT = table("tenant", column("id"), column("name"))
 MOST_TENANTS = 500
-R = TypeVar("R", bound=AiTask | AiRun | AiMessage | AiEventLog)
+R = TypeVar("R", AiTask, AiRun, AiMessage, AiEventLog)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,54 +26,70 @@ class TaskFilter:
     status: TaskStatus | None = None
     tenant_id: UUID | None = None
     article_id: UUID | None = None
-    workspace_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Which runs, messages or events; None means any."""
+    """Which runs; None means any."""
 
     status: RunStatus | None = None
+    tenant_id: UUID | None = None
+    task_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EntryFilter:
+    """Which messages or events; None means any."""
+
     tenant_id: UUID | None = None
     task_id: UUID | None = None
     run_id: UUID | None = None
     level: str | None = None
 
 
-def tasks(wanted: TaskFilter) -> Select[tuple[AiTask]]:
-    query = _equal(select(AiTask), AiTask, wanted, "status", "tenant_id", "article_id")
-    if wanted.workspace_id is not None:
-        inside = select(_ARTICLE.c.id).where(
-            _ARTICLE.c.workspace_id == wanted.workspace_id, _ARTICLE.c.tenant_id == AiTask.tenant_id
-        )
-        query = query.where(AiTask.article_id.in_(inside))
+def tasks(wanted: TaskFilter, *, workspace_id: UUID | None = None) -> Select[tuple[AiTask]]:
+    query = _equal(
+        select(AiTask),
+        (AiTask.status, wanted.status),
+        (AiTask.tenant_id, wanted.tenant_id),
+        (AiTask.article_id, wanted.article_id),
+    )
+    if workspace_id is not None:
+        here = (_ARTICLE.c.tenant_id == AiTask.tenant_id, _ARTICLE.c.workspace_id == workspace_id)
+        query = query.where(AiTask.article_id.in_(select(_ARTICLE.c.id).where(*here)))
     return query
 
 
 def runs(wanted: RunFilter) -> Select[tuple[AiRun]]:
-    return _equal(select(AiRun), AiRun, replace(wanted, run_id=None), "status", "tenant_id", "task_id")
+    return _equal(
+        select(AiRun),
+        (AiRun.status, wanted.status),
+        (AiRun.tenant_id, wanted.tenant_id),
+        (AiRun.task_id, wanted.task_id),
+    )
 
 
-def messages(wanted: RunFilter) -> Select[tuple[AiMessage]]:
-    return _of_runs(select(AiMessage), AiMessage, wanted)
+def messages(wanted: EntryFilter) -> Select[tuple[AiMessage]]:
+    query = _equal(select(AiMessage), (AiMessage.tenant_id, wanted.tenant_id), (AiMessage.run_id, wanted.run_id))
+    return query if wanted.task_id is None else query.where(AiMessage.run_id.in_(_runs_of(wanted.task_id)))
 
 
-def events(wanted: RunFilter) -> Select[tuple[AiEventLog]]:
-    return _equal(_of_runs(select(AiEventLog), AiEventLog, wanted), AiEventLog, wanted, "level")
+def events(wanted: EntryFilter) -> Select[tuple[AiEventLog]]:
+    query = _equal(
+        select(AiEventLog),
+        (AiEventLog.tenant_id, wanted.tenant_id),
+        (AiEventLog.run_id, wanted.run_id),
+        (AiEventLog.level, wanted.level),
+    )
+    return query if wanted.task_id is None else query.where(AiEventLog.run_id.in_(_runs_of(wanted.task_id)))
 
 
-def _of_runs(query: Select[tuple[R]], model: type[AiMessage] | type[AiEventLog], wanted: RunFilter) -> Select[tuple[R]]:
-    query = _equal(query, model, wanted, "tenant_id", "run_id")
-    if wanted.task_id is not None:
-        query = query.where(model.run_id.in_(select(AiRun.id).where(AiRun.task_id == wanted.task_id)))
-    return query
+def _runs_of(task_id: UUID) -> Select[tuple[UUID]]:
+    return select(AiRun.id).where(AiRun.task_id == task_id)
 
 
-def _equal(query: Select[tuple[R]], model: type[Any], wanted: TaskFilter | RunFilter, *names: str) -> Select[tuple[R]]:
-    for name in names:
-        if (value := getattr(wanted, name)) is not None:
-            query = query.where(getattr(model, name) == value)
-    return query
+def _equal(query: Select[tuple[R]], *pairs: tuple[Any, object]) -> Select[tuple[R]]:
+    return query.where(*(column == value for column, value in pairs if value is not None))
 
 
 async def task_of_job(session: AsyncSession, job_id: UUID) -> AiTask | None:
@@ -83,7 +98,7 @@ async def task_of_job(session: AsyncSession, job_id: UUID) -> AiTask | None:
 
 
 async def latest_run(session: AsyncSession, task_id: UUID) -> AiRun | None:
-    query = select(AiRun).where(AiRun.task_id == task_id).order_by(AiRun.attempt.desc()).limit(1)
+    query = runs(RunFilter(task_id=task_id)).order_by(AiRun.attempt.desc()).limit(1)
     found: AiRun | None = await session.scalar(query)
     return found
 
@@ -94,32 +109,40 @@ async def last_seq(session: AsyncSession, run_id: UUID) -> int:
     return int((await session.execute(query)).scalar_one())
 
 
-async def by_id(session: AsyncSession, key: InstrumentedAttribute[UUID], ids: Iterable[UUID]) -> dict[UUID, Any]:
-    """Rows of the key's table by their id."""
-    rows = await session.scalars(select(key.class_).where(key.in_(set(ids))))
-    return {row.id: row for row in rows}
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What pages show beside ids. Titles also of articles that were deleted; tenants all, in the order of names."""
+
+    tasks: dict[UUID, AiTask]
+    articles: dict[UUID, str]
+    tenants: dict[UUID, str]
 
 
-async def article_titles(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, str]:
-    """Titles by id, also of articles that were deleted."""
-    query = select(_ARTICLE.c.id, _ARTICLE.c.title).where(_ARTICLE.c.id.in_(set(ids)))
-    return {row.id: row.title for row in await session.execute(query)}
-
-
-async def tenant_names(session: AsyncSession) -> dict[UUID, str]:
-    """Names of tenants by id, in the order of names. A tenant's own transaction may not read them."""
+async def names(session: AsyncSession, *, runs: Iterable[AiRun] = (), tasks: Iterable[AiTask] = ()) -> Names:
+    """Tasks, articles and tenants of these runs and tasks. A tenant's own transaction may not read tenants."""
+    wanted = {run.task_id for run in runs}
+    known = {task.id: task for task in tasks}
+    if wanted:
+        known |= {row.id: row for row in await session.scalars(select(AiTask).where(AiTask.id.in_(wanted)))}
+    titles = await article_titles(session, {task.article_id for task in known.values()})
     query = select(_TENANT.c.id, _TENANT.c.name).where(_TENANT.c.id != PLATFORM_TENANT)
-    rows = await session.execute(query.order_by(_TENANT.c.name).limit(MOST_TENANTS))
-    return {row.id: row.name for row in rows}
+    tenants = await session.execute(query.order_by(_TENANT.c.name).limit(MOST_TENANTS))
+    return Names(known, titles, {row.id: row.name for row in tenants})
+
+
+async def article_titles(session: AsyncSession, ids: set[UUID]) -> dict[UUID, str]:
+    rows = await session.execute(select(_ARTICLE.c.id, _ARTICLE.c.title).where(_ARTICLE.c.id.in_(ids)))
+    return {row.id: row.title for row in rows}
 
 
 async def count_runs(session: AsyncSession, since: datetime) -> dict[str, int]:
     """Runs begun since then, by status."""
-    query = select(AiRun.status, func.count()).where(AiRun.id >= floor_id(since)).group_by(AiRun.status)
-    return {status: count for status, count in await session.execute(query)}
+    query = select(AiRun.status, func.count().label("runs")).where(AiRun.id >= floor_id(since))
+    rows = await session.execute(query.group_by(AiRun.status))
+    return {str(status): 0 for status in RunStatus} | {row.status: row.runs for row in rows}
 
 
 async def failed_runs(session: AsyncSession, since: datetime, limit: int) -> Sequence[AiRun]:
     """The newest runs that failed since then."""
-    query = select(AiRun).where(AiRun.id >= floor_id(since), AiRun.status == RunStatus.FAILED)
+    query = runs(RunFilter(RunStatus.FAILED)).where(AiRun.id >= floor_id(since))
     return (await session.scalars(query.order_by(AiRun.id.desc()).limit(limit))).all()

@@ -1,17 +1,16 @@
 """AI's tasks, runs, messages and events on the wire."""
 
-from collections.abc import Callable
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
+from msgspec import convert
+
 from app.core.paging import Page
 from app.core.wire import Incoming, Outgoing
-from app.modules.ai.models import AiEventLog, AiMessage, AiRun, AiTask, RunStatus, TaskStatus
+from app.modules.ai.models import RunStatus, TaskStatus
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 
 class SummaryRequest(Incoming):
@@ -67,7 +66,7 @@ class TokenUsage(Outgoing):
 
 
 class AiRunRead(Outgoing):
-    """One try at a task. `cost` is in US dollars, null where the provider did not say."""
+    """One try at a task. `costUsd` is null where the provider did not say."""
 
     id: UUID
     tenant_id: UUID
@@ -77,7 +76,7 @@ class AiRunRead(Outgoing):
     model: str | None
     status: RunStatus
     usage: TokenUsage | None
-    cost: str | None
+    cost_usd: str | None
     error: AiError | None
     created_at: datetime
     finished_at: datetime | None
@@ -118,55 +117,11 @@ class Listed(Outgoing, Generic[T]):
     prev_cursor: str | None
 
 
-def listed(page: Page[R], read: Callable[[R], T]) -> Listed[T]:
-    return Listed(
-        items=[read(row) for row in page.items], next_cursor=page.next_cursor, prev_cursor=page.prev_cursor
-    )
+def read(row: object, shape: type[T]) -> T:
+    """A row of ours in the shape that its callers get."""
+    return convert(row, shape, from_attributes=True)
 
 
-def task(row: AiTask) -> AiTaskRead:
-    return AiTaskRead(**_task(row))
-
-
-def owned_task(row: AiTask) -> AiTaskOwned:
-    return AiTaskOwned(
-        **_task(row), tenant_id=row.tenant_id, job_id=row.job_id, correlation_id=row.correlation_id
-    )
-
-
-def _task(row: AiTask) -> dict[str, Any]:
-    names = ("id", "kind", "article_id", "requested_by", "created_at", "finished_at", "version")
-    return {name: getattr(row, name) for name in names} | {
-        "status": TaskStatus(row.status),
-        "result": SummaryResult(**row.result) if row.result else None,
-        "error": _error(row),
-    }
-
-
-def run(row: AiRun) -> AiRunRead:
-    names = ("id", "tenant_id", "task_id", "attempt", "provider", "model", "created_at", "finished_at")
-    return AiRunRead(
-        **{name: getattr(row, name) for name in names},
-        status=RunStatus(row.status),
-        usage=TokenUsage(**row.usage) if row.usage else None,
-        cost=cost(row.cost),
-        error=_error(row),
-        duration_ms=row.duration_ms,
-    )
-
-
-def message(row: AiMessage) -> AiMessageRead:
-    return AiMessageRead(**{name: getattr(row, name) for name in AiMessageRead.__struct_fields__})
-
-
-def event(row: AiEventLog) -> AiEventRead:
-    return AiEventRead(**{name: getattr(row, name) for name in AiEventRead.__struct_fields__})
-
-
-def cost(value: Decimal | None) -> str | None:
-    """US dollars as plain decimal digits: "0.00042", never "4.2E-4"."""
-    return None if value is None else f"{value.normalize():f}"
-
-
-def _error(row: AiTask | AiRun) -> AiError | None:
-    return AiError(code=row.error_code, message=row.error_message or row.error_code) if row.error_code else None
+def listed(page: Page[Any], shape: type[T]) -> Listed[T]:
+    items = [read(row, shape) for row in page.items]
+    return Listed(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)

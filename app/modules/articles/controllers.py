@@ -1,12 +1,12 @@
 """`/api/v1/articles`, for tenants' apps."""
 
 import re
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Controller, Request, Response, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 
 from app.core.errors import BadRequest, FieldError, Invalid
 from app.core.paging import Pager
@@ -17,6 +17,7 @@ from app.modules.articles.repository import ArticleFilter
 from app.modules.articles.schemas import ArticleChange, ArticleCreate, ArticlePage, ArticleRead, item, read
 from app.modules.articles.service import ArticleService, Expected, heading
 
+IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="the ETag it must still have")]
 _VERSION = re.compile(r'"(\d{1,9})"')
 
 
@@ -76,31 +77,31 @@ class ArticleController(Controller):
         self,
         article_id: FromPath[UUID],
         data: JSONBody[ArticleChange],
-        request: Request[Any, Any, Any],
         articles: NamedDependency[ArticleService],
+        if_match: IfMatch = None,
     ) -> Response[ArticleRead]:
         """Change the fields that are sent. With `If-Match` only if the article is still at that version."""
-        return _with_version(await articles.update(article_id, data, expected=_expected(request)))
+        return _with_version(await articles.update(article_id, data, expected=_expected(if_match)))
 
     @delete("/{article_id:uuid}", permission=WRITE, audit="article.delete")
     async def discard(
-        self, article_id: FromPath[UUID], request: Request[Any, Any, Any], articles: NamedDependency[ArticleService]
+        self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService], if_match: IfMatch = None
     ) -> None:
-        await articles.delete(article_id, expected=_expected(request))
+        await articles.delete(article_id, expected=_expected(if_match))
 
     @post("/{article_id:uuid}/publication", permission=PUBLISH, audit="article.publish", status_code=200)
     async def publish(
-        self, article_id: FromPath[UUID], request: Request[Any, Any, Any], articles: NamedDependency[ArticleService]
+        self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService], if_match: IfMatch = None
     ) -> Response[ArticleRead]:
         """Publish. Publishing what is published answers the same and changes nothing."""
-        return _with_version(await articles.publish(article_id, expected=_expected(request)))
+        return _with_version(await articles.publish(article_id, expected=_expected(if_match)))
 
     @delete("/{article_id:uuid}/publication", permission=PUBLISH, audit="article.unpublish")
     async def unpublish(
-        self, article_id: FromPath[UUID], request: Request[Any, Any, Any], articles: NamedDependency[ArticleService]
+        self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService], if_match: IfMatch = None
     ) -> None:
         """Make it a draft again. A draft stays one."""
-        await articles.unpublish(article_id, expected=_expected(request))
+        await articles.unpublish(article_id, expected=_expected(if_match))
 
 
 def _with_version(article: Article, status: int = 200, location: str | None = None) -> Response[ArticleRead]:
@@ -108,10 +109,9 @@ def _with_version(article: Article, status: int = 200, location: str | None = No
     return Answer(read(article), status_code=status, headers=headers)
 
 
-def _expected(request: Request[Any, Any, Any]) -> Expected:
+def _expected(if_match: str | None) -> Expected:
     """The versions that `If-Match` names. A tag that is not ours matches no version, as the standard wants."""
-    header = request.headers.get("if-match")
-    if header is None or header.strip() == "*":
+    if if_match is None or if_match.strip() == "*":
         return None
-    tags = (_VERSION.fullmatch(tag.strip()) for tag in header.split(","))
+    tags = (_VERSION.fullmatch(tag.strip()) for tag in if_match.split(","))
     return {int(tag[1]) for tag in tags if tag}

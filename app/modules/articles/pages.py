@@ -7,10 +7,12 @@ from litestar import Controller, Request, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Template
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Invalid
 from app.core.paging import Pager
 from app.core.templating import PREFIX, render
+from app.modules.articles import repository
 from app.modules.articles.models import Status
 from app.modules.articles.permissions import READ
 from app.modules.articles.repository import ArticleFilter
@@ -27,22 +29,23 @@ class ArticlePages(Controller):
         self,
         request: Request[Any, Any, Any],
         articles: NamedDependency[ArticleService],
+        session: NamedDependency[AsyncSession],
         pager: NamedDependency[Pager],
-        q: FromQuery[str] = "",
+        title: FromQuery[str] = "",
         status: FromQuery[str] = "",
         tenant: FromQuery[str] = "",
         cursor: FromQuery[str] = "",
     ) -> Template:
-        wanted = ArticleFilter(_id("tenant", tenant), _status(status), title=q.strip() or None)
+        wanted = ArticleFilter(_id("tenant", tenant), _status(status), title=title.strip() or None)
         page = await articles.search(pager, wanted, cursor=cursor or None)
-        params = {"q": q, "status": status, "tenant": tenant}
+        params = {"title": title, "status": status, "tenant": tenant}
         context = {
             "path": PATH,
             "params": {name: value for name, value in params.items() if value},
             "cursor": cursor,
             "page": page,
-            "tenants": await articles.tenant_names({row.tenant_id for row in page.items} | {wanted.tenant_id}),
-            "choices": await articles.tenant_choices(),
+            "tenants": await repository.tenant_names(session, {row.tenant_id for row in page.items}),
+            "choices": await repository.tenant_choices(session),
         }
         return render(request, "articles/index.html", context, fragment="articles/_list.html")
 
@@ -52,11 +55,14 @@ class ArticlePages(Controller):
         request: Request[Any, Any, Any],
         article_id: FromPath[UUID],
         articles: NamedDependency[ArticleService],
+        session: NamedDependency[AsyncSession],
+        part: FromQuery[bool] = False,
     ) -> Template:
         article = await articles.get(article_id)
-        names = await articles.tenant_names({article.tenant_id})
+        names = await repository.tenant_names(session, {article.tenant_id})
         context = {"path": PATH, "article": article, "tenant": names[article.tenant_id]}
-        return render(request, "articles/show.html", context, fragment="articles/_drawer.html")
+        fragment = "articles/_article.html" if part else "articles/_drawer.html"
+        return render(request, "articles/show.html", context, fragment=fragment)
 
 
 def _id(field: str, text: str) -> UUID | None:

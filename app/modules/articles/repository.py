@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
+from app.core.ids import PLATFORM_TENANT
 from app.modules.articles.models import Article, Status
 
 MAX_SLUG = 200
@@ -86,6 +87,13 @@ async def tenant_names(session: AsyncSession, ids: set[UUID]) -> dict[UUID, str]
     """Names of tenants, for the owner's pages; a tenant's own transaction cannot read them."""
     rows = await session.execute(select(_TENANT.c.id, _TENANT.c.name).where(_TENANT.c.id.in_(ids)))
     return {row.id: row.name for row in rows}
+
+
+async def tenant_choices(session: AsyncSession) -> list[tuple[UUID, str]]:
+    """The first 200 tenants by name, for a filter's list."""
+    query = select(_TENANT.c.id, _TENANT.c.name).where(_TENANT.c.id != PLATFORM_TENANT)
+    rows = await session.execute(query.order_by(_TENANT.c.name).limit(200))
+    return [(row.id, row.name) for row in rows]
 
 
 def slug_of(title: str) -> str:

@@ -83,6 +83,8 @@ class ArticleService:
         self, pager: Pager, wanted: ArticleFilter, *, limit: int = 25, cursor: str | None = None
     ) -> Page[Article]:
         """Newest first, without bodies. A cursor is good for the same filter only."""
+        _refuse_nul("title", wanted.title or "")
+        _refuse_nul("language", wanted.language or "")
         own = self._actor.workspace_id
         return await pager.page(
             self._session,
@@ -154,9 +156,7 @@ class ArticleService:
         await self._trace(action, article, before, _audited(article))
         return article
 
-    async def _trace(
-        self, action: str, article: Article, before: dict[str, Any] | None, after: dict[str, Any]
-    ) -> None:
+    async def _trace(self, action: str, article: Article, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
         resource = ("article", article.id, article.title)
         await record(self._session, self._actor, action, resource=resource, before=before, after=after)
         signal(self._session, TOPIC, article.id, article.tenant_id)

@@ -21,17 +21,19 @@ def tenants(text: str | None = None, status: str | None = None) -> Select[tuple[
     """All of them, or those whose name or slug has `text` in it, whatever the case."""
     query = select(Tenant).where(Tenant.id != PLATFORM_TENANT)
     if text:
-        query = query.where(or_(column.icontains(text, autoescape=True) for column in (Tenant.name, Tenant.slug)))
+        query = query.where(
+            or_(Tenant.name.icontains(text, autoescape=True), Tenant.slug.icontains(text, autoescape=True))
+        )
     return query.where(Tenant.status == status) if status else query
 
 
 async def tenant(session: AsyncSession, tenant_id: UUID, *, lock: bool = False) -> Tenant | None:
     query = tenants().where(Tenant.id == tenant_id)
-    return await session.scalar(query.with_for_update() if lock else query)
+    return (await session.scalars(query.with_for_update() if lock else query)).one_or_none()
 
 
 async def tenant_by_slug(session: AsyncSession, slug: str) -> Tenant | None:
-    return await session.scalar(tenants().where(Tenant.slug == slug))
+    return (await session.scalars(tenants().where(Tenant.slug == slug))).one_or_none()
 
 
 def workspaces(tenant_id: UUID) -> Select[tuple[Workspace]]:
@@ -44,7 +46,7 @@ async def add(session: AsyncSession, row: type[T], values: dict[str, object], ta
     Args:
         taken: the slugs to keep clear of, before it is known which begin alike.
     """
-    base = slugify(str(values["name"]), allow_unicode=True, max_length=MAX_SLUG) or row.__tablename__
+    base = slugify(str(values["name"]), allow_unicode=True, max_length=MAX_SLUG) or str(row.__tablename__)
     used = set(await session.scalars(taken.where(row.slug.startswith(base, autoescape=True))))
     for slug in _variants(base):
         if slug in used:

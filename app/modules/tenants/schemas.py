@@ -5,20 +5,13 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from msgspec import UNSET, Meta, UnsetType, convert
+from msgspec import UNSET, Meta, UnsetType, convert, field
 
 from app.core.wire import Incoming, Outgoing
 from app.modules.tenants.models import Tenant, Workspace
 
-Name = Annotated[
-    str,
-    Meta(
-        max_length=120,
-        pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$(?!\n)",
-        description="1 to 120 characters in one line",
-        examples=["Harbour Press"],
-    ),
-]
+MAX_NAME = 120
+Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, description="One line", examples=["Harbour Press"])]
 
 
 class TenantCreate(Incoming):
@@ -36,6 +29,22 @@ class TenantChange(Incoming):
 
 class WorkspaceCreate(Incoming):
     name: Name
+
+
+class NameForm(Incoming):
+    """The dashboard's form for a new tenant or workspace."""
+
+    name: str = ""
+    csrf_token: str = field(name="_csrf_token", default="")
+
+
+class TenantForm(NameForm):
+    """The dashboard's form for an existing tenant."""
+
+    status: Literal["active", "suspended"] = "active"
+
+    def change(self) -> TenantChange:
+        return TenantChange(name=self.name, status=self.status)
 
 
 class TenantRead(Outgoing):

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import scope_of
-from app.core.errors import NotFound, Stale
+from app.core.errors import Invalid, NotFound, Stale
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
@@ -16,7 +16,7 @@ from app.core.policy import Actor
 from app.modules.audit.service import record
 from app.modules.tenants import repository
 from app.modules.tenants.models import Tenant, Workspace
-from app.modules.tenants.schemas import TenantChange
+from app.modules.tenants.schemas import MAX_NAME, TenantChange
 
 TOPIC = "tenants"
 FIRST_WORKSPACE = "Main"
@@ -30,8 +30,12 @@ class TenantService:
         self._actor = actor
 
     async def create(self, name: str) -> Tenant:
-        """Make a tenant with a first workspace. Names need not differ; slugs get a number where they would clash."""
-        values = {"id": new_id(), "name": name.strip(), "status": "active"}
+        """Make a tenant with a first workspace. Names need not differ; slugs get a number where they would clash.
+
+        Raises:
+            Invalid: the name is empty, too long or more than a line.
+        """
+        values = {"id": new_id(), "name": checked_name(name), "status": "active"}
         tenant = await repository.add(self._session, Tenant, values, select(Tenant.slug))
         workspace = await self._add_workspace(tenant, FIRST_WORKSPACE)
         after = {"name": tenant.name, "slug": tenant.slug, "status": tenant.status, "workspace": workspace.slug}
@@ -81,14 +85,14 @@ class TenantService:
             expected: the versions that the caller is willing to change; None means any.
 
         Raises:
-            NotFound, Stale.
+            NotFound, Stale, Invalid.
         """
         tenant = self._found(await repository.tenant(self._session, tenant_id, lock=True))
         if expected is not None and tenant.version not in expected:
             raise Stale(f"Somebody changed this tenant in the meantime; it is at version {tenant.version}")
         before = {"name": tenant.name, "status": tenant.status}
         after = {
-            "name": before["name"] if change.name is UNSET else change.name.strip(),
+            "name": before["name"] if change.name is UNSET else checked_name(change.name),
             "status": before["status"] if change.status is UNSET else change.status,
         }
         if after != before:
@@ -113,7 +117,7 @@ class TenantService:
     async def create_workspace(self, tenant_id: UUID, name: str) -> Workspace:
         """
         Raises:
-            NotFound: there is no such tenant.
+            NotFound: there is no such tenant. Invalid: the name is empty, too long or more than a line.
         """
         tenant = await self.get(tenant_id)
         workspace = await self._add_workspace(tenant, name)
@@ -124,7 +128,7 @@ class TenantService:
         return workspace
 
     async def _add_workspace(self, tenant: Tenant, name: str) -> Workspace:
-        values = {"id": new_id(), "tenant_id": tenant.id, "name": name.strip()}
+        values = {"id": new_id(), "tenant_id": tenant.id, "name": checked_name(name)}
         taken = select(Workspace.slug).where(Workspace.tenant_id == tenant.id)
         return await repository.add(self._session, Workspace, values, taken)
 
@@ -137,3 +141,15 @@ class TenantService:
         if tenant is None:
             raise NotFound("There is no such tenant")
         return tenant
+
+
+def checked_name(text: str) -> str:
+    """A name without the space around it.
+
+    Raises:
+        Invalid: it is empty, too long or more than a line.
+    """
+    name = text.strip()
+    if not name or len(name) > MAX_NAME or any(ord(sign) < 32 or ord(sign) == 127 for sign in name):
+        raise Invalid.field("name", f"must have 1 to {MAX_NAME} characters in one line")
+    return name

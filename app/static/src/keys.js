@@ -58,7 +58,8 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (event.ctrlKey || event.metaKey || event.altKey || !actions[event.key]) return;
-  if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+  // Focus may still rest in a dialog that was closed a moment ago; nobody is typing there.
+  if (event.target.closest("input, textarea, select, [contenteditable]") && !event.target.closest("dialog:not([open])")) return;
   if (document.querySelector("dialog[open]")) return;
   event.preventDefault();
   actions[event.key]();

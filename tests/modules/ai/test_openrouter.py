@@ -60,6 +60,7 @@ async def failure(provider: Provider) -> ProviderError:
     return caught.value
 
 
+@pytest.mark.promise("S4-65")
 async def test_a_summary_comes_with_key_words_usage_and_cost(server: OpenAIServer, provider: Provider) -> None:
     written = await provider.summarize(TEXT, title=TITLE, run_id="run-1")
     assert written.text == "The weir was built in spring."

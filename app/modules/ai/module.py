@@ -1,0 +1,60 @@
+"""AI: summaries of articles, and the record of every task, run, message and event."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.live import Topic
+from app.core.templating import NavigationItem
+from app.module import Card, Module
+from app.modules.ai import permissions
+from app.modules.ai.controllers import (
+    AiTaskController,
+    OwnerAiController,
+    SummaryController,
+    provide_ai,
+    provide_entry_filter,
+    provide_run_filter,
+    provide_task_filter,
+)
+from app.modules.ai.pages import AiPages
+from app.modules.ai.processor import summarize
+from app.modules.ai.repository import count_runs, failed_runs, names
+from app.modules.ai.service import RUNS, TASKS
+
+CARD_SPAN = timedelta(hours=24)
+CARD_FAILURES = 3
+
+
+async def load_card(session: AsyncSession) -> dict[str, Any]:
+    """Runs of the last day by status, and the newest failures with what they were about."""
+    since = datetime.now(UTC) - CARD_SPAN
+    failed = await failed_runs(session, since, CARD_FAILURES)
+    return {
+        "counts": await count_runs(session, since),
+        "failed": failed,
+        "names": await names(session, runs=failed),
+    }
+
+
+ai = Module(
+    name="ai",
+    api=[SummaryController, AiTaskController],
+    owner_api=[OwnerAiController],
+    pages=[AiPages],
+    providers={
+        "ai": provide_ai,
+        "wanted_tasks": provide_task_filter,
+        "wanted_runs": provide_run_filter,
+        "wanted_entries": provide_entry_filter,
+    },
+    processors=[summarize],
+    permissions=permissions.ALL,
+    topics=[Topic(TASKS, permissions.READ), Topic(RUNS, permissions.READ)],
+    navigation=[
+        NavigationItem("AI", "Runs", "/ai/runs", "sparkles", permissions.READ, 40),
+        NavigationItem("AI", "Tasks", "/ai/tasks", "list-check", permissions.READ, 41),
+    ],
+    cards=[Card("ai/_card.html", load_card, permissions.READ, RUNS, 30)],
+)

@@ -1,0 +1,31 @@
+"""Housekeeping: what has expired goes."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import CursorResult, delete
+
+from app.core.idempotency import KEPT, IdempotencyKey
+from app.modules.identity.jobs import PurgeExpired
+from app.modules.identity.models import OwnerLink, Session, SignInCounter
+from app.queues.job import processor
+from app.queues.work import Work
+
+LINKS_KEPT = timedelta(days=1)
+"""An expired link stays for a day, so that its page can say what happened to it."""
+
+
+@processor(PurgeExpired)
+async def purge_expired(work: Work, _: PurgeExpired) -> None:
+    now = datetime.now(UTC)
+    gone = {
+        "sessions": delete(Session).where(Session.expires_at < now),
+        "owner_links": delete(OwnerLink).where(OwnerLink.expires_at < now - LINKS_KEPT),
+        "sign_in_counters": delete(SignInCounter).where(SignInCounter.until < now),
+        "idempotency_keys": delete(IdempotencyKey).where(IdempotencyKey.created_at < now - KEPT),
+    }
+    async with work.transaction("purge") as session:
+        if session is None:
+            return
+        counts = {name: cast(CursorResult[Any], await session.execute(query)).rowcount for name, query in gone.items()}
+        await work.complete(session, counts)

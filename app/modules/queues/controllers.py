@@ -1,0 +1,123 @@
+"""`/api/owner/queues`."""
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Controller, delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from app.core.paging import Pager
+from app.modules.queues.permissions import MANAGE, READ
+from app.modules.queues.repository import JobFilter, JobState
+from app.modules.queues.schemas import (
+    DeadLetterPage,
+    JobItem,
+    JobPage,
+    JobRead,
+    QueueList,
+    QueueRead,
+    Reason,
+    item,
+    letter,
+    read,
+    read_queue,
+)
+from app.modules.queues.service import QueueService
+
+
+class QueueController(Controller):
+    path = "/queues"
+
+    @get("/", permission=READ)
+    async def index(self, queues: NamedDependency[QueueService]) -> QueueList:
+        return QueueList(items=[read_queue(one) for one in await queues.overview()])
+
+    @get("/{queue:str}/stats", permission=READ)
+    async def stats(self, queue: FromPath[str], queues: NamedDependency[QueueService]) -> QueueRead:
+        return read_queue(await queues.stats(queue))
+
+    @post("/{queue:str}/pause", permission=MANAGE, audit="owner.queue.pause", status_code=200)
+    async def pause(
+        self, queue: FromPath[str], queues: NamedDependency[QueueService], data: JSONBody[Reason | None] = None
+    ) -> QueueRead:
+        """Start nothing more. 409 where it is paused already."""
+        await queues.pause(queue, data.reason if data else None)
+        return read_queue(await queues.stats(queue))
+
+    @post("/{queue:str}/resume", permission=MANAGE, audit="owner.queue.resume", status_code=200)
+    async def resume(
+        self, queue: FromPath[str], queues: NamedDependency[QueueService], data: JSONBody[Reason | None] = None
+    ) -> QueueRead:
+        """Go on. 409 where it is not paused."""
+        await queues.resume(queue, data.reason if data else None)
+        return read_queue(await queues.stats(queue))
+
+
+class JobController(Controller):
+    path = "/queues/{queue:str}/jobs"
+
+    @get("/", permission=READ)
+    async def index(
+        self,
+        queue: FromPath[str],
+        queues: NamedDependency[QueueService],
+        pager: NamedDependency[Pager],
+        state: FromQuery[JobState] = JobState.WAITING,
+        kind: FromQuery[str | None] = None,
+        tenant_id: Annotated[UUID | None, QueryParameter(name="tenantId")] = None,
+        limit: FromQuery[int] = 25,
+        cursor: FromQuery[str | None] = None,
+    ) -> JobPage:
+        """Jobs of one state, newest first, without their payloads."""
+        page = await queues.jobs(pager, queue, JobFilter(state, kind, tenant_id), limit=limit, cursor=cursor)
+        items = [item(row) for row in page.items]
+        return JobPage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
+
+    @get("/{job_id:uuid}", permission=READ)
+    async def show(
+        self, queue: FromPath[str], job_id: FromPath[UUID], queues: NamedDependency[QueueService]
+    ) -> JobRead:
+        """A job with its payload, its error and every attempt."""
+        return read(*await queues.job(queue, job_id))
+
+    @post("/{job_id:uuid}/retry", permission=MANAGE, audit="owner.job.retry", status_code=200)
+    async def retry(
+        self, queue: FromPath[str], job_id: FromPath[UUID], queues: NamedDependency[QueueService]
+    ) -> JobItem:
+        """Run a dead job again, or a delayed one at once. 409 in any other state."""
+        return item(await queues.retry(queue, job_id))
+
+    @delete("/{job_id:uuid}", permission=MANAGE, audit="owner.job.remove")
+    async def remove(self, queue: FromPath[str], job_id: FromPath[UUID], queues: NamedDependency[QueueService]) -> None:
+        """Take a job out of every list. 409 while it runs."""
+        await queues.remove(queue, job_id)
+
+
+class DeadLetterController(Controller):
+    path = "/queues/{queue:str}/dlq"
+
+    @get("/", permission=READ)
+    async def index(
+        self,
+        queue: FromPath[str],
+        queues: NamedDependency[QueueService],
+        pager: NamedDependency[Pager],
+        limit: FromQuery[int] = 25,
+        cursor: FromQuery[str | None] = None,
+    ) -> DeadLetterPage:
+        page = await queues.letters(pager, queue, limit=limit, cursor=cursor)
+        items = [letter(row) for row in page.items]
+        return DeadLetterPage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
+
+    @post("/{job_id:uuid}/replay", permission=MANAGE, audit="owner.dlq.replay", status_code=200)
+    async def replay(
+        self, queue: FromPath[str], job_id: FromPath[UUID], queues: NamedDependency[QueueService]
+    ) -> JobItem:
+        """Run it again, once, however often this is asked: 409 where it is no dead letter any more."""
+        return item(await queues.replay(queue, job_id))
+
+    @delete("/{job_id:uuid}/remove", permission=MANAGE, audit="owner.dlq.remove")
+    async def remove(self, queue: FromPath[str], job_id: FromPath[UUID], queues: NamedDependency[QueueService]) -> None:
+        """409 where it is no dead letter any more."""
+        await queues.remove_letter(queue, job_id)

@@ -1,0 +1,100 @@
+"""Queries on the record of work, for the console."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, column, func, not_, select, table, union_all
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute, aliased, defer
+
+from app.queues.models import AttemptRow, JobRow, State, WorkerRow
+
+_TENANT = table("tenant", column("id"), column("name"))
+
+
+class JobState(StrEnum):
+    """What people and the API call a job's state; several of the record's states may stand behind one."""
+
+    WAITING = "waiting"
+    DELAYED = "delayed"
+    ACTIVE = "active"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    WAITING_CHILDREN = "waiting_children"
+    CANCELLED = "cancelled"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs of a queue; None means any."""
+
+    state: JobState
+    kind: str | None = None
+    tenant_id: UUID | None = None
+
+
+def state_of(row: JobRow) -> JobState:
+    """The name people know: what waits for a later moment is delayed, and so is a failed attempt to be retried."""
+    if row.state in (State.PENDING, State.QUEUED):
+        return JobState.DELAYED if row.delayed and row.run_at > datetime.now(UTC) else JobState.WAITING
+    return {State.RETRYING: JobState.DELAYED, State.DEAD: JobState.FAILED}.get(State(row.state)) or JobState(row.state)
+
+
+def jobs(queue: str, wanted: JobFilter) -> tuple[Select[tuple[JobRow]], InstrumentedAttribute[UUID]]:
+    """The jobs that fit, without payload and result, and the column they are paged by.
+
+    One branch for each state of the record: each follows its index, and PostgreSQL merges them.
+    """
+    branches = [select(JobRow).where(JobRow.queue == queue, branch) for branch in _branches(wanted.state)]
+    row = aliased(JobRow, union_all(*branches).subquery())
+    query = select(row).options(defer(row.payload, raiseload=True), defer(row.result, raiseload=True))
+    if wanted.kind is not None:
+        query = query.where(row.kind == wanted.kind)
+    if wanted.tenant_id is not None:
+        query = query.where(row.tenant_id == wanted.tenant_id)
+    return query, row.id
+
+
+def _branches(state: JobState) -> list[ColumnElement[bool]]:
+    later = and_(JobRow.delayed, JobRow.run_at > func.now())
+    ready = (State.PENDING, State.QUEUED)
+    if state is JobState.WAITING:
+        return [and_(JobRow.state == one, not_(later)) for one in ready]
+    if state is JobState.DELAYED:
+        return [*(and_(JobRow.state == one, later) for one in ready), JobRow.state == State.RETRYING]
+    return [JobRow.state == (State.DEAD if state is JobState.FAILED else state.value)]
+
+
+async def job(session: AsyncSession, queue: str, job_id: UUID, *, lock: bool = False) -> JobRow | None:
+    query = select(JobRow).where(JobRow.id == job_id, JobRow.queue == queue)
+    found: JobRow | None = await session.scalar(query.with_for_update() if lock else query)
+    return found
+
+
+async def attempts(session: AsyncSession, job_id: UUID) -> list[AttemptRow]:
+    """Every attempt of every run, oldest first."""
+    query = select(AttemptRow).where(AttemptRow.job_id == job_id).order_by(AttemptRow.run, AttemptRow.n)
+    return list(await session.scalars(query))
+
+
+async def workers(session: AsyncSession) -> list[WorkerRow]:
+    return list(await session.scalars(select(WorkerRow).order_by(WorkerRow.host, WorkerRow.started_at)))
+
+
+async def alike(session: AsyncSession, queue: str, fingerprints: Collection[str]) -> dict[str, int]:
+    """How many dead letters of the queue share each fingerprint, so that one cause is seen as one."""
+    query = (
+        select(JobRow.error_fingerprint, func.count())
+        .where(JobRow.queue == queue, JobRow.state == State.DEAD, JobRow.error_fingerprint.in_(fingerprints))
+        .group_by(JobRow.error_fingerprint)
+    )
+    return {str(fingerprint): count for fingerprint, count in await session.execute(query)}
+
+
+async def tenant_names(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, str]:
+    rows = await session.execute(select(_TENANT.c.id, _TENANT.c.name).where(_TENANT.c.id.in_(ids)))
+    return {row.id: row.name for row in rows}

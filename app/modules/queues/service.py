@@ -1,0 +1,163 @@
+"""The queue console: what can be seen of the queues and done to them. Every act is audited in its transaction."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.errors import Conflict, Invalid, NotFound
+from app.core.paging import Page, Pager
+from app.core.policy import Actor
+from app.modules.audit.service import record
+from app.modules.queues import repository
+from app.modules.queues.repository import JobFilter, JobState, state_of
+from app.queues import control, counts
+from app.queues.counts import QueueOverview
+from app.queues.models import AttemptRow, JobRow, State, WorkerRow
+
+MAX_REASON = 500
+
+
+class QueueService:
+    """Queues go by the names people know, `ai:content`. A job is found under its own queue only."""
+
+    def __init__(self, session: AsyncSession, actor: Actor) -> None:
+        self._session = session
+        self._actor = actor
+
+    async def overview(self) -> list[QueueOverview]:
+        return await counts.overview(self._session)
+
+    async def stats(self, queue: str) -> QueueOverview:
+        """
+        Raises:
+            NotFound (`unknown_queue`): no such queue is declared. Every method with a queue raises it.
+        """
+        control.spec_of(self._session, queue)
+        return next(one for one in await self.overview() if one.name == queue)
+
+    async def workers(self) -> list[WorkerRow]:
+        return await repository.workers(self._session)
+
+    async def jobs(
+        self, pager: Pager, queue: str, wanted: JobFilter, *, limit: int = 25, cursor: str | None = None
+    ) -> Page[JobRow]:
+        """Newest first, without payloads."""
+        control.spec_of(self._session, queue)
+        if "\0" in (wanted.kind or ""):
+            raise Invalid.field("kind", "must not contain the character U+0000")
+        query, key = repository.jobs(queue, wanted)
+        return await pager.page(self._session, query, key=key, of=f"jobs {queue} {wanted}", limit=limit, cursor=cursor)
+
+    async def letters(self, pager: Pager, queue: str, *, limit: int = 25, cursor: str | None = None) -> Page[JobRow]:
+        """The queue's dead letters, newest job first."""
+        return await self.jobs(pager, queue, JobFilter(JobState.FAILED), limit=limit, cursor=cursor)
+
+    async def alike(self, queue: str, rows: list[JobRow]) -> dict[str, int]:
+        """For the fingerprints of these dead letters: how many letters of the queue share each."""
+        return await repository.alike(self._session, queue, {row.error_fingerprint or "" for row in rows})
+
+    async def job(self, queue: str, job_id: UUID) -> tuple[JobRow, list[AttemptRow]]:
+        """A job with its attempts, oldest first.
+
+        Raises:
+            NotFound: the queue has no such job.
+        """
+        row = await self._job(queue, job_id)
+        return row, await repository.attempts(self._session, job_id)
+
+    async def pause(self, queue: str, reason: str | None) -> None:
+        """Start nothing more; active jobs end, new ones wait.
+
+        Raises:
+            Conflict (`already_paused`).
+        """
+        reason = _reason(reason)
+        await control.pause(self._session, queue, by=self._actor.label, reason=reason)
+        await self._trace_queue("owner.queue.pause", queue, paused=True, reason=reason)
+
+    async def resume(self, queue: str, reason: str | None = None) -> None:
+        """
+        Raises:
+            Conflict (`not_paused`).
+        """
+        await control.resume(self._session, queue)
+        await self._trace_queue("owner.queue.resume", queue, paused=False, reason=_reason(reason))
+
+    async def retry(self, queue: str, job_id: UUID) -> JobRow:
+        """Run a dead job again, or one that waits for its time at once.
+
+        Raises:
+            NotFound; Conflict (`not_retryable`): it is in another state.
+        """
+        row = await self._job(queue, job_id, lock=True)
+        before = _seen(row)
+        await control.retry(self._session, row)
+        return await self._trace_job("owner.job.retry", row, before)
+
+    async def remove(self, queue: str, job_id: UUID) -> JobRow:
+        """Take a job out of every list.
+
+        Raises:
+            NotFound; Conflict (`not_removable`): it runs just now, or was removed before.
+        """
+        row = await self._job(queue, job_id, lock=True)
+        before = _seen(row)
+        await control.remove(self._session, row)
+        return await self._trace_job("owner.job.remove", row, before)
+
+    async def replay(self, queue: str, job_id: UUID) -> JobRow:
+        """Run a dead letter again.
+
+        Raises:
+            NotFound; Conflict (`not_dead`): it was replayed or removed before.
+        """
+        row = await self._letter(queue, job_id)
+        before = _seen(row)
+        await control.replay(self._session, row)
+        return await self._trace_job("owner.dlq.replay", row, before)
+
+    async def remove_letter(self, queue: str, job_id: UUID) -> JobRow:
+        """
+        Raises:
+            NotFound; Conflict (`not_dead`): it was replayed or removed before.
+        """
+        row = await self._letter(queue, job_id)
+        before = _seen(row)
+        await control.remove(self._session, row)
+        return await self._trace_job("owner.dlq.remove", row, before)
+
+    async def _job(self, queue: str, job_id: UUID, *, lock: bool = False) -> JobRow:
+        control.spec_of(self._session, queue)
+        row = await repository.job(self._session, queue, job_id, lock=lock)
+        if row is None:
+            raise NotFound(f"The queue {queue} has no job with this id")
+        return row
+
+    async def _letter(self, queue: str, job_id: UUID) -> JobRow:
+        row = await self._job(queue, job_id, lock=True)
+        if row.state != State.DEAD:
+            raise Conflict(f"This is no dead letter any more; it is {state_of(row)}", code="not_dead")
+        return row
+
+    async def _trace_job(self, action: str, row: JobRow, before: dict[str, Any]) -> JobRow:
+        await self._session.refresh(row)
+        resource = ("job", row.id, f"{row.kind} in {row.queue}")
+        await record(self._session, self._actor, action, resource=resource, before=before, after=_seen(row))
+        return row
+
+    async def _trace_queue(self, action: str, queue: str, *, paused: bool, reason: str | None) -> None:
+        before, after = {"paused": not paused}, {"paused": paused}
+        resource = ("queue", queue, queue)
+        await record(self._session, self._actor, action, resource=resource, before=before, after=after, reason=reason)
+
+
+def _seen(row: JobRow) -> dict[str, Any]:
+    return {"state": str(state_of(row)), "run": row.run, "attempts": row.attempts_made}
+
+
+def _reason(text: str | None) -> str | None:
+    reason = (text or "").strip()
+    if len(reason) > MAX_REASON or "\0" in reason:
+        raise Invalid.field("reason", f"must have at most {MAX_REASON} characters, none of them U+0000")
+    return reason or None

@@ -1,0 +1,108 @@
+"""`/api/owner/tenants`."""
+
+import re
+from typing import Annotated, Literal
+from uuid import UUID
+
+from litestar import Controller, Response, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.paging import Pager
+from app.core.policy import Actor
+from app.core.unit_of_work import Answer
+from app.modules.tenants.models import Tenant
+from app.modules.tenants.permissions import READ, WRITE
+from app.modules.tenants.schemas import (
+    TenantChange,
+    TenantCreate,
+    TenantPage,
+    TenantRead,
+    WorkspaceCreate,
+    WorkspacePage,
+    WorkspaceRead,
+    read,
+    read_workspace,
+)
+from app.modules.tenants.service import TenantService
+
+_VERSION = re.compile(r'"(\d{1,9})"')
+IfMatch = Annotated[str | None, HeaderParameter(name="If-Match")]
+
+
+def provide_tenants(session: NamedDependency[AsyncSession], actor: NamedDependency[Actor]) -> TenantService:
+    return TenantService(session, actor)
+
+
+def versions(if_match: str | None) -> set[int] | None:
+    """The versions that `If-Match: "3", "4"` names; None for `*` or no header. A tag that is not ours matches none."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    tags = (_VERSION.fullmatch(tag.strip()) for tag in if_match.split(","))
+    return {int(tag[1]) for tag in tags if tag}
+
+
+class TenantController(Controller):
+    path = "/tenants"
+
+    @get("/", permission=READ)
+    async def search(
+        self,
+        tenants: NamedDependency[TenantService],
+        pager: NamedDependency[Pager],
+        q: FromQuery[str | None] = None,
+        status: FromQuery[Literal["active", "suspended"] | None] = None,
+        limit: FromQuery[int] = 25,
+        cursor: FromQuery[str | None] = None,
+    ) -> TenantPage:
+        """Newest first; `q` is looked for in name and slug."""
+        page = (await tenants.search(pager, text=q, status=status, limit=limit, cursor=cursor)).map(read)
+        return TenantPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
+
+    @post("/", permission=WRITE, audit="owner.tenant.create")
+    async def create(
+        self, tenants: NamedDependency[TenantService], data: JSONBody[TenantCreate]
+    ) -> Response[TenantRead]:
+        """Make a tenant with a first workspace."""
+        tenant = await tenants.create(data.name)
+        return _answer(tenant, status=201, headers={"Location": f"/api/owner/tenants/{tenant.id}"})
+
+    @get("/{tenant_id:uuid}", permission=READ)
+    async def get(self, tenants: NamedDependency[TenantService], tenant_id: FromPath[UUID]) -> Response[TenantRead]:
+        return _answer(await tenants.get(tenant_id))
+
+    @patch("/{tenant_id:uuid}", permission=WRITE, audit="owner.tenant.update")
+    async def update(
+        self,
+        tenants: NamedDependency[TenantService],
+        tenant_id: FromPath[UUID],
+        data: JSONBody[TenantChange],
+        if_match: IfMatch = None,
+    ) -> Response[TenantRead]:
+        """Rename, suspend or reactivate."""
+        return _answer(await tenants.update(tenant_id, data, expected=versions(if_match)))
+
+    @get("/{tenant_id:uuid}/workspaces", permission=READ)
+    async def workspaces(
+        self,
+        tenants: NamedDependency[TenantService],
+        pager: NamedDependency[Pager],
+        tenant_id: FromPath[UUID],
+        limit: FromQuery[int] = 25,
+        cursor: FromQuery[str | None] = None,
+    ) -> WorkspacePage:
+        page = (await tenants.workspaces(pager, tenant_id, limit=limit, cursor=cursor)).map(read_workspace)
+        return WorkspacePage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
+
+    @post("/{tenant_id:uuid}/workspaces", permission=WRITE, audit="owner.workspace.create")
+    async def create_workspace(
+        self, tenants: NamedDependency[TenantService], tenant_id: FromPath[UUID], data: JSONBody[WorkspaceCreate]
+    ) -> Response[WorkspaceRead]:
+        workspace = await tenants.create_workspace(tenant_id, data.name)
+        where = f"/api/owner/tenants/{tenant_id}/workspaces"
+        return Answer(read_workspace(workspace), status_code=201, headers={"Location": where})
+
+
+def _answer(tenant: Tenant, *, status: int = 200, headers: dict[str, str] | None = None) -> Response[TenantRead]:
+    return Answer(read(tenant), status_code=status, headers={"ETag": f'"{tenant.version}"', **(headers or {})})

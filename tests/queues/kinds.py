@@ -1,0 +1,22 @@
+"""Kinds of job that only the tests know."""
+
+from app.core.database import Plane, Scope
+from app.queues.job import Job
+from app.queues.spec import Backoff, QueueSpec
+
+QUICK = QueueSpec("test:quick", attempts=3, backoff=Backoff("exponential", 0.05), timeout_s=0.5)
+PLATFORM = Scope(Plane.PLATFORM)
+
+
+class Note(Job, kind="note", queue="test:quick"):
+    """Writes one line into a ledger that has no unique key."""
+
+    text: str
+
+
+class Fail(Job, kind="fail", queue="test:quick"):
+    message: str
+
+
+class Sin(Job, kind="sin", queue="test:quick"):
+    what: str
