@@ -24,9 +24,13 @@ OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 class Failed(click.ClickException):
     """An expected failure: its lines go to standard error, and the exit code is 1 where none is named."""
 
-    def __init__(self, message: str, exit_code: int = 1) -> None:
+    def __init__(self, message: str, code: int = 1) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        self.code = code
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        return self.code
 
     def show(self, file: Any = None) -> None:
         click.echo(self.message, err=True, file=file)

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 from litestar import Litestar, Request, Response, get
+from litestar.config.compression import CompressionConfig
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -133,9 +134,10 @@ def create_app(settings: Settings) -> Litestar:
             "pager": Provide(lambda: Pager(signer), sync_to_thread=False),
         },
         after_request=keep_rendered,
-        exception_handlers={Exception: answer, Replayed: replay},  # type: ignore[dict-item]
+        exception_handlers={Exception: answer, Replayed: replay},
         template_config=template_config(settings),
         request_max_body_size=MAX_BODY,
+        compression_config=CompressionConfig(backend="gzip", exclude_opt_key="uncompressed"),
         openapi_config=OpenAPIConfig(
             title="TekNav",
             version=__version__,

@@ -126,7 +126,7 @@ def signal(session: AsyncSession, topic: str, id_: object, tenant: UUID) -> None
         after_commit(session, lambda: broker.publish(msgspec.json.encode(item)))
 
 
-@get("/dashboard/live", permission=SIGNED_IN, include_in_schema=False)
+@get("/dashboard/live", permission=SIGNED_IN, include_in_schema=False, uncompressed=True)
 async def live(request: Request[Any, Any, Any], topics: str) -> ServerSentEvent:
     """The stream of signals on `topics` (names with commas between) that the viewer may follow."""
     hub: Hub = request.app.state.hub

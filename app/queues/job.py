@@ -30,7 +30,7 @@ class _JobMeta(StructMeta):
         return super().__new__(mcs, name, bases, namespace, **opts)
 
 
-class Job(Struct, metaclass=_JobMeta, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+class Job(Struct, metaclass=_JobMeta, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """The payload of one kind of job."""
 
     kind: ClassVar[str]

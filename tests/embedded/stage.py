@@ -5,7 +5,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,9 +55,8 @@ class Up:
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder, self.port = folder, int(environment.get("PORT") or free_port())
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        self.notes = folder / "notes"
-        self.notes.mkdir(exist_ok=True)
-        self.out, self.err = folder / "up.out", folder / "up.err"
+        self.notes = Path(tempfile.mkdtemp(prefix="notes-", dir=folder))
+        self.out, self.err = self.notes / "up.out", self.notes / "up.err"
         own = {"PYTHONPATH": str(ROOT), "PORT": str(self.port), "NOTES": str(self.notes)}
         own["TEKNAV_DATA_DIR"] = str(folder)
         with self.out.open("w") as out, self.err.open("w") as err:
@@ -80,3 +81,16 @@ class Up:
     def stop(self) -> int:
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(30)
+
+
+def visits(up: Up) -> list[int]:
+    """Rows in PostgreSQL and count in Valkey, as the web process sees them; counts itself."""
+    with urllib.request.urlopen(up.address, timeout=5) as answer:
+        return [int(word) for word in answer.read().split()]
+
+
+def answers(up: Up) -> bool:
+    try:
+        return len(visits(up)) == 2
+    except OSError:
+        return False

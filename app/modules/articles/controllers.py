@@ -10,7 +10,6 @@ from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 
 from app.core.errors import BadRequest, FieldError, Invalid
 from app.core.paging import Pager
-from app.core.unit_of_work import Answer
 from app.modules.articles.models import Article, Status
 from app.modules.articles.permissions import PUBLISH, READ, WRITE
 from app.modules.articles.repository import ArticleFilter
@@ -106,7 +105,7 @@ class ArticleController(Controller):
 
 def _with_version(article: Article, status: int = 200, location: str | None = None) -> Response[ArticleRead]:
     headers = {"ETag": f'"{article.version}"'} | ({"Location": location} if location else {})
-    return Answer(read(article), status_code=status, headers=headers)
+    return Response(read(article), status_code=status, headers=headers)
 
 
 def _expected(if_match: str | None) -> Expected:

@@ -77,5 +77,5 @@ class AuditController(Controller):
         return AuditPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
     @get("/{entry_id:uuid}", permission=READ)
-    async def get(self, trail: NamedDependency[AuditTrail], entry_id: FromPath[UUID]) -> AuditRead:
+    async def show(self, trail: NamedDependency[AuditTrail], entry_id: FromPath[UUID]) -> AuditRead:
         return read(await trail.get(entry_id))

@@ -8,7 +8,7 @@ from sqlalchemy import case, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.modules.identity.models import ApiToken, OwnerLink, Session, SignInCounter, User
+from app.modules.identity.models import OwnerLink, Session, SignInCounter, User
 
 ALL = "*"
 """Stands for all accounts; no e-mail address looks like it."""
@@ -42,11 +42,6 @@ async def revoke_session(session: AsyncSession, session_id: UUID) -> None:
     await session.execute(query.values(revoked_at=func.now()))
 
 
-async def token(session: AsyncSession, tenant_id: UUID, token_id: UUID) -> ApiToken | None:
-    query = select(ApiToken).where(ApiToken.tenant_id == tenant_id, ApiToken.id == token_id)
-    return (await session.scalars(query.with_for_update())).one_or_none()
-
-
 @dataclass(frozen=True, slots=True)
 class Failures:
     """Sign-ins from one address that are not known to be right, and when counting starts anew."""
@@ -58,7 +53,9 @@ class Failures:
 
 async def count_sign_in(session: AsyncSession, address: str, account: str) -> Failures:
     """Count a sign-in before its password is looked at, so that parallel guesses are counted as well."""
-    rows = [{"address": address, "account": name, "failures": 1, "until": func.now() + WINDOW} for name in (ALL, account)]
+    rows = [
+        {"address": address, "account": name, "failures": 1, "until": func.now() + WINDOW} for name in (ALL, account)
+    ]
     new = insert(SignInCounter).values(rows)
     over = SignInCounter.until < func.now()
     query = new.on_conflict_do_update(

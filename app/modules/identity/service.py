@@ -2,10 +2,11 @@
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import Any, TypeVar
 from uuid import UUID
 
 from pwdlib import PasswordHash
@@ -22,9 +23,9 @@ from app.core.secrets import Secret, digest, new_secret
 from app.modules.audit.service import record
 from app.modules.identity import repository
 from app.modules.identity.models import ApiToken, OwnerLink, Session, User
-from app.modules.tenants.models import Workspace
 from app.modules.tenants.service import TenantService, checked_name
 
+T = TypeVar("T")
 TOPIC = "tokens"
 SESSION_LASTS = timedelta(hours=12)
 LINK_LASTS = timedelta(minutes=30)
@@ -54,6 +55,8 @@ class Authenticator:
     """
 
     def __init__(self, database: Database, permissions: Mapping[str, Permission]) -> None:
+        # The token service asks each session which permissions exist.
+        database.provide(permissions=permissions)
         self._engine = database.engine(Plane.TENANT).execution_options(isolation_level="AUTOCOMMIT")
         self._every = frozenset(permissions)
         self._tenants = frozenset(name for name, permission in permissions.items() if permission.tenant)
@@ -88,8 +91,7 @@ class IdentityService:
         Raises:
             Invalid: naming `email` or `password`. Conflict (`email_taken`): there is an account with that e-mail.
         """
-        email, hashed = await _credentials(email, password)
-        return await _add_owner(self._session, self._actor, email, hashed)
+        return await _add_owner(self._session, self._actor, await _new_owner(email, password))
 
     async def sign_out(self) -> None:
         """End the actor's session, at once.
@@ -157,11 +159,12 @@ class SignIn:
         if failures.account > FAILURES_PER_ACCOUNT or failures.address > FAILURES_PER_ADDRESS:
             wait = max(1, round((failures.until - datetime.now(UTC)).total_seconds()))
             raise TooManySignIns(headers={"Retry-After": str(wait)})
-        if not await _in_thread(_matches, password, user) or user is None or user.disabled_at is not None:
+        right = await _in_thread(_matches, password, user.password_hash if user else None)
+        if not right or user is None or user.disabled_at is not None:
             raise Unauthenticated("E-mail or password is wrong", code="bad_credentials")
         if user.role != "owner":
             raise Forbidden("This account cannot sign in here yet: the dashboard is for owners", code="not_an_owner")
-        actor = _owner(user)
+        actor = _actor(user)
         async with self._database.transaction(actor.scope) as session:
             await repository.forgive_sign_in(session, address, email)
             if instead_of is not None:
@@ -176,14 +179,13 @@ class SignIn:
         """
         async with self._database.transaction(SYSTEM) as session:
             await OwnerLinks(session).check(link)
-        email, hashed = await _credentials(email, password)
-        user = User(id=new_id(), email=email)
-        actor = _owner(user)
+        user = await _new_owner(email, password)
+        actor = _actor(user)
         async with self._database.transaction(actor.scope) as session:
             await repository.lock_first_owner(session)
             used = await OwnerLinks(session).check(link, lock=True)
             used.used_at = datetime.now(UTC)
-            await _add_owner(session, actor, email, hashed)
+            await _add_owner(session, actor, user)
             return await self._open(session, actor)
 
     async def _open(self, session: AsyncSession, actor: Actor) -> Secret:
@@ -199,3 +201,175 @@ class SignIn:
         session.add(row)
         await record(session, actor, "session.create", resource=("session", row.id, actor.label))
         return secret
+
+
+class TokenService:
+    """API tokens of tenants, and under the platform's own tenant those for `/api/owner`."""
+
+    def __init__(self, session: AsyncSession, actor: Actor) -> None:
+        self._session = session
+        self._actor = actor
+        self._tenants = TenantService(session, actor)
+
+    def grantable(self, tenant_id: UUID) -> list[Permission]:
+        """What a token of this tenant may be given by this actor: never more than the actor may do."""
+        known: Mapping[str, Permission] = self._session.info["permissions"]
+        wanted = (known[name] for name in sorted(known) if tenant_id == PLATFORM_TENANT or known[name].tenant)
+        return [permission for permission in wanted if self._actor.may(permission)]
+
+    async def create(
+        self,
+        tenant_id: UUID,
+        *,
+        name: str,
+        scopes: Sequence[str],
+        workspace_id: UUID | None = None,
+        expires_in_days: int | None = 90,
+    ) -> tuple[ApiToken, Secret]:
+        """Make a token. Its secret is returned here and nowhere else.
+
+        Args:
+            expires_in_days: 1 to 3650; None for a token that does not expire.
+
+        Raises:
+            NotFound: there is no such tenant. Invalid: naming `name`, `scopes`, `workspaceId` or `expiresInDays`.
+        """
+        label = await self._label(tenant_id)
+        if workspace_id is not None and workspace_id not in await self._tenants.workspace_names(tenant_id):
+            raise Invalid.field("workspaceId", "there is no such workspace in this tenant")
+        secret = new_secret("tn_")
+        token = ApiToken(
+            id=new_id(),
+            tenant_id=tenant_id,
+            workspace_id=workspace_id,
+            name=checked_name(name),
+            prefix=secret[:SHOWN_OF_TOKEN],
+            token_hash=digest(secret),
+            scopes=self._scopes(tenant_id, scopes),
+            expires_at=_expiry(expires_in_days),
+            created_by=self._actor.label,
+        )
+        self._session.add(token)
+        await self._session.flush()
+        await self._session.refresh(token)
+        after = {
+            "tenant": label,
+            "name": token.name,
+            "prefix": token.prefix,
+            "scopes": token.scopes,
+            "workspace_id": workspace_id,
+            "expires_at": token.expires_at,
+        }
+        await self._trace("owner.token.create", token, None, after)
+        return token, secret
+
+    async def search(
+        self, pager: Pager, tenant_id: UUID, *, limit: int = 25, cursor: str | None = None
+    ) -> Page[ApiToken]:
+        """Newest first, revoked and expired ones too.
+
+        Raises:
+            NotFound: there is no such tenant.
+        """
+        await self._label(tenant_id)
+        query = select(ApiToken).where(ApiToken.tenant_id == tenant_id)
+        of = f"tokens {tenant_id}"
+        return await pager.page(self._session, query, key=ApiToken.id, of=of, limit=limit, cursor=cursor)
+
+    async def get(self, tenant_id: UUID, token_id: UUID) -> ApiToken:
+        """
+        Raises:
+            NotFound: the tenant has no such token.
+        """
+        place = (ApiToken.tenant_id == tenant_id, ApiToken.id == token_id)
+        token = await self._session.scalar(select(ApiToken).where(*place))
+        if token is None:
+            raise NotFound("There is no such token")
+        return token
+
+    async def revoke(self, tenant_id: UUID, token_id: UUID) -> ApiToken:
+        """Refuse the token from now on. Revoking what is revoked changes nothing.
+
+        Raises:
+            NotFound: the tenant has no such token.
+        """
+        token = await self.get(tenant_id, token_id)
+        if token.revoked_at is None:
+            token.revoked_at = datetime.now(UTC)
+            await self._session.flush()
+            await self._trace("owner.token.revoke", token, {"revoked_at": None}, {"revoked_at": token.revoked_at})
+        return token
+
+    async def _label(self, tenant_id: UUID) -> str:
+        if tenant_id == PLATFORM_TENANT:
+            return "platform"
+        return (await self._tenants.get(tenant_id)).slug
+
+    def _scopes(self, tenant_id: UUID, scopes: Sequence[str]) -> list[str]:
+        allowed = {permission.name for permission in self.grantable(tenant_id)}
+        refused = sorted(set(scopes) - allowed)
+        if refused:
+            kind = "a platform" if tenant_id == PLATFORM_TENANT else "a tenant's"
+            raise Invalid.field("scopes", f"{kind} token cannot be given {', '.join(refused)} here")
+        if not scopes:
+            raise Invalid.field("scopes", "name at least one")
+        return sorted(set(scopes))
+
+    async def _trace(self, action: str, token: ApiToken, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
+        resource = ("token", token.id, token.name)
+        await record(self._session, self._actor, action, resource=resource, before=before, after=after)
+        signal(self._session, TOPIC, token.id, scope_of(self._session).tenant_id)
+
+
+def _expiry(days: int | None) -> datetime | None:
+    if days is None:
+        return None
+    if not 1 <= days <= 3650:
+        raise Invalid.field("expiresInDays", "must be from 1 to 3650, or null")
+    return datetime.now(UTC) + timedelta(days=days)
+
+
+def _actor(user: User) -> Actor:
+    return Actor("user", user.id, user.email, frozenset(), Plane.PLATFORM)
+
+
+async def _add_owner(session: AsyncSession, actor: Actor, user: User) -> User:
+    if await repository.user_by_email(session, user.email) is not None:
+        raise Conflict("There is an account with this e-mail already", code="email_taken")
+    session.add(user)
+    await session.flush()
+    after = {"email": user.email, "role": user.role}
+    await record(session, actor, "owner.create", resource=("user", user.id, user.email), after=after)
+    return user
+
+
+async def _new_owner(email: str, password: str) -> User:
+    """
+    Raises:
+        Invalid: naming `email` or `password`.
+    """
+    email = email.strip().lower()
+    errors = []
+    if not _EMAIL.fullmatch(email):
+        errors.append(FieldError("email", "is not an e-mail address"))
+    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+        errors.append(FieldError("password", f"must have {MIN_PASSWORD} to {MAX_PASSWORD} characters"))
+    if errors:
+        raise Invalid("; ".join(f"{error.field} {error.message}" for error in errors), errors=errors)
+    hashed = await _in_thread(_ARGON2.hash, password)
+    return User(id=new_id(), email=email, name=email.partition("@")[0], password_hash=hashed, role="owner")
+
+
+async def _in_thread(work: Callable[..., T], *arguments: Any) -> T:
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, work, *arguments)
+
+
+def _matches(password: str, hashed: str | None) -> bool:
+    # An unknown e-mail takes as long as a wrong password, or it would tell which accounts exist.
+    decoy = _decoy()
+    return _ARGON2.verify(password, hashed or decoy) and hashed is not None
+
+
+@cache
+def _decoy() -> str:
+    return _ARGON2.hash(new_secret())

@@ -63,14 +63,14 @@ class JobController(Controller):
         queue: FromPath[str],
         queues: NamedDependency[QueueService],
         pager: NamedDependency[Pager],
-        state: FromQuery[JobState] = JobState.WAITING,
+        wanted: Annotated[JobState, QueryParameter(name="state")] = JobState.WAITING,
         kind: FromQuery[str | None] = None,
         tenant_id: Annotated[UUID | None, QueryParameter(name="tenantId")] = None,
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> JobPage:
         """Jobs of one state, newest first, without their payloads."""
-        page = await queues.jobs(pager, queue, JobFilter(state, kind, tenant_id), limit=limit, cursor=cursor)
+        page = await queues.jobs(pager, queue, JobFilter(wanted, kind, tenant_id), limit=limit, cursor=cursor)
         items = [item(row) for row in page.items]
         return JobPage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 

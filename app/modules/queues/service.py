@@ -1,5 +1,6 @@
 """The queue console: what can be seen of the queues and done to them. Every act is audited in its transaction."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -53,7 +54,7 @@ class QueueService:
         """The queue's dead letters, newest job first."""
         return await self.jobs(pager, queue, JobFilter(JobState.FAILED), limit=limit, cursor=cursor)
 
-    async def alike(self, queue: str, rows: list[JobRow]) -> dict[str, int]:
+    async def alike(self, queue: str, rows: Sequence[JobRow]) -> dict[str, int]:
         """For the fingerprints of these dead letters: how many letters of the queue share each."""
         return await repository.alike(self._session, queue, {row.error_fingerprint or "" for row in rows})
 

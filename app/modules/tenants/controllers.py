@@ -7,11 +7,8 @@ from uuid import UUID
 from litestar import Controller, Response, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.paging import Pager
-from app.core.policy import Actor
-from app.core.unit_of_work import Answer
 from app.modules.tenants.models import Tenant
 from app.modules.tenants.permissions import READ, WRITE
 from app.modules.tenants.schemas import (
@@ -29,10 +26,6 @@ from app.modules.tenants.service import TenantService
 
 _VERSION = re.compile(r'"(\d{1,9})"')
 IfMatch = Annotated[str | None, HeaderParameter(name="If-Match")]
-
-
-def provide_tenants(session: NamedDependency[AsyncSession], actor: NamedDependency[Actor]) -> TenantService:
-    return TenantService(session, actor)
 
 
 def versions(if_match: str | None) -> set[int] | None:
@@ -69,7 +62,7 @@ class TenantController(Controller):
         return _answer(tenant, status=201, headers={"Location": f"/api/owner/tenants/{tenant.id}"})
 
     @get("/{tenant_id:uuid}", permission=READ)
-    async def get(self, tenants: NamedDependency[TenantService], tenant_id: FromPath[UUID]) -> Response[TenantRead]:
+    async def show(self, tenants: NamedDependency[TenantService], tenant_id: FromPath[UUID]) -> Response[TenantRead]:
         return _answer(await tenants.get(tenant_id))
 
     @patch("/{tenant_id:uuid}", permission=WRITE, audit="owner.tenant.update")
@@ -95,14 +88,20 @@ class TenantController(Controller):
         page = (await tenants.workspaces(pager, tenant_id, limit=limit, cursor=cursor)).map(read_workspace)
         return WorkspacePage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
+    @get("/{tenant_id:uuid}/workspaces/{workspace_id:uuid}", permission=READ)
+    async def show_workspace(
+        self, tenants: NamedDependency[TenantService], tenant_id: FromPath[UUID], workspace_id: FromPath[UUID]
+    ) -> WorkspaceRead:
+        return read_workspace(await tenants.workspace(tenant_id, workspace_id))
+
     @post("/{tenant_id:uuid}/workspaces", permission=WRITE, audit="owner.workspace.create")
     async def create_workspace(
         self, tenants: NamedDependency[TenantService], tenant_id: FromPath[UUID], data: JSONBody[WorkspaceCreate]
     ) -> Response[WorkspaceRead]:
         workspace = await tenants.create_workspace(tenant_id, data.name)
-        where = f"/api/owner/tenants/{tenant_id}/workspaces"
-        return Answer(read_workspace(workspace), status_code=201, headers={"Location": where})
+        where = f"/api/owner/tenants/{tenant_id}/workspaces/{workspace.id}"
+        return Response(read_workspace(workspace), status_code=201, headers={"Location": where})
 
 
 def _answer(tenant: Tenant, *, status: int = 200, headers: dict[str, str] | None = None) -> Response[TenantRead]:
-    return Answer(read(tenant), status_code=status, headers={"ETag": f'"{tenant.version}"', **(headers or {})})
+    return Response(read(tenant), status_code=status, headers={"ETag": f'"{tenant.version}"', **(headers or {})})

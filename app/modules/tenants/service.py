@@ -114,6 +114,22 @@ class TenantService:
         query, of = repository.workspaces(tenant_id), f"workspaces {tenant_id}"
         return await pager.page(self._session, query, key=Workspace.id, of=of, limit=limit, cursor=cursor)
 
+    async def workspace(self, tenant_id: UUID, workspace_id: UUID) -> Workspace:
+        """
+        Raises:
+            NotFound: the tenant has no such workspace.
+        """
+        query = repository.workspaces(tenant_id).where(Workspace.id == workspace_id)
+        found = (await self._session.scalars(query)).one_or_none()
+        if found is None:
+            raise NotFound("There is no such workspace")
+        return found
+
+    async def workspace_names(self, tenant_id: UUID) -> dict[UUID, str]:
+        """Every workspace of a tenant by id, the oldest first."""
+        rows = await self._session.scalars(repository.workspaces(tenant_id).order_by(Workspace.id))
+        return {row.id: row.name for row in rows}
+
     async def create_workspace(self, tenant_id: UUID, name: str) -> Workspace:
         """
         Raises:

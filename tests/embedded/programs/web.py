@@ -38,6 +38,8 @@ async def main() -> None:
         (notes / "web.pid").write_text(str(os.getpid()))
         print("web listens", flush=True)
         await stop.wait()
+        if "LINGERS" in os.environ:  # as a server does that waits for its open streams
+            await asyncio.sleep(1)
     (notes / "web.ended").write_text("by SIGTERM")
 
 

@@ -1,0 +1,83 @@
+"""`/dashboard/owner`: the overview, made of the cards that modules contribute; and the components, in development."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from litestar import Controller, Request, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from litestar.response import Redirect, Template
+from markupsafe import Markup
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.errors import NotFound
+from app.core.policy import PUBLIC, Actor
+from app.core.settings import Settings
+from app.core.templating import PREFIX, render
+from app.module import Card
+from app.modules.dashboard.permissions import READ
+
+AnyRequest = Request[Any, Any, Any]
+
+
+class OverviewPages(Controller):
+    path = "/"
+
+    @get("/", permission=READ)
+    async def index(
+        self, request: AnyRequest, session: NamedDependency[AsyncSession], actor: NamedDependency[Actor]
+    ) -> Template:
+        cards = [await _drawn(request, session, card) for card in _cards(request, actor)]
+        return render(request, "dashboard/index.html", {"cards": cards}, fragment="dashboard/_cards.html")
+
+    @get("/cards/{name:str}", permission=READ)
+    async def card(
+        self,
+        request: AnyRequest,
+        name: FromPath[str],
+        session: NamedDependency[AsyncSession],
+        actor: NamedDependency[Actor],
+    ) -> Template:
+        """One card, for its live update."""
+        found = next((card for card in _cards(request, actor) if _name(card) == name), None)
+        if found is None:
+            raise NotFound(f"There is no card {name}")
+        context = {"card": await _drawn(request, session, found)}
+        return render(request, "dashboard/card.html", context, fragment="dashboard/_card.html")
+
+    @get("/components", permission=READ)
+    async def components(self, request: AnyRequest, settings: NamedDependency[Settings]) -> Template:
+        """Every component in every state; not in production."""
+        if settings.app_env == "prod":
+            raise NotFound
+        page = "dashboard/components.html"
+        return render(request, page, {"now": datetime.now(UTC)}, fragment=page)
+
+
+class HomeController(Controller):
+    path = "/dashboard"
+
+    @get("/", permission=PUBLIC)
+    async def home(self) -> Redirect:
+        return Redirect(PREFIX)
+
+
+def _cards(request: AnyRequest, actor: Actor) -> list[Card]:
+    """The cards that the actor may see, in their order."""
+    contributed: Sequence[Card] = request.app.state.cards
+    return sorted((card for card in contributed if actor.may(card.permission)), key=lambda card: card.order)
+
+
+def _name(card: Card) -> str:
+    """The card's place in an address: `ai-card` for `ai/_card.html`."""
+    return card.template.removesuffix(".html").replace("/_", "-")
+
+
+async def _drawn(request: AnyRequest, session: AsyncSession, card: Card) -> dict[str, Any]:
+    """The card's markup with what keeps it current; a card that has nothing to say is empty."""
+    engine = request.app.template_engine
+    assert engine is not None
+    context = {"request": request, **await card.load(session)}
+    body = Markup(engine.render(engine.get_template(card.template), context).strip())  # noqa: S704 - our own template
+    return {"name": _name(card), "topic": card.topic, "body": body}

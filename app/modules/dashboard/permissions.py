@@ -1,0 +1,5 @@
+"""Who may see the overview."""
+
+from app.core.policy import Permission
+
+READ = Permission("dashboard:read", "See the overview")

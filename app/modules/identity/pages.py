@@ -1,0 +1,237 @@
+"""The front door: `/signin`, `/signout`, `/setup/{token}`; and the dashboard's pages of API tokens."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import msgspec
+from litestar import Controller, Request, Response, get, post
+from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter, URLEncodedBody
+from litestar.response import Redirect, Template
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.errors import Forbidden, Invalid, Problem
+from app.core.ids import PLATFORM_TENANT
+from app.core.paging import Pager
+from app.core.policy import COOKIE, PUBLIC, SIGNED_IN, actor_of
+from app.core.secrets import Secret
+from app.core.settings import Settings
+from app.core.templating import PREFIX, render
+from app.modules.identity.permissions import READ, WRITE
+from app.modules.identity.schemas import SetupForm, SignInForm, TokenForm
+from app.modules.identity.service import (
+    SESSION_LASTS,
+    IdentityService,
+    LinkExpired,
+    OwnerLinks,
+    SignIn,
+    TokenService,
+)
+from app.modules.tenants.service import TenantService
+
+AnyRequest = Request[Any, Any, Any]
+_INSIDE = re.compile(r"/dashboard(/[\w.~%:-]+)*/?")
+
+
+def _check_origin(request: AnyRequest, settings: Settings) -> None:
+    """These forms come before there is a session to bind a token to, so the browser's word for where it is counts.
+
+    Raises:
+        Forbidden (`bad_origin`): the form stood on another site. Programs send no Origin, and pass.
+    """
+    origin = request.headers.get("origin")
+    ours = {request.headers.get("host"), urlsplit(settings.base_url).netloc}
+    if origin is not None and urlsplit(origin).netloc not in ours:
+        raise Forbidden("This form was sent from another site", code="bad_origin")
+
+
+def _door(request: AnyRequest) -> SignIn:
+    address: str | None = request.scope.get("client_address")  # type: ignore[assignment]
+    return SignIn(request.app.state.database, address, request.headers.get("user-agent"))
+
+
+def _enter(secret: Secret, settings: Settings, where: str) -> Redirect:
+    cookie = _cookie(str(secret), settings, int(SESSION_LASTS.total_seconds()))
+    return Redirect(where, status_code=303, cookies=[cookie])
+
+
+def _cookie(value: str, settings: Settings, max_age: int) -> Cookie:
+    secure = settings.secure_cookies
+    return Cookie(COOKIE, value=value, max_age=max_age, path="/", httponly=True, samesite="lax", secure=secure)
+
+
+def _inside(where: str) -> str:
+    return where if _INSIDE.fullmatch(where) else PREFIX
+
+
+def _form(name: str, values: dict[str, str], problem: Problem | None = None, **more: Any) -> Template:
+    fields = {error.field: error.message for error in problem.errors} if problem else {}
+    error = problem.detail if problem and not fields else None
+    return Template(
+        template_name=f"identity/{name}.html",
+        context={"values": values, "fields": fields, "error": error, **more},
+        status_code=problem.status if problem else 200,
+        headers={"Cache-Control": "no-store", **(problem.headers if problem else {})},
+    )
+
+
+class FrontDoor(Controller):
+    @get("/", permission=PUBLIC, sync_to_thread=False)
+    def home(self) -> Redirect:
+        return Redirect(PREFIX, status_code=303)
+
+    @get("/signin", permission=PUBLIC, sync_to_thread=False)
+    def form(self, request: AnyRequest, next_: Annotated[str, QueryParameter(name="next")] = "") -> Template | Redirect:
+        where = _inside(next_)
+        actor = actor_of(request)
+        if actor is not None and actor.session is not None:
+            return Redirect(where, status_code=303)
+        return _form("signin", {}, next=where)
+
+    @post("/signin", permission=PUBLIC, audit="session.create")
+    async def enter(
+        self, request: AnyRequest, settings: NamedDependency[Settings], data: URLEncodedBody[SignInForm]
+    ) -> Template | Redirect:
+        _check_origin(request, settings)
+        actor = actor_of(request)
+        try:
+            secret = await _door(request).with_password(
+                data.email, data.password, instead_of=actor.session if actor else None
+            )
+        except Problem as problem:
+            return _form("signin", {"email": data.email}, problem, next=_inside(data.next))
+        return _enter(secret, settings, _inside(data.next))
+
+    @post("/signout", permission=SIGNED_IN, audit="session.end")
+    async def leave(self, identity: NamedDependency[IdentityService], settings: NamedDependency[Settings]) -> Redirect:
+        await identity.sign_out()
+        return Redirect("/signin", status_code=303, cookies=[_cookie("", settings, 0)])
+
+    @get("/setup/{link:str}", permission=PUBLIC)
+    async def setup(self, link: FromPath[str], session: NamedDependency[AsyncSession]) -> Template:
+        try:
+            await OwnerLinks(session).check(Secret(link))
+        except LinkExpired as problem:
+            return _form("setup", {}, problem, expired=True)
+        return _form("setup", {}, expired=False)
+
+    @post("/setup/{link:str}", permission=PUBLIC, audit="owner.create")
+    async def become_owner(
+        self,
+        request: AnyRequest,
+        settings: NamedDependency[Settings],
+        link: FromPath[str],
+        data: URLEncodedBody[SetupForm],
+    ) -> Template | Redirect:
+        _check_origin(request, settings)
+        try:
+            if data.password != data.repeat:
+                raise Invalid.field("repeat", "is not the same password")
+            secret = await _door(request).with_link(Secret(link), data.email, data.password)
+        except Problem as problem:
+            return _form("setup", {"email": data.email}, problem, expired=isinstance(problem, LinkExpired))
+        return _enter(secret, settings, PREFIX)
+
+
+def provide_holder(request: AnyRequest) -> UUID:
+    """Whose tokens an address is about: the tenant's that it names, or the platform's own."""
+    holder: UUID = request.path_params.get("tenant_id", PLATFORM_TENANT)
+    return holder
+
+
+class TokenPages(Controller):
+    """A tenant's tokens."""
+
+    path = "/tenants/{tenant_id:uuid}/tokens"
+
+    @get("/", permission=READ)
+    async def index(
+        self,
+        request: AnyRequest,
+        tokens: NamedDependency[TokenService],
+        tenants: NamedDependency[TenantService],
+        pager: NamedDependency[Pager],
+        holder: NamedDependency[UUID],
+        cursor: FromQuery[str | None] = None,
+    ) -> Template:
+        context = await _holder(tenants, holder) | {
+            "page": await tokens.search(pager, holder, cursor=cursor),
+            "scopes": [(item.name, item.name, item.label) for item in tokens.grantable(holder)],
+            "workspaces": await tenants.workspace_names(holder),
+            "address": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+            "now": datetime.now(UTC),
+        }
+        return render(request, "identity/tokens.html", context, fragment="identity/_tokens.html")
+
+    @get("/{token_id:uuid}", permission=READ)
+    async def show(
+        self,
+        request: AnyRequest,
+        tokens: NamedDependency[TokenService],
+        tenants: NamedDependency[TenantService],
+        holder: NamedDependency[UUID],
+        token_id: FromPath[UUID],
+    ) -> Template:
+        context = await _holder(tenants, holder) | {
+            "token": await tokens.get(holder, token_id),
+            "workspaces": await tenants.workspace_names(holder),
+            "now": datetime.now(UTC),
+        }
+        return render(request, "identity/token.html", context, fragment="identity/_token.html")
+
+    @post("/", permission=WRITE, audit="owner.token.create", status_code=200)
+    async def create(
+        self,
+        request: AnyRequest,
+        tokens: NamedDependency[TokenService],
+        tenants: NamedDependency[TenantService],
+        holder: NamedDependency[UUID],
+        data: URLEncodedBody[TokenForm],
+    ) -> Template:
+        token, secret = await tokens.create(
+            holder,
+            name=data.name,
+            scopes=data.scopes,
+            workspace_id=_id("workspaceId", data.workspace_id),
+            expires_in_days=_days(data.expires_in_days),
+        )
+        context = await _holder(tenants, holder) | {"token": token, "secret": str(secret)}
+        return render(request, "identity/token.html", context, fragment="identity/_made.html")
+
+    @post("/{token_id:uuid}/revocation", permission=WRITE, audit="owner.token.revoke", status_code=200)
+    async def revoke(
+        self, tokens: NamedDependency[TokenService], holder: NamedDependency[UUID], token_id: FromPath[UUID]
+    ) -> Response[bytes]:
+        token = await tokens.revoke(holder, token_id)
+        told = {"toast": {"message": f"{token.name} is revoked.", "tone": "ok"}, "tokens-changed": {}}
+        return Response(b"", headers={"HX-Trigger": msgspec.json.encode(told).decode()})
+
+
+class PlatformTokenPages(TokenPages):
+    """The platform's own tokens."""
+
+    path = "/tokens"
+
+
+async def _holder(tenants: TenantService, holder: UUID) -> dict[str, Any]:
+    if holder == PLATFORM_TENANT:
+        return {"tenant": None, "path": f"{PREFIX}/tokens"}
+    return {"tenant": await tenants.get(holder), "path": f"{PREFIX}/tenants/{holder}/tokens"}
+
+
+def _id(field: str, value: str) -> UUID | None:
+    try:
+        return UUID(value) if value else None
+    except ValueError:
+        raise Invalid.field(field, "must be a UUID") from None
+
+
+def _days(value: str) -> int | None:
+    try:
+        return int(value) if value.strip() else None
+    except ValueError:
+        raise Invalid.field("expiresInDays", "must be a number of days, or empty") from None

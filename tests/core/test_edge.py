@@ -1,0 +1,114 @@
+"""What every answer has, and what bad input gets."""
+
+import pytest
+from httpx2 import AsyncClient
+
+from tests.conftest import Made, TenantClient
+
+
+@pytest.mark.parametrize("path", ["/health", "/nowhere", "/api/owner/tenants", "/signin"])
+async def test_every_answer_has_its_request_id_and_the_security_headers(client: AsyncClient, path: str) -> None:
+    answer = await client.get(path)
+    assert len(answer.headers["x-request-id"]) == 36
+    assert "script-src 'self'" in answer.headers["content-security-policy"]
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_sound_request_id_is_kept_and_another_replaced(client: AsyncClient) -> None:
+    kept = await client.get("/health", headers={"X-Request-ID": "order-7421-abc"})
+    assert kept.headers["x-request-id"] == "order-7421-abc"
+    replaced = await client.get("/health", headers={"X-Request-ID": "<script>alert(1)</script>"})
+    assert "<" not in replaced.headers["x-request-id"]
+
+
+async def test_a_missing_address_is_a_problem_with_its_request_id(client: AsyncClient) -> None:
+    answer = await client.get("/api/v1/nothing-here")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert answer.json()["requestId"] == answer.headers["x-request-id"]
+    assert answer.json()["code"] == "not_found"
+
+
+async def test_a_body_over_ten_megabytes_is_refused(tenant_client: TenantClient) -> None:
+    app = await tenant_client()
+    body = b'{"title":"' + b"x" * (10 * 1024 * 1024) + b'"}'
+    answer = await app.post("/api/v1/articles", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+    assert (await app.get("/api/v1/articles")).json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"title": "T", "body": "b", "colour": "red"}, "colour"),
+        ({"title": 7, "body": "b"}, "title"),
+        ({"title": "", "body": "b"}, "title"),
+        ({"body": "b"}, "title"),
+    ],
+)
+async def test_a_wrong_field_is_named_and_nothing_is_written(
+    tenant_client: TenantClient, body: dict[str, object], field: str
+) -> None:
+    app = await tenant_client()
+    answer = await app.post("/api/v1/articles", json=body)
+    assert 400 <= answer.status_code < 500
+    assert field in answer.text
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert (await app.get("/api/v1/articles")).json()["items"] == []
+
+
+async def test_a_cursor_of_another_list_or_made_up_is_refused(tenant_client: TenantClient) -> None:
+    app = await tenant_client()
+    for number in range(3):
+        await app.post("/api/v1/articles", json={"title": f"Title {number}", "body": "text"})
+    page = (await app.get("/api/v1/articles?limit=2")).json()
+    cursor = page["nextCursor"]
+    assert (await app.get(f"/api/v1/articles?limit=2&cursor={cursor}")).status_code == 200
+    for wrong in (f"/api/v1/articles?status=draft&cursor={cursor}", "/api/v1/articles?cursor=abc.def", "/api/v1/articles?cursor=%C3%A9"):
+        answer = await app.get(wrong)
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_cursor"), wrong
+
+
+async def test_a_foreign_id_answers_exactly_as_a_missing_one(tenant_client: TenantClient, make_tenant: object) -> None:
+    other: Made = await make_tenant("Other Press")  # type: ignore[operator]
+    theirs = await tenant_client(of=other)
+    foreign = (await theirs.post("/api/v1/articles", json={"title": "Theirs", "body": "b"})).json()["id"]
+    mine = await tenant_client()
+    missing = "01890000-0000-7000-8000-000000000000"
+    for method in ("GET", "PATCH", "DELETE"):
+        answers = []
+        for article in (foreign, missing):
+            answer = await mine.request(method, f"/api/v1/articles/{article}", json={"title": "x"} if method == "PATCH" else None)
+            body = answer.json()
+            body.pop("requestId")
+            answers.append((answer.status_code, body))
+        assert answers[0] == answers[1]
+        assert answers[0][0] == 404
+
+
+async def test_both_a_cookie_and_a_token_are_refused(owner: AsyncClient) -> None:
+    answer = await owner.get("/api/owner/tenants", headers={"Authorization": "Bearer tn_x"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "two_credentials")
+
+
+async def test_an_unsafe_request_with_a_cookie_needs_the_csrf_token(owner: AsyncClient) -> None:
+    for token in (None, "wrong"):
+        headers = {"X-CSRF-Token": token} if token else {}
+        owner.headers.pop("x-csrf-token", None)
+        answer = await owner.post("/api/owner/tenants", json={"name": "X"}, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (403, "bad_csrf_token")
+    assert (await owner.get("/api/owner/tenants")).json()["items"] == []
+
+
+async def test_a_tenants_token_cannot_reach_the_owners_api(tenant_client: TenantClient) -> None:
+    app = await tenant_client()
+    for path in ("/api/owner/tenants", "/api/owner/queues", "/api/owner/logs/audit"):
+        assert (await app.get(path)).status_code == 403
+
+
+async def test_a_token_without_the_scope_is_told_which_one_it_needs(tenant_client: TenantClient) -> None:
+    reader = await tenant_client("articles:read")
+    answer = await reader.post("/api/v1/articles", json={"title": "T", "body": "b"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "permission_missing")
+    assert "articles:write" in answer.json()["detail"]

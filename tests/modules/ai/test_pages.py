@@ -1,0 +1,106 @@
+"""The owner's pages of AI."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from app.core.database import Database
+from app.core.ids import new_id
+from app.modules.ai.models import AiRun
+from app.queues.inline import drain as drain_with
+from httpx2 import AsyncClient
+
+from tests.conftest import Made
+from tests.modules.ai import stage
+from tests.modules.ai.openai_server import OpenAIServer
+
+TenantClient = Callable[..., Awaitable[AsyncClient]]
+Drain = Callable[..., Awaitable[int]]
+HTMX = {"HX-Request": "true"}
+RUNS, TASKS = "/dashboard/owner/ai/runs", "/dashboard/owner/ai/tasks"
+
+
+async def page(client: AsyncClient, address: str, **headers: str) -> str:
+    answer = await client.get(address, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+@pytest.mark.promise("S4-51")
+async def test_runs_show_article_tenant_state_and_provider_and_keep_themselves_current(
+    owner: AsyncClient, tenant_client: TenantClient, drain: Drain, tenant: Made, database: Database
+) -> None:
+    empty = await page(owner, RUNS)
+    assert "No AI runs yet" in empty
+    client = await tenant_client()
+    await stage.ask(client, await stage.article(client))
+    await drain()
+    whole = await page(owner, RUNS)
+    assert "<html" in whole
+    for expected in (stage.TITLE, tenant.name, "extractive-1", 'data-state="completed"', 'data-live="ai.runs"'):
+        assert expected in whole
+    fragment = await page(owner, f"{RUNS}?status=completed", **HTMX)
+    assert "<html" not in fragment
+    assert stage.TITLE in fragment
+    assert f'hx-get="{RUNS}?status=completed"' in fragment
+    assert "No run fits" in await page(owner, f"{RUNS}?status=failed", **HTMX)
+    (run,) = await stage.rows(database, AiRun)
+    assert f'href="{RUNS}/{run.id}"' in whole
+
+
+async def test_a_runs_drawer_shows_messages_events_and_json(
+    owner: AsyncClient, tenant_client: TenantClient, drain: Drain, database: Database
+) -> None:
+    client = await tenant_client()
+    await stage.ask(client, await stage.article(client))
+    await drain()
+    (run,) = await stage.rows(database, AiRun)
+    drawer = await page(owner, f"{RUNS}/{run.id}", **HTMX)
+    assert 'id="drawer-title"' in drawer
+    for expected in ("run.started", "provider.answered", "run.completed", "assistant", "taskId"):
+        assert expected in drawer
+    assert "Volunteers counted the trout" in drawer, "the text that was sent"
+    part = await page(owner, f"{RUNS}/{run.id}?part=true", **HTMX)
+    assert "drawer-title" not in part
+    assert 'data-live="ai.runs"' in part
+    assert "<html" in await page(owner, f"{RUNS}/{run.id}")
+    assert (await owner.get(f"{RUNS}/{new_id()}")).status_code == 404
+
+
+async def test_a_failed_task_shows_why_with_its_runs_and_its_job(
+    owner: AsyncClient, tenant_client: TenantClient, database: Database
+) -> None:
+    client = await tenant_client()
+    task = await stage.ask(client, await stage.article(client))
+    async with OpenAIServer(behaviour="402") as server:
+        await drain_with(database, stage.worker(database, server.url))
+    listed = await page(owner, f"{TASKS}?status=failed")
+    assert "has no credit left" in listed
+    drawer = await page(owner, f"{TASKS}/{task['id']}", **HTMX)
+    job_id = await stage.job_id_of(database, task["id"])
+    (run,) = await stage.rows(database, AiRun)
+    for expected in ("no_credit", f"queues/ai:content/jobs/{job_id}", f"{RUNS}/{run.id}", f"articles/{task['articleId']}"):
+        assert expected in drawer
+    assert "no_credit" in await page(owner, f"{RUNS}/{run.id}")
+
+
+async def test_what_tenants_and_models_wrote_is_escaped(
+    owner: AsyncClient, tenant_client: TenantClient, drain: Drain, database: Database
+) -> None:
+    client = await tenant_client()
+    sly = "<script>alert(1)</script>"
+    task = await stage.ask(client, await stage.article(client, sly, stage.BODY.replace("weir", sly)))
+    await drain()
+    (run,) = await stage.rows(database, AiRun)
+    for address in (RUNS, TASKS, f"{RUNS}/{run.id}", f"{TASKS}/{task['id']}", "/dashboard/owner"):
+        assert "<script>alert" not in await page(owner, address)
+
+
+async def test_a_filter_that_makes_no_sense_is_named(owner: AsyncClient) -> None:
+    answer = await owner.get(f"{RUNS}?status=sleeping")
+    assert answer.status_code == 422
+    assert "must be one of running, completed, failed" in answer.text
+
+
+async def test_the_pages_are_not_for_strangers(client: AsyncClient, tenant_client: TenantClient) -> None:
+    assert (await client.get(RUNS)).status_code in (302, 303, 307)
+    assert (await (await tenant_client()).get(RUNS)).status_code == 403
