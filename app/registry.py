@@ -11,7 +11,7 @@ from app.modules.identity.module import identity
 from app.modules.queues.module import queues
 from app.modules.tenants.module import tenants
 from app.queues.core import CORE_QUEUES
-from app.queues.job import Kinds
+from app.queues.job import Kinds, declared
 from app.queues.schedules import Schedule
 from app.queues.spec import QueueSpec
 
@@ -25,7 +25,9 @@ def specs() -> dict[str, QueueSpec]:
 
 
 def kinds() -> Kinds:
-    return Kinds(tuple(p for module in MODULES for p in module.processors), frozenset(specs()))
+    known = Kinds(tuple(p for module in MODULES for p in module.processors), frozenset(specs()))
+    known.require(declared())
+    return known
 
 
 def schedules() -> tuple[Schedule, ...]:

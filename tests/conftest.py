@@ -1,5 +1,6 @@
 """Real PostgreSQL and Valkey for every test. Tests commit for real; the tables are emptied in between."""
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 import asyncpg
+import hypothesis  # noqa: F401 - its plugin imports it at the very end, too deep for Python 3.11's parser
 import pytest
 from app.modules.identity.service import IdentityService, TokenService
 from httpx2 import ASGITransport, AsyncClient
@@ -67,28 +69,40 @@ def settings(servers: Urls) -> Settings:
 
 
 @pytest.fixture(scope="session")
-async def app(settings: Settings) -> AsyncGenerator[Litestar, None]:
+async def running_app(settings: Settings) -> AsyncGenerator[Litestar, None]:
     await migrate.migrate(settings)
     app = create_app(settings)
-    async with app.lifespan():
-        yield app
+    started, stop = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        # In a task of its own: a lifespan has to end in the task in which it began, and fixtures do not.
+        async with app.lifespan():
+            started.set()
+            await stop.wait()
+
+    task = asyncio.create_task(live())
+    waiting = asyncio.create_task(started.wait())
+    await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if task.done():
+        task.result()
+    yield app
+    stop.set()
+    await task
 
 
 @pytest.fixture(scope="session")
-async def admin(servers: Urls, app: Litestar) -> AsyncGenerator[asyncpg.Connection, None]:
+async def admin(servers: Urls, running_app: Litestar) -> AsyncGenerator[asyncpg.Connection, None]:
     """A superuser's connection, which sees every row."""
     connection = await asyncpg.connect(servers.admin_database_url)
     yield connection
     await connection.close()
 
 
-@pytest.fixture(autouse=True)
-async def _clean(request: pytest.FixtureRequest) -> AsyncGenerator[None, None]:
-    yield
-    if "app" not in request.fixturenames and "admin" not in request.fixturenames:
-        return
-    admin: asyncpg.Connection = request.getfixturevalue("admin")
-    app: Litestar = request.getfixturevalue("app")
+@pytest.fixture
+async def app(running_app: Litestar, admin: asyncpg.Connection) -> AsyncGenerator[Litestar, None]:
+    """The running application. What the test committed is gone afterwards."""
+    yield running_app
     tables = await admin.fetch(
         "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition "
         "AND relnamespace = 'public'::regnamespace"
@@ -99,7 +113,7 @@ async def _clean(request: pytest.FixtureRequest) -> AsyncGenerator[None, None]:
     columns = ", ".join(f'"{name}"' for name in platform.keys())  # noqa: SIM118 - a record, not a dict
     marks = ", ".join(f"${n}" for n in range(1, len(platform) + 1))
     await admin.execute(f"INSERT INTO tenant ({columns}) VALUES ({marks})", *platform.values())
-    await app.state.process.queue_redis.flushdb()
+    await running_app.state.process.queue_redis.flushdb()
 
 
 @pytest.fixture

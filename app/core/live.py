@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 import structlog
 from litestar import Request, get
+from litestar.params import FromQuery
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -127,7 +128,7 @@ def signal(session: AsyncSession, topic: str, id_: object, tenant: UUID) -> None
 
 
 @get("/dashboard/live", permission=SIGNED_IN, include_in_schema=False, uncompressed=True)
-async def live(request: Request[Any, Any, Any], topics: str) -> ServerSentEvent:
+async def live(request: Request[Any, Any, Any], topics: FromQuery[str]) -> ServerSentEvent:
     """The stream of signals on `topics` (names with commas between) that the viewer may follow."""
     hub: Hub = request.app.state.hub
     actor = actor_of(request)

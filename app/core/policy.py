@@ -103,7 +103,7 @@ class Policy:
         connection.scope["actor"] = actor  # type: ignore[typeddict-unknown-key]
         permission: Permission = handler.opt["permission"]
         unsafe = connection.scope.get("method") in UNSAFE
-        if permission is PUBLIC:
+        if permission == PUBLIC:  # not `is`: Litestar copies what stands beside a route
             return
         if actor is None:
             raise Unauthenticated
@@ -148,7 +148,7 @@ def actor_of(connection: AnyConnection) -> Actor | None:
 def scope_for(connection: AnyConnection) -> Scope:
     """Role and tenant for this request: the actor's, or the system's on a public route."""
     actor = actor_of(connection)
-    if actor is None or connection.route_handler.opt["permission"] is PUBLIC:
+    if actor is None or connection.route_handler.opt["permission"] == PUBLIC:
         return SYSTEM
     return actor.scope
 

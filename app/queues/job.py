@@ -3,7 +3,7 @@
 A payload carries ids, not bodies, and never a secret: it is stored, queued and shown.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -79,7 +79,13 @@ class Kinds:
                     f"The job kind {kind!r} names the queue {item.payload.queue!r}, which is not declared"
                 )
             self._by_kind[kind] = item
-        bare = [kind.__name__ for kind in declared() if kind.kind not in self._by_kind]
+
+    def require(self, declared: Iterable[type[Job]]) -> None:
+        """
+        Raises:
+            RuntimeError: naming each kind that nothing would run.
+        """
+        bare = [kind.__name__ for kind in declared if kind.kind not in self._by_kind]
         if bare:
             raise RuntimeError(f"Job kinds without a processor: {', '.join(sorted(bare))}")
 
@@ -98,4 +104,5 @@ class Kinds:
 
 
 def declared() -> list[type[Job]]:
+    """Every kind that the program's own modules have declared so far."""
     return [kind for kind in Job.__subclasses__() if kind.__module__.startswith("app.")]

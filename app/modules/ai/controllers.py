@@ -7,7 +7,7 @@ from uuid import UUID
 
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Invalid
@@ -71,7 +71,7 @@ class SummaryController(Controller):
 
     @post("/", permission=RUN, audit="ai.summary.request", status_code=202)
     async def request(
-        self, article_id: FromPath[UUID], ai: NamedDependency[AiService], data: SummaryRequest | None = None
+        self, article_id: FromPath[UUID], ai: NamedDependency[AiService], data: JSONBody[SummaryRequest | None] = None
     ) -> Response[AiTaskRead]:
         """Ask for a summary. `Location` is the task's address; while one is unfinished, it is that one's."""
         task = await ai.request_summary(article_id)

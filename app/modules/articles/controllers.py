@@ -13,7 +13,7 @@ from app.core.paging import Pager
 from app.modules.articles.models import Article, Status
 from app.modules.articles.permissions import PUBLISH, READ, WRITE
 from app.modules.articles.repository import ArticleFilter
-from app.modules.articles.schemas import ArticleChange, ArticleCreate, ArticlePage, ArticleRead, item, read
+from app.modules.articles.schemas import MAX_TITLE, ArticleChange, ArticleCreate, ArticlePage, ArticleRead, item, read
 from app.modules.articles.service import ArticleService, Expected, heading
 
 IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="the ETag it must still have")]
@@ -24,18 +24,18 @@ class MarkdownRequest(Request[Any, Any, Any]):
     """Also takes `text/markdown`, so that a file can be sent as it is; it is read as the JSON that it stands for."""
 
     async def json(self) -> Any:
-        if self.content_type[0] != "text/markdown":
-            return await super().json()
         try:
-            body = (await self.body()).decode("utf-8-sig")
+            text = (await self.body()).decode("utf-8-sig")
         except UnicodeDecodeError as error:
             where = f"is not UTF-8: byte {error.start + 1} cannot be read"
             raise BadRequest(f"body: {where}", code="bad_encoding", errors=[FieldError("body", where)]) from error
+        if self.content_type[0] != "text/markdown":
+            return await super().json()
         asked = {name: self.query_params[name] for name in ("title", "slug", "language") if name in self.query_params}
-        title = asked.get("title") or heading(body)
+        title = asked.get("title") or (heading(text) or "")[:MAX_TITLE]
         if not title:
             raise Invalid.field("title", "is wanted: give ?title=…, or begin the Markdown with a heading")
-        return asked | {"title": title[:300], "body": body}
+        return asked | {"title": title, "body": text}
 
 
 class ArticleController(Controller):

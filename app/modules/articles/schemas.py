@@ -10,8 +10,9 @@ from msgspec import UNSET, Meta, UnsetType, convert, field
 from app.core.wire import Incoming, Outgoing
 from app.modules.articles.models import Article, Status
 
+MAX_TITLE = 300
 MAX_BODY = 1_000_000
-Title = Annotated[str, Meta(min_length=1, max_length=300, examples=["How we print maps"])]
+Title = Annotated[str, Meta(min_length=1, max_length=MAX_TITLE, examples=["How we print maps"])]
 Body = Annotated[str, Meta(max_length=MAX_BODY, description="Markdown", examples=["# How we print maps\n\nOn paper."])]
 Slug = Annotated[str, Meta(min_length=1, max_length=200, examples=["how-we-print-maps"])]
 # `$` alone would let a line break through at the end.

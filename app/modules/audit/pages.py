@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from litestar import Controller, Request, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
@@ -32,10 +33,10 @@ class AuditPages(Controller):
     ) -> Template:
         context = {
             "page": await trail.search(pager, wanted, cursor=cursor),
-            "filters": {name: request.query_params[name] for name in FILTERS if request.query_params.get(name)},
-            "address": str(request.url.path) + (f"?{request.url.query}" if request.url.query else ""),
+            "cursor": cursor,
+            "params": {name: request.query_params[name] for name in FILTERS if request.query_params.get(name)},
             "actions": _actions(request),
-            "outcomes": OUTCOMES,
+            "outcomes": [(outcome, outcome) for outcome in OUTCOMES],
         }
         return render(request, "audit/index.html", context, fragment="audit/_list.html")
 
@@ -44,10 +45,16 @@ class AuditPages(Controller):
         self, request: Request[Any, Any, Any], trail: NamedDependency[AuditTrail], entry_id: FromPath[UUID]
     ) -> Template:
         row = await trail.get(entry_id)
-        return render(request, "audit/entry.html", {"entry": row, "plain": read(row)}, fragment="audit/_entry.html")
+        return render(
+            request,
+            "audit/entry.html",
+            {"entry": row, "plain": msgspec.to_builtins(read(row))},
+            fragment="audit/_entry.html",
+        )
 
 
-def _actions(request: Request[Any, Any, Any]) -> list[str]:
+def _actions(request: Request[Any, Any, Any]) -> list[tuple[str, str]]:
     """Every action that a route of this app can leave in the log."""
     handlers = [handler for route in request.app.routes for handler in getattr(route, "route_handlers", ())]
-    return sorted({handler.opt["audit"] for handler in handlers if handler.opt.get("audit")})
+    names = sorted({handler.opt["audit"] for handler in handlers if handler.opt.get("audit")})
+    return [(name, name) for name in names]

@@ -1,6 +1,6 @@
 """People, their sessions, and the tokens of programs. Secrets are stored as hashes only."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index
@@ -66,6 +66,12 @@ class ApiToken(TenantRow):
     revoked_at: Mapped[datetime | None]
     created_by: Mapped[str]
     """The label of who made it."""
+
+    @property
+    def state(self) -> str:
+        if self.revoked_at is not None:
+            return "revoked"
+        return "expired" if self.expires_at is not None and self.expires_at <= datetime.now(UTC) else "active"
 
     __table_args__ = (
         ForeignKeyConstraint(["tenant_id", "workspace_id"], ["workspace.tenant_id", "workspace.id"]),

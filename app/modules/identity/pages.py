@@ -1,13 +1,12 @@
 """The front door: `/signin`, `/signout`, `/setup/{token}`; and the dashboard's pages of API tokens."""
 
+import json
 import re
-from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-import msgspec
-from litestar import Controller, Request, Response, get, post
+from litestar import Controller, Request, get, post
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter, URLEncodedBody
@@ -158,13 +157,7 @@ class TokenPages(Controller):
         holder: NamedDependency[UUID],
         cursor: FromQuery[str | None] = None,
     ) -> Template:
-        context = await _holder(tenants, holder) | {
-            "page": await tokens.search(pager, holder, cursor=cursor),
-            "scopes": [(item.name, item.name, item.label) for item in tokens.grantable(holder)],
-            "workspaces": await tenants.workspace_names(holder),
-            "address": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
-            "now": datetime.now(UTC),
-        }
+        context = await _list(tokens, tenants, pager, holder, cursor)
         return render(request, "identity/tokens.html", context, fragment="identity/_tokens.html")
 
     @get("/{token_id:uuid}", permission=READ)
@@ -179,7 +172,6 @@ class TokenPages(Controller):
         context = await _holder(tenants, holder) | {
             "token": await tokens.get(holder, token_id),
             "workspaces": await tenants.workspace_names(holder),
-            "now": datetime.now(UTC),
         }
         return render(request, "identity/token.html", context, fragment="identity/_token.html")
 
@@ -204,11 +196,20 @@ class TokenPages(Controller):
 
     @post("/{token_id:uuid}/revocation", permission=WRITE, audit="owner.token.revoke", status_code=200)
     async def revoke(
-        self, tokens: NamedDependency[TokenService], holder: NamedDependency[UUID], token_id: FromPath[UUID]
-    ) -> Response[bytes]:
+        self,
+        request: AnyRequest,
+        tokens: NamedDependency[TokenService],
+        tenants: NamedDependency[TenantService],
+        pager: NamedDependency[Pager],
+        holder: NamedDependency[UUID],
+        token_id: FromPath[UUID],
+    ) -> Template:
         token = await tokens.revoke(holder, token_id)
-        told = {"toast": {"message": f"{token.name} is revoked.", "tone": "ok"}, "tokens-changed": {}}
-        return Response(b"", headers={"HX-Trigger": msgspec.json.encode(told).decode()})
+        context = await _list(tokens, tenants, pager, holder)
+        answer = render(request, "identity/tokens.html", context, fragment="identity/_tokens.html")
+        told = {"toast": {"message": f"{token.name} is revoked.", "tone": "ok"}}
+        answer.headers["HX-Trigger"] = json.dumps(told)
+        return answer
 
 
 class PlatformTokenPages(TokenPages):
@@ -221,6 +222,17 @@ async def _holder(tenants: TenantService, holder: UUID) -> dict[str, Any]:
     if holder == PLATFORM_TENANT:
         return {"tenant": None, "path": f"{PREFIX}/tokens"}
     return {"tenant": await tenants.get(holder), "path": f"{PREFIX}/tenants/{holder}/tokens"}
+
+
+async def _list(
+    tokens: TokenService, tenants: TenantService, pager: Pager, holder: UUID, cursor: str | None = None
+) -> dict[str, Any]:
+    return await _holder(tenants, holder) | {
+        "page": await tokens.search(pager, holder, cursor=cursor),
+        "cursor": cursor,
+        "scopes": [(item.name, item.name, item.label) for item in tokens.grantable(holder)],
+        "workspaces": await tenants.workspace_names(holder),
+    }
 
 
 def _id(field: str, value: str) -> UUID | None:

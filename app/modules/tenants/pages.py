@@ -1,9 +1,9 @@
 """`/dashboard/owner/tenants`."""
 
+import json
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, URLEncodedBody
@@ -18,7 +18,7 @@ from app.modules.tenants.service import TenantService
 
 PATH = f"{PREFIX}/tenants"
 AnyRequest = Request[Any, Any, Any]
-STATUSES = ("active", "suspended")
+STATUSES = [("active", "active"), ("suspended", "suspended")]
 
 
 class TenantPages(Controller):
@@ -34,12 +34,12 @@ class TenantPages(Controller):
         status: FromQuery[str | None] = None,
         cursor: FromQuery[str | None] = None,
     ) -> Template:
-        if status and status not in STATUSES:
-            raise Invalid.field("status", f"must be one of {', '.join(STATUSES)}")
+        if status and status not in dict(STATUSES):
+            raise Invalid.field("status", f"must be one of {', '.join(dict(STATUSES))}")
         context = {
             "page": await tenants.search(pager, text=q, status=status, cursor=cursor),
-            "filters": {name: value for name, value in (("q", q), ("status", status)) if value},
-            "address": _address(request),
+            "cursor": cursor,
+            "params": {name: value for name, value in (("q", q), ("status", status)) if value},
             "statuses": STATUSES,
         }
         return render(request, "tenants/index.html", context, fragment="tenants/_list.html")
@@ -76,7 +76,8 @@ class TenantPages(Controller):
     async def update(
         self, tenants: NamedDependency[TenantService], tenant_id: FromPath[UUID], data: URLEncodedBody[TenantForm]
     ) -> Response[bytes]:
-        await tenants.update(tenant_id, data.change())
+        expected = None if data.version is None else {data.version}
+        await tenants.update(tenant_id, data.change(), expected=expected)
         return Response(b"", headers={"HX-Redirect": f"{PATH}/{tenant_id}"})
 
     @post("/{tenant_id:uuid}/workspaces", permission=WRITE, audit="owner.workspace.create", status_code=200)
@@ -92,7 +93,7 @@ class TenantPages(Controller):
         context = await self._detail(tenants, pager, tenant_id)
         answer = render(request, "tenants/detail.html", context, fragment="tenants/_workspaces.html")
         message = {"toast": {"message": f"The workspace {workspace.name} is there.", "tone": "ok"}}
-        answer.headers["HX-Trigger"] = msgspec.json.encode(message).decode()
+        answer.headers["HX-Trigger"] = json.dumps(message)
         return answer
 
     async def _detail(
@@ -100,8 +101,4 @@ class TenantPages(Controller):
     ) -> dict[str, Any]:
         tenant = await tenants.get(tenant_id)
         workspaces = await tenants.workspaces(pager, tenant_id, cursor=cursor)
-        return {"tenant": tenant, "workspaces": workspaces, "statuses": STATUSES}
-
-
-def _address(request: AnyRequest) -> str:
-    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return {"tenant": tenant, "workspaces": workspaces, "cursor": cursor, "statuses": STATUSES}

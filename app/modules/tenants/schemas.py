@@ -42,6 +42,8 @@ class TenantForm(NameForm):
     """The dashboard's form for an existing tenant."""
 
     status: Literal["active", "suspended"] = "active"
+    version: int | None = None
+    """The version that the person was looking at."""
 
     def change(self) -> TenantChange:
         return TenantChange(name=self.name, status=self.status)

@@ -56,8 +56,8 @@ async def test_the_local_provider_writes_the_summary_and_every_step_is_recorded(
     assert (task["status"], task["error"], task["result"]["provider"]) == ("completed", None, "local")
     assert task["finishedAt"] is not None
     assert task["result"]["summary"] in stage.BODY
-    shown = (await client.get(f"/api/v1/articles/{article_id}")).json()["summary"]
-    assert (shown["text"], shown["provider"]) == (task["result"]["summary"], "local")
+    shown = (await client.get(f"/api/v1/articles/{article_id}")).json()
+    assert (shown["summary"], shown["summaryProvider"]) == (task["result"]["summary"], "local")
 
     (run,) = await stage.rows(database, AiRun)
     assert (run.status, run.attempt, run.provider, run.model) == ("completed", 1, "local", "extractive-1")

@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
-from app.core.ids import new_id
 from httpx2 import AsyncClient
+
+from app.core.ids import new_id
 
 Clients = Callable[..., Awaitable[AsyncClient]]
 HERE = "/api/v1/articles"
@@ -159,7 +160,13 @@ async def test_another_tenants_article_answers_like_a_missing_one(
 ) -> None:
     mine, other = await tenant_client(), await tenant_client(of=await make_tenant("Casa Verde"))
     foreign, missing = (await post(other))["id"], new_id()
-    for verb, path in (("GET", ""), ("DELETE", ""), ("PATCH", ""), ("POST", "/publication"), ("DELETE", "/publication")):
+    for verb, path in (
+        ("GET", ""),
+        ("DELETE", ""),
+        ("PATCH", ""),
+        ("POST", "/publication"),
+        ("DELETE", "/publication"),
+    ):
         bodies = []
         for id_ in (foreign, missing):
             answer = await mine.request(verb, f"{HERE}/{id_}{path}", json={} if verb == "PATCH" else None)

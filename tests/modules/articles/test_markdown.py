@@ -2,9 +2,10 @@
 
 from html.parser import HTMLParser
 
-from app.modules.articles.service import heading, render
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from app.modules.articles.service import heading, render
 
 RUNNING = {"script", "style", "iframe", "object", "embed", "form", "svg", "math", "link", "meta", "base"}
 
@@ -43,7 +44,9 @@ def test_what_could_run_is_taken_out() -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.sampled_from(["<", ">", "script", "[", "](", ")", "javascript:", '"', "on", "=", "`", "\n", "|", "a "])))
+@given(
+    st.lists(st.sampled_from(["<", ">", "script", "[", "](", ")", "javascript:", '"', "on", "=", "`", "\n", "|", "a "]))
+)
 def test_no_mixture_of_marks_makes_something_that_runs(parts: list[str]) -> None:
     assert Danger(render("".join(parts))[0]).found == []
 

@@ -1,0 +1,161 @@
+"""A program whose parts do not fit together does not start, and says which part it is."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from app import registry
+from app.core.live import Topic
+from app.core.policy import PUBLIC, Permission
+from app.core.settings import load
+from app.core.templating import NavigationItem
+from app.main import create_app
+from app.module import Module
+from app.queues.job import Job, processor
+from app.queues.work import Work
+from litestar import Controller, Litestar, asgi, get, post, websocket
+from litestar.connection import WebSocket
+from litestar.types import Receive, Scope, Send
+
+READ = Permission("planted:read", "Read what was planted")
+UNDECLARED = Permission("planted:steal", "Nobody declares this one")
+Boot = Callable[..., Litestar]
+
+
+@pytest.fixture
+def boot(monkeypatch: pytest.MonkeyPatch) -> Boot:
+    """Builds the app from the registry's modules and one more; no server is asked for that."""
+    settings = load(
+        {
+            "APP_ENV": "test",
+            "SECRET_KEY": "k" * 40,
+            "DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none",
+            "REDIS_URL": "redis://127.0.0.1:9/0",
+        }
+    )
+
+    def build(*more: Module, instead_of: str = "") -> Litestar:
+        kept = (module for module in registry.MODULES if module.name != instead_of)
+        monkeypatch.setattr(registry, "MODULES", (*kept, *more))
+        return create_app(settings)
+
+    return build
+
+
+def planted(routes: Sequence[type[Controller]] = (), **parts: Any) -> Module:
+    return Module("planted", api=routes, permissions=[READ], **parts)
+
+
+class Guarded(Controller):
+    path = "/planted"
+
+    @get("/", permission=READ)
+    async def read(self) -> None: ...
+
+    @post("/", permission=READ, audit="planted.create")
+    async def create(self) -> None: ...
+
+
+class Bare(Controller):
+    path = "/planted"
+
+    @get("/bare")
+    async def bare(self) -> None: ...
+
+
+class Silent(Controller):
+    path = "/planted"
+
+    @post("/silent", permission=PUBLIC)
+    async def silent(self) -> None: ...
+
+
+class Undeclared(Controller):
+    path = "/planted"
+
+    @get("/", permission=UNDECLARED)
+    async def read(self) -> None: ...
+
+
+class Heir(Undeclared):
+    path = "/heir"
+
+
+class BareSocket(Controller):
+    path = "/planted"
+
+    @websocket("/socket")
+    async def socket(self, socket: WebSocket[Any, Any, Any]) -> None: ...
+
+
+class BareMount(Controller):
+    path = "/planted"
+
+    @asgi("/mount")
+    async def mount(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+async def show(session: object) -> dict[str, Any]:
+    return {}
+
+
+class Stray(Job, kind="stray", queue="nowhere:at-all"):
+    """Declared outside of app, so that only the tests that name it see it."""
+
+
+@processor(Stray)
+async def handle_stray(work: Work, payload: Stray) -> None: ...
+
+
+def test_a_module_that_fits_is_served(boot: Boot) -> None:
+    app = boot(planted([Guarded]))
+    assert "/api/v1/planted" in {route.path for route in app.routes}
+
+
+@pytest.mark.parametrize(
+    ("controller", "message"),
+    [
+        (Bare, "GET /api/v1/planted/bare: no permission"),
+        (Silent, "POST /api/v1/planted/silent: no audit action"),
+        (BareSocket, "/api/v1/planted/socket: no permission"),
+        (BareMount, "/api/v1/planted/mount: no permission"),
+    ],
+)
+def test_a_route_that_nobody_guards_stops_the_boot(boot: Boot, controller: type[Controller], message: str) -> None:
+    with pytest.raises(RuntimeError, match=message):
+        boot(planted([controller]))
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        planted([Undeclared]),
+        planted([Heir]),
+        planted(navigation=[NavigationItem("Planted", "Steal", "/steal", "box", UNDECLARED)]),
+        planted(topics=[Topic("planted", UNDECLARED)]),
+    ],
+    ids=["route", "inherited route", "menu", "topic"],
+)
+def test_a_permission_that_no_module_declares_stops_the_boot(boot: Boot, module: Module) -> None:
+    with pytest.raises(RuntimeError, match="Module planted asks for undeclared permissions: planted:steal"):
+        boot(module)
+
+
+def test_two_processors_for_one_kind_stop_the_boot(boot: Boot) -> None:
+    doubled = next(module for module in registry.MODULES if module.processors)
+    kind = doubled.processors[0].payload.kind
+    with pytest.raises(RuntimeError, match=f"Two processors for the job kind '{kind}'"):
+        boot(Module("planted", processors=doubled.processors))
+
+
+def test_a_kind_without_a_processor_stops_the_boot(boot: Boot) -> None:
+    robbed = next(module for module in registry.MODULES if module.processors)
+    kind = robbed.processors[0].payload.__name__
+    with pytest.raises(RuntimeError, match=f"Job kinds without a processor: .*{kind}"):
+        boot(dataclasses.replace(robbed, processors=()), instead_of=robbed.name)
+
+
+def test_a_kind_on_a_queue_that_nobody_declared_stops_the_boot(boot: Boot) -> None:
+    with pytest.raises(RuntimeError, match="'stray' names the queue 'nowhere:at-all', which is not declared"):
+        boot(planted(processors=[handle_stray]))

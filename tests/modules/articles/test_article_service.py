@@ -1,0 +1,85 @@
+"""The rules that no route of this module shows."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.database import Database, Plane, Scope
+from app.core.errors import Invalid, NotFound
+from app.core.ids import new_id
+from app.core.policy import Actor
+from app.modules.articles.schemas import ArticleChange, ArticleCreate
+from app.modules.articles.service import ArticleService
+
+Transaction = Callable[[Scope], AbstractAsyncContextManager[AsyncSession]]
+
+
+def writer(tenant: Any) -> Actor:
+    return Actor("token", new_id(), "writer", frozenset(), Plane.TENANT, tenant.id)
+
+
+async def test_a_summary_is_kept_with_who_wrote_it(
+    transaction: Transaction, tenant: Any, admin: asyncpg.Connection
+) -> None:
+    actor = writer(tenant)
+    async with transaction(actor.scope) as session:
+        made = await ArticleService(session, actor).create(ArticleCreate(title="Tides", body="Twice a day."))
+    async with transaction(actor.scope) as session:
+        await ArticleService(session, actor).set_summary(made.id, "Twice.", ["tide", "day"], "local")
+    async with transaction(actor.scope) as session:
+        kept = await ArticleService(session, actor).get(made.id)
+    assert (kept.summary, kept.summary_keywords, kept.summary_provider) == ("Twice.", ["tide", "day"], "local")
+    assert kept.summary_at is not None
+    assert kept.version == 2
+    action = await admin.fetchrow("SELECT after FROM audit_log WHERE action = 'article.summarize'")
+    assert "Twice." in action["after"]
+    async with transaction(actor.scope) as session:
+        with pytest.raises(NotFound):
+            await ArticleService(session, actor).set_summary(new_id(), "Twice.", [], "local")
+
+
+async def test_a_caller_tied_to_a_workspace_sees_that_workspace_only(
+    transaction: Transaction, tenant: Any, admin: asyncpg.Connection
+) -> None:
+    main = await admin.fetchval("SELECT id FROM workspace WHERE tenant_id = $1", tenant.id)
+    free, tied = writer(tenant), replace(writer(tenant), workspace_id=main)
+    async with transaction(free.scope) as session:
+        service = ArticleService(session, free)
+        loose = await service.create(ArticleCreate(title="Loose", body=""))
+        placed = await service.create(ArticleCreate(title="Placed", body="", workspace_id=main))
+        own = await ArticleService(session, tied).create(ArticleCreate(title="Own", body=""))
+        assert own.workspace_id == main
+    async with transaction(tied.scope) as session:
+        service = ArticleService(session, tied)
+        assert (await service.get(placed.id)).title == "Placed"
+        for act in (service.get(loose.id), service.delete(loose.id), service.update(loose.id, ArticleChange())):
+            with pytest.raises(NotFound):
+                await act
+        with pytest.raises(Invalid, match="workspaceId"):
+            await service.create(ArticleCreate(title="Other", body="", workspace_id=new_id()))
+
+
+async def test_another_tenants_workspace_is_no_workspace(
+    transaction: Transaction, tenant: Any, make_tenant: Callable[[str], Any], admin: asyncpg.Connection
+) -> None:
+    other = await make_tenant("Casa Verde")
+    foreign = await admin.fetchval("SELECT id FROM workspace WHERE tenant_id = $1", other.id)
+    actor = writer(tenant)
+    async with transaction(actor.scope) as session:
+        with pytest.raises(Invalid, match="workspaceId"):
+            await ArticleService(session, actor).create(ArticleCreate(title="x", body="", workspace_id=foreign))
+
+
+async def test_two_writers_of_one_title_at_once_both_succeed(database: Database, tenant: Any) -> None:
+    actor = writer(tenant)
+    async with database.transaction(actor.scope) as first, database.transaction(actor.scope) as second:
+        one = await ArticleService(first, actor).create(ArticleCreate(title="Tides", body=""))
+        await first.commit()
+        two = await ArticleService(second, actor).create(ArticleCreate(title="Tides", body=""))
+    assert one.slug == "tides"
+    assert two.slug.startswith("tides-")
