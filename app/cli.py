@@ -115,9 +115,13 @@ def up(verbose: bool) -> None:
 
     async def announce(address: str) -> None:
         click.echo(f"\n  TekNav runs at {address}/dashboard/owner")
-        link = await _owner_link(settings_of())
+        # In a process of its own: this one stays small, because it lives as long as everything else.
+        command = (sys.executable, "-m", "app.cli", "owner", "link", "--json")
+        child = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        told, _ = await child.communicate()
+        link = json.loads(told)["link"] if child.returncode == 0 else None
         if link:
-            click.echo(f"  Make the first owner here, once, within 30 minutes:\n\n    {address}/setup/{link}\n")
+            click.echo(f"  Make the first owner here, once, within 30 minutes:\n\n    {link}\n")
         click.echo("  Stop with Ctrl-C.")
 
     try:
@@ -125,19 +129,6 @@ def up(verbose: bool) -> None:
     except CannotStart as error:
         raise Failed(str(error), error.exit_code) from None
     sys.exit(code)
-
-
-async def _owner_link(settings: Settings) -> str | None:
-    from app.core.database import SYSTEM
-    from app.modules.identity.service import OwnerLinks
-    from app.process import Process
-
-    process = Process.open(settings)
-    try:
-        async with process.database.transaction(SYSTEM) as session:
-            return await OwnerLinks(session).issue()
-    finally:
-        await process.close()
 
 
 @main.command()
@@ -226,6 +217,26 @@ def owner_create(email: str, password_stdin: bool, as_json: bool) -> None:
 
     made = in_process(create)
     show(as_json, made, text=f"{made['email']} is an owner now.")
+
+
+@owner.command("link")
+@as_json
+def owner_link(as_json: bool) -> None:
+    """Print a new link that makes the first owner; there is none once an owner exists."""
+    base = settings_of().base_url
+
+    async def issue(process: Any, _: Any) -> str | None:
+        from app.core.database import SYSTEM
+        from app.modules.identity.service import OwnerLinks
+
+        async with process.database.transaction(SYSTEM) as session:
+            secret = await OwnerLinks(session).issue()
+            return f"{base}/setup/{secret}" if secret else None
+
+    link = in_process(issue)
+    if link is None and not as_json:
+        raise Failed("There is an owner already.")
+    show(as_json, {"link": link}, text=str(link))
 
 
 @main.group()

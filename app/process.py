@@ -44,7 +44,7 @@ class Process:
         engine = Engine(queue_redis, settings.queue_prefix, specs)
         broker = RedisBroker(queue_redis, patient_redis, settings.key("live", "signals", "all"))
         queues = Queues(database, specs, engine if settings.enable_queue else None)
-        database.provide(broker=broker, queues=queues)
+        database.provide(broker=broker, queues=queues, permissions=registry.permissions())
         return cls(settings, database, RedisService(settings), queue_redis, patient_redis, engine, broker)
 
     async def close(self) -> None:

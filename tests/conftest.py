@@ -43,8 +43,6 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Generator[Urls, None, N
         yield Urls(given, given, given, admin, os.environ["TEST_REDIS_URL"])
         return
     folder: Path = tmp_path_factory.mktemp("servers")
-    for part in (folder, *folder.parents[:2]):
-        part.chmod(0o755)  # PostgreSQL runs as a user of its own where the tests run as root
     servers = Servers()
     try:
         yield servers.start(folder, fast=True)

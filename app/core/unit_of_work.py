@@ -47,7 +47,7 @@ async def provide_session(request: AnyRequest) -> AsyncGenerator[AsyncSession, N
         yield session
         rendered: ASGIResponse | None = request.scope.get("rendered")  # type: ignore[assignment]
         if once is not None and rendered is not None:
-            headers = {name.decode().lower(): value.decode() for name, value in rendered.encoded_headers}
+            headers = {name.decode().lower(): value.decode() for name, value in rendered.encode_headers()}
             once.finish(session, rendered.status_code, headers, rendered.body)
 
 

@@ -92,7 +92,7 @@ class BareSocket(Controller):
 class BareMount(Controller):
     path = "/planted"
 
-    @asgi("/mount")
+    @asgi("/mount", copy_scope=True)
     async def mount(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 

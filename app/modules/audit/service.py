@@ -69,7 +69,7 @@ def record_attempt(database: Database) -> Audit:
         async with database.transaction(attempt.actor.scope) as session:
             row = AuditLog(
                 **_who(attempt.actor),
-                **redact(attempt.request),
+                **{name: _text(value) for name, value in attempt.request.items()},
                 tenant_id=attempt.actor.tenant_id,
                 correlation_id=correlation_id(),
                 action=attempt.action,
@@ -110,6 +110,12 @@ class AuditTrail:
 def _who(actor: Actor) -> dict[str, Any]:
     token: UUID | None = actor.id if actor.kind == "token" else None
     return {"actor_kind": actor.kind, "actor_id": actor.id, "actor_label": actor.label, "token_id": token}
+
+
+def _text(value: str | None) -> str | None:
+    # What the caller wrote into its path: PostgreSQL refuses NUL in text.
+    shown: str | None = redact(value)
+    return shown.replace("\0", "") if shown else shown
 
 
 def _differs(name: str, before: dict[str, Any] | None, after: dict[str, Any] | None) -> bool:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.errors import NotFound
 from app.core.policy import PUBLIC, Actor
 from app.core.settings import Settings
-from app.core.templating import PREFIX, render
+from app.core.templating import PREFIX, Chrome, render
 from app.module import Card
 from app.modules.dashboard.permissions import READ
 
@@ -78,6 +78,7 @@ async def _drawn(request: AnyRequest, session: AsyncSession, card: Card) -> dict
     """The card's markup with what keeps it current; a card that has nothing to say is empty."""
     engine = request.app.template_engine
     assert engine is not None
-    context = {"request": request, **await card.load(session)}
-    body = Markup(engine.render(engine.get_template(card.template), context).strip())  # noqa: S704 - our own template
+    chrome: Chrome = request.app.state.chrome
+    context = chrome.context(request) | await card.load(session)
+    body = Markup(engine.get_template(card.template).render(context).strip())  # noqa: S704 - our own template
     return {"name": _name(card), "topic": card.topic, "body": body}

@@ -32,6 +32,7 @@ LINK_LASTS = timedelta(minutes=30)
 MIN_PASSWORD, MAX_PASSWORD = 12, 1024
 FAILURES_PER_ACCOUNT, FAILURES_PER_ADDRESS = 10, 50
 SHOWN_OF_TOKEN = 8
+_NO_ACCOUNT = "not an e-mail address"
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,255}")
 _SESSION = text("SELECT session_id, user_id, email, role FROM public.teknav_session(:hash)")
 _TOKEN = text("SELECT token_id, tenant_id, workspace_id, name, scopes FROM public.teknav_token(:hash)")
@@ -154,8 +155,9 @@ class SignIn:
         email = email.strip().lower()
         address = self._address or "unknown"
         async with self._database.transaction(SYSTEM) as session:
-            failures = await repository.count_sign_in(session, address, email)
-            user = await repository.user_by_email(session, email)
+            account = email if _EMAIL.fullmatch(email) else _NO_ACCOUNT
+            failures = await repository.count_sign_in(session, address, account)
+            user = await repository.user_by_email(session, account)
         if failures.account > FAILURES_PER_ACCOUNT or failures.address > FAILURES_PER_ADDRESS:
             wait = max(1, round((failures.until - datetime.now(UTC)).total_seconds()))
             raise TooManySignIns(headers={"Retry-After": str(wait)})
@@ -166,7 +168,7 @@ class SignIn:
             raise Forbidden("This account cannot sign in here yet: the dashboard is for owners", code="not_an_owner")
         actor = _actor(user)
         async with self._database.transaction(actor.scope) as session:
-            await repository.forgive_sign_in(session, address, email)
+            await repository.forgive_sign_in(session, address, account)
             if instead_of is not None:
                 await repository.revoke_session(session, UUID(instead_of))
             return await self._open(session, actor)

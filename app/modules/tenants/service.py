@@ -72,7 +72,13 @@ class TenantService:
         limit: int = 25,
         cursor: str | None = None,
     ) -> Page[Tenant]:
-        """Newest first; `text` is looked for in name and slug."""
+        """Newest first; `text` is looked for in name and slug.
+
+        Raises:
+            Invalid (`q`): it has a character that PostgreSQL cannot hold.
+        """
+        if text and "\0" in text:
+            raise Invalid.field("q", "has a character that no name has")
         query = repository.tenants(text, status)
         return await pager.page(
             self._session, query, key=Tenant.id, of=f"tenants {text} {status}", limit=limit, cursor=cursor

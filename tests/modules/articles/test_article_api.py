@@ -1,5 +1,6 @@
 """`/api/v1/articles` as a tenant's app meets it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -104,6 +105,12 @@ async def test_the_same_title_twice_gets_two_slugs_and_a_wanted_slug_clashes(ten
     clash = await app.patch(f"{HERE}/{second['id']}", json={"slug": "tides"})
     assert (clash.status_code, clash.json()["code"]) == (409, "slug_taken")
     assert (await post(app, title="سفر به یزد"))["slug"] == "سفر-به-یزد"
+
+
+async def test_writers_of_one_title_at_the_same_time_all_succeed(tenant_client: Clients) -> None:
+    app = await tenant_client()
+    made = await asyncio.gather(*(post(app) for _ in range(5)))
+    assert len({article["slug"] for article in made}) == 5
 
 
 async def test_a_change_makes_a_new_version_and_a_stale_one_is_refused(tenant_client: Clients) -> None:

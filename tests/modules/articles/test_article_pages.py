@@ -1,17 +1,21 @@
 """The owner's pages of articles."""
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 import asyncpg
 from httpx2 import AsyncClient
 
 from app.core.ids import new_id
 from tests.modules.articles.test_article_api import HERE, Clients, post
 
+MakeTenant = Callable[[str], Awaitable[Any]]
 PAGES = "/dashboard/owner/articles"
 HTMX = {"HX-Request": "true"}
 
 
 async def test_the_list_shows_all_tenants_articles_with_their_tenant(
-    owner: AsyncClient, tenant_client: Clients, make_tenant
+    owner: AsyncClient, tenant_client: Clients, make_tenant: MakeTenant
 ) -> None:
     await post(await tenant_client(), title="Tides & <b>moons</b>")
     await post(await tenant_client(of=await make_tenant("Casa Verde")), title="Tomatoes")
@@ -23,10 +27,12 @@ async def test_the_list_shows_all_tenants_articles_with_their_tenant(
     part = await owner.get(PAGES, headers=HTMX)
     assert "<html" not in part.text
     assert 'data-live="articles"' in part.text
-    assert part.headers["vary"] == "HX-Request"
+    assert "HX-Request" in part.headers["vary"]
 
 
-async def test_filters_stand_in_the_address(owner: AsyncClient, tenant_client: Clients, make_tenant) -> None:
+async def test_filters_stand_in_the_address(
+    owner: AsyncClient, tenant_client: Clients, make_tenant: MakeTenant
+) -> None:
     other = await make_tenant("Casa Verde")
     mine = await tenant_client()
     tides = await post(mine, title="100% tides_and winds")
@@ -74,7 +80,7 @@ async def test_a_row_opens_as_a_drawer_and_as_a_page(
         "summary_provider = 'local', summary_at = now()"
     )
     here = f"{PAGES}/{made['id']}"
-    page, drawer, part = await owner.get(here), await owner.get(here, headers=HTMX), None
+    page, drawer = await owner.get(here), await owner.get(here, headers=HTMX)
     part = await owner.get(here, params={"part": "true"}, headers=HTMX)
     for answer in (page, drawer, part):
         assert answer.status_code == 200

@@ -1,0 +1,196 @@
+"""The front door: sign-in, sessions, sign-out."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+import pytest
+from app.core.database import Database
+from app.core.policy import Actor
+from app.core.secrets import digest
+from app.modules.identity.service import IdentityService
+from httpx2 import AsyncClient
+
+EMAIL, PASSWORD = "owner@example.org", "a long enough password"
+ORIGIN = {"Origin": "http://testserver"}
+COOKIE = "teknav_session"
+Register = Callable[[], Awaitable[None]]
+
+
+@pytest.fixture
+def register(database: Database, operator: Actor) -> Register:
+    async def make() -> None:
+        async with database.transaction(operator.scope) as session:
+            await IdentityService(session, operator).create_owner(f" {EMAIL.upper()} ", PASSWORD)
+
+    return make
+
+
+async def sign_in(client: AsyncClient, password: str = PASSWORD, **more: str) -> tuple[int, str]:
+    answer = await client.post("/signin", data={"email": EMAIL, "password": password, **more}, headers=ORIGIN)
+    return answer.status_code, answer.headers.get("location", "")
+
+
+async def test_the_right_password_opens_the_dashboard(client: AsyncClient, register: Register) -> None:
+    await register()
+    assert (await client.get("/dashboard/owner")).headers["location"].startswith("/signin")
+    answer = await client.post("/signin", data={"email": EMAIL, "password": PASSWORD}, headers=ORIGIN)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/dashboard/owner")
+    cookie = answer.headers["set-cookie"].lower()
+    assert all(part in cookie for part in ("httponly", "samesite=lax", "path=/", "max-age=43200"))
+    assert (await client.get("/dashboard/owner")).status_code == 200
+
+
+async def test_only_the_hash_of_the_cookie_is_stored(
+    client: AsyncClient, register: Register, admin: asyncpg.Connection
+) -> None:
+    await register()
+    await sign_in(client)
+    row = await admin.fetchrow("SELECT token_hash, ip FROM session")
+    assert row["token_hash"] == digest(client.cookies[COOKIE])
+    assert row["ip"] == "127.0.0.1"
+    stored = await admin.fetchval('SELECT password_hash FROM "user"')
+    assert stored.startswith("$argon2id$") and PASSWORD not in stored
+
+
+async def test_an_unknown_account_and_a_wrong_password_look_the_same(client: AsyncClient, register: Register) -> None:
+    await register()
+    wrong = await client.post("/signin", data={"email": EMAIL, "password": "x" * 12}, headers=ORIGIN)
+    unknown = await client.post("/signin", data={"email": EMAIL[1:], "password": "x" * 12}, headers=ORIGIN)
+    nonsense = await client.post("/signin", data={"email": "a\0b", "password": "x"}, headers=ORIGIN)
+    assert wrong.status_code == unknown.status_code == nonsense.status_code == 401
+    assert wrong.text.replace(EMAIL, "") == unknown.text.replace(EMAIL[1:], "")
+    assert "E-mail or password is wrong" in wrong.text
+    assert COOKIE not in client.cookies
+
+
+async def test_a_made_up_cookie_is_never_adopted(client: AsyncClient, register: Register) -> None:
+    await register()
+    client.cookies[COOKIE] = "chosen-by-somebody-else"
+    answer = await client.post("/signin", data={"email": EMAIL, "password": PASSWORD}, headers=ORIGIN)
+    assert "chosen-by-somebody-else" not in answer.headers["set-cookie"]
+    client.cookies.clear()
+    client.cookies[COOKIE] = "chosen-by-somebody-else"
+    assert (await client.get("/api/owner/tenants")).status_code == 401
+
+
+async def test_signing_in_again_ends_the_session_before(client: AsyncClient, register: Register) -> None:
+    await register()
+    await sign_in(client)
+    first = client.cookies[COOKIE]
+    await sign_in(client)
+    second = client.cookies[COOKIE]
+    assert first != second
+    client.cookies.clear()
+    client.cookies[COOKIE] = first
+    assert (await client.get("/api/owner/tenants")).status_code == 401
+
+
+async def test_signing_out_ends_the_session_at_once(owner: AsyncClient, admin: asyncpg.Connection) -> None:
+    kept = owner.cookies[COOKIE]
+    answer = await owner.post("/signout")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/signin")
+    assert COOKIE not in owner.cookies
+    owner.cookies[COOKIE] = kept
+    assert (await owner.get("/api/owner/tenants")).status_code == 401
+    actions = [row["action"] for row in await admin.fetch("SELECT action FROM audit_log ORDER BY id")]
+    assert actions == ["owner.create", "session.create", "session.end"]
+
+
+async def test_a_form_from_another_site_is_refused(client: AsyncClient, register: Register) -> None:
+    await register()
+    form = {"email": EMAIL, "password": PASSWORD}
+    for origin in ("https://evil.example", "null", "http://testserver.evil.example"):
+        answer = await client.post("/signin", data=form, headers={"Origin": origin})
+        assert answer.status_code == 403, origin
+    assert COOKIE not in client.cookies
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        ("/dashboard/owner/tenants", "/dashboard/owner/tenants"),
+        ("https://evil.example", "/dashboard/owner"),
+        ("//evil.example", "/dashboard/owner"),
+        ("/dashboard//evil.example", "/dashboard/owner"),
+        ("/dashboard\\evil", "/dashboard/owner"),
+        ("/api/owner/tenants", "/dashboard/owner"),
+    ],
+)
+async def test_after_sign_in_people_land_inside_the_dashboard(
+    client: AsyncClient, register: Register, asked: str, sent: str
+) -> None:
+    await register()
+    assert await sign_in(client, next=asked) == (303, sent)
+    assert (await client.get("/signin", params={"next": asked})).headers["location"] == sent
+
+
+async def test_guessing_is_bounded_also_when_it_comes_all_at_once(
+    client: AsyncClient, register: Register, admin: asyncpg.Connection
+) -> None:
+    await register()
+    codes = await asyncio.gather(*(sign_in(client, f"wrong password {n}") for n in range(14)))
+    assert sorted(code for code, _ in codes) == [401] * 10 + [429] * 4
+    refused = await client.post("/signin", data={"email": EMAIL, "password": PASSWORD}, headers=ORIGIN)
+    assert refused.status_code == 429
+    assert 0 < int(refused.headers["retry-after"]) <= 15 * 60
+    await admin.execute("UPDATE sign_in_counter SET until = now() - interval '1 second'")
+    assert (await sign_in(client))[0] == 303
+
+
+async def test_one_address_cannot_try_one_account_after_another(client: AsyncClient, admin: asyncpg.Connection) -> None:
+    await admin.execute("INSERT INTO sign_in_counter VALUES ('127.0.0.1', '*', 50, now() + interval '5 minutes')")
+    assert (await sign_in(client))[0] == 429
+
+
+async def test_a_right_password_does_not_count_as_a_guess(
+    client: AsyncClient, register: Register, admin: asyncpg.Connection
+) -> None:
+    await register()
+    await sign_in(client, "wrong password")
+    for _ in range(12):
+        assert (await sign_in(client))[0] == 303
+    left = await admin.fetch("SELECT account, failures FROM sign_in_counter")
+    assert [tuple(row) for row in left] == [("*", 1)]
+
+
+async def test_an_account_that_is_no_owners_is_told_so(
+    client: AsyncClient, register: Register, admin: asyncpg.Connection
+) -> None:
+    await register()
+    await admin.execute("""UPDATE "user" SET role = 'user'""")
+    answer = await client.post("/signin", data={"email": EMAIL, "password": PASSWORD}, headers=ORIGIN)
+    assert answer.status_code == 403
+    assert "the dashboard is for owners" in answer.text
+
+
+async def test_a_disabled_account_loses_its_sessions(owner: AsyncClient, admin: asyncpg.Connection) -> None:
+    await admin.execute('UPDATE "user" SET disabled_at = now()')
+    assert (await owner.get("/api/owner/tenants")).status_code == 401
+    assert (await sign_in(owner))[0] == 401
+
+
+async def test_a_session_ends_after_its_hours(owner: AsyncClient, admin: asyncpg.Connection) -> None:
+    lasts = await admin.fetchval("SELECT extract(epoch FROM expires_at - created_at) FROM session")
+    assert float(lasts) == pytest.approx(12 * 3600, abs=30)
+    await admin.execute("UPDATE session SET expires_at = now()")
+    assert (await owner.get("/api/owner/tenants")).status_code == 401
+
+
+async def test_a_change_without_the_csrf_token_is_refused(owner: AsyncClient, admin: asyncpg.Connection) -> None:
+    token = owner.headers.pop("X-CSRF-Token")
+    for headers in ({}, {"X-CSRF-Token": "x" * 32}):
+        answer = await owner.post("/api/owner/tenants", json={"name": "Forged"}, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (403, "bad_csrf_token")
+    assert (await owner.post("/signout")).status_code == 403
+    assert (await owner.post("/signout", data={"_csrf_token": token})).status_code == 303
+
+
+async def test_a_token_has_no_session_to_end(tenant_client: Callable[..., Awaitable[AsyncClient]]) -> None:
+    program = await tenant_client("articles:read")
+    answer = await program.post("/signout")
+    assert (answer.status_code, answer.json()["code"]) == (409, "no_session")
+
+
+async def test_the_root_leads_to_the_dashboard(client: AsyncClient) -> None:
+    assert (await client.get("/")).headers["location"] == "/dashboard/owner"
