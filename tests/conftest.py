@@ -12,7 +12,6 @@ from uuid import UUID
 import asyncpg
 import hypothesis  # noqa: F401 - its plugin imports it at the very end, too deep for Python 3.11's parser
 import pytest
-from app.modules.identity.service import IdentityService, TokenService
 from httpx2 import ASGITransport, AsyncClient
 from litestar import Litestar
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -25,6 +24,7 @@ from app.core.secrets import Signer
 from app.core.settings import Settings, load
 from app.embedded.servers import Servers, Urls
 from app.main import create_app
+from app.modules.identity.service import IdentityService, TokenService
 from app.modules.tenants.service import TenantService
 from app.process import resources
 from app.queues.inline import drain as drain_record

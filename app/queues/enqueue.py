@@ -131,7 +131,8 @@ async def _take_key(session: AsyncSession, row: JobRow, key: str, keep: bool) ->
     """The id that has the key: this row's, or that of the job which came first."""
     place = {"tenant_id": row.tenant_id, "queue": row.queue, "key": key}
     query = insert(KeyRow).values(**place, job_id=row.id, kept=keep).on_conflict_do_nothing().returning(KeyRow.job_id)
-    taken = await session.scalar(query)
-    if taken is not None:
-        return taken
-    return (await session.scalars(select(KeyRow.job_id).filter_by(**place))).one()
+    while True:
+        holder = await session.scalar(query) or await session.scalar(select(KeyRow.job_id).filter_by(**place))
+        if holder is not None:
+            return holder
+        # The holder ended between the two statements, so the key is free again.

@@ -1,4 +1,4 @@
-"""Rules about the source that no linter has: SQL is never built from text, markup neither, and one way out over HTTP."""
+"""Rules about the source that no linter has: no SQL and no markup built from text, one way out over HTTP."""
 
 import ast
 from collections.abc import Iterator

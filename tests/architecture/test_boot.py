@@ -5,6 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from litestar import Controller, Litestar, asgi, get, post, websocket
+from litestar.connection import WebSocket
+from litestar.types import Receive, Scope, Send
+
 from app import registry
 from app.core.live import Topic
 from app.core.policy import PUBLIC, Permission
@@ -14,9 +18,6 @@ from app.main import create_app
 from app.module import Module
 from app.queues.job import Job, processor
 from app.queues.work import Work
-from litestar import Controller, Litestar, asgi, get, post, websocket
-from litestar.connection import WebSocket
-from litestar.types import Receive, Scope, Send
 
 READ = Permission("planted:read", "Read what was planted")
 UNDECLARED = Permission("planted:steal", "Nobody declares this one")

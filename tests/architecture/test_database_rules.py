@@ -10,6 +10,10 @@ import asyncpg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
 from app import migrate
 from app.core.database import Plane, Scope, asyncpg_url
 from app.core.ids import new_id
@@ -17,9 +21,6 @@ from app.core.models import Base
 from app.core.policy import Actor
 from app.core.settings import Settings
 from app.modules.tenants.service import TenantService
-from sqlalchemy import Connection, select, text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 Transaction = Callable[[Scope], AbstractAsyncContextManager[AsyncSession]]
 APPEND_ONLY = {"ai_event_log", "audit_log"}
@@ -86,12 +87,13 @@ async def test_no_runtime_role_may_touch_a_partition_by_its_name(
     assert len(await admin.fetch(partitions)) >= 4 * len(PARTITIONED)
     owners = {unquote(urlsplit(settings.migration_database_url or settings.database_url).username or "")}
     granted = await admin.fetch(
-        f"SELECT p.relname, role FROM ({partitions}) p, unnest($1::text[]) role WHERE has_table_privilege(role, p.oid, $2)",
+        f"SELECT p.relname, role FROM ({partitions}) p, unnest($1::text[]) role "
+        "WHERE has_table_privilege(role, p.oid, $2)",
         [*migrate.ROLES, *(logins - owners)],
         RIGHTS,
     )
     assert granted == []
-    assert await admin.fetch(f"SELECT relname FROM pg_class WHERE relispartition AND relacl::text LIKE '%{{=%'") == []
+    assert await admin.fetch("SELECT relname FROM pg_class WHERE relispartition AND relacl::text LIKE '%{=%'") == []
 
 
 async def test_a_global_table_is_out_of_reach_of_tenants(

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
 
-import pytest
-from app import registry
-from app.core.policy import PUBLIC, SIGNED_IN, UNSAFE, Permission
 from httpx2 import AsyncClient
 from litestar import Litestar
 from litestar.routes import HTTPRoute
+
+from app import registry
+from app.core.policy import PUBLIC, SIGNED_IN, UNSAFE, Permission
 
 RIGHTS = Path(__file__).parent / "rights.txt"
 # Reviewed by hand: what a tenant's token can be given.

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from tests.architecture.source_lint import problems
 
 APP = Path(__file__).parents[2] / "app"

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from jinja2 import Environment, meta
+
 from app.core.settings import load
 from app.core.templating import environment
-from jinja2 import Environment, meta
 from tests.architecture.template_lint import problems, unescaped
 
 APP = Path(__file__).parents[2] / "app"

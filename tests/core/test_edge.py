@@ -65,7 +65,11 @@ async def test_a_cursor_of_another_list_or_made_up_is_refused(tenant_client: Ten
     page = (await app.get("/api/v1/articles?limit=2")).json()
     cursor = page["nextCursor"]
     assert (await app.get(f"/api/v1/articles?limit=2&cursor={cursor}")).status_code == 200
-    for wrong in (f"/api/v1/articles?status=draft&cursor={cursor}", "/api/v1/articles?cursor=abc.def", "/api/v1/articles?cursor=%C3%A9"):
+    for wrong in (
+        f"/api/v1/articles?status=draft&cursor={cursor}",
+        "/api/v1/articles?cursor=abc.def",
+        "/api/v1/articles?cursor=%C3%A9",
+    ):
         answer = await app.get(wrong)
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_cursor"), wrong
 
@@ -79,7 +83,9 @@ async def test_a_foreign_id_answers_exactly_as_a_missing_one(tenant_client: Tena
     for method in ("GET", "PATCH", "DELETE"):
         answers = []
         for article in (foreign, missing):
-            answer = await mine.request(method, f"/api/v1/articles/{article}", json={"title": "x"} if method == "PATCH" else None)
+            answer = await mine.request(
+                method, f"/api/v1/articles/{article}", json={"title": "x"} if method == "PATCH" else None
+            )
             body = answer.json()
             body.pop("requestId")
             answers.append((answer.status_code, body))

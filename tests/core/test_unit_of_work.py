@@ -4,12 +4,13 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import pytest
-from app.core.database import SYSTEM, Database, Plane, Scope, after_commit
-from app.core.ids import new_id
 from httpx2 import AsyncClient
 from litestar import Litestar
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+
+from app.core.database import SYSTEM, Database, Plane, Scope, after_commit
+from app.core.ids import new_id
 
 WHO = text("SELECT current_user, current_setting('app.tenant_id', true)")
 

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import pytest
+from litestar import Litestar
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from app import registry
 from app.core.database import SYSTEM, Database
 from app.core.ids import new_id
@@ -19,11 +23,8 @@ from app.queues.runner import Runner
 from app.queues.work import Work
 from app.queues.worker import WorkerProcess
 from app.redis.connection import patient
-from litestar import Litestar
-from redis.asyncio import Redis
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from tests.queues.kinds import QUICK, Fail, Note, Sin
+
 
 @dataclass
 class Ledger:
@@ -81,7 +82,9 @@ async def engine(app: Litestar, settings: Settings) -> Engine:
 @pytest.fixture
 async def own_database(app: Litestar, settings: Settings, engine: Engine) -> AsyncGenerator[Database, None]:
     database = Database(settings)
-    database.provide(broker=app.state.process.broker, queues=Queues(database, registry.specs() | {QUICK.name: QUICK}, engine))
+    database.provide(
+        broker=app.state.process.broker, queues=Queues(database, registry.specs() | {QUICK.name: QUICK}, engine)
+    )
     yield database
     await database.close()
 
@@ -139,4 +142,3 @@ def until_state(row_of: Callable[[UUID], Awaitable[JobRow]]) -> Callable[..., Aw
         return row
 
     return wait
-

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import func, select
+
 from app.core.database import SYSTEM, Database, Plane, Scope
 from app.core.ids import new_id
 from app.queues.engine import Engine
 from app.queues.enqueue import enqueue
 from app.queues.models import JobRow, State
-from sqlalchemy import func, select
-
 from tests.queues.kinds import PLATFORM, QUICK, Note
 
 RowOf = Callable[[UUID], Awaitable[JobRow]]

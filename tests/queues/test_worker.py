@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import pytest
+from sqlalchemy import select
+
 from app.core.database import SYSTEM, Database
 from app.queues import control, counts
 from app.queues.engine import Engine
 from app.queues.enqueue import enqueue
 from app.queues.models import AttemptRow, JobRow, State
 from app.queues.worker import WorkerProcess
-from sqlalchemy import select
-
 from tests.queues.conftest import Ledger
 from tests.queues.kinds import PLATFORM, QUICK, Fail, Note, Sin
 
@@ -45,7 +45,9 @@ async def test_a_failing_job_waits_longer_each_time_and_then_is_a_dead_letter(
         query = select(AttemptRow).filter_by(job_id=job_id).order_by(AttemptRow.n)
         attempts = (await session.scalars(query)).all()
     assert [attempt.n for attempt in attempts] == [1, 2, 3]
-    waits = [(b.started_at - a.ended_at).total_seconds() for a, b in zip(attempts, attempts[1:], strict=False) if a.ended_at]
+    waits = [
+        (b.started_at - a.ended_at).total_seconds() for a, b in zip(attempts, attempts[1:], strict=False) if a.ended_at
+    ]
     assert waits[0] >= 0.04
     assert waits[1] >= 0.09
     letter = json.loads(await engine.field(row, "data", dead=True) or "{}")
@@ -102,7 +104,9 @@ async def test_replaying_a_dead_letter_is_a_new_run_of_the_same_job(
     assert await engine.places([row, again]) == ["unknown", "dead"]
 
 
-async def test_a_double_click_on_replay_is_one_run(own_database: Database, quick_runner: object, ledger: Ledger) -> None:
+async def test_a_double_click_on_replay_is_one_run(
+    own_database: Database, quick_runner: object, ledger: Ledger
+) -> None:
     job_id = await ask(own_database, Fail(message="x"))
     async with own_database.transaction(PLATFORM) as session:
         row = await session.get(JobRow, job_id)

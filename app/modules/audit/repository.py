@@ -61,9 +61,10 @@ def moment(field: str, text: str | None, *, end: bool = False) -> datetime | Non
     try:
         if len(text) == len("2026-01-31"):
             day = date.fromisoformat(text) + timedelta(days=1 if end else 0)
-            return datetime.combine(day, time(), UTC)
-        found = datetime.fromisoformat(text)
-        found = found if found.tzinfo else found.replace(tzinfo=UTC)
+            found = datetime.combine(day, time(), UTC)
+        else:
+            found = datetime.fromisoformat(text)
+            found = found if found.tzinfo else found.replace(tzinfo=UTC)
         if found.timestamp() < 0:
             raise ValueError(text)
     except (ValueError, OverflowError):

@@ -278,13 +278,14 @@ class TokenService:
         of = f"tokens {tenant_id}"
         return await pager.page(self._session, query, key=ApiToken.id, of=of, limit=limit, cursor=cursor)
 
-    async def get(self, tenant_id: UUID, token_id: UUID) -> ApiToken:
+    async def get(self, tenant_id: UUID, token_id: UUID, *, lock: bool = False) -> ApiToken:
         """
         Raises:
             NotFound: the tenant has no such token.
         """
         place = (ApiToken.tenant_id == tenant_id, ApiToken.id == token_id)
-        token = await self._session.scalar(select(ApiToken).where(*place))
+        query = select(ApiToken).where(*place)
+        token = await self._session.scalar(query.with_for_update() if lock else query)
         if token is None:
             raise NotFound("There is no such token")
         return token
@@ -295,7 +296,7 @@ class TokenService:
         Raises:
             NotFound: the tenant has no such token.
         """
-        token = await self.get(tenant_id, token_id)
+        token = await self.get(tenant_id, token_id, lock=True)
         if token.revoked_at is None:
             token.revoked_at = datetime.now(UTC)
             await self._session.flush()

@@ -82,7 +82,8 @@ async def test_revoking_twice_is_one_revocation(
     made = (await owner.post(path(tenant), json=MINE)).json()
     for _ in range(2):
         assert (await owner.delete(f"{path(tenant)}/{made['id']}")).status_code == 204
-    actions = [row["action"] for row in await admin.fetch("SELECT action FROM audit_log WHERE resource_type = 'token'")]
+    rows = await admin.fetch("SELECT action FROM audit_log WHERE resource_type = 'token' ORDER BY id")
+    actions = [row["action"] for row in rows]
     assert actions == ["owner.token.create", "owner.token.revoke"]
     async with holding(app, made["token"]) as program:
         assert (await program.get("/api/v1/articles")).status_code == 401
