@@ -13,7 +13,7 @@ def problems(source: str) -> list[str]:
     """One line for each thing that is wrong, `12: …`."""
     tree = ast.parse(source)
     names = _Names(tree)
-    found = [(node.lineno, problem) for node in ast.walk(tree) for problem in _of(node, names)]
+    found = [(getattr(node, "lineno", 0), problem) for node in ast.walk(tree) for problem in _of(node, names)]
     return [f"{line}: {problem}" for line, problem in sorted(found)]
 
 
@@ -77,10 +77,10 @@ def _of(node: ast.AST, names: _Names) -> Iterator[str]:
             elif called == "Markup" and not names.is_literal(first):
                 yield "Markup() wants text that stands there in full; Markup('…').format(value) escapes values"
         case ast.Import(names=imported):
-            for name in imported:
-                yield from _client(name.name)
+            for item in imported:
+                yield from _client(item.name)
         case ast.ImportFrom(module=str(module), names=imported, level=0):
-            for name in {module, *(f"{module}.{item.name}" for item in imported)}:
+            for name in (module, *(f"{module}.{item.name}" for item in imported)):
                 yield from _client(name)
 
 

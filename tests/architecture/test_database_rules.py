@@ -13,6 +13,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.sql.schema import CallableColumnDefault
 
 from app import migrate
 from app.core.database import Plane, Scope, asyncpg_url
@@ -207,11 +208,12 @@ async def test_the_models_equal_the_migrations(admin: asyncpg.Connection, settin
 
 
 def test_every_generated_id_is_a_uuid_of_version_7() -> None:
+    nothing: Any = None
     defaults = [
-        column.default.arg(None)
+        column.default.arg(nothing)
         for table in Base.metadata.sorted_tables
         for column in table.primary_key.columns
-        if column.default is not None and column.type.python_type is UUID
+        if isinstance(column.default, CallableColumnDefault) and column.type.python_type is UUID
     ]
     assert len(defaults) > 5
     assert {value.version for value in defaults} == {7}

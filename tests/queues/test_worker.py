@@ -1,6 +1,7 @@
 """Jobs through a real worker, real Valkey and real PostgreSQL."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import Awaitable, Callable
 from uuid import UUID
@@ -46,7 +47,7 @@ async def test_a_failing_job_waits_longer_each_time_and_then_is_a_dead_letter(
         attempts = (await session.scalars(query)).all()
     assert [attempt.n for attempt in attempts] == [1, 2, 3]
     waits = [
-        (b.started_at - a.ended_at).total_seconds() for a, b in zip(attempts, attempts[1:], strict=False) if a.ended_at
+        (b.started_at - a.ended_at).total_seconds() for a, b in itertools.pairwise(attempts) if a.ended_at
     ]
     assert waits[0] >= 0.04
     assert waits[1] >= 0.09

@@ -35,10 +35,8 @@ async def upstash(redis: Redis, token: str) -> AsyncGenerator[str, None]:
                 elif isinstance(result, str) and "upstash-encoding: base64" in head:
                     body = {"result": b64encode(result.encode()).decode()}
                 text = json.dumps(body).encode()
-                writer.write(
-                    f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n".encode()
-                    + text
-                )
+                headers = f"Content-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
+                writer.write(f"HTTP/1.1 {status} X\r\n{headers}".encode() + text)
                 await writer.drain()
         except asyncio.IncompleteReadError:
             writer.close()

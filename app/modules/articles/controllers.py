@@ -1,11 +1,13 @@
 """`/api/v1/articles`, for tenants' apps."""
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Controller, Request, Response, delete, get, patch, post
 from litestar.di import NamedDependency
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 
 from app.core.errors import BadRequest, FieldError, Invalid
@@ -38,10 +40,19 @@ class MarkdownRequest(Request[Any, Any, Any]):
         return asked | {"title": title, "body": text}
 
 
+@dataclass
+class MarkdownToo(Operation):
+    """Tells the API's description that the body may be Markdown as well."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.request_body, RequestBody):
+            self.request_body.content["text/markdown"] = OpenAPIMediaType(Schema(type=OpenAPIType.STRING))
+
+
 class ArticleController(Controller):
     path = "/articles"
 
-    @post("/", permission=WRITE, audit="article.create", request_class=MarkdownRequest)
+    @post("/", permission=WRITE, audit="article.create", request_class=MarkdownRequest, operation_class=MarkdownToo)
     async def create(
         self, data: JSONBody[ArticleCreate], articles: NamedDependency[ArticleService]
     ) -> Response[ArticleRead]:

@@ -1,18 +1,51 @@
 """Audit: who did what, kept for ever and changed by nobody."""
 
+from typing import Annotated
+
+from litestar.di import NamedDependency
+from litestar.params import FromQuery, QueryParameter
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from app.core.live import Topic
 from app.core.templating import NavigationItem
 from app.module import Module
-from app.modules.audit.controllers import AuditController, provide_filter, provide_trail
+from app.modules.audit.controllers import AuditController
 from app.modules.audit.pages import AuditPages
 from app.modules.audit.permissions import ALL, READ
-from app.modules.audit.service import TOPIC
+from app.modules.audit.schemas import AuditQuery
+from app.modules.audit.service import TOPIC, AuditTrail
+
+
+def provide_trail(session: NamedDependency[AsyncSession]) -> AuditTrail:
+    return AuditTrail(session)
+
+
+def provide_query(
+    action: FromQuery[str | None] = None,
+    resource: FromQuery[str | None] = None,
+    actor_id: Annotated[str | None, QueryParameter(name="actorId")] = None,
+    tenant_id: Annotated[str | None, QueryParameter(name="tenantId")] = None,
+    outcome: FromQuery[str | None] = None,
+    since: Annotated[str | None, QueryParameter(name="from")] = None,
+    until: Annotated[str | None, QueryParameter(name="to")] = None,
+) -> AuditQuery:
+    # As text: a provider that raises would leave the request's session to the garbage collector.
+    return AuditQuery(
+        action=action,
+        resource=resource,
+        actor_id=actor_id,
+        tenant_id=tenant_id,
+        outcome=outcome,
+        since=since,
+        until=until,
+    )
+
 
 audit = Module(
     name="audit",
     owner_api=(AuditController,),
     pages=(AuditPages,),
-    providers={"trail": provide_trail, "wanted": provide_filter},
+    providers={"trail": provide_trail, "asked": provide_query},
     permissions=ALL,
     topics=(Topic(TOPIC, READ),),
     navigation=(NavigationItem("Platform", "Audit log", "/logs/audit", "shield-check", READ, order=80),),

@@ -12,8 +12,7 @@ from litestar.response import Template
 from app.core.paging import Pager
 from app.core.templating import render
 from app.modules.audit.permissions import READ
-from app.modules.audit.repository import OUTCOMES, AuditFilter
-from app.modules.audit.schemas import read
+from app.modules.audit.schemas import OUTCOMES, AuditQuery, read
 from app.modules.audit.service import AuditTrail
 
 FILTERS = ("action", "resource", "actorId", "tenantId", "outcome", "from", "to")
@@ -27,12 +26,12 @@ class AuditPages(Controller):
         self,
         request: Request[Any, Any, Any],
         trail: NamedDependency[AuditTrail],
-        wanted: NamedDependency[AuditFilter],
+        asked: NamedDependency[AuditQuery],
         pager: NamedDependency[Pager],
         cursor: FromQuery[str | None] = None,
     ) -> Template:
         context = {
-            "page": await trail.search(pager, wanted, cursor=cursor),
+            "page": await trail.search(pager, asked.filter(), cursor=cursor),
             "cursor": cursor,
             "params": {name: request.query_params[name] for name in FILTERS if request.query_params.get(name)},
             "actions": _actions(request),

@@ -1,14 +1,31 @@
 """Audit rows on the wire."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from msgspec import convert
+from msgspec import Struct, convert
 
+from app.core.errors import Invalid
 from app.core.wire import Outgoing
 from app.modules.audit.models import AuditLog
+
+OUTCOMES = ("success", "invalid", "denied", "failed")
+
+
+class AuditFilter(Struct, frozen=True, kw_only=True):
+    """Which rows are wanted; None wants all. Times are half open: `since` is in, `until` is not."""
+
+    action: str | None = None
+    """An action, or the start of several: `owner.tenant` finds `owner.tenant.create` too."""
+    resource: str | None = None
+    """A type, `article`, or one thing, `article:ID`."""
+    actor_id: UUID | None = None
+    tenant_id: UUID | None = None
+    outcome: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 class AuditRead(Outgoing):
@@ -49,3 +66,63 @@ class AuditPage(Outgoing):
 
 def read(row: AuditLog) -> AuditRead:
     return convert(row, AuditRead, from_attributes=True)
+
+
+class AuditQuery(Struct, frozen=True, kw_only=True):
+    """The filters as the address has them. An empty one is none, as browsers send it."""
+
+    action: str | None
+    resource: str | None
+    actor_id: str | None
+    tenant_id: str | None
+    outcome: str | None
+    since: str | None
+    until: str | None
+
+    def filter(self) -> AuditFilter:
+        """
+        Raises:
+            Invalid: naming the parameter.
+        """
+        if self.outcome and self.outcome not in OUTCOMES:
+            raise Invalid.field("outcome", f"must be one of {', '.join(OUTCOMES)}")
+        return AuditFilter(
+            action=_text("action", self.action),
+            resource=_text("resource", self.resource),
+            actor_id=_id("actorId", self.actor_id),
+            tenant_id=_id("tenantId", self.tenant_id),
+            outcome=self.outcome or None,
+            since=_moment("from", self.since),
+            until=_moment("to", self.until, end=True),
+        )
+
+
+def _text(field: str, value: str | None) -> str | None:
+    if value and (len(value) > 200 or not value.isprintable()):
+        raise Invalid.field(field, "must have at most 200 printable characters")
+    return (value or "").strip() or None
+
+
+def _id(field: str, value: str | None) -> UUID | None:
+    try:
+        return UUID(value) if value else None
+    except ValueError:
+        raise Invalid.field(field, "must be a UUID") from None
+
+
+def _moment(field: str, text: str | None, *, end: bool = False) -> datetime | None:
+    """A day or a moment in ISO 8601; without a zone it is UTC. With `end`, a day means the start of the next."""
+    if not text:
+        return None
+    try:
+        if len(text) == len("2026-01-31"):
+            day = date.fromisoformat(text) + timedelta(days=1 if end else 0)
+            found = datetime.combine(day, time(), UTC)
+        else:
+            found = datetime.fromisoformat(text)
+            found = found if found.tzinfo else found.replace(tzinfo=UTC)
+        if found.timestamp() < 0:
+            raise ValueError(text)
+    except (ValueError, OverflowError):
+        raise Invalid.field(field, "must be a day (2026-01-31) or a moment (2026-01-31T12:00:00Z)") from None
+    return found

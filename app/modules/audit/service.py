@@ -16,7 +16,8 @@ from app.core.paging import Page, Pager
 from app.core.policy import Actor, Attempt, Audit
 from app.core.request import correlation_id
 from app.modules.audit.models import AuditLog
-from app.modules.audit.repository import AuditFilter, fitting
+from app.modules.audit.repository import fitting
+from app.modules.audit.schemas import AuditFilter
 
 TOPIC = "audit"
 Resource = tuple[str, object, str | None]

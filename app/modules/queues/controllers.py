@@ -7,6 +7,7 @@ from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
+from app.core.errors import Invalid
 from app.core.paging import Pager
 from app.modules.queues.permissions import MANAGE, READ
 from app.modules.queues.repository import JobFilter, JobState
@@ -24,6 +25,28 @@ from app.modules.queues.schemas import (
     read_queue,
 )
 from app.modules.queues.service import QueueService
+
+
+def provide_filter(
+    # Litestar keeps the name `state` for itself, and its own errors would name the parameter as Python does.
+    job_state: Annotated[str, QueryParameter(name="state", schema_extra={"enum": list(JobState)})] = JobState.WAITING,
+    kind: FromQuery[str] = "",
+    tenant_id: Annotated[str, QueryParameter(name="tenantId")] = "",
+) -> JobFilter:
+    """Which jobs the address asks for; a filter that is empty is none, as browsers send it.
+
+    Raises:
+        Invalid: naming the parameter.
+    """
+    if job_state not in list(JobState):
+        raise Invalid.field("state", f"must be one of {', '.join(JobState)}")
+    if "\0" in kind:
+        raise Invalid.field("kind", "must not contain the character U+0000")
+    try:
+        tenant = UUID(tenant_id) if tenant_id else None
+    except ValueError:
+        raise Invalid.field("tenantId", "must be a UUID") from None
+    return JobFilter(JobState(job_state), kind.strip() or None, tenant)
 
 
 class QueueController(Controller):
@@ -63,14 +86,12 @@ class JobController(Controller):
         queue: FromPath[str],
         queues: NamedDependency[QueueService],
         pager: NamedDependency[Pager],
-        wanted: Annotated[JobState, QueryParameter(name="state")] = JobState.WAITING,
-        kind: FromQuery[str | None] = None,
-        tenant_id: Annotated[UUID | None, QueryParameter(name="tenantId")] = None,
+        wanted: NamedDependency[JobFilter],
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> JobPage:
         """Jobs of one state, newest first, without their payloads."""
-        page = await queues.jobs(pager, queue, JobFilter(wanted, kind, tenant_id), limit=limit, cursor=cursor)
+        page = await queues.jobs(pager, queue, wanted, limit=limit, cursor=cursor)
         items = [item(row) for row in page.items]
         return JobPage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 

@@ -12,7 +12,7 @@ from app.core.policy import Actor
 from app.core.templating import NavigationItem
 from app.module import Card, Module
 from app.modules.queues import permissions
-from app.modules.queues.controllers import DeadLetterController, JobController, QueueController
+from app.modules.queues.controllers import DeadLetterController, JobController, QueueController, provide_filter
 from app.modules.queues.pages import QueuePages, Views
 from app.modules.queues.service import QueueService
 from app.queues.counts import overview
@@ -40,7 +40,7 @@ queues = Module(
     name="queues",
     owner_api=[QueueController, JobController, DeadLetterController],
     pages=[QueuePages],
-    providers={"queues": provide_queues, "views": provide_views},
+    providers={"queues": provide_queues, "views": provide_views, "wanted": provide_filter},
     permissions=permissions.ALL,
     topics=[Topic(TOPIC, permissions.READ)],
     cards=[Card("queues/_card.html", load_card, permissions.READ, TOPIC, 10)],

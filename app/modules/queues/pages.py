@@ -4,21 +4,20 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from litestar import Controller, Request, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath, FromQuery
 from litestar.response import Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.errors import Invalid
 from app.core.paging import Pager
 from app.core.templating import PREFIX, render
 from app.modules.queues import repository
 from app.modules.queues.permissions import MANAGE, READ
-from app.modules.queues.repository import JobFilter, JobState, state_of
+from app.modules.queues.repository import JobFilter, state_of
 from app.modules.queues.schemas import read
 from app.modules.queues.service import QueueService
 from app.queues.job import declared
@@ -44,16 +43,13 @@ class Views:
         }
         return self._render("index", "_overview", context)
 
-    async def jobs(self, queue: str, state: str, kind: str, cursor: str) -> Template:
-        try:
-            wanted = JobFilter(JobState(state), kind.strip() or None)
-        except ValueError:
-            raise Invalid.field("state", f"must be one of {', '.join(JobState)}") from None
+    async def jobs(self, queue: str, wanted: JobFilter, cursor: str) -> Template:
         page = await self.queues.jobs(self.pager, queue, wanted, cursor=cursor or None)
+        filters = {"state": wanted.state, "kind": wanted.kind, "tenantId": wanted.tenant_id}
         context = await self._list(queue, page.items) | {
             "page": page,
             "cursor": cursor,
-            "params": {"state": state} | ({"kind": kind} if kind else {}),
+            "params": {name: str(value) for name, value in filters.items() if value},
             "kinds": sorted((one.kind, one.kind) for one in declared() if one.queue == queue),
         }
         return self._render("jobs", "_jobs", context)
@@ -117,11 +113,10 @@ class QueuePages(Controller):
         self,
         queue: FromPath[str],
         views: NamedDependency[Views],
-        wanted: Annotated[str, QueryParameter(name="state")] = "waiting",
-        kind: FromQuery[str] = "",
+        wanted: NamedDependency[JobFilter],
         cursor: FromQuery[str] = "",
     ) -> Template:
-        return await views.jobs(queue, wanted, kind, cursor)
+        return await views.jobs(queue, wanted, cursor)
 
     @get("/{queue:str}/jobs/{job_id:uuid}", permission=READ)
     async def job(

@@ -45,8 +45,6 @@ class QueueService:
     ) -> Page[JobRow]:
         """Newest first, without payloads."""
         control.spec_of(self._session, queue)
-        if "\0" in (wanted.kind or ""):
-            raise Invalid.field("kind", "must not contain the character U+0000")
         query, key = repository.jobs(queue, wanted)
         return await pager.page(self._session, query, key=key, of=f"jobs {queue} {wanted}", limit=limit, cursor=cursor)
 

@@ -8,15 +8,16 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from httpx2 import AsyncClient
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from app.core.database import Plane, Scope
 from app.core.ids import new_id
 from app.core.policy import Actor
 from app.core.secrets import Secret
 from app.modules.audit.service import record
-from httpx2 import AsyncClient
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 Transaction = Callable[[Scope], AbstractAsyncContextManager[AsyncSession]]
 PATH = "/api/owner/logs/audit"
@@ -83,7 +84,13 @@ async def test_rows_carry_the_request_they_came_with(owner: AsyncClient, admin: 
     ],
 )
 async def test_an_attempt_that_failed_leaves_a_row_too(
-    owner: AsyncClient, admin: asyncpg.Connection, method: str, path: str, body: dict[str, str], outcome: str, status: int
+    owner: AsyncClient,
+    admin: asyncpg.Connection,
+    method: str,
+    path: str,
+    body: dict[str, str],
+    outcome: str,
+    status: int,
 ) -> None:
     headers = {"X-CSRF-Token": "wrong"} if outcome == "denied" else {}
     answer = await owner.request(method, path, json=body, headers=headers)
@@ -138,9 +145,7 @@ async def test_filters_find_what_they_name(owner: AsyncClient, transaction: Tran
     assert len(by_me) == len([row for row in mine if row["actorId"] == me])
 
 
-async def test_days_and_moments_bound_the_list(
-    owner: AsyncClient, transaction: Transaction, operator: Actor
-) -> None:
+async def test_days_and_moments_bound_the_list(owner: AsyncClient, transaction: Transaction, operator: Actor) -> None:
     await write(transaction, operator, "thing.change")
     now = datetime.now(UTC)
     today, tomorrow = now.date().isoformat(), (now + timedelta(days=1)).date().isoformat()

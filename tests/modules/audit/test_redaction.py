@@ -5,10 +5,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from app.core.logging import HIDDEN, redact
-from app.core.secrets import Secret, new_secret
 from hypothesis import given
 from hypothesis import strategies as st
+
+from app.core.logging import HIDDEN, redact
+from app.core.secrets import Secret, new_secret
 
 MARK = "open-sesame-0f3a"
 SECRET_NAMES = st.sampled_from(
@@ -25,7 +26,9 @@ PLAIN = st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.sampled_fr
 
 def nested(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.recursive(
-        leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(PLAIN_NAMES, inner, max_size=3), max_leaves=8
+        leaves,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(PLAIN_NAMES, inner, max_size=3),
+        max_leaves=8,
     )
 
 
@@ -33,7 +36,11 @@ def nested(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 BY_TYPE = st.just(Secret(MARK))
 UNDER_A_NAME = st.builds(lambda name, value: {name: value}, SECRET_NAMES, st.just(MARK) | st.just([MARK, MARK]))
 IN_TEXT = st.sampled_from(
-    [f"postgresql://app:{MARK}@db/x", f"curl -H 'Authorization: Bearer {MARK}{MARK}'", f"GET /setup/own_{MARK}{MARK} 200"]
+    [
+        f"postgresql://app:{MARK}@db/x",
+        f"curl -H 'Authorization: Bearer {MARK}{MARK}'",
+        f"GET /setup/own_{MARK}{MARK} 200",
+    ]
 )
 
 

@@ -5,11 +5,12 @@ from collections.abc import AsyncGenerator
 
 import asyncpg
 import pytest
+from httpx2 import AsyncClient
+
 from app.core.database import SYSTEM, Database
 from app.core.errors import Conflict, Invalid
 from app.core.policy import Actor
 from app.modules.identity.service import IdentityService, OwnerLinks
-from httpx2 import AsyncClient
 
 EMAIL, PASSWORD = "first@example.org", "correct horse battery"
 FORM = {"email": EMAIL, "password": PASSWORD, "repeat": PASSWORD}
@@ -95,7 +96,9 @@ async def test_the_setup_form_of_another_site_is_refused(client: AsyncClient, li
     assert answer.status_code == 403
 
 
-async def test_becoming_the_owner_is_in_the_audit_log(client: AsyncClient, link: str, admin: asyncpg.Connection) -> None:
+async def test_becoming_the_owner_is_in_the_audit_log(
+    client: AsyncClient, link: str, admin: asyncpg.Connection
+) -> None:
     await client.post(link, data=FORM)
     rows = await admin.fetch("SELECT action, actor_label, after FROM audit_log ORDER BY id")
     assert [(row["action"], row["actor_label"]) for row in rows] == [("owner.create", EMAIL), ("session.create", EMAIL)]

@@ -3,11 +3,12 @@
 from collections.abc import Awaitable, Callable
 
 import asyncpg
+from httpx2 import AsyncClient
+
 from app.core.database import Database
 from app.core.policy import Actor
 from app.modules.identity.jobs import PurgeExpired
 from app.queues.enqueue import enqueue
-from httpx2 import AsyncClient
 
 
 async def test_what_has_expired_goes(

@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable
 
 import asyncpg
 import pytest
+from httpx2 import AsyncClient
+
 from app.core.database import Database
 from app.core.policy import Actor
 from app.core.secrets import digest
 from app.modules.identity.service import IdentityService
-from httpx2 import AsyncClient
 
 EMAIL, PASSWORD = "owner@example.org", "a long enough password"
 ORIGIN = {"Origin": "http://testserver"}

@@ -8,10 +8,11 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from app.core.ids import new_id
-from app.core.secrets import digest
 from httpx2 import ASGITransport, AsyncClient
 from litestar import Litestar
+
+from app.core.ids import new_id
+from app.core.secrets import digest
 
 MINE = {"name": "Website", "scopes": ["articles:read"]}
 

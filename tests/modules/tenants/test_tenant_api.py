@@ -6,8 +6,9 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from app.core.ids import PLATFORM_TENANT, new_id
 from httpx2 import AsyncClient
+
+from app.core.ids import PLATFORM_TENANT, new_id
 
 PATH = "/api/owner/tenants"
 

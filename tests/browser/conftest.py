@@ -1,0 +1,89 @@
+"""A real Chromium, and windows that note whatever goes wrong in them."""
+
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+import pytest
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+
+from tests.browser.fetch import find
+
+PATIENCE_MS = 15_000
+FLAGS = (
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-gpu",
+    "--disable-sync",
+    "--no-first-run",
+)
+expect.set_options(timeout=PATIENCE_MS)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "story: the main job from the first link to the audit log")
+
+
+@dataclass
+class Window:
+    """A page, and what its console, its scripts and its content security policy complained about."""
+
+    page: Page
+    problems: list[str] = field(default_factory=list)
+
+    def watch(self) -> None:
+        self.page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
+        self.page.on("console", self._console)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        # Chromium reports violations of the policy as errors of the console, too.
+        if message.type in ("error", "warning"):
+            self.problems.append(f"{message.type}: {message.text} ({message.location.get('url', '')})")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    path = find()
+    if path is None:
+        reason = "there is no Chromium: run `make browser`, or install one"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+@pytest.fixture(scope="session")
+async def browser(chromium: str) -> AsyncGenerator[Browser, None]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+OpenWindow = Callable[..., Awaitable[Window]]
+
+
+@pytest.fixture
+async def open_window(browser: Browser) -> AsyncGenerator[OpenWindow, None]:
+    """Opens windows with cookies of their own; each must have had nothing to complain about at the end."""
+    opened: list[Window] = []
+
+    async def open_window(address: str, *, width: int = 1440, height: int = 900, theme: str = "light") -> Window:
+        context = await browser.new_context(
+            base_url=address,
+            viewport={"width": width, "height": height},
+            color_scheme=theme,
+            reduced_motion="reduce",
+            locale="en-GB",
+        )
+        context.set_default_timeout(PATIENCE_MS)
+        window = Window(await context.new_page())
+        window.watch()
+        opened.append(window)
+        return window
+
+    yield open_window
+    for window in opened:
+        await window.page.context.close()
+    assert [problem for window in opened for problem in window.problems] == []

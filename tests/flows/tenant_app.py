@@ -1,0 +1,56 @@
+"""A tenant's program: the calls that the README makes with curl."""
+
+import asyncio
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from httpx2 import AsyncClient
+
+SCOPES = ("articles:read", "articles:write", "articles:publish", "ai:run", "ai:read")
+ARTICLE = (Path(__file__).parents[2] / "examples" / "article.md").read_text("utf-8")
+DONE_S = 30.0
+
+
+class TenantApp:
+    """Articles and tasks go by their addresses, `/api/v1/articles/…`, as the API gives them in `Location`."""
+
+    def __init__(self, address: str, token: str) -> None:
+        self._client = AsyncClient(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=20)
+
+    async def post(self, markdown: str = ARTICLE) -> str:
+        answer = await self._client.post(
+            "/api/v1/articles", content=markdown.encode(), headers={"Content-Type": "text/markdown"}
+        )
+        assert answer.status_code == 201, answer.text
+        return answer.headers["Location"]
+
+    async def publish(self, article: str) -> None:
+        answer = await self._client.post(f"{article}/publication")
+        assert answer.status_code == 200 and answer.json()["status"] == "published", answer.text
+
+    async def ask_for_summary(self, article: str) -> str:
+        answer = await self._client.post(f"{article}/summaries")
+        assert answer.status_code == 202, answer.text
+        return answer.headers["Location"]
+
+    async def read(self, place: str) -> dict[str, Any]:
+        answer = await self._client.get(place)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def until(self, task: str, status: str) -> dict[str, Any]:
+        """Read the task until it has this status."""
+        deadline = time.monotonic() + DONE_S
+        while (found := await self.read(task))["status"] != status:
+            assert time.monotonic() < deadline, f"the task is not {status} within {DONE_S} s: {found}"
+            await asyncio.sleep(0.1)
+        return found
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: type[BaseException] | BaseException | TracebackType | None) -> None:
+        await self._client.aclose()

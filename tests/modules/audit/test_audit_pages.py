@@ -1,0 +1,53 @@
+"""The audit log's pages."""
+
+from typing import Any
+
+import asyncpg
+from httpx2 import AsyncClient
+
+from app.core.ids import new_id
+
+PATH = "/dashboard/owner/logs/audit"
+HTMX = {"HX-Request": "true"}
+
+
+async def test_the_list_shows_who_did_what(owner: AsyncClient, tenant: Any) -> None:
+    page = await owner.get(PATH)
+    assert page.status_code == 200, page.text
+    assert all(part in page.text for part in ("owner.tenant.create", "cli:test", "Harbour Press", "owner@example.org"))
+    assert 'data-live="audit"' in page.text
+    assert '<option value="owner.token.revoke">' in page.text
+    fragment = await owner.get(PATH, headers=HTMX)
+    assert fragment.text.lstrip().startswith('<div id="audit-list"')
+
+
+async def test_filters_stay_in_the_address(owner: AsyncClient, tenant: Any) -> None:
+    params = {"action": "owner.tenant.create", "resource": f"tenant:{tenant.id}", "outcome": "", "from": "", "to": ""}
+    page = (await owner.get(PATH, params=params)).text
+    assert page.count("data-drawer>") == 1
+    assert '<option value="owner.tenant.create" selected>' in page
+    assert "Nothing fits" in (await owner.get(PATH, params={"to": "2020-01-01"})).text
+
+
+async def test_a_bad_filter_is_told_on_the_page(owner: AsyncClient) -> None:
+    answer = await owner.get(PATH, params={"actorId": "me"})
+    assert answer.status_code == 422 and "must be a UUID" in answer.text
+
+
+async def test_an_entry_shows_each_change_before_and_after(
+    owner: AsyncClient, tenant: Any, admin: asyncpg.Connection
+) -> None:
+    await owner.patch(f"/api/owner/tenants/{tenant.id}", json={"name": "Quay <i>Press</i>"})
+    id_ = await admin.fetchval("SELECT id FROM audit_log WHERE action = 'owner.tenant.update'")
+    for headers in ({}, HTMX):
+        entry = (await owner.get(f"{PATH}/{id_}", headers=headers)).text
+        assert "Harbour Press" in entry and "Quay &lt;i&gt;Press&lt;/i&gt;" in entry and "<i>Press" not in entry
+        assert f"resource=tenant:{tenant.id}" in entry
+    assert (await owner.get(f"{PATH}/{new_id()}")).status_code == 404
+
+
+async def test_an_attempt_without_a_thing_can_be_shown(owner: AsyncClient, admin: asyncpg.Connection) -> None:
+    await owner.post("/api/owner/tenants", json={"name": ""})
+    id_ = await admin.fetchval("SELECT id FROM audit_log WHERE outcome = 'invalid'")
+    entry = (await owner.get(f"{PATH}/{id_}", headers=HTMX)).text
+    assert "/api/owner/tenants" in entry and "400" in entry
