@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -36,18 +38,20 @@ KEPT_TABLES = {"alembic_version"}
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Generator[Urls, None, None]:
+def servers() -> Generator[Urls, None, None]:
     """Embedded servers of this run, or those of TEST_DATABASE_URL, TEST_ADMIN_DATABASE_URL and TEST_REDIS_URL."""
     if given := os.environ.get("TEST_DATABASE_URL"):
         admin = os.environ["TEST_ADMIN_DATABASE_URL"]
         yield Urls(given, given, given, admin, os.environ["TEST_REDIS_URL"])
         return
-    folder: Path = tmp_path_factory.mktemp("servers")
+    # Not under pytest's own folder, which every other run of pytest closes to the account that PostgreSQL runs as.
+    folder = Path(tempfile.mkdtemp(prefix="teknav-tests-"))
     servers = Servers()
     try:
         yield servers.start(folder, fast=True)
     finally:
         servers.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

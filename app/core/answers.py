@@ -54,7 +54,7 @@ def problem_of(error: Exception) -> Problem:
         return Stale()
     if isinstance(error, IntegrityError):
         return Conflict("This clashes with something that is there already", code="already_exists")
-    if isinstance(error, (OperationalError, InterfaceError, PoolTimeout, ConnectionError, CannotConnectNowError)) or (
+    if isinstance(error, (OperationalError, InterfaceError, PoolTimeout, OSError, CannotConnectNowError)) or (
         isinstance(error, DBAPIError) and (error.connection_invalidated or _lost(error))
     ):
         return Unavailable("The database is not available; try again soon", headers={"Retry-After": "2"})

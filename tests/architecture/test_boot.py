@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from litestar import Controller, Litestar, asgi, get, post, websocket
 from litestar.connection import WebSocket
 from litestar.types import Receive, Scope, Send
 
-from app import registry
+from app import modules, registry
 from app.core.live import Topic
 from app.core.policy import PUBLIC, Permission
 from app.core.settings import load
@@ -107,6 +108,12 @@ class Stray(Job, kind="stray", queue="nowhere:at-all"):
 
 @processor(Stray)
 async def handle_stray(work: Work, payload: Stray) -> None: ...
+
+
+@pytest.mark.promise("S4-68")
+def test_every_module_stands_in_the_registry() -> None:
+    folders = {path.parent.name for path in Path(modules.__path__[0]).glob("*/__init__.py")}
+    assert sorted(module.name for module in registry.MODULES) == sorted(folders)
 
 
 def test_a_module_that_fits_is_served(boot: Boot) -> None:

@@ -260,8 +260,9 @@ async def see_in_the_audit_log(page: Page, *actions: str) -> None:
 
 
 async def menu(page: Page, name: str) -> None:
-    await page.get_by_role("navigation", name="Main").get_by_role("link", name=name, exact=True).click()
-    await expect(page.get_by_role("heading", level=1)).to_contain_text(name)
+    link = page.get_by_role("navigation", name="Main").get_by_role("link", name=name, exact=True)
+    await link.click()
+    await expect(link).to_have_attribute("aria-current", "page")
 
 
 def queue(page: Page) -> Locator:

@@ -46,9 +46,7 @@ async def test_a_failing_job_waits_longer_each_time_and_then_is_a_dead_letter(
         query = select(AttemptRow).filter_by(job_id=job_id).order_by(AttemptRow.n)
         attempts = (await session.scalars(query)).all()
     assert [attempt.n for attempt in attempts] == [1, 2, 3]
-    waits = [
-        (b.started_at - a.ended_at).total_seconds() for a, b in itertools.pairwise(attempts) if a.ended_at
-    ]
+    waits = [(b.started_at - a.ended_at).total_seconds() for a, b in itertools.pairwise(attempts) if a.ended_at]
     assert waits[0] >= 0.04
     assert waits[1] >= 0.09
     letter = json.loads(await engine.field(row, "data", dead=True) or "{}")

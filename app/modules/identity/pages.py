@@ -187,7 +187,7 @@ class TokenPages(Controller):
         token, secret = await tokens.create(
             holder,
             name=data.name,
-            scopes=data.scopes,
+            scopes=[data.scopes] if isinstance(data.scopes, str) else data.scopes,
             workspace_id=_id("workspaceId", data.workspace_id),
             expires_in_days=_days(data.expires_in_days),
         )

@@ -77,10 +77,11 @@ class SetupForm(Incoming):
 
 
 class TokenForm(Incoming):
-    """The dashboard's form for a new token. `days` is empty for a token that does not expire."""
+    """The dashboard's form for a new token. `expires_in_days` is empty for a token that does not expire."""
 
     name: str = ""
-    scopes: list[str] = field(default_factory=list)
+    scopes: list[str] | str = field(default_factory=list)
+    """A browser that has one box ticked sends no list."""
     workspace_id: str = ""
     expires_in_days: str = "90"
     csrf_token: str = field(name="_csrf_token", default="")

@@ -131,7 +131,7 @@ class QueuePages(Controller):
     @post("/{queue:str}/jobs/{job_id:uuid}/retry", permission=MANAGE, audit="owner.job.retry", status_code=200)
     async def retry(self, queue: FromPath[str], job_id: FromPath[UUID], views: NamedDependency[Views]) -> Template:
         await views.queues.retry(queue, job_id)
-        return await views.after(queue, job_id, "The job runs again")
+        return await views.after(queue, job_id, "The job is back in its queue")
 
     @post("/{queue:str}/jobs/{job_id:uuid}/remove", permission=MANAGE, audit="owner.job.remove", status_code=200)
     async def remove(self, queue: FromPath[str], job_id: FromPath[UUID], views: NamedDependency[Views]) -> Template:
@@ -147,7 +147,7 @@ class QueuePages(Controller):
     @post("/{queue:str}/dlq/{job_id:uuid}/replay", permission=MANAGE, audit="owner.dlq.replay", status_code=200)
     async def replay(self, queue: FromPath[str], job_id: FromPath[UUID], views: NamedDependency[Views]) -> Template:
         await views.queues.replay(queue, job_id)
-        return await views.after(queue, job_id, "The job runs again")
+        return await views.after(queue, job_id, "The job is back in its queue")
 
     @post("/{queue:str}/dlq/{job_id:uuid}/remove", permission=MANAGE, audit="owner.dlq.remove", status_code=200)
     async def discard(self, queue: FromPath[str], job_id: FromPath[UUID], views: NamedDependency[Views]) -> Template:

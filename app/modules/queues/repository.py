@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, column, func, not_, select, table, union_all
+from sqlalchemy import ColumnElement, Select, and_, column, func, not_, or_, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute, aliased, defer
+from sqlalchemy.orm import defer
 
 from app.queues.models import AttemptRow, JobRow, State, WorkerRow
 
@@ -44,29 +44,25 @@ def state_of(row: JobRow) -> JobState:
     return {State.RETRYING: JobState.DELAYED, State.DEAD: JobState.FAILED}.get(State(row.state)) or JobState(row.state)
 
 
-def jobs(queue: str, wanted: JobFilter) -> tuple[Select[tuple[JobRow]], InstrumentedAttribute[UUID]]:
-    """The jobs that fit, without payload and result, and the column they are paged by.
-
-    One branch for each state of the record: each follows its index, and PostgreSQL merges them.
-    """
-    branches = [select(JobRow).where(JobRow.queue == queue, branch) for branch in _branches(wanted.state)]
-    row = aliased(JobRow, union_all(*branches).subquery())
-    query = select(row).options(defer(row.payload, raiseload=True), defer(row.result, raiseload=True))
+def jobs(queue: str, wanted: JobFilter) -> Select[tuple[JobRow]]:
+    """The jobs that fit, without payload and result, in no order."""
+    heavy = (defer(JobRow.payload, raiseload=True), defer(JobRow.result, raiseload=True))
+    query = select(JobRow).where(JobRow.queue == queue, _in_state(wanted.state)).options(*heavy)
     if wanted.kind is not None:
-        query = query.where(row.kind == wanted.kind)
+        query = query.where(JobRow.kind == wanted.kind)
     if wanted.tenant_id is not None:
-        query = query.where(row.tenant_id == wanted.tenant_id)
-    return query, row.id
+        query = query.where(JobRow.tenant_id == wanted.tenant_id)
+    return query
 
 
-def _branches(state: JobState) -> list[ColumnElement[bool]]:
+def _in_state(state: JobState) -> ColumnElement[bool]:
+    ready = JobRow.state.in_((State.PENDING, State.QUEUED))
     later = and_(JobRow.delayed, JobRow.run_at > func.now())
-    ready = (State.PENDING, State.QUEUED)
     if state is JobState.WAITING:
-        return [and_(JobRow.state == one, not_(later)) for one in ready]
+        return and_(ready, not_(later))
     if state is JobState.DELAYED:
-        return [*(and_(JobRow.state == one, later) for one in ready), JobRow.state == State.RETRYING]
-    return [JobRow.state == (State.DEAD if state is JobState.FAILED else state.value)]
+        return or_(and_(ready, later), JobRow.state == State.RETRYING)
+    return JobRow.state == (State.DEAD if state is JobState.FAILED else state.value)
 
 
 async def job(session: AsyncSession, queue: str, job_id: UUID, *, lock: bool = False) -> JobRow | None:

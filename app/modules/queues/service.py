@@ -45,8 +45,8 @@ class QueueService:
     ) -> Page[JobRow]:
         """Newest first, without payloads."""
         control.spec_of(self._session, queue)
-        query, key = repository.jobs(queue, wanted)
-        return await pager.page(self._session, query, key=key, of=f"jobs {queue} {wanted}", limit=limit, cursor=cursor)
+        query, of = repository.jobs(queue, wanted), f"jobs {queue} {wanted}"
+        return await pager.page(self._session, query, key=JobRow.id, of=of, limit=limit, cursor=cursor)
 
     async def letters(self, pager: Pager, queue: str, *, limit: int = 25, cursor: str | None = None) -> Page[JobRow]:
         """The queue's dead letters, newest job first."""

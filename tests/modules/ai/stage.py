@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
+from httpx2 import AsyncClient
+from sqlalchemy import select
+
 from app import registry
 from app.core.database import Database, Plane, Scope
 from app.core.egress import Egress
@@ -14,9 +17,6 @@ from app.core.settings import Settings
 from app.modules.ai.client import Provider, provider_for
 from app.modules.ai.models import AiTask
 from app.queues.runner import Runner
-from httpx2 import AsyncClient
-from sqlalchemy import select
-
 from tests.modules.ai.openai_server import OpenAIServer, Received
 
 R = TypeVar("R")

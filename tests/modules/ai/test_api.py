@@ -5,11 +5,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from httpx2 import AsyncClient, Response
+
 from app.core.database import Database
 from app.core.ids import new_id
 from app.modules.ai.models import AiTask
-from httpx2 import AsyncClient, Response
-
 from tests.conftest import Made
 from tests.modules.ai import stage
 
@@ -111,10 +111,10 @@ async def test_tasks_are_listed_newest_first_and_page_by_page(tenant_client: Ten
     problem(await client.get(f"/api/v1/ai/tasks?status=queued&cursor={first['nextCursor']}"), 400, "bad_cursor")
     assert "limit" in problem(await client.get("/api/v1/ai/tasks?limit=101"), 422, "invalid")["detail"]
     wrong = problem(await client.get("/api/v1/ai/tasks?status=done"), 422, "invalid")
-    assert wrong["errors"] == [
-        {"field": "status", "message": "must be one of queued, running, completed, failed"}
-    ]
-    assert problem(await client.get("/api/v1/ai/tasks?articleId=7"), 422, "invalid")["errors"][0]["field"] == "articleId"
+    assert wrong["errors"] == [{"field": "status", "message": "must be one of queued, running, completed, failed"}]
+    assert (
+        problem(await client.get("/api/v1/ai/tasks?articleId=7"), 422, "invalid")["errors"][0]["field"] == "articleId"
+    )
 
 
 @pytest.mark.promise("S4-35")

@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Callable
 
 import pytest
+from httpx2 import AsyncClient
+
 from app.core.database import Database
 from app.core.ids import new_id
 from app.modules.ai.models import AiRun
 from app.queues.inline import drain as drain_with
-from httpx2 import AsyncClient
-
 from tests.conftest import Made
 from tests.modules.ai import stage
 from tests.modules.ai.openai_server import OpenAIServer
@@ -78,7 +78,12 @@ async def test_a_failed_task_shows_why_with_its_runs_and_its_job(
     drawer = await page(owner, f"{TASKS}/{task['id']}", **HTMX)
     job_id = await stage.job_id_of(database, task["id"])
     (run,) = await stage.rows(database, AiRun)
-    for expected in ("no_credit", f"queues/ai:content/jobs/{job_id}", f"{RUNS}/{run.id}", f"articles/{task['articleId']}"):
+    for expected in (
+        "no_credit",
+        f"queues/ai:content/jobs/{job_id}",
+        f"{RUNS}/{run.id}",
+        f"articles/{task['articleId']}",
+    ):
         assert expected in drawer
     assert "no_credit" in await page(owner, f"{RUNS}/{run.id}")
 

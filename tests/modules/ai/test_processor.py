@@ -8,6 +8,9 @@ from hashlib import sha256
 from uuid import UUID
 
 import pytest
+from httpx2 import AsyncClient
+from sqlalchemy import text
+
 from app.core.database import Database
 from app.modules.ai.models import AiEventLog, AiMessage, AiRun
 from app.modules.audit.models import AuditLog
@@ -15,9 +18,6 @@ from app.queues import control
 from app.queues.failure import Failure
 from app.queues.inline import drain as drain_with
 from app.queues.models import JobRow, State
-from httpx2 import AsyncClient
-from sqlalchemy import text
-
 from tests.modules.ai import stage
 from tests.modules.ai.openai_server import OpenAIServer
 
@@ -122,7 +122,11 @@ async def test_a_provider_that_cannot_be_reached_is_tried_three_times_and_a_repl
     runs = await stage.rows(database, AiRun, AiRun.attempt)
     assert [(run.attempt, run.status) for run in runs][-1] == (4, "completed"), "attempts count on through a replay"
     actions = [row.action for row in await stage.rows(database, AuditLog, AuditLog.id)]
-    assert [a for a in actions if a.startswith("ai.")] == ["ai.summary.request", "ai.summary.fail", "ai.summary.complete"]
+    assert [a for a in actions if a.startswith("ai.")] == [
+        "ai.summary.request",
+        "ai.summary.fail",
+        "ai.summary.complete",
+    ]
 
 
 async def test_an_error_that_a_retry_cannot_help_ends_the_task_at_once(
@@ -249,9 +253,7 @@ async def test_messages_are_hashed_as_sorted_json(
         assert message.sha256 == sha256(plain.encode()).hexdigest()
 
 
-async def test_a_death_that_no_run_saw_still_fails_the_task(
-    tenant_client: TenantClient, database: Database
-) -> None:
+async def test_a_death_that_no_run_saw_still_fails_the_task(tenant_client: TenantClient, database: Database) -> None:
     """BullMQ gives up a job whose workers were lost too often; no processor is called then."""
     client = await tenant_client()
     task_id = (await stage.ask(client, await stage.article(client)))["id"]

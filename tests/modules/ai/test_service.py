@@ -6,6 +6,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from uuid import UUID
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from app.core.database import Database, Plane, Scope
 from app.core.errors import NotFound
 from app.core.ids import new_id
@@ -17,9 +20,6 @@ from app.modules.articles.service import ArticleService
 from app.modules.audit.models import AuditLog
 from app.modules.tenants.models import Workspace
 from app.queues.models import JobRow
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from tests.conftest import Made
 from tests.modules.ai import stage
 
@@ -104,9 +104,7 @@ async def test_another_tenants_article_is_not_found(
     assert await stage.rows(database, AiTask) == []
 
 
-async def test_an_app_of_one_workspace_finds_only_that_ones_tasks(
-    enter: Enter, operator: Actor, tenant: Made
-) -> None:
+async def test_an_app_of_one_workspace_finds_only_that_ones_tasks(enter: Enter, operator: Actor, tenant: Made) -> None:
     async with enter(operator) as session:
         main = (await session.scalars(select(Workspace.id).where(Workspace.tenant_id == tenant.id))).one()
     inside, outside = app_of(tenant.id, main), app_of(tenant.id)

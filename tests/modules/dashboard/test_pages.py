@@ -3,10 +3,10 @@
 from collections.abc import Awaitable, Callable
 
 import pytest
-from app.core.policy import Actor
 from httpx2 import AsyncClient
 from litestar import Litestar
 
+from app.core.policy import Actor
 from tests.modules.ai import stage
 
 TenantClient = Callable[..., Awaitable[AsyncClient]]

@@ -30,7 +30,8 @@ async def test_what_has_expired_goes(
         "(gen_random_uuid(), '\\x01', now() - interval '2 days'), (gen_random_uuid(), '\\x02', now())"
     )
     await admin.execute(
-        "INSERT INTO sign_in_counter VALUES ('a', '*', 3, now() - interval '1 second'), ('b', '*', 3, now() + interval '1 hour')"
+        "INSERT INTO sign_in_counter VALUES "
+        "('a', '*', 3, now() - interval '1 second'), ('b', '*', 3, now() + interval '1 hour')"
     )
     async with database.transaction(operator.scope) as session:
         await enqueue(session, PurgeExpired())

@@ -109,7 +109,7 @@ async def test_replay_and_remove_by_button_answer_with_the_list(
     assert "2 alike" in page
     form = {"list": "letters", "cursor": ""}
     replayed = await owner.post(f"{PAGES}/ai:content/dlq/{first}/replay", data=form, headers=HTMX)
-    assert toast(replayed) == "The job runs again"
+    assert toast(replayed) == "The job is back in its queue"
     assert 'id="letters"' in replayed.text
     assert str(first) not in replayed.text
     assert str(second) in replayed.text

@@ -1,0 +1,165 @@
+"""What the leading worker does for all: lease, schedules, relay, reconciler."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select, text, update
+
+from app.core.database import SYSTEM, Database
+from app.core.ids import new_id
+from app.queues.engine import Engine
+from app.queues.enqueue import enqueue
+from app.queues.leader import Leader
+from app.queues.models import JobRow, LeaseRow, ScheduleRow, State, WorkerRow
+from app.queues.relay import Reconciler, Relay
+from app.queues.runner import Runner
+from app.queues.schedules import Schedule, enqueue_due
+from tests.queues.conftest import Ledger
+from tests.queues.kinds import PLATFORM, QUICK, Note
+
+LONG_AGO = text("now() - interval '1 minute'")
+
+
+async def test_one_leads_and_another_takes_over_when_the_lease_runs_out(own_database: Database) -> None:
+    first, second = Leader(own_database, new_id()), Leader(own_database, new_id())
+    assert await first.lead()
+    assert await first.lead()
+    assert not await second.lead()
+    async with own_database.transaction(SYSTEM) as session:
+        await session.execute(update(LeaseRow).values(expires_at=LONG_AGO))
+    assert await second.lead()
+    assert not await first.lead()
+    await second.resign()
+    assert await first.lead()
+
+
+async def test_a_schedule_that_is_due_for_days_makes_one_job_however_many_look(
+    own_database: Database,
+) -> None:
+    hourly = Schedule("hourly", "0 * * * *", Note(text="tick"))
+
+    async def look() -> int:
+        async with own_database.transaction(SYSTEM) as session:
+            return await enqueue_due(session, (hourly,))
+
+    assert await look() == 0
+    async with own_database.transaction(SYSTEM) as session:
+        await session.execute(update(ScheduleRow).values(next_run_at=datetime.now(UTC) - timedelta(days=3)))
+    assert sum(await asyncio.gather(*(look() for _ in range(4)))) == 1
+    async with own_database.transaction(SYSTEM) as session:
+        assert (await session.scalars(select(func.count()).select_from(JobRow))).one() == 1
+        row = (await session.scalars(select(ScheduleRow))).one()
+    assert row.last_run_at is not None
+    assert datetime.now(UTC) < row.next_run_at <= datetime.now(UTC) + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("timezone", "expected"),
+    [("UTC", "2026-03-29T02:30:00+00:00"), ("Europe/Berlin", "2026-03-29T00:30:00+00:00")],
+)
+def test_a_schedule_reads_its_clock_in_its_own_zone(timezone: str, expected: str) -> None:
+    schedule = Schedule("night", "30 2 * * *", Note(text="x"), timezone)
+    after = datetime(2026, 3, 28, 12, tzinfo=UTC)
+    found = schedule.next_after(after)
+    if timezone == "Europe/Berlin":
+        # 02:30 does not exist in Berlin that night: the clock jumps from 02:00 to 03:00.
+        assert datetime(2026, 3, 29, 0, tzinfo=UTC) < found <= datetime(2026, 3, 30, 1, tzinfo=UTC)
+    else:
+        assert found.isoformat() == expected
+
+
+async def pending(database: Database, engine: Engine) -> JobRow:
+    """A row whose push never happened, and that has waited long enough for the relay."""
+    async with database.transaction(PLATFORM) as session:
+        job_id = await enqueue(session, Note(text="kept"))
+    await engine.client.flushall()
+    async with database.transaction(SYSTEM) as session:
+        values = {"state": State.PENDING, "updated_at": LONG_AGO}
+        await session.execute(update(JobRow).where(JobRow.id == job_id).values(values))
+        row = await session.get(JobRow, job_id)
+        assert row is not None
+        return row
+
+
+async def test_the_relay_pushes_what_a_request_could_not(own_database: Database, engine: Engine) -> None:
+    row = await pending(own_database, engine)
+    relay = Relay(own_database, engine)
+    assert await relay.push_pending() == 1
+    assert await relay.push_pending() == 0
+    assert await engine.places([row]) == ["here"]
+
+
+async def test_two_relays_at_once_push_each_job_once(own_database: Database, engine: Engine) -> None:
+    row = await pending(own_database, engine)
+    counts = await asyncio.gather(*(Relay(own_database, engine).push_pending() for _ in range(3)))
+    assert sum(counts) == 1
+    assert await engine.client.lrange(engine.key(QUICK.engine_name, "wait"), 0, -1) == [str(row.id)]
+
+
+async def test_a_job_that_redis_lost_is_pushed_again_with_the_attempts_it_had(
+    own_database: Database, engine: Engine, quick_runner: Runner
+) -> None:
+    row = await pending(own_database, engine)
+    async with own_database.transaction(SYSTEM) as session:
+        values = {"state": State.RETRYING, "attempts_made": 2, "updated_at": LONG_AGO}
+        await session.execute(update(JobRow).where(JobRow.id == row.id).values(values))
+    assert await Reconciler(own_database, engine, quick_runner).sweep() == 1
+    async with own_database.transaction(SYSTEM) as session:
+        await session.execute(update(JobRow).values(updated_at=LONG_AGO))
+    assert await Relay(own_database, engine).push_pending() == 1
+    assert await engine.field(row, "atm") == "2"
+
+
+async def test_a_job_in_the_hand_of_a_living_worker_is_left_alone(
+    own_database: Database, engine: Engine, quick_runner: Runner, row_of: Callable[..., Awaitable[JobRow]]
+) -> None:
+    row = await pending(own_database, engine)
+    worker = new_id()
+    async with own_database.transaction(SYSTEM) as session:
+        session.add(WorkerRow(id=worker, host="here", pid=1, version="0", queues=[], jobs=1))
+        values = {"state": State.ACTIVE, "worker": worker, "updated_at": LONG_AGO}
+        await session.execute(update(JobRow).where(JobRow.id == row.id).values(values))
+    reconciler = Reconciler(own_database, engine, quick_runner)
+    await reconciler.sweep()
+    assert (await row_of(row.id)).state == State.ACTIVE
+    async with own_database.transaction(SYSTEM) as session:
+        await session.execute(update(WorkerRow).values(beat_at=LONG_AGO))
+    await reconciler.sweep()
+    assert (await row_of(row.id)).state == State.PENDING
+
+
+async def test_what_another_programs_worker_finished_does_not_run_again(
+    own_database: Database,
+    engine: Engine,
+    quick_runner: Runner,
+    ledger: Ledger,
+    row_of: Callable[..., Awaitable[JobRow]],
+) -> None:
+    done, failed = await pending(own_database, engine), await pending(own_database, engine)
+    for row, place in ((done, "completed"), (failed, "failed")):
+        await engine.client.zadd(engine.key(QUICK.engine_name, place), {row.engine_id: 1.7e12})
+        await engine.client.hset(engine.key(QUICK.engine_name, row.engine_id), "failedReason", "it said no")
+        async with own_database.transaction(SYSTEM) as session:
+            values = {"state": State.QUEUED, "updated_at": LONG_AGO}
+            await session.execute(update(JobRow).where(JobRow.id == row.id).values(values))
+    await Reconciler(own_database, engine, quick_runner).sweep()
+    assert (await row_of(done.id)).state == State.COMPLETED
+    dead = await row_of(failed.id)
+    assert (dead.state, dead.error_message) == (State.DEAD, "it said no")
+    assert ledger.notes == []
+
+
+async def test_a_pause_that_redis_missed_is_mirrored_later(
+    own_database: Database, engine: Engine, quick_runner: Runner
+) -> None:
+    async with own_database.transaction(PLATFORM) as session:
+        await session.execute(text("INSERT INTO queue (name, paused_at) VALUES ('test:quick', now())"))
+    reconciler = Reconciler(own_database, engine, quick_runner)
+    await reconciler.mirror_pauses()
+    assert (await engine.paused())[QUICK.name]
+    async with own_database.transaction(PLATFORM) as session:
+        await session.execute(text("UPDATE queue SET paused_at = NULL"))
+    await reconciler.mirror_pauses()
+    assert not (await engine.paused())[QUICK.name]
