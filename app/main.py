@@ -93,7 +93,6 @@ def create_app(settings: Settings) -> Litestar:
     policy = Policy(Authenticator(process.database, declared), signer)
     hub = live.Hub(process.broker)
     hub.topics = {topic.name: topic for module in registry.MODULES for topic in module.topics}
-    kinds = registry.kinds()
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncGenerator[None, None]:
@@ -101,7 +100,7 @@ def create_app(settings: Settings) -> Litestar:
         await process.database.measure_clock()
         tasks = [asyncio.create_task(hub.run())]
         if not settings.enable_queue:
-            runner = Runner(process.database, kinds, registry.specs(), new_id(), resources(settings))
+            runner = Runner(process.database, process.kinds, registry.specs(), new_id(), resources(settings))
             tasks.append(asyncio.create_task(run_inline(process.database, runner)))
         _end_streams_on_signal(hub)
         yield

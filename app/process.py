@@ -14,6 +14,7 @@ from app.core.settings import Settings
 from app.modules.ai.client import Provider, provider_for
 from app.queues.engine import Engine
 from app.queues.enqueue import Queues
+from app.queues.job import Kinds
 from app.redis.broker import RedisBroker
 from app.redis.connection import hasty, patient
 from app.redis.service import RedisService
@@ -35,6 +36,7 @@ class Process:
     patient_redis: Redis
     engine: Engine
     broker: Broker
+    kinds: Kinds
 
     @classmethod
     def open(cls, settings: Settings) -> "Process":
@@ -43,9 +45,10 @@ class Process:
         specs = registry.specs()
         engine = Engine(queue_redis, settings.queue_prefix, specs)
         broker = RedisBroker(queue_redis, patient_redis, settings.key("live", "signals", "all"))
-        queues = Queues(database, specs, engine if settings.enable_queue else None)
+        kinds = registry.kinds()
+        queues = Queues(database, specs, kinds, engine if settings.enable_queue else None)
         database.provide(broker=broker, queues=queues, permissions=registry.permissions())
-        return cls(settings, database, RedisService(settings), queue_redis, patient_redis, engine, broker)
+        return cls(settings, database, RedisService(settings), queue_redis, patient_redis, engine, broker, kinds)
 
     async def close(self) -> None:
         await self.redis.close()

@@ -47,7 +47,7 @@ async def _serve(process: Process, specs: list[Any], stop: asyncio.Event) -> Non
     if errors:
         raise SettingsError(errors)
     await process.database.measure_clock()
-    runner = Runner(process.database, registry.kinds(), registry.specs(), new_id(), resources(process.settings))
+    runner = Runner(process.database, process.kinds, registry.specs(), new_id(), resources(process.settings))
     worker = WorkerProcess(
         process.database,
         process.engine,

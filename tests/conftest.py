@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import migrate, registry
 from app.core.database import Database, Plane, Scope
 from app.core.ids import new_id
+from app.core.logging import configure
 from app.core.policy import Actor, Policy
 from app.core.secrets import Signer
 from app.core.settings import Settings, load
@@ -72,6 +73,7 @@ def settings(servers: Urls) -> Settings:
 
 @pytest.fixture(scope="session")
 async def running_app(settings: Settings) -> AsyncGenerator[Litestar, None]:
+    configure(settings)
     await migrate.migrate(settings)
     app = create_app(settings)
     started, stop = asyncio.Event(), asyncio.Event()

@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
 
 from app.core.errors import (
+    BadRequest,
     Conflict,
     FieldError,
     Invalid,
@@ -43,7 +44,7 @@ class ProblemDetails(Outgoing):
 
 
 def wants_html(request: AnyRequest) -> bool:
-    return request.url.path.startswith(("/dashboard", "/signin", "/setup")) or request.url.path == "/"
+    return request.url.path.startswith(("/dashboard", "/signin", "/signout", "/setup")) or request.url.path == "/"
 
 
 def problem_of(error: Exception) -> Problem:
@@ -58,6 +59,11 @@ def problem_of(error: Exception) -> Problem:
         isinstance(error, DBAPIError) and (error.connection_invalidated or _lost(error))
     ):
         return Unavailable("The database is not available; try again soon", headers={"Retry-After": "2"})
+    if isinstance(error, DBAPIError) and "invalid byte sequence" in str(error.orig):
+        return Invalid("The input holds the character U+0000, which cannot be stored", code="bad_character")
+    if isinstance(error, UnicodeDecodeError):
+        where = f"is not UTF-8: byte {error.start + 1} cannot be read"
+        return BadRequest(f"body: {where}", code="bad_encoding", errors=[FieldError("body", where)])
     if isinstance(error, HTTPException):
         return _of_framework(error)
     return Problem("The server failed. The log has the details under this request id")

@@ -5,8 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from advanced_alchemy.base import CommonTableAttributes, convention, orm_registry
-from advanced_alchemy.types import DateTimeUTC, JsonB
+from advanced_alchemy.types import DateTimeUTC
 from sqlalchemy import MetaData, func
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
 from app.core.ids import new_id
@@ -19,8 +20,8 @@ class Base(CommonTableAttributes, DeclarativeBase):
     type_annotation_map = {  # noqa: RUF012
         **orm_registry.type_annotation_map,
         datetime: DateTimeUTC(timezone=True),
-        Json: JsonB,
-        list[str]: JsonB,
+        Json: JSONB(none_as_null=True),
+        list[str]: JSONB(none_as_null=True),
     }
     metadata = MetaData(naming_convention=convention)
 

@@ -104,7 +104,7 @@ async def cancel(session: AsyncSession, row: JobRow) -> None:
     """
     if not await record.close(session, row, State.CANCELLED, WAITING):
         raise Conflict(f"A job that is {row.state} cannot be cancelled", code="not_cancellable")
-    _forget(session, row)
+    await _end_unfinished(session, row, "the job was cancelled")
 
 
 async def remove(session: AsyncSession, row: JobRow) -> None:
@@ -115,11 +115,15 @@ async def remove(session: AsyncSession, row: JobRow) -> None:
     """
     if not await record.close(session, row, State.REMOVED, (*WAITING, *FINISHED)):
         raise Conflict(f"A job that is {row.state} cannot be removed", code="not_removable")
-    _forget(session, row)
+    await _end_unfinished(session, row, "the job was removed")
 
 
-def _forget(session: AsyncSession, row: JobRow) -> None:
-    _then(session, lambda engine: engine.forget(row.queue, row.engine_id))
+async def _end_unfinished(session: AsyncSession, row: JobRow, why: str) -> None:
+    """Take it out of Redis, and tell its processor if it was still to run. `row` is as it was before."""
+    if row.state in WAITING:
+        await queues_of(session).kinds.tell_dead(session, row.kind, row.payload, why)
+    name, letter = row.queue, row.engine_id
+    _then(session, lambda engine: engine.forget(name, letter))
 
 
 def _then(session: AsyncSession, action: Callable[[Engine], Awaitable[None]]) -> None:

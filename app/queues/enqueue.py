@@ -18,7 +18,7 @@ from app.core.live import signal
 from app.core.request import correlation_id
 from app.queues import record
 from app.queues.engine import Engine
-from app.queues.job import Job
+from app.queues.job import Job, Kinds
 from app.queues.models import JobRow, KeyRow, State
 from app.queues.spec import QueueSpec
 
@@ -32,8 +32,9 @@ class Queues:
     Without an engine nothing is pushed: the row waits for a relay.
     """
 
-    def __init__(self, database: Database, specs: Mapping[str, QueueSpec], engine: Engine | None) -> None:
+    def __init__(self, database: Database, specs: Mapping[str, QueueSpec], kinds: Kinds, engine: Engine | None) -> None:
         self.specs = specs
+        self.kinds = kinds
         self.engine = engine
         self._database = database
         self._marking: set[asyncio.Task[None]] = set()

@@ -95,6 +95,17 @@ class Kinds:
     def get(self, kind: str) -> Processor | None:
         return self._by_kind.get(kind)
 
+    async def tell_dead(self, session: AsyncSession, kind: str, payload: dict[str, Any], error: str) -> None:
+        """Let the kind's processor know, in the transaction that ends the job, that it will never complete."""
+        processor = self.get(kind)
+        if processor is None or processor.on_dead is None:
+            return
+        try:
+            decoded = self.decode(kind, payload)
+        except msgspec.ValidationError:
+            return  # what its processor cannot read, its processor cannot mourn
+        await processor.on_dead(session, decoded, error)
+
     def decode(self, kind: str, payload: dict[str, Any]) -> Job:
         """
         Raises:

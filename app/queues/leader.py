@@ -1,15 +1,16 @@
 """One worker process leads the loops, by a lease that it keeps renewing."""
 
+from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, or_, text
+from sqlalchemy import delete, func, or_
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core.database import SYSTEM, Database
 from app.queues.models import LeaseRow
 
 LEASE = "worker-loops"
-LEASE_S = 15
+LEASE_LASTS = timedelta(seconds=15)
 
 
 class Leader:
@@ -21,7 +22,7 @@ class Leader:
 
     async def lead(self) -> bool:
         """Take or renew the lease; False while another holds it."""
-        until = func.now() + text(f"interval '{LEASE_S} seconds'")
+        until = func.now() + LEASE_LASTS
         values = {"name": LEASE, "holder": self._holder, "expires_at": until}
         mine_or_free = or_(LeaseRow.holder == self._holder, LeaseRow.expires_at < func.now())
         query = (

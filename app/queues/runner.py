@@ -121,14 +121,7 @@ class Runner:
             await record.end_attempt(session, row, failure, lines)
             if not await record.bury(session, row, failure):
                 return False
-            processor = self._kinds.get(row.kind)
-            if processor is not None and processor.on_dead is not None:
-                try:
-                    payload = self._kinds.decode(row.kind, row.payload)
-                except msgspec.ValidationError:
-                    payload = None
-                if payload is not None:
-                    await processor.on_dead(session, payload, failure.message)
+            await self._kinds.tell_dead(session, row.kind, row.payload, failure.message)
         log.warning("job.dead", job_id=str(row.id), queue=row.queue, kind=row.kind, error=failure.message)
         return True
 

@@ -54,8 +54,8 @@ class _Names:
             case ast.BinOp(left=left, op=ast.Add() | ast.Mod(), right=right):
                 sides = (left, right)
                 return any(_is_string(side) or self.is_built(side, seen) for side in sides)
-            case ast.Call(func=ast.Attribute(attr=attr)) if attr in BUILDERS:
-                return True
+            case ast.Call(func=ast.Attribute(value=text, attr=attr)) if attr in BUILDERS:
+                return self.is_literal(text) or self.is_built(text, seen)  # SQLAlchemy's selects can join(), too
             case ast.IfExp(body=body, orelse=other):
                 return self.is_built(body, seen) or self.is_built(other, seen)
             case ast.Name(id=name) if name not in seen:

@@ -69,6 +69,7 @@ def test_a_planted_violation_is_found(code: str) -> None:
         'QUERY = "SELECT 1"\nsession.execute(text(QUERY))',
         "session.execute(select(Row).where(Row.id == id))",
         "session.scalars(first.union_all(*rest))",
+        "query = select(one).join(two)\nsession.execute(query)",
         'Markup("<b>{}</b>").format(name)',
         'log.info(f"{name} + 1")',
         "import httpx2",

@@ -204,8 +204,7 @@ async def retry_under_the_pause(page: Page) -> None:
     drawer = page.get_by_role("dialog")
     await drawer.get_by_role("button", name="Retry").click()
     await page.get_by_role("dialog").last.get_by_role("button", name="Run").click()
-    await expect(page.get_by_text("The job runs again")).to_be_visible()
-    await expect(drawer.locator("[data-state=waiting]")).to_be_visible()
+    await expect(page.get_by_text("The job is back in its queue")).to_be_visible()
 
 
 async def see_that_the_pause_held(page: Page, app: TenantApp, waiting: str) -> None:
@@ -229,7 +228,7 @@ async def replay_one_and_remove_the_other(page: Page, app: TenantApp, replayed: 
     letters = page.get_by_role("row").filter(has_text="summarize_article")
     await expect(letters).to_have_count(2)
     await letters.last.get_by_role("button", name="Replay").click()  # the newest comes first
-    await expect(page.get_by_text("The job runs again")).to_be_visible()
+    await expect(page.get_by_text("The job is back in its queue")).to_be_visible()
     await expect(letters).to_have_count(1)
     assert (await app.until(replayed, "completed"))["result"]["provider"] == "local"
 

@@ -118,3 +118,11 @@ async def test_a_token_without_the_scope_is_told_which_one_it_needs(tenant_clien
     answer = await reader.post("/api/v1/articles", json={"title": "T", "body": "b"})
     assert (answer.status_code, answer.json()["code"]) == (403, "permission_missing")
     assert "articles:write" in answer.json()["detail"]
+
+
+async def test_json_that_is_not_utf8_is_refused_naming_the_body(owner: AsyncClient) -> None:
+    answer = await owner.post(
+        "/api/owner/tenants", content=b'{"name": "\xff\xfe"}', headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 400
+    assert "body" in answer.text or "UTF-8" in answer.text

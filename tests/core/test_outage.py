@@ -50,8 +50,7 @@ async def test_all_parts_are_there_with_a_worker(settings: Settings, client: Asy
     assert missing.status_code == 503
     assert [part["part"] for part in missing.json()["parts"] if not part["ok"]] == ["worker"]
     await admin.execute(  # type: ignore[attr-defined]
-        "INSERT INTO worker (id, host, pid, version, queues, jobs) "
-        "VALUES (gen_random_uuid(), 'here', 1, '0', '[]', 0)"
+        "INSERT INTO worker (id, host, pid, version, queues, jobs) VALUES (gen_random_uuid(), 'here', 1, '0', '[]', 0)"
     )
     answer = await client.get("/health/ready")
     assert answer.status_code == 200

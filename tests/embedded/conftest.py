@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from stage import Up, end_leftovers
+from tests.embedded.stage import Up, end_leftovers
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 from redis.asyncio import Redis
-from stage import ROOT, gone, until
+from tests.embedded.stage import ROOT, gone, until
 
 from app.embedded.processes import serving
 from app.embedded.servers import Servers

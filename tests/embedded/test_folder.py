@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from stage import ROOT
+from tests.embedded.stage import ROOT
 
 from app.embedded import secrets
 from app.embedded.errors import AlreadyRunning, CannotStart

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from redis.asyncio import Redis
-from stage import NOBODY
+from tests.embedded.stage import NOBODY
 
 from app.embedded import account, cluster
 from app.embedded.errors import CannotStart

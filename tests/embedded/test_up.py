@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stage import Up, answers, gone, until, visits
+from tests.embedded.stage import Up, answers, gone, until, visits
 
 from app.embedded.lock import running
 from app.embedded.processes import serving

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from stage import Up, answers, gone, until, visits
+from tests.embedded.stage import Up, answers, gone, until, visits
 
 from app.embedded.lock import running
 from app.embedded.processes import serving

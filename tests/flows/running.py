@@ -87,7 +87,8 @@ class Running:
         """The variables of every process here; nothing of the developer's own TekNav among them."""
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         servers = {name: os.environ[f"STORY_{name}"] for name in SERVERS if f"STORY_{name}" in os.environ}
-        own = {"TEKNAV_DATA_DIR": str(self.folder / "var"), "PORT": str(self.port), "LOG_LEVEL": "warning"}
+        own = {"TEKNAV_DATA_DIR": str(self.folder / "var"), "PORT": str(self.port)}
+        own |= {"LOG_LEVEL": "warning", "PYTHONPATH": str(ROOT)}
         return kept | servers | own
 
     def __enter__(self) -> Self:

@@ -80,10 +80,12 @@ async def engine(app: Litestar, settings: Settings) -> Engine:
 
 
 @pytest.fixture
-async def own_database(app: Litestar, settings: Settings, engine: Engine) -> AsyncGenerator[Database, None]:
+async def own_database(
+    app: Litestar, settings: Settings, engine: Engine, kinds: Kinds
+) -> AsyncGenerator[Database, None]:
     database = Database(settings)
     database.provide(
-        broker=app.state.process.broker, queues=Queues(database, registry.specs() | {QUICK.name: QUICK}, engine)
+        broker=app.state.process.broker, queues=Queues(database, registry.specs() | {QUICK.name: QUICK}, kinds, engine)
     )
     yield database
     await database.close()

@@ -182,3 +182,14 @@ async def test_an_active_job_cannot_be_removed_and_a_waiting_one_leaves_redis(
             found = await session.get(JobRow, active)
             assert found is not None
             await control.remove(session, found)
+
+
+async def test_removing_a_job_that_was_still_to_run_tells_its_processor(
+    own_database: Database, until_state: Until, ledger: Ledger
+) -> None:
+    row = await until_state(await ask(own_database, Fail(message="never ran")), State.QUEUED)
+    async with own_database.transaction(PLATFORM) as session:
+        found = await session.get(JobRow, row.id)
+        assert found is not None
+        await control.remove(session, found)
+    assert ledger.dead == ["the job was removed"]

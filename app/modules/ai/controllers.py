@@ -17,14 +17,13 @@ from app.modules.ai.models import AiTask, RunStatus, TaskStatus
 from app.modules.ai.permissions import READ, RUN
 from app.modules.ai.repository import EntryFilter, RunFilter, TaskFilter
 from app.modules.ai.schemas import (
-    AiEventRead,
-    AiMessageRead,
-    AiRunRead,
-    AiTaskOwned,
+    AiEventPage,
+    AiMessagePage,
+    AiRunPage,
+    AiTaskOwnedPage,
+    AiTaskPage,
     AiTaskRead,
-    Listed,
     SummaryRequest,
-    listed,
     read,
 )
 from app.modules.ai.service import AiService
@@ -90,10 +89,10 @@ class AiTaskController(Controller):
         article: Article = None,
         limit: FromQuery[int] = 25,
         cursor: FromQuery[Text] = None,
-    ) -> Listed[AiTaskRead]:
+    ) -> AiTaskPage:
         """Newest first."""
         wanted = provide_task_filter(status, None, article)
-        return listed(await ai.tasks(pager, wanted, limit=limit, cursor=cursor), AiTaskRead)
+        return read(await ai.tasks(pager, wanted, limit=limit, cursor=cursor), AiTaskPage)
 
     @get("/{task_id:uuid}", permission=READ)
     async def show(self, task_id: FromPath[UUID], ai: NamedDependency[AiService]) -> Response[AiTaskRead]:
@@ -113,8 +112,8 @@ class OwnerAiController(Controller):
         wanted_tasks: NamedDependency[TaskFilter],
         limit: FromQuery[int] = 25,
         cursor: FromQuery[Text] = None,
-    ) -> Listed[AiTaskOwned]:
-        return listed(await ai.tasks(pager, wanted_tasks, limit=limit, cursor=cursor), AiTaskOwned)
+    ) -> AiTaskOwnedPage:
+        return read(await ai.tasks(pager, wanted_tasks, limit=limit, cursor=cursor), AiTaskOwnedPage)
 
     @get("/runs", permission=READ)
     async def runs(
@@ -124,8 +123,8 @@ class OwnerAiController(Controller):
         wanted_runs: NamedDependency[RunFilter],
         limit: FromQuery[int] = 25,
         cursor: FromQuery[Text] = None,
-    ) -> Listed[AiRunRead]:
-        return listed(await ai.runs(pager, wanted_runs, limit=limit, cursor=cursor), AiRunRead)
+    ) -> AiRunPage:
+        return read(await ai.runs(pager, wanted_runs, limit=limit, cursor=cursor), AiRunPage)
 
     @get("/messages", permission=READ)
     async def messages(
@@ -135,8 +134,8 @@ class OwnerAiController(Controller):
         wanted_entries: NamedDependency[EntryFilter],
         limit: FromQuery[int] = 25,
         cursor: FromQuery[Text] = None,
-    ) -> Listed[AiMessageRead]:
-        return listed(await ai.messages(pager, wanted_entries, limit=limit, cursor=cursor), AiMessageRead)
+    ) -> AiMessagePage:
+        return read(await ai.messages(pager, wanted_entries, limit=limit, cursor=cursor), AiMessagePage)
 
     @get("/event-logs", permission=READ)
     async def events(
@@ -147,9 +146,9 @@ class OwnerAiController(Controller):
         level: FromQuery[Text] = None,
         limit: FromQuery[int] = 25,
         cursor: FromQuery[Text] = None,
-    ) -> Listed[AiEventRead]:
+    ) -> AiEventPage:
         wanted = replace(wanted_entries, level=one_of("level", level, Level))
-        return listed(await ai.events(pager, wanted, limit=limit, cursor=cursor), AiEventRead)
+        return read(await ai.events(pager, wanted, limit=limit, cursor=cursor), AiEventPage)
 
 
 def one_of(field: str, text: Text, kinds: type[E]) -> E | None:

@@ -1,12 +1,11 @@
 """AI's tasks, runs, messages and events on the wire."""
 
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from msgspec import convert
 
-from app.core.paging import Page
 from app.core.wire import Incoming, Outgoing
 from app.modules.ai.models import RunStatus, TaskStatus
 
@@ -109,19 +108,33 @@ class AiEventRead(Outgoing):
     created_at: datetime
 
 
-class Listed(Outgoing, Generic[T]):
+class _Page(Outgoing):
     """A page of a list, newest first. A cursor is null where there is nothing on that side."""
 
-    items: list[T]
     next_cursor: str | None
     prev_cursor: str | None
 
 
-def read(row: object, shape: type[T]) -> T:
-    """A row of ours in the shape that its callers get."""
-    return convert(row, shape, from_attributes=True)
+class AiTaskPage(_Page):
+    items: list[AiTaskRead]
 
 
-def listed(page: Page[Any], shape: type[T]) -> Listed[T]:
-    items = [read(row, shape) for row in page.items]
-    return Listed(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
+class AiTaskOwnedPage(_Page):
+    items: list[AiTaskOwned]
+
+
+class AiRunPage(_Page):
+    items: list[AiRunRead]
+
+
+class AiMessagePage(_Page):
+    items: list[AiMessageRead]
+
+
+class AiEventPage(_Page):
+    items: list[AiEventRead]
+
+
+def read(found: object, shape: type[T]) -> T:
+    """A row or a page of ours in the shape that its callers get."""
+    return convert(found, shape, from_attributes=True)

@@ -56,8 +56,6 @@ class Authenticator:
     """
 
     def __init__(self, database: Database, permissions: Mapping[str, Permission]) -> None:
-        # The token service asks each session which permissions exist.
-        database.provide(permissions=permissions)
         self._engine = database.engine(Plane.TENANT).execution_options(isolation_level="AUTOCOMMIT")
         self._every = frozenset(permissions)
         self._tenants = frozenset(name for name, permission in permissions.items() if permission.tenant)

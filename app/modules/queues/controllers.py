@@ -10,12 +10,13 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from app.core.errors import Invalid
 from app.core.paging import Pager
 from app.modules.queues.permissions import MANAGE, READ
-from app.modules.queues.repository import JobFilter, JobState
+from app.modules.queues.repository import JobFilter
 from app.modules.queues.schemas import (
     DeadLetterPage,
     JobItem,
     JobPage,
     JobRead,
+    JobState,
     QueueList,
     QueueRead,
     Reason,

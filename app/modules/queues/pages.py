@@ -17,8 +17,8 @@ from app.core.paging import Pager
 from app.core.templating import PREFIX, render
 from app.modules.queues import repository
 from app.modules.queues.permissions import MANAGE, READ
-from app.modules.queues.repository import JobFilter, state_of
-from app.modules.queues.schemas import read
+from app.modules.queues.repository import JobFilter
+from app.modules.queues.schemas import read, state_of
 from app.modules.queues.service import QueueService
 from app.queues.job import declared
 from app.queues.models import JobRow

@@ -2,30 +2,16 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, column, func, not_, or_, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
+from app.modules.queues.schemas import JobState
 from app.queues.models import AttemptRow, JobRow, State, WorkerRow
 
 _TENANT = table("tenant", column("id"), column("name"))
-
-
-class JobState(StrEnum):
-    """What people and the API call a job's state; several of the record's states may stand behind one."""
-
-    WAITING = "waiting"
-    DELAYED = "delayed"
-    ACTIVE = "active"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    WAITING_CHILDREN = "waiting_children"
-    CANCELLED = "cancelled"
-    REMOVED = "removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +21,6 @@ class JobFilter:
     state: JobState
     kind: str | None = None
     tenant_id: UUID | None = None
-
-
-def state_of(row: JobRow) -> JobState:
-    """The name people know: what waits for a later moment is delayed, and so is a failed attempt to be retried."""
-    if row.state in (State.PENDING, State.QUEUED):
-        return JobState.DELAYED if row.delayed and row.run_at > datetime.now(UTC) else JobState.WAITING
-    return {State.RETRYING: JobState.DELAYED, State.DEAD: JobState.FAILED}.get(State(row.state)) or JobState(row.state)
 
 
 def jobs(queue: str, wanted: JobFilter) -> Select[tuple[JobRow]]:

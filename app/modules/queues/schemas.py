@@ -1,7 +1,8 @@
 """Queues, jobs and dead letters on the wire."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,9 +10,21 @@ from msgspec import Meta, convert
 
 from app.core.logging import redact
 from app.core.wire import Incoming, Outgoing
-from app.modules.queues.repository import JobState, state_of
 from app.queues.counts import QueueOverview
-from app.queues.models import AttemptRow, JobRow
+from app.queues.models import AttemptRow, JobRow, State
+
+
+class JobState(StrEnum):
+    """What people and the API call a job's state; several of the record's states may stand behind one."""
+
+    WAITING = "waiting"
+    DELAYED = "delayed"
+    ACTIVE = "active"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    WAITING_CHILDREN = "waiting_children"
+    CANCELLED = "cancelled"
+    REMOVED = "removed"
 
 
 class Reason(Incoming):
@@ -120,6 +133,13 @@ class DeadLetterPage(Outgoing):
     items: Sequence[DeadLetter]
     next_cursor: str | None
     prev_cursor: str | None
+
+
+def state_of(row: JobRow) -> JobState:
+    """The name people know: what waits for a later moment is delayed, and so is a failed attempt to be retried."""
+    if row.state in (State.PENDING, State.QUEUED):
+        return JobState.DELAYED if row.delayed and row.run_at > datetime.now(UTC) else JobState.WAITING
+    return {State.RETRYING: JobState.DELAYED, State.DEAD: JobState.FAILED}.get(State(row.state)) or JobState(row.state)
 
 
 def read_queue(one: QueueOverview) -> QueueRead:

@@ -11,7 +11,8 @@ from app.core.paging import Page, Pager
 from app.core.policy import Actor
 from app.modules.audit.service import record
 from app.modules.queues import repository
-from app.modules.queues.repository import JobFilter, JobState, state_of
+from app.modules.queues.repository import JobFilter
+from app.modules.queues.schemas import JobState, state_of
 from app.queues import control, counts
 from app.queues.counts import QueueOverview
 from app.queues.models import AttemptRow, JobRow, State, WorkerRow

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 import pytest
 from httpx2 import AsyncClient
+from pwdlib import PasswordHash
 
 from app.core.database import Database
 from app.core.policy import Actor
@@ -63,6 +64,24 @@ async def test_an_unknown_account_and_a_wrong_password_look_the_same(client: Asy
     assert wrong.text.replace(EMAIL, "") == unknown.text.replace(EMAIL[1:], "")
     assert "E-mail or password is wrong" in wrong.text
     assert COOKIE not in client.cookies
+
+
+async def test_an_unknown_account_costs_one_argon2_as_well(
+    client: AsyncClient, register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await register()
+    tried: list[str] = []
+    verify = PasswordHash.verify
+
+    def counted(hasher: PasswordHash, password: str, hashed: str) -> bool:
+        tried.append(hashed[:30])
+        return verify(hasher, password, hashed)
+
+    monkeypatch.setattr(PasswordHash, "verify", counted)
+    for email in (EMAIL, "nobody@example.org"):
+        await client.post("/signin", data={"email": email, "password": "x" * 12}, headers=ORIGIN)
+    known, unknown = tried
+    assert known == unknown  # the same algorithm with the same costs
 
 
 async def test_a_made_up_cookie_is_never_adopted(client: AsyncClient, register: Register) -> None:

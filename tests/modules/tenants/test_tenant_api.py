@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -35,7 +36,7 @@ async def test_slugs_keep_other_scripts_and_stay_clear_of_the_platform(
 
 
 async def test_tenants_of_one_name_created_at_once_get_different_slugs(
-    make_tenant: Callable[[str], Awaitable[object]], owner: AsyncClient
+    make_tenant: Callable[[str], Awaitable[Any]], owner: AsyncClient
 ) -> None:
     await asyncio.gather(*(make_tenant("North") for _ in range(5)))
     slugs = {item["slug"] for item in (await owner.get(PATH)).json()["items"]}
@@ -55,7 +56,7 @@ async def test_the_platforms_own_tenant_is_never_found(owner: AsyncClient) -> No
 
 
 async def test_a_list_goes_on_where_the_page_before_ended(
-    make_tenant: Callable[[str], Awaitable[object]], owner: AsyncClient
+    make_tenant: Callable[[str], Awaitable[Any]], owner: AsyncClient
 ) -> None:
     for n in range(5):
         await make_tenant(f"House {n}")
@@ -68,9 +69,7 @@ async def test_a_list_goes_on_where_the_page_before_ended(
     assert (other.status_code, other.json()["code"]) == (400, "bad_cursor")
 
 
-async def test_search_takes_signs_literally(
-    make_tenant: Callable[[str], Awaitable[object]], owner: AsyncClient
-) -> None:
+async def test_search_takes_signs_literally(make_tenant: Callable[[str], Awaitable[Any]], owner: AsyncClient) -> None:
     for name in ("100% Paper", "Paper", "Pa_er"):
         await make_tenant(name)
     found = (await owner.get(PATH, params={"q": "0%"})).json()["items"]
@@ -79,8 +78,8 @@ async def test_search_takes_signs_literally(
     assert (await owner.get(PATH, params={"q": "a\0"})).status_code == 422
 
 
-async def test_a_stale_etag_changes_nothing(owner: AsyncClient, tenant: object) -> None:
-    address = f"{PATH}/{tenant.id}"  # type: ignore[attr-defined]
+async def test_a_stale_etag_changes_nothing(owner: AsyncClient, tenant: Any) -> None:
+    address = f"{PATH}/{tenant.id}"
     etag = (await owner.get(address)).headers["etag"]
     renamed = await owner.patch(address, json={"name": "Quay Press"}, headers={"If-Match": etag})
     assert (renamed.status_code, renamed.headers["etag"]) == (200, '"2"')
@@ -117,14 +116,14 @@ async def test_a_bad_field_is_named_and_nothing_is_written(
 
 
 async def test_a_workspace_belongs_to_its_tenant_alone(
-    owner: AsyncClient, make_tenant: Callable[[str], Awaitable[object]], tenant: object
+    owner: AsyncClient, make_tenant: Callable[[str], Awaitable[Any]], tenant: Any
 ) -> None:
     other = await make_tenant("Other")
-    made = await owner.post(f"{PATH}/{tenant.id}/workspaces", json={"name": "Maps"})  # type: ignore[attr-defined]
-    again = await owner.post(f"{PATH}/{tenant.id}/workspaces", json={"name": "Maps"})  # type: ignore[attr-defined]
+    made = await owner.post(f"{PATH}/{tenant.id}/workspaces", json={"name": "Maps"})
+    again = await owner.post(f"{PATH}/{tenant.id}/workspaces", json={"name": "Maps"})
     assert (made.status_code, made.json()["slug"], again.json()["slug"]) == (201, "maps", "maps-2")
     assert (await owner.get(made.headers["location"])).json() == made.json()
-    foreign = await owner.get(f"{PATH}/{other.id}/workspaces/{made.json()['id']}")  # type: ignore[attr-defined]
+    foreign = await owner.get(f"{PATH}/{other.id}/workspaces/{made.json()['id']}")
     assert foreign.status_code == 404
 
 
@@ -144,11 +143,11 @@ async def test_every_change_is_in_the_audit_log(owner: AsyncClient, admin: async
 
 
 async def test_a_suspended_tenants_tokens_are_refused(
-    owner: AsyncClient, tenant: object, tenant_client: Callable[..., Awaitable[AsyncClient]]
+    owner: AsyncClient, tenant: Any, tenant_client: Callable[..., Awaitable[AsyncClient]]
 ) -> None:
     program = await tenant_client("articles:read")
     assert (await program.get("/api/v1/articles")).status_code == 200
-    await owner.patch(f"{PATH}/{tenant.id}", json={"status": "suspended"})  # type: ignore[attr-defined]
+    await owner.patch(f"{PATH}/{tenant.id}", json={"status": "suspended"})
     assert (await program.get("/api/v1/articles")).status_code == 401
 
 

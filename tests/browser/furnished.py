@@ -1,0 +1,41 @@
+"""A TekNav in which every list has something to show."""
+
+from dataclasses import dataclass
+
+from tests.flows.owner_app import COOKIE, OwnerApp
+from tests.flows.running import Running
+from tests.flows.tenant_app import SCOPES, TenantApp
+
+ARTICLES = 27  # more than one page
+WORDLESS = "# Only a heading"  # no provider can summarise it, so its job dies at once
+
+
+@dataclass(frozen=True)
+class Furnished:
+    """`owner` is signed in; `cookie` is that session, in the form that browsers are given."""
+
+    owner: OwnerApp
+    address: str
+
+    @property
+    def cookie(self) -> dict[str, str]:
+        return {"name": COOKIE, "value": self.owner.cookie, "url": self.address}
+
+
+async def furnish(running: Running, owner: OwnerApp) -> Furnished:
+    await owner.become_owner(running.owner_link)
+    tenant = await owner.post("/api/owner/tenants", {"name": "Harbour Press"})
+    tokens = f"/api/owner/tenants/{tenant['id']}/tokens"
+    made = await owner.post(tokens, {"name": "Website", "scopes": list(SCOPES)})
+    await owner.post("/api/owner/tokens", {"name": "Monitoring", "scopes": ["queues:read"]})
+    await owner.post("/api/owner/queues/ai:seo/pause", {"reason": "New rules for titles are on their way"})
+    async with TenantApp(running.address, made["token"]) as app:
+        article = await app.post()
+        await app.publish(article)
+        tasks = [(await app.ask_for_summary(article), "completed")]
+        tasks.append((await app.ask_for_summary(await app.post(WORDLESS)), "failed"))
+        for number in range(ARTICLES - 2):
+            await app.post(f"# Draft {number}\n\nNothing is written yet.")
+        for task, status in tasks:
+            await app.until(task, status)
+    return Furnished(owner, running.address)
