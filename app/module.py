@@ -1,5 +1,6 @@
 """What a module is: what it contributes, as data. `app/registry.py` lists them, and this makes an app of them."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -106,7 +107,7 @@ def check(modules: Sequence[Module]) -> None:
         asked += [card.permission for card in module.cards]
         controllers = (*module.api, *module.owner_api, *module.pages, *module.public)
         for controller in controllers:
-            for handler in vars(controller).values():
+            for _, handler in inspect.getmembers(controller):
                 permission = getattr(handler, "opt", {}).get("permission")
                 asked += [permission] if permission else []
         bare = {p.name for p in asked if p.name not in (*known, "public", "signed-in")}

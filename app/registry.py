@@ -19,9 +19,17 @@ MODULES: tuple[Module, ...] = (audit, tenants, identity, articles, ai, queues, d
 
 
 def specs() -> dict[str, QueueSpec]:
-    """Every queue by name: the six of the core, then those of the modules."""
-    declared = (*CORE_QUEUES, *(spec for module in MODULES for spec in module.queues))
-    return {spec.name: spec for spec in declared}
+    """Every queue by name: the six of the core, then those of the modules.
+
+    Raises:
+        RuntimeError: two declare the same name.
+    """
+    found: dict[str, QueueSpec] = {}
+    for spec in (*CORE_QUEUES, *(spec for module in MODULES for spec in module.queues)):
+        if spec.name in found:
+            raise RuntimeError(f"The queue {spec.name!r} is declared twice")
+        found[spec.name] = spec
+    return found
 
 
 def kinds() -> Kinds:

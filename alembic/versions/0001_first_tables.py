@@ -126,6 +126,8 @@ $$
 
 def protect() -> None:
     """Grants stand on parents only: a partition's own name would step around the parent's policies."""
+    # To itself: a NOINHERIT login that owns the database has no share in the rights of pg_database_owner.
+    op.execute("GRANT USAGE, CREATE ON SCHEMA public TO CURRENT_USER")
     op.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
     op.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
     op.execute("GRANT SELECT ON alembic_version TO PUBLIC")

@@ -13,8 +13,8 @@ from app.core.secrets import Secret
 from app.core.settings import Settings
 
 SECRET_NAME = re.compile(
-    r"(^|_)pass$|pass(word|wd|phrase)|secret|token(_?hash)?$|api_?key|authorization|cookie|credential|private_?key"
-    r"|otp$|csrf|dsn$",
+    r"(^|_)pass$|pass(word|wd|phrase)|secret|token(_?hash)?$|api_?key|authorization|cookie|credential"
+    r"|(private|encryption)_?key|otp$|csrf|dsn$",
     re.I,
 )
 _TOKENS = re.compile(r"tokens$", re.I)
@@ -66,7 +66,8 @@ def configure(settings: Settings) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper("iso", utc=True),
     ]
-    closing = [structlog.processors.format_exc_info] if settings.log_format == "json" else []
+    # Before the redaction: the console's own tracebacks would print the local variables, secrets among them.
+    closing = [structlog.processors.format_exc_info]
     structlog.configure(
         processors=[*shared, *closing, _redact_event, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),

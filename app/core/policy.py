@@ -161,12 +161,12 @@ def check_routes(routes: list[Any]) -> None:
     """
     bare: list[str] = []
     for route in routes:
-        if not isinstance(route, HTTPRoute):
-            continue
-        for handler in route.route_handlers:
-            methods = handler.http_methods - {"OPTIONS"}
-            if not methods or "permission" not in handler.opt:
-                bare += [f"{' '.join(sorted(methods))} {route.path}: no permission"] if methods else []
+        http = isinstance(route, HTTPRoute)
+        for handler in route.route_handlers if http else [route.route_handler]:
+            # Sockets and mounted programs have no methods, and are doors all the same.
+            methods = handler.http_methods - {"OPTIONS"} if http else {type(handler).__name__}
+            if methods and "permission" not in handler.opt:
+                bare.append(f"{' '.join(sorted(methods))} {route.path}: no permission")
             elif methods & UNSAFE and "audit" not in handler.opt:
                 bare.append(f"{' '.join(sorted(methods))} {route.path}: no audit action")
     if bare:

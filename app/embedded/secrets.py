@@ -35,9 +35,7 @@ def ensure(data_dir: Path, given: Mapping[str, str]) -> dict[str, str]:
         if made:
             _append(data_dir / FILE, made)
     except OSError as error:
-        raise CannotStart(
-            f"{data_dir / FILE} cannot be used ({error.strerror}): start TekNav as its owner"
-        ) from error
+        raise CannotStart(f"{data_dir / FILE} cannot be used ({error.strerror}): start TekNav as its owner") from error
     return {name: given.get(name) or kept.get(name) or made[name] for name in NAMES}
 
 

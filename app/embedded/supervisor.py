@@ -63,9 +63,7 @@ async def run(
 class Up:
     """The parts of a running TekNav and the order in which they start and end."""
 
-    def __init__(
-        self, settings: Settings, verbose: bool, programs: Programs, lock: FolderLock, stop: Stop
-    ) -> None:
+    def __init__(self, settings: Settings, verbose: bool, programs: Programs, lock: FolderLock, stop: Stop) -> None:
         self._settings, self._lock, self._stop = settings, lock, stop
         self._backing = Backing(settings)
         self._logs = None if verbose else settings.data_dir / "logs"

@@ -9,7 +9,18 @@ from playwright.async_api import ElementHandle, Page, Request, Route, expect
 
 from tests.browser.addresses import plain
 
-PRESSED = "button, summary, a.row-link[hx-get]"
+EFFECT_S = 5.0
+# What can be pressed now: in the innermost open dialog where there is one. Signing out would end the crawl.
+BUTTONS = """() => {
+  const dialogs = document.querySelectorAll("dialog[open]");
+  const scope = dialogs[dialogs.length - 1] ?? document;
+  return [...scope.querySelectorAll("button:enabled, summary, a.row-link[hx-get]")].filter(
+    (each) => each.checkVisibility() && !each.closest("form")?.action.endsWith("/signout"));
+}"""
+NAMES = """buttons => buttons.map((each) => [
+  each.tagName, each.textContent.trim().slice(0, 40), each.title, each.getAttribute("hx-post"),
+  each.dataset.dialogOpen, each.closest("dialog")?.id, each.closest("form")?.id,
+].join(" | "))"""
 # What an effect changes on the page itself.
 LOOK = """() => JSON.stringify([
   location.href,
@@ -18,13 +29,9 @@ LOOK = """() => JSON.stringify([
   {...document.documentElement.dataset},
   [...document.querySelectorAll("#toasts .toast-item")].map((each) => each.textContent),
 ])"""
-IDENTITY = """each => [
-  each.tagName, each.textContent.trim().slice(0, 40), each.title, each.getAttribute("hx-post"),
-  each.dataset.dialogOpen, each.closest("dialog")?.id, each.closest("form")?.id,
-].join(" | ")"""
 # Empty fields that are wanted keep a form from being sent; the browser then goes to the first of them.
 HELD_BACK = "each => each.type === 'submit' && each.form?.contains(document.activeElement.closest(':invalid'))"
-EFFECT_S = 5.0
+TIDY = "() => document.querySelectorAll('#toasts .toast-item').forEach((each) => each.remove())"
 
 
 @dataclass
@@ -43,33 +50,35 @@ class Presser:
     async def press_all(self, address: str) -> None:
         """Every button of the page, and of each dialog that one of them opens."""
         await self._show(address)
-        while (button := await self._next("body")) is not None:
+        while (button := await self._next()) is not None:
             await self._press(button)
-            while (inner := await self._next("dialog[open]")) is not None:
+            dialog = self.page.locator("dialog[open]")
+            while await dialog.count() and (inner := await self._next()) is not None:
                 await self._press(inner)
-                if await self.page.locator("dialog[open]").count() == 0:
-                    break  # it closed its dialog; the others in there are found when it is opened again
-            await self._show(address)
+            await self._tidy(address)
 
     async def _show(self, address: str) -> None:
         await self.page.goto(address)
         await expect(self.page.locator("#live-state")).to_have_attribute("data-state", re.compile("live|off"))
 
-    async def _next(self, scope: str) -> ElementHandle | None:
-        """A visible, untried button, the innermost dialog's first."""
-        for button in await self.page.locator(scope).last.locator(PRESSED).element_handles():
-            if not await button.is_visible() or not await button.is_enabled():
-                continue
-            if await button.evaluate("each => each.closest('form')?.action.endsWith('/signout')"):
-                continue
-            name = plain(await button.evaluate(IDENTITY))
-            if name not in self.pressed:
-                self.pressed.add(name)
-                return button
+    async def _tidy(self, address: str) -> None:
+        while await self.page.locator("dialog[open], :popover-open").count():
+            await self.page.keyboard.press("Escape")
+        await self.page.evaluate(TIDY)
+        if not self.page.url.endswith(address):
+            await self._show(address)
+
+    async def _next(self) -> ElementHandle | None:
+        """A button that was not tried yet."""
+        buttons = await self.page.evaluate_handle(BUTTONS)
+        for place, name in enumerate(await buttons.evaluate(NAMES)):
+            if plain(name) not in self.pressed:
+                self.pressed.add(plain(name))
+                return (await buttons.get_property(str(place))).as_element()
         return None
 
     async def _press(self, button: ElementHandle) -> None:
-        before, name = await self.page.evaluate(LOOK), await button.evaluate(IDENTITY)
+        before, (name,) = await self.page.evaluate(LOOK), await self.page.evaluate(NAMES, [button])
         self._asked.clear()
         await button.click()
         deadline = time.monotonic() + EFFECT_S

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import AsyncGenerator
-from pathlib import Path
 
 import pytest
 from playwright.async_api import Page
@@ -73,6 +72,7 @@ async def test_every_button_does_something(furnished: Furnished, open_window: Op
     for address in one_of_each(pages):
         await presser.press_all(address)
     assert presser.dead == []
+    print(len(presser.pressed), *sorted(presser.pressed), sep="\n")
     assert len(presser.pressed) > 30
 
 

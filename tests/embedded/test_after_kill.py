@@ -10,10 +10,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 from redis.asyncio import Redis
-from tests.embedded.stage import ROOT, gone, until
 
 from app.embedded.processes import serving
 from app.embedded.servers import Servers
+from tests.embedded.stage import ROOT, gone, until
 
 
 def postmaster(folder: Path) -> int:

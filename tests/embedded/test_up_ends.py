@@ -6,11 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.embedded.stage import Up, answers, gone, until, visits
-
 from app.embedded.lock import running
 from app.embedded.processes import serving
 from app.embedded.servers import Servers
+from tests.embedded.stage import Up, answers, gone, until, visits
 
 Start = Callable[..., Up]
 

@@ -23,9 +23,7 @@ def main() -> int:
     )
     verbose = "VERBOSE" in os.environ
     try:
-        return asyncio.run(
-            supervisor.run(load(os.environ), verbose=verbose, announce=announce, programs=programs)
-        )
+        return asyncio.run(supervisor.run(load(os.environ), verbose=verbose, announce=announce, programs=programs))
     except CannotStart as error:
         print(error, file=sys.stderr)
         return error.exit_code
