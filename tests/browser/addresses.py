@@ -2,10 +2,11 @@
 
 import re
 from html.parser import HTMLParser
-from urllib.parse import parse_qsl, urldefrag, urljoin, urlsplit
+from urllib.parse import urldefrag, urljoin, urlsplit
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-QUEUE = re.compile(r"(ai|workflow|plugin|analytics|email|platform)(:|-|%3A)(content|seo|runtime|webhooks|process|outbound|tasks)")
+CURSOR = re.compile(r"(?<=[?&]cursor=)[^&]+")
+QUEUE = re.compile(r"\b(ai|workflow|plugin|analytics|email|platform)([:-]|%3A)(content|seo|runtime|webhooks|process|outbound|tasks)\b")
 
 
 class _Named(HTMLParser):
@@ -35,12 +36,11 @@ def addresses(page: str, base: str) -> set[tuple[str, bool]]:
     return found
 
 
-def shape(address: str) -> str:
-    """Alike for pages that differ only in the row, the queue or the filter they are about."""
-    parts = urlsplit(address)
-    names = sorted({name for name, _ in parse_qsl(parts.query)})
-    return plain(parts.path) + (f"?{'&'.join(names)}" if names else "")
+def shape(text: str) -> str:
+    """Alike for addresses that differ only in the row they are about, or in the page of a list."""
+    return CURSOR.sub("{cursor}", UUID.sub("{id}", text))
 
 
-def plain(text: str) -> str:
-    return QUEUE.sub("{queue}", UUID.sub("{id}", text))
+def kind(text: str) -> str:
+    """Alike for all queues, and all filters of a list, too."""
+    return QUEUE.sub("{queue}", shape(text)).partition("?")[0]

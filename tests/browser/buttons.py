@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from playwright.async_api import ElementHandle, Page, Request, Route, expect
 
-from tests.browser.addresses import plain
+from tests.browser.addresses import kind
 
 EFFECT_S = 5.0
 # What can be pressed now: in the innermost open dialog where there is one. Signing out would end the crawl.
@@ -17,8 +17,9 @@ BUTTONS = """() => {
   return [...scope.querySelectorAll("button:enabled, summary, a.row-link[hx-get]")].filter(
     (each) => each.checkVisibility() && !each.closest("form")?.action.endsWith("/signout"));
 }"""
-NAMES = """buttons => buttons.map((each) => [
-  each.tagName, each.textContent.trim().slice(0, 40), each.title, each.getAttribute("hx-post"),
+# Rows of one list are alike, and so are the branches of a JSON tree.
+NAMES = """buttons => buttons.map((each) => each.matches(".row-link") ? `row of ${location.pathname}` : [
+  each.closest(".json summary") ? "JSON" : each.textContent.trim(), each.title, each.getAttribute("hx-post"),
   each.dataset.dialogOpen, each.closest("dialog")?.id, each.closest("form")?.id,
 ].join(" | "))"""
 # What an effect changes on the page itself.
@@ -52,10 +53,16 @@ class Presser:
         await self._show(address)
         while (button := await self._next()) is not None:
             await self._press(button)
-            dialog = self.page.locator("dialog[open]")
-            while await dialog.count() and (inner := await self._next()) is not None:
-                await self._press(inner)
+            await self._press_inside(button)
             await self._tidy(address)
+
+    async def _press_inside(self, opener: ElementHandle) -> None:
+        """What stands in the dialog that was just opened, if one was; opened again as often as something closes it."""
+        dialog = self.page.locator("dialog[open]")
+        while await dialog.count() and (button := await self._next()) is not None:
+            await self._press(button)
+            if not await dialog.count() and await opener.is_visible():
+                await self._press(opener)
 
     async def _show(self, address: str) -> None:
         await self.page.goto(address)
@@ -72,8 +79,8 @@ class Presser:
         """A button that was not tried yet."""
         buttons = await self.page.evaluate_handle(BUTTONS)
         for place, name in enumerate(await buttons.evaluate(NAMES)):
-            if plain(name) not in self.pressed:
-                self.pressed.add(plain(name))
+            if kind(name) not in self.pressed:
+                self.pressed.add(kind(name))
                 return (await buttons.get_property(str(place))).as_element()
         return None
 

@@ -11,6 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Invalid
+from app.core.etag import etag
 from app.core.paging import Pager
 from app.core.policy import Actor
 from app.modules.ai.models import AiTask, RunStatus, TaskStatus
@@ -171,4 +172,4 @@ def _id(field: str, text: Text) -> UUID | None:
 
 
 def _answer(task: AiTask, status: int, headers: dict[str, str]) -> Response[AiTaskRead]:
-    return Response(read(task, AiTaskRead), status_code=status, headers={"ETag": f'"{task.version}"', **headers})
+    return Response(read(task, AiTaskRead), status_code=status, headers=etag(task.version) | headers)

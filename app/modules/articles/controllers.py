@@ -1,25 +1,22 @@
 """`/api/v1/articles`, for tenants' apps."""
 
-import re
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from litestar import Controller, Request, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
-from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from app.core.errors import BadRequest, FieldError, Invalid
+from app.core.etag import IfMatch, etag, versions
 from app.core.paging import Pager
 from app.modules.articles.models import Article, Status
 from app.modules.articles.permissions import PUBLISH, READ, WRITE
 from app.modules.articles.repository import ArticleFilter
 from app.modules.articles.schemas import MAX_TITLE, ArticleChange, ArticleCreate, ArticlePage, ArticleRead, item, read
-from app.modules.articles.service import ArticleService, Expected, heading
-
-IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="the ETag it must still have")]
-_VERSION = re.compile(r'"(\d{1,9})"')
+from app.modules.articles.service import ArticleService, heading
 
 
 class MarkdownRequest(Request[Any, Any, Any]):
@@ -91,37 +88,29 @@ class ArticleController(Controller):
         if_match: IfMatch = None,
     ) -> Response[ArticleRead]:
         """Change the fields that are sent. With `If-Match` only if the article is still at that version."""
-        return _with_version(await articles.update(article_id, data, expected=_expected(if_match)))
+        return _with_version(await articles.update(article_id, data, expected=versions(if_match)))
 
     @delete("/{article_id:uuid}", permission=WRITE, audit="article.delete")
     async def discard(
         self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService], if_match: IfMatch = None
     ) -> None:
-        await articles.delete(article_id, expected=_expected(if_match))
+        await articles.delete(article_id, expected=versions(if_match))
 
     @post("/{article_id:uuid}/publication", permission=PUBLISH, audit="article.publish", status_code=200)
     async def publish(
         self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService], if_match: IfMatch = None
     ) -> Response[ArticleRead]:
         """Publish. Publishing what is published answers the same and changes nothing."""
-        return _with_version(await articles.publish(article_id, expected=_expected(if_match)))
+        return _with_version(await articles.publish(article_id, expected=versions(if_match)))
 
     @delete("/{article_id:uuid}/publication", permission=PUBLISH, audit="article.unpublish")
     async def unpublish(
         self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService], if_match: IfMatch = None
     ) -> None:
         """Make it a draft again. A draft stays one."""
-        await articles.unpublish(article_id, expected=_expected(if_match))
+        await articles.unpublish(article_id, expected=versions(if_match))
 
 
 def _with_version(article: Article, status: int = 200, location: str | None = None) -> Response[ArticleRead]:
-    headers = {"ETag": f'"{article.version}"'} | ({"Location": location} if location else {})
+    headers = etag(article.version) | ({"Location": location} if location else {})
     return Response(read(article), status_code=status, headers=headers)
-
-
-def _expected(if_match: str | None) -> Expected:
-    """The versions that `If-Match` names. A tag that is not ours matches no version, as the standard wants."""
-    if if_match is None or if_match.strip() == "*":
-        return None
-    tags = (_VERSION.fullmatch(tag.strip()) for tag in if_match.split(","))
-    return {int(tag[1]) for tag in tags if tag}

@@ -1,7 +1,6 @@
 """The rules of articles: Markdown in, safe HTML kept beside it, published when somebody says so."""
 
 import asyncio
-from collections.abc import Collection
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -15,7 +14,8 @@ from slugify import slugify
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import scope_of
-from app.core.errors import Conflict, FieldError, Invalid, NotFound, Stale
+from app.core.errors import Conflict, FieldError, Invalid, NotFound
+from app.core.etag import Expected, require
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
@@ -32,7 +32,6 @@ _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable(["table", "striketh
 _CLEANER = nh3.Cleaner(
     attributes={**nh3.ALLOWED_ATTRIBUTES, "code": {"class"}}, url_schemes={"http", "https", "mailto"}
 )
-Expected = Collection[int] | None
 """The versions of an article that the caller is willing to change; None means any."""
 
 
@@ -141,8 +140,7 @@ class ArticleService:
         article = await repository.one(self._session, article_id, self._actor.workspace_id, lock=lock)
         if article is None:
             raise NotFound("There is no article with this id")
-        if expected is not None and article.version not in expected:
-            raise Stale(f"Somebody changed this article in the meantime; it is at version {article.version}")
+        require(article.version, expected, "article")
         return article
 
     async def _change(self, action: str, article: Article, values: dict[str, Any]) -> Article:

@@ -1,13 +1,13 @@
 """`/api/owner/tenants`."""
 
-import re
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
 from litestar import Controller, Response, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 
+from app.core.etag import IfMatch, etag, versions
 from app.core.paging import Pager
 from app.modules.tenants.models import Tenant
 from app.modules.tenants.permissions import READ, WRITE
@@ -23,17 +23,6 @@ from app.modules.tenants.schemas import (
     read_workspace,
 )
 from app.modules.tenants.service import TenantService
-
-_VERSION = re.compile(r'"(\d{1,9})"')
-IfMatch = Annotated[str | None, HeaderParameter(name="If-Match")]
-
-
-def versions(if_match: str | None) -> set[int] | None:
-    """The versions that `If-Match: "3", "4"` names; None for `*` or no header. A tag that is not ours matches none."""
-    if if_match is None or if_match.strip() == "*":
-        return None
-    tags = (_VERSION.fullmatch(tag.strip()) for tag in if_match.split(","))
-    return {int(tag[1]) for tag in tags if tag}
 
 
 class TenantController(Controller):
@@ -104,4 +93,4 @@ class TenantController(Controller):
 
 
 def _answer(tenant: Tenant, *, status: int = 200, headers: dict[str, str] | None = None) -> Response[TenantRead]:
-    return Response(read(tenant), status_code=status, headers={"ETag": f'"{tenant.version}"', **(headers or {})})
+    return Response(read(tenant), status_code=status, headers=etag(tenant.version) | (headers or {}))

@@ -1,6 +1,5 @@
 """The rules of tenants: who they are, and the workspaces that divide their work."""
 
-from collections.abc import Collection
 from uuid import UUID
 
 from msgspec import UNSET
@@ -8,7 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import scope_of
-from app.core.errors import Invalid, NotFound, Stale
+from app.core.errors import Invalid, NotFound
+from app.core.etag import Expected, require
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
@@ -84,7 +84,7 @@ class TenantService:
             self._session, query, key=Tenant.id, of=f"tenants {text} {status}", limit=limit, cursor=cursor
         )
 
-    async def update(self, tenant_id: UUID, change: TenantChange, *, expected: Collection[int] | None = None) -> Tenant:
+    async def update(self, tenant_id: UUID, change: TenantChange, *, expected: Expected = None) -> Tenant:
         """Change what `change` names; nothing new makes no new version. The slug stays, since addresses use it.
 
         Args:
@@ -94,8 +94,7 @@ class TenantService:
             NotFound, Stale, Invalid.
         """
         tenant = self._found(await repository.tenant(self._session, tenant_id, lock=True))
-        if expected is not None and tenant.version not in expected:
-            raise Stale(f"Somebody changed this tenant in the meantime; it is at version {tenant.version}")
+        require(tenant.version, expected, "tenant")
         before = {"name": tenant.name, "status": tenant.status}
         after = {
             "name": before["name"] if change.name is UNSET else checked_name(change.name),
