@@ -11,7 +11,7 @@ from app.core.wire import Incoming, Outgoing
 from app.modules.articles.models import Article, Status
 
 MAX_TITLE = 300
-MAX_BODY = 1_000_000
+MAX_BODY = 300_000
 Title = Annotated[str, Meta(min_length=1, max_length=MAX_TITLE, examples=["How we print maps"])]
 Body = Annotated[str, Meta(max_length=MAX_BODY, description="Markdown", examples=["# How we print maps\n\nOn paper."])]
 Slug = Annotated[str, Meta(min_length=1, max_length=200, examples=["how-we-print-maps"])]

@@ -1,6 +1,7 @@
 """The rules of articles: Markdown in, safe HTML kept beside it, published when somebody says so."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -29,10 +30,10 @@ from app.modules.audit.service import record
 TOPIC = "articles"
 EXCERPT = 200
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+_THREAD = ThreadPoolExecutor(1, "markdown")
 _CLEANER = nh3.Cleaner(
     attributes={**nh3.ALLOWED_ATTRIBUTES, "code": {"class"}}, url_schemes={"http", "https", "mailto"}
 )
-"""The versions of an article that the caller is willing to change; None means any."""
 
 
 class ArticleService:
@@ -201,8 +202,8 @@ _TEXTUAL = ("text", "code_inline", "softbreak", "hardbreak")
 
 async def _rendered(markdown: str) -> dict[str, Any]:
     _refuse_nul("body", markdown)
-    # In a thread, because a long body would hold up every other request of the process.
-    html, excerpt = await asyncio.to_thread(render, markdown)
+    # Apart from the loop, because a long body takes seconds; and one at a time, so that many take no more of a core.
+    html, excerpt = await asyncio.get_running_loop().run_in_executor(_THREAD, render, markdown)
     return {"body_markdown": markdown, "body_html": html, "excerpt": excerpt}
 
 
