@@ -1,6 +1,6 @@
 """Audit: who did what, kept for ever and changed by nobody."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
@@ -8,12 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.live import Topic
 from app.core.templating import NavigationItem
-from app.module import Module
+from app.module import Card, Module
 from app.modules.audit.controllers import AuditController
 from app.modules.audit.pages import AuditPages
 from app.modules.audit.permissions import ALL, READ
 from app.modules.audit.schemas import AuditQuery
 from app.modules.audit.service import TOPIC, AuditTrail
+
+ON_CARD = 6
 
 
 def provide_trail(session: NamedDependency[AsyncSession]) -> AuditTrail:
@@ -41,6 +43,10 @@ def provide_query(
     )
 
 
+async def load_card(session: AsyncSession) -> dict[str, Any]:
+    return {"changes": await AuditTrail(session).latest(ON_CARD)}
+
+
 audit = Module(
     name="audit",
     owner_api=(AuditController,),
@@ -48,5 +54,6 @@ audit = Module(
     providers={"trail": provide_trail, "asked": provide_query},
     permissions=ALL,
     topics=(Topic(TOPIC, READ),),
+    cards=(Card("audit/_card.html", load_card, READ, TOPIC, order=60),),
     navigation=(NavigationItem("Platform", "Audit log", "/logs/audit", "shield-check", READ, order=80),),
 )

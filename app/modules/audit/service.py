@@ -97,6 +97,9 @@ class AuditTrail:
         of = f"audit {scope_of(self._session).tenant_id} {wanted}"
         return await pager.page(self._session, fitting(wanted), key=AuditLog.id, of=of, limit=limit, cursor=cursor)
 
+    async def latest(self, count: int) -> list[AuditLog]:
+        return list(await self._session.scalars(select(AuditLog).order_by(AuditLog.id.desc()).limit(count)))
+
     async def get(self, entry_id: UUID) -> AuditLog:
         """
         Raises:
