@@ -3,11 +3,15 @@
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pytest
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 from tests.browser.fetch import find
+from tests.browser.furnished import Furnished, furnish
+from tests.flows.owner_app import OwnerApp
+from tests.flows.running import Running
 
 PATIENCE_MS = 15_000
 FLAGS = (
@@ -61,6 +65,13 @@ async def browser(chromium: str) -> AsyncGenerator[Browser, None]:
         await browser.close()
 
 
+@pytest.fixture(scope="session")
+async def furnished(chromium: str) -> AsyncGenerator[Furnished, None]:
+    with Running() as running:
+        async with OwnerApp(running.address) as owner:
+            yield await furnish(running, owner)
+
+
 OpenWindow = Callable[..., Awaitable[Window]]
 
 
@@ -69,15 +80,26 @@ async def open_window(browser: Browser) -> AsyncGenerator[OpenWindow, None]:
     """Opens windows with cookies of their own; each must have had nothing to complain about at the end."""
     opened: list[Window] = []
 
-    async def open_window(address: str, *, width: int = 1440, height: int = 900, theme: str = "light") -> Window:
+    async def open_window(
+        address: str,
+        *,
+        cookie: dict[str, str] | None = None,
+        width: int = 1440,
+        theme: Literal["light", "dark"] = "light",
+        scripts: bool = True,
+    ) -> Window:
         context = await browser.new_context(
             base_url=address,
-            viewport={"width": width, "height": height},
+            viewport={"width": width, "height": 900},
             color_scheme=theme,
+            java_script_enabled=scripts,
             reduced_motion="reduce",
             locale="en-GB",
         )
         context.set_default_timeout(PATIENCE_MS)
+        await context.grant_permissions(["clipboard-read", "clipboard-write"])
+        if cookie:
+            await context.add_cookies([cookie])
         window = Window(await context.new_page())
         window.watch()
         opened.append(window)

@@ -12,10 +12,11 @@ WORDLESS = "# Only a heading"  # no provider can summarise it, so its job dies a
 
 @dataclass(frozen=True)
 class Furnished:
-    """`owner` is signed in; `cookie` is that session, in the form that browsers are given."""
+    """`owner` is signed in; `cookie` is that session, as browsers take it; `token` is a tenant's."""
 
     owner: OwnerApp
     address: str
+    token: str
 
     @property
     def cookie(self) -> dict[str, str]:
@@ -38,4 +39,4 @@ async def furnish(running: Running, owner: OwnerApp) -> Furnished:
             await app.post(f"# Draft {number}\n\nNothing is written yet.")
         for task, status in tasks:
             await app.until(task, status)
-    return Furnished(owner, running.address)
+    return Furnished(owner, running.address, made["token"])

@@ -1,9 +1,9 @@
 """No dead links, no dead buttons: everything that the dashboard offers can be followed and pressed."""
 
 from collections import Counter
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from math import inf
+from typing import Literal
 
 import pytest
 from playwright.async_api import Page
@@ -11,22 +11,14 @@ from playwright.async_api import Page
 from tests.browser.addresses import addresses, kind, shape
 from tests.browser.buttons import Presser
 from tests.browser.conftest import OpenWindow
-from tests.browser.furnished import Furnished, furnish
-from tests.flows.owner_app import OwnerApp
-from tests.flows.running import ROOT, Running
+from tests.browser.furnished import Furnished
+from tests.flows.running import ROOT
 
 pytestmark = pytest.mark.browser
 
 HOME = "/dashboard/owner"
 ALIKE = 2  # addresses of one shape that the quick crawl follows
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-
-
-@pytest.fixture(scope="module")
-async def furnished(chromium: str) -> AsyncGenerator[Furnished, None]:
-    with Running() as running:
-        async with OwnerApp(running.address) as owner:
-            yield await furnish(running, owner)
 
 
 @dataclass
@@ -78,7 +70,7 @@ async def test_every_address_on_the_pages_answers(found: Found) -> None:
 
 @pytest.mark.promise("S4-59", "S4-60")
 async def test_every_button_does_something(furnished: Furnished, found: Found, open_window: OpenWindow) -> None:
-    page = await signed_in(furnished, open_window)
+    page = (await open_window(furnished.address, cookie=furnished.cookie)).page
     presser = Presser(page)
     await presser.begin()
     for address in found.fullest():
@@ -91,11 +83,11 @@ async def test_every_button_does_something(furnished: Furnished, found: Found, o
 @pytest.mark.crawl
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1440])
-async def test_every_page_is_sound(furnished: Furnished, open_window: OpenWindow, theme: str, width: int) -> None:
+async def test_every_page_is_sound(furnished: Furnished, open_window: OpenWindow, theme: Literal["light", "dark"], width: int) -> None:
     """Each page and its first drawer: nothing out of sight, nothing that hinders people, every button alive."""
     found = await follow(furnished)
     assert found.broken == []
-    page = await signed_in(furnished, open_window, width=width, theme=theme)
+    page = (await open_window(furnished.address, cookie=furnished.cookie, width=width, theme=theme)).page
     presser = Presser(page)
     await presser.begin()
     await page.context.add_init_script(path=AXE)
@@ -109,8 +101,21 @@ async def test_every_page_is_sound(furnished: Furnished, open_window: OpenWindow
             await page.locator("#drawer-frame[open] h2").first.wait_for()
             wrong += await faults(page, f"the drawer on {address}")
         await presser.press_all(address)
-    assert wrong == []
-    assert presser.dead == []
+    wrong += presser.dead
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.crawl
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+async def test_the_front_door_is_sound(
+    furnished: Furnished, open_window: OpenWindow, theme: Literal["light", "dark"], width: int
+) -> None:
+    page = (await open_window(furnished.address, width=width, theme=theme)).page
+    await page.context.add_init_script(path=AXE)
+    await page.goto("/signin")
+    wrong = await faults(page, "/signin")
+    assert not wrong, "\n".join(wrong)
 
 
 async def faults(page: Page, where: str) -> list[str]:
@@ -122,10 +127,3 @@ async def faults(page: Page, where: str) -> list[str]:
         nodes = "; ".join(node["html"][:200] for node in violation["nodes"][:3])
         found.append(f"{where}: {violation['help']} ({violation['id']}): {nodes}")
     return found
-
-
-async def signed_in(furnished: Furnished, open_window: OpenWindow, **look: int | str) -> Page:
-    window = await open_window(furnished.address, **look)
-    await window.page.context.add_cookies([furnished.cookie])
-    await window.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    return window.page
