@@ -5,17 +5,20 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.database import SYSTEM, Database, Plane
-from app.core.settings import Settings
+from app.core.settings import Settings, SettingsError
 from app.migrate import head
+from app.migrate import logins as logins_of
 from app.queues.models import WorkerRow
 from app.queues.relay import ALIVE
 
+log = structlog.get_logger()
 REDIS_AT_LEAST = (7, 0)
 POSTGRESQL_AT_LEAST = 150_000
 
@@ -72,41 +75,41 @@ async def migrations(db: Database) -> Finding:
 
 _LOGIN = text(
     """
-    SELECT r.rolname, r.rolsuper, r.rolbypassrls,
-           EXISTS (SELECT 1 FROM pg_class c WHERE c.relname = 'tenant' AND c.relowner = r.oid) AS owner,
-           pg_has_role(r.rolname, 'teknav_tenant', 'USAGE') AS inherits,
-           pg_has_role(r.rolname, :role, 'MEMBER') AS member
-    FROM pg_roles r WHERE r.rolname = current_user
+    SELECT l.rolname, l.rolsuper, l.rolbypassrls,
+           EXISTS (SELECT 1 FROM pg_class c WHERE c.relname = 'tenant' AND c.relowner = l.oid) AS owner,
+           array_remove(array_agg(r.rolname::text), NULL) AS may_take,
+           bool_or(pg_has_role(l.oid, r.oid, 'USAGE')) AS inherits
+    FROM pg_roles l LEFT JOIN pg_roles r ON r.rolname = ANY(:roles) AND pg_has_role(l.oid, r.oid, 'MEMBER')
+    WHERE l.rolname = current_user GROUP BY l.oid, l.rolname, l.rolsuper, l.rolbypassrls
     """
 )
+_GRANT = "Run `teknav migrate`, which makes the roles and grants them"
+_OWN = "Use a login of its own: CREATE ROLE teknav_app LOGIN NOINHERIT PASSWORD '…', then `teknav migrate`"
 
 
 async def logins(db: Database, settings: Settings) -> list[Finding]:
     """Row-level security only holds when the logins cannot step around it."""
     found = []
-    for plane, name in ((Plane.TENANT, "DATABASE_URL"), (Plane.PLATFORM, "PLATFORM_DATABASE_URL")):
+    apart = settings.platform_database_url not in ("", settings.database_url)
+    planes = {"DATABASE_URL": Plane.TENANT} | ({"PLATFORM_DATABASE_URL": Plane.PLATFORM} if apart else {})
+    for name, plane in planes.items():
         async with db.engine(plane).connect() as connection:
-            row = (await connection.execute(_LOGIN, {"role": plane.value})).one()
-        if not row.member:
-            remedy = "Run `teknav migrate`, which grants the roles"
-            found.append(Finding("logins", "error", f"{name}: {row.rolname} may not take {plane.value}", remedy))
+            row = (await connection.execute(_LOGIN, {"roles": [each.value for each in Plane]})).one()
+        missing = set(logins_of(settings)[row.rolname]) - set(row.may_take) if not row.rolsuper else set()
+        if missing:
+            message = f"{name}: {row.rolname} may not take {' and '.join(sorted(missing))}"
+            found.append(Finding("logins", "error", message, _GRANT))
             continue
-        weak = [
-            word
-            for word, is_so in (
-                ("is a superuser", row.rolsuper),
-                ("has BYPASSRLS", row.rolbypassrls),
-                ("owns the tables", row.owner),
-                ("inherits the roles' rights", row.inherits),
-            )
-            if is_so
-        ]
+        if row.inherits and not row.rolsuper:
+            # Every statement would have the roles' rights, whatever the unit of work says.
+            found.append(Finding("logins", "error", f"{name}: {row.rolname} inherits the roles' rights", _GRANT))
+        words = {"is a superuser": row.rolsuper, "has BYPASSRLS": row.rolbypassrls, "owns the tables": row.owner}
+        weak = [word for word, is_so in words.items() if is_so]
+        if apart and plane is Plane.TENANT and len(row.may_take) > 1 and not row.rolsuper:
+            weak.append("may take the platform's roles too")
         if weak:
             level: Literal["warning", "error"] = "error" if settings.app_env == "prod" else "warning"
-            remedy = (
-                "Use a login of its own: CREATE ROLE teknav_app LOGIN NOINHERIT PASSWORD '…', then `teknav migrate`"
-            )
-            found.append(Finding("logins", level, f"{name}: {row.rolname} {' and '.join(weak)}", remedy))
+            found.append(Finding("logins", level, f"{name}: {row.rolname} {' and '.join(weak)}", _OWN))
     return found or [Finding("logins", "ok", "the logins cannot step around row-level security")]
 
 
@@ -162,3 +165,18 @@ async def boot(db: Database, client: Redis, settings: Settings) -> list[Finding]
         if found[-1].level != "error":
             found += await logins(db, settings)
     return [*found, await redis(client)]
+
+
+async def refuse_unsafe(db: Database, client: Redis, settings: Settings) -> None:
+    """Log what is weak, and refuse to start over what is wrong.
+
+    Raises:
+        SettingsError: with one line for each thing that is missing or unsafe.
+    """
+    found = await boot(db, client, settings)
+    for item in found:
+        if item.level == "warning":
+            log.warning("boot.unsafe", part=item.part, message=item.message, remedy=item.remedy)
+    errors = [f"{item.part}: {item.message}. {item.remedy}" for item in found if item.level == "error"]
+    if errors:
+        raise SettingsError(errors)

@@ -1,6 +1,7 @@
 """The web root: `create_app(settings)` plugs the modules, the ports and the edge together."""
 
 import asyncio
+import functools
 import os
 import signal
 import sys
@@ -24,7 +25,6 @@ from app.core import live
 from app.core.answers import answer
 from app.core.errors import Unauthenticated
 from app.core.idempotency import Replayed
-from app.core.ids import new_id
 from app.core.logging import configure
 from app.core.paging import Pager
 from app.core.policy import PUBLIC, Actor, Policy, actor_of, check_routes
@@ -36,12 +36,14 @@ from app.core.unit_of_work import keep_rendered, provide_session, replay
 from app.module import ModulesPlugin
 from app.modules.audit.service import record_attempt
 from app.modules.identity.service import Authenticator
-from app.process import Process, resources
-from app.queues.inline import run_inline
-from app.queues.runner import Runner
+from app.process import Process
+from app.queues.inline import drain
+from app.queues.leader import Leader
+from app.queues.loops import Loop, Loops
 
 log = structlog.get_logger()
 MAX_BODY = 10 * 1024 * 1024
+INLINE_S = 0.5
 
 
 class Part(Struct, rename="camel"):
@@ -96,12 +98,14 @@ def create_app(settings: Settings) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncGenerator[None, None]:
-        await _refuse_unsafe(process)
+        await checks.refuse_unsafe(process.database, process.queue_redis, settings)
         await process.database.measure_clock()
         tasks = [asyncio.create_task(hub.run())]
         if not settings.enable_queue:
-            runner = Runner(process.database, process.kinds, registry.specs(), new_id(), resources(settings))
-            tasks.append(asyncio.create_task(run_inline(process.database, runner)))
+            runner = process.runner()
+            inline = Loop("inline", INLINE_S, functools.partial(drain, process.database, runner))
+            loops = Loops(Leader(process.database, runner.worker), [inline, *process.loops()])
+            tasks.append(asyncio.create_task(loops.run()))
         _end_streams_on_signal(hub)
         yield
         hub.close()
@@ -162,20 +166,6 @@ def _immutable() -> Any:
     from litestar.datastructures import CacheControlHeader
 
     return CacheControlHeader(max_age=31_536_000, public=True, immutable=True)
-
-
-async def _refuse_unsafe(process: Process) -> None:
-    """
-    Raises:
-        SettingsError: with one line for each thing that is missing or unsafe.
-    """
-    found = await checks.boot(process.database, process.queue_redis, process.settings)
-    for item in found:
-        if item.level == "warning":
-            log.warning("boot.unsafe", part=item.part, message=item.message, remedy=item.remedy)
-    errors = [f"{item.part}: {item.message}. {item.remedy}" for item in found if item.level == "error"]
-    if errors:
-        raise SettingsError(errors)
 
 
 def _end_streams_on_signal(hub: live.Hub) -> None:

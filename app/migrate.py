@@ -57,6 +57,8 @@ async def migrate(settings: Settings) -> str:
                 await connection.run_sync(_make_roles)
                 await connection.run_sync(_upgrade)
                 await connection.run_sync(_grant_logins, logins(settings))
+                await connection.execute(text("SELECT teknav_make_partitions(3)"))
+                await connection.commit()
             finally:
                 await connection.rollback()
                 await connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": MIGRATION_LOCK})
@@ -85,8 +87,9 @@ def _make_roles(connection: Connection) -> None:
         for role in missing:
             connection.execute(text(f"CREATE ROLE {quote(role)} NOLOGIN NOINHERIT"))
         # The migrations hand functions over to these roles and backfill under them.
+        how = _without_inheriting(connection)
         for role in ROLES:
-            connection.execute(text(f"GRANT {quote(role)} TO CURRENT_USER"))
+            connection.execute(text(f"GRANT {quote(role)} TO CURRENT_USER{how}"))
     except ProgrammingError as error:
         connection.rollback()
         statements = " ".join(f"CREATE ROLE {role} NOLOGIN NOINHERIT;" for role in missing)
@@ -107,7 +110,7 @@ def _upgrade(connection: Connection) -> None:
 
 def _grant_logins(connection: Connection, wanted: dict[str, tuple[str, ...]]) -> None:
     quote = connection.dialect.identifier_preparer.quote
-    modern = (connection.dialect.server_version_info or (0,)) >= (16,)
+    how = _without_inheriting(connection)
     me = connection.execute(text("SELECT current_user")).scalar_one()
     for login, roles in wanted.items():
         for role in ROLES:
@@ -115,11 +118,16 @@ def _grant_logins(connection: Connection, wanted: dict[str, tuple[str, ...]]) ->
                 if login != me:
                     connection.execute(text(f"REVOKE {quote(role)} FROM {quote(login)}"))
                 continue
-            how = " WITH INHERIT FALSE, SET TRUE" if modern else ""
             connection.execute(text(f"GRANT {quote(role)} TO {quote(login)}{how}"))
-        if not modern:
+        if not how:
             connection.execute(text(f"ALTER ROLE {quote(login)} NOINHERIT"))
     connection.commit()
+
+
+def _without_inheriting(connection: Connection) -> str:
+    """From PostgreSQL 16 on a grant says it itself; before, the login has to be NOINHERIT."""
+    modern = (connection.dialect.server_version_info or (0,)) >= (16,)
+    return " WITH INHERIT FALSE, SET TRUE" if modern else ""
 
 
 def run(settings: Settings) -> str:

@@ -1,28 +1,29 @@
 """What the web process, the worker and the command line have in common."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
+from sqlalchemy import text
 
 from app import registry
-from app.core.database import Database
+from app.core.database import SYSTEM, Database
 from app.core.egress import Egress
+from app.core.ids import new_id
 from app.core.live import Broker
 from app.core.settings import Settings
 from app.modules.ai.client import Provider, provider_for
 from app.queues.engine import Engine
 from app.queues.enqueue import Queues
 from app.queues.job import Kinds
+from app.queues.loops import Loop
+from app.queues.runner import Runner
+from app.queues.schedules import enqueue_due
 from app.redis.broker import RedisBroker
 from app.redis.connection import hasty, patient
 from app.redis.service import RedisService
 
-
-def resources(settings: Settings) -> Mapping[type, Any]:
-    """What processors may ask for by type; made where jobs run."""
-    return {Provider: provider_for(settings, Egress())}
+MONTHS_AHEAD = 3
 
 
 @dataclass(slots=True)
@@ -37,20 +38,48 @@ class Process:
     engine: Engine
     broker: Broker
     kinds: Kinds
+    egress: Egress
 
     @classmethod
     def open(cls, settings: Settings) -> "Process":
         database = Database(settings)
         queue_redis, patient_redis = hasty(settings.redis_url), patient(settings.redis_url)
-        specs = registry.specs()
+        specs, kinds = registry.specs(), registry.kinds()
         engine = Engine(queue_redis, settings.queue_prefix, specs)
         broker = RedisBroker(queue_redis, patient_redis, settings.key("live", "signals", "all"))
-        kinds = registry.kinds()
         queues = Queues(database, specs, kinds, engine if settings.enable_queue else None)
         database.provide(broker=broker, queues=queues, permissions=registry.permissions())
-        return cls(settings, database, RedisService(settings), queue_redis, patient_redis, engine, broker, kinds)
+        return cls(
+            settings,
+            database,
+            RedisService(settings),
+            queue_redis,
+            patient_redis,
+            engine,
+            broker,
+            kinds,
+            Egress(),
+        )
+
+    def runner(self) -> Runner:
+        """Runs jobs in this process, with what processors may ask for by type."""
+        resources: dict[type, Any] = {Provider: provider_for(self.settings, self.egress)}
+        return Runner(self.database, self.kinds, self.engine.specs, new_id(), resources)
+
+    def loops(self) -> list[Loop]:
+        """What the leading process does beside the queues."""
+        return [Loop("schedules", 5.0, self._schedules), Loop("partitions", 3600.0, self._partitions)]
+
+    async def _schedules(self) -> None:
+        async with self.database.transaction(SYSTEM) as session:
+            await enqueue_due(session, registry.schedules())
+
+    async def _partitions(self) -> None:
+        async with self.database.transaction(SYSTEM) as session:
+            await session.execute(text("SELECT teknav_make_partitions(:months)"), {"months": MONTHS_AHEAD})
 
     async def close(self) -> None:
+        await self.egress.aclose()
         await self.redis.close()
         for client in (self.queue_redis, self.patient_redis):
             await client.aclose(close_connection_pool=True)

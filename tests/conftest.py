@@ -20,7 +20,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import migrate, registry
 from app.core.database import Database, Plane, Scope
-from app.core.ids import new_id
 from app.core.logging import configure
 from app.core.policy import Actor, Policy
 from app.core.secrets import Signer
@@ -29,7 +28,6 @@ from app.embedded.servers import Servers, Urls
 from app.main import create_app
 from app.modules.identity.service import IdentityService, TokenService
 from app.modules.tenants.service import TenantService
-from app.process import resources
 from app.queues.inline import drain as drain_record
 from app.queues.runner import Runner
 
@@ -222,8 +220,8 @@ async def tenant_client(
 
 
 @pytest.fixture
-def runner(database: Database, settings: Settings) -> Runner:
-    return Runner(database, registry.kinds(), registry.specs(), new_id(), resources(settings))
+def runner(app: Litestar) -> Runner:
+    return app.state.process.runner()
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ MONTHS_AT_FIRST = 3
 
 MAKE_PARTITIONS = """
 CREATE FUNCTION teknav_make_partitions(months integer) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
     parent text; month timestamptz; name text; made integer := 0;
     low uuid; high uuid;
@@ -262,6 +262,7 @@ def tables() -> None:
         sa.Column("run_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("max_attempts", sa.Integer(), nullable=False),
         sa.Column("attempts_made", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
         sa.Column("run", sa.Integer(), server_default="0", nullable=False),
         sa.Column("correlation_id", sa.Uuid(), nullable=True),
         sa.Column("request_id", sa.String(), nullable=True),

@@ -28,6 +28,8 @@ from app.core.wire import Outgoing
 
 log = structlog.get_logger()
 AnyRequest = Request[Any, Any, Any]
+# unique_violation; foreign_key_violation: what was pointed at has gone. Other violations are our own bugs.
+CLASHES = ("23505", "23503")
 CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large", 415: "unsupported"}
 
 
@@ -53,7 +55,7 @@ def problem_of(error: Exception) -> Problem:
         return error
     if isinstance(error, StaleDataError):
         return Stale()
-    if isinstance(error, IntegrityError):
+    if isinstance(error, IntegrityError) and _sqlstate(error) in CLASHES:
         return Conflict("This clashes with something that is there already", code="already_exists")
     if isinstance(error, (OperationalError, InterfaceError, PoolTimeout, OSError, CannotConnectNowError)) or (
         isinstance(error, DBAPIError) and (error.connection_invalidated or _lost(error))
@@ -67,6 +69,10 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, HTTPException):
         return _of_framework(error)
     return Problem("The server failed. The log has the details under this request id")
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    return getattr(error.orig, "sqlstate", None)
 
 
 def _lost(error: SQLAlchemyError) -> bool:

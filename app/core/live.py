@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
@@ -42,7 +42,7 @@ class Topic:
 class Broker(Protocol):
     """The port that the Redis service fills."""
 
-    async def publish(self, message: bytes) -> None:
+    async def publish(self, messages: Sequence[bytes]) -> None:
         """Best effort, and bounded in time."""
 
     async def listen(self, receive: Callable[[bytes], None]) -> None:
@@ -118,13 +118,16 @@ class Hub:
 
 
 def signal(session: AsyncSession, topic: str, id_: object, tenant: UUID) -> None:
-    """Announce a change once this transaction has committed; the same one is announced only once."""
-    announced: set[Signal] = session.info.setdefault("signals", set())
-    item = Signal(topic, str(id_), tenant)
+    """Announce a change once this transaction has committed; all of a transaction leave together, each once."""
     broker: Broker | None = session.info.get("broker")
-    if broker is not None and item not in announced:
-        announced.add(item)
-        after_commit(session, lambda: broker.publish(msgspec.json.encode(item)))
+    if broker is None:
+        return
+    announced: dict[Signal, None] | None = session.info.get("signals")
+    if announced is None:
+        waiting: dict[Signal, None] = {}
+        announced = session.info["signals"] = waiting
+        after_commit(session, lambda: broker.publish([msgspec.json.encode(item) for item in waiting]))
+    announced[Signal(topic, str(id_), tenant)] = None
 
 
 @get("/dashboard/live", permission=SIGNED_IN, include_in_schema=False, uncompressed=True)

@@ -17,6 +17,7 @@ from msgspec import Meta
 PLACEHOLDERS = ("change-me", "changeme", "secret", "example", "placeholder")
 SECRETS = ("secret_key", "jwt_secret", "encryption_key")
 SECRET_FIELD = re.compile(r"(_key|_secret|_token|_url)$")
+LONGEST_AI_ANSWER_S = 100.0
 ENV_NAMES = {"development": "dev", "testing": "test", "production": "prod"}
 
 
@@ -144,6 +145,8 @@ def _unsafe(settings: Settings) -> list[str]:
             found.append(f"{name.upper()}: set 32 or more random characters, for instance from `openssl rand -hex 32`")
     if settings.ai_provider == "openrouter" and not settings.openrouter_api_key:
         found.append("OPENROUTER_API_KEY: set it, or set AI_PROVIDER=local")
+    if not 0 < settings.ai_timeout_s <= LONGEST_AI_ANSWER_S:
+        found.append(f"AI_TIMEOUT_S: from 1 to {LONGEST_AI_ANSWER_S:g}: the queue ends a job after 120 seconds")
     if settings.app_env == "prod":
         if settings.debug:
             found.append("DEBUG: must be false in production")

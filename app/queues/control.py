@@ -96,17 +96,6 @@ async def replay(session: AsyncSession, row: JobRow) -> None:
     push_after_commit(session, row)
 
 
-async def cancel(session: AsyncSession, row: JobRow) -> None:
-    """End a job that has not started.
-
-    Raises:
-        Conflict: it is running or finished.
-    """
-    if not await record.close(session, row, State.CANCELLED, WAITING):
-        raise Conflict(f"A job that is {row.state} cannot be cancelled", code="not_cancellable")
-    await _end_unfinished(session, row, "the job was cancelled")
-
-
 async def remove(session: AsyncSession, row: JobRow) -> None:
     """Take a job or a dead letter out of every list.
 
@@ -127,7 +116,11 @@ async def _end_unfinished(session: AsyncSession, row: JobRow, why: str) -> None:
 
 
 def _then(session: AsyncSession, action: Callable[[Engine], Awaitable[None]]) -> None:
-    """Mirror a change to Redis once it has committed. Redis away: the loops of the leading worker catch up."""
+    """Mirror a change to Redis once it has committed.
+
+    Redis away: a pause is mirrored later by the leading worker's loop; a job keeps its delay; what was taken out of
+    the record stays in Redis, where a worker finds nothing to do for it.
+    """
     engine = queues_of(session).engine
     if engine is None:
         return
@@ -136,7 +129,7 @@ def _then(session: AsyncSession, action: Callable[[Engine], Awaitable[None]]) ->
         try:
             await action(engine)
         except (RedisError, OSError) as error:
-            log.info("queue.mirror_left_to_loops", error=type(error).__name__)
+            log.warning("queue.not_mirrored", error=type(error).__name__)
 
     after_commit(session, mirror)
 

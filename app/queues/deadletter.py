@@ -32,7 +32,7 @@ add(part(KEYS, 15, 23), part(ARGV, 2 + count, #ARGV))
 return answer
 """
 _ADD_KEYS = ["wait", "paused", "meta", "id", "completed", "delayed", "active", "events", "marker"]
-_THERE_ALREADY = -100
+_THERE_ALREADY, _GONE = -100, -1
 
 Died = Callable[[str, str], Awaitable[None]]
 
@@ -71,12 +71,14 @@ def install(worker: bullmq.Worker, letters: bullmq.Queue, queue_name: str, died:
             keys=[*keys, *scripts.getKeys(_ADD_KEYS), scripts.toKey(job.id)],
             args=[len(args), *args, *scripts.addJobArgs(letter), letter.timestamp],
         )
-        # -100: the letter is there, so an earlier call arrived whose answer was lost.
-        if isinstance(answer, int) and answer < 0 and answer != _THERE_ALREADY:
+        # -100: the letter is there, so an earlier call arrived whose answer was lost. -1: Redis was emptied in the
+        # meantime; the row is the letter. Anything else below zero: the lock is another's, and so is the job.
+        over = isinstance(answer, int) and answer in (_THERE_ALREADY, _GONE)
+        if isinstance(answer, int) and answer < 0 and not over:
             raise backend.scripts.finishedErrors(
                 {"code": answer, "jobId": job.id, "command": "deadLetter", "state": "active"}
             )
         await died(job.id, reason)
-        return {"result": None if answer == _THERE_ALREADY else answer, "finishedOn": args[1]}
+        return {"result": None if over else answer, "finishedOn": args[1]}
 
     backend.moveToFailed = move_to_failed

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import bullmq
+import msgspec
 from redis.asyncio import Redis
 
 from app.queues.models import JobRow
@@ -33,7 +34,7 @@ class Engine:
     def __init__(self, client: Redis, prefix: str, specs: Mapping[str, QueueSpec]) -> None:
         self.client = client
         self.prefix = prefix
-        self._specs = specs
+        self.specs = specs
         self._queues: dict[str, bullmq.Queue] = {}
 
     def queue(self, engine_name: str) -> bullmq.Queue:
@@ -48,7 +49,7 @@ class Engine:
         """Add the jobs; an id that BullMQ still has is left as it is, so pushing twice is harmless."""
         async with self.client.pipeline(transaction=True) as pipe:
             for row in rows:
-                spec = self._specs[row.queue]
+                spec = self.specs[row.queue]
                 queue = self.queue(spec.engine_name)
                 job = bullmq.Job(queue, row.kind, row.payload, _options(row, spec))
                 await queue.backend.scripts.addJob(job, pipe)
@@ -62,7 +63,7 @@ class Engine:
         names = list(names)
         async with self.client.pipeline(transaction=False) as pipe:
             for name in names:
-                base = self._specs[name].engine_name
+                base = self.specs[name].engine_name
                 for waiting in WAITING_LISTS:
                     pipe.llen(self.key(base, waiting))
                 pipe.zcard(self.key(base, "prioritized"))
@@ -72,25 +73,25 @@ class Engine:
         return {n: Counts(next(found) + next(found) + next(found), next(found), next(found)) for n in names}
 
     async def pause(self, name: str, paused: bool) -> None:
-        await self.queue(self._specs[name].engine_name).backend.pause(paused)
+        await self.queue(self.specs[name].engine_name).backend.pause(paused)
 
     async def paused(self) -> dict[str, bool]:
         """Which queues do not start jobs, in one round trip."""
         async with self.client.pipeline(transaction=False) as pipe:
-            for spec in self._specs.values():
+            for spec in self.specs.values():
                 pipe.hexists(self.key(spec.engine_name, "meta"), "paused")
             found = await pipe.execute()
-        return dict(zip(self._specs, map(bool, found), strict=True))
+        return dict(zip(self.specs, map(bool, found), strict=True))
 
     async def promote(self, row: JobRow) -> None:
         """Make a delayed job due; one that is not delayed any more is left alone."""
         # BullMQ raises a TypeError for "not in the delayed state".
         with contextlib.suppress(TypeError):
-            await self.queue(self._specs[row.queue].engine_name).backend.promote(row.engine_id)
+            await self.queue(self.specs[row.queue].engine_name).backend.promote(row.engine_id)
 
     async def forget(self, name: str, engine_id: str) -> None:
         """Take a job, or its dead letter, out of Redis together with its hash."""
-        spec = self._specs[name]
+        spec = self.specs[name]
         for place in (spec.engine_name, spec.dead_letters_engine_name):
             await self.queue(place).backend.remove(engine_id, True)
 
@@ -98,7 +99,7 @@ class Engine:
         """Where Redis has each job: `completed`, `failed`, `dead`, `here` or `unknown`."""
         async with self.client.pipeline(transaction=False) as pipe:
             for row in rows:
-                spec = self._specs[row.queue]
+                spec = self.specs[row.queue]
                 pipe.exists(self.key(spec.dead_letters_engine_name, row.engine_id))
                 pipe.zscore(self.key(spec.engine_name, "completed"), row.engine_id)
                 pipe.zscore(self.key(spec.engine_name, "failed"), row.engine_id)
@@ -110,9 +111,16 @@ class Engine:
         return [next((name for name, hit in zip(names, quad, strict=True) if hit), "unknown") for quad in quads]
 
     async def field(self, row: JobRow, name: str, *, dead: bool = False) -> str | None:
-        spec = self._specs[row.queue]
+        spec = self.specs[row.queue]
         base = spec.dead_letters_engine_name if dead else spec.engine_name
         return cast("str | None", await self.client.hget(self.key(base, row.engine_id), name))
+
+    async def reason(self, row: JobRow, place: str) -> str | None:
+        """Why it is `failed` or `dead` there."""
+        if place == "failed":
+            return await self.field(row, "failedReason")
+        letter = await self.field(row, "data", dead=True)
+        return str(msgspec.json.decode(letter).get("lastError", "")) if letter else None
 
     async def epoch(self) -> bool:
         """Whether this Redis still holds what we put there; False once it was emptied."""

@@ -43,6 +43,9 @@ class JobRow(Base):
     run_at: Mapped[datetime] = mapped_column(server_default=func.now())
     max_attempts: Mapped[int]
     attempts_made: Mapped[int] = mapped_column(server_default="0")
+    """Attempts of this run that ended; what a dying worker took along is none."""
+    attempt: Mapped[int] = mapped_column(server_default="0")
+    """The number of the current attempt: every start of this run counts, so that only the latest may end the job."""
     run: Mapped[int] = mapped_column(server_default="0")
     correlation_id: Mapped[UUID | None]
     request_id: Mapped[str | None]
@@ -63,6 +66,11 @@ class JobRow(Base):
         Index("ix_job_state", "state", "run_at", postgresql_where=text("finished_at IS NULL")),
         {"postgresql_partition_by": "RANGE (id)"},
     )
+
+    @property
+    def last_attempt(self) -> bool:
+        """Whether a failure of the attempt at hand is the end."""
+        return self.attempts_made + 1 >= self.max_attempts
 
     @property
     def engine_id(self) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, func, update
+from sqlalchemy import CursorResult, case, delete, func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -23,7 +23,7 @@ async def start(session: AsyncSession, job_id: UUID, run: int, worker: UUID) -> 
     query = (
         update(JobRow)
         .where(JobRow.id == job_id, JobRow.run == run, JobRow.state.in_(UNFINISHED))
-        .values(state=State.ACTIVE, attempts_made=JobRow.attempts_made + 1, worker=worker, started_at=func.now())
+        .values(state=State.ACTIVE, attempt=JobRow.attempt + 1, worker=worker, started_at=func.now())
         .returning(JobRow)
     )
     row = (await session.execute(query)).scalar_one_or_none()
@@ -35,7 +35,7 @@ async def start(session: AsyncSession, job_id: UUID, run: int, worker: UUID) -> 
         .where(AttemptRow.job_id == job_id, AttemptRow.run == run, AttemptRow.ended_at.is_(None))
         .values(ended_at=func.now(), error_class="WorkerLost", error_message="the worker was lost during this attempt")
     )
-    session.add(AttemptRow(job_id=job_id, run=run, n=row.attempts_made, tenant_id=row.tenant_id, worker=worker))
+    session.add(AttemptRow(job_id=job_id, run=run, n=row.attempt, tenant_id=row.tenant_id, worker=worker))
     signal(session, TOPIC, row.queue, row.tenant_id)
     return row
 
@@ -45,8 +45,9 @@ async def complete(session: AsyncSession, row: JobRow, result: dict[str, Any] | 
     done = await _set(
         session,
         row,
-        (JobRow.state == State.ACTIVE, JobRow.attempts_made == row.attempts_made),
+        (JobRow.state == State.ACTIVE, JobRow.attempt == row.attempt),
         state=State.COMPLETED,
+        attempts_made=JobRow.attempts_made + 1,
         result=result,
         duration_ms=_DURATION,
         error_class=None,
@@ -55,7 +56,7 @@ async def complete(session: AsyncSession, row: JobRow, result: dict[str, Any] | 
         **_FINISHED,
     )
     if done:
-        await end_attempt(session, row, None, log)
+        await _end_attempt(session, row, None, log)
         await _free_key(session, row.id)
     return done
 
@@ -71,30 +72,45 @@ async def complete_elsewhere(session: AsyncSession, row: JobRow) -> bool:
 async def retry_later(
     session: AsyncSession, row: JobRow, failure: Failure, log: Sequence[str], wait: timedelta
 ) -> bool:
-    await end_attempt(session, row, failure, log)
-    return await _set(
+    """False when the attempt is no longer the current one."""
+    done = await _set(
         session,
         row,
-        (JobRow.state == State.ACTIVE, JobRow.attempts_made == row.attempts_made),
+        (JobRow.state == State.ACTIVE, JobRow.attempt == row.attempt),
         state=State.RETRYING,
+        attempts_made=JobRow.attempts_made + 1,
         run_at=func.now() + wait,
         worker=None,
         **_error(failure),
     )
+    if done:
+        await _end_attempt(session, row, failure, log)
+    return done
 
 
-async def bury(session: AsyncSession, row: JobRow, failure: Failure) -> bool:
-    """The state `dead` is the dead letter."""
+async def hand_back(session: AsyncSession, row: JobRow, log: Sequence[str]) -> None:
+    """The worker has to stop: the job waits again, and the attempt is none."""
+    current = (JobRow.state == State.ACTIVE, JobRow.attempt == row.attempt)
+    if await _set(session, row, current, state=State.QUEUED, worker=None):
+        await _end_attempt(session, row, Failure.told("WorkerStopped", "the worker was stopped"), log)
+
+
+async def bury(session: AsyncSession, row: JobRow, failure: Failure, log: Sequence[str]) -> bool:
+    """The state `dead` is the dead letter. False when the job had ended already."""
+    # An attempt that was under way has failed; a job that died waiting made none.
+    ended = case((JobRow.state == State.ACTIVE, JobRow.attempts_made + 1), else_=JobRow.attempts_made)
     done = await _set(
         session,
         row,
         (JobRow.state.in_(UNFINISHED),),
         state=State.DEAD,
+        attempts_made=ended,
         duration_ms=_DURATION,
         **_error(failure),
         **_FINISHED,
     )
     if done:
+        await _end_attempt(session, row, failure, log)
         await _free_key(session, row.id)
     return done
 
@@ -116,6 +132,7 @@ async def run_again(session: AsyncSession, row: JobRow) -> bool:
         state=State.PENDING,
         run=row.run + 1,
         attempts_made=0,
+        attempt=0,
         delayed=False,
         run_at=func.now(),
         started_at=None,
@@ -130,13 +147,14 @@ async def run_now(session: AsyncSession, row: JobRow) -> bool:
     return await _set(session, row, (JobRow.state.in_(waiting),), run_at=func.now(), delayed=False)
 
 
-async def end_attempt(session: AsyncSession, row: JobRow, failure: Failure | None, log: Sequence[str]) -> None:
+async def _end_attempt(session: AsyncSession, row: JobRow, failure: Failure | None, log: Sequence[str]) -> None:
     values: dict[str, Any] = {"ended_at": func.now(), "log": list(log)}
     if failure is not None:
         values |= {"error_class": failure.error_class, "error_message": failure.message, "stack": failure.stack}
     await session.execute(
         update(AttemptRow)
-        .where(AttemptRow.job_id == row.id, AttemptRow.run == row.run, AttemptRow.n == row.attempts_made)
+        .where(AttemptRow.job_id == row.id, AttemptRow.run == row.run, AttemptRow.n == row.attempt)
+        .where(AttemptRow.ended_at.is_(None))
         .values(**values)
     )
 

@@ -1,10 +1,10 @@
 """Keeps Redis in step with the record: the relay pushes what is pending, the reconciler finds what got lost."""
 
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Select, func, select, text, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import Select, select, text, update
 
 from app.core.database import SYSTEM, Database
 from app.queues import record
@@ -16,6 +16,7 @@ from app.queues.runner import Runner
 log = structlog.get_logger()
 BATCH = 500
 SLICE = 1000
+GRACE = timedelta(seconds=15)
 NOTHING = UUID(int=0)
 ALIVE = text("now() - interval '30 seconds'")
 
@@ -35,6 +36,7 @@ class Relay:
                 query = (
                     select(JobRow)
                     .where(JobRow.state == State.PENDING, JobRow.finished_at.is_(None))
+                    .where(JobRow.queue.in_(self._engine.specs))
                     .where(JobRow.updated_at < text("now() - interval '1 second'"))
                     .order_by(JobRow.run_at)
                     .limit(BATCH)
@@ -90,16 +92,21 @@ class Reconciler:
         self._after = rows[-1].id if len(rows) == SLICE else NOTHING
         places = await self._engine.places(rows) if rows else []
         for row, place in zip(rows, places, strict=True):
-            if row.state == State.ACTIVE and row.worker in alive and place not in ("dead", "failed"):
+            if row.state == State.ACTIVE and row.worker in alive and (place == "here" or not self._overdue(row)):
                 continue
             await self._settle(row, place)
         return len(rows)
+
+    def _overdue(self, row: JobRow) -> bool:
+        """No handler runs longer than its queue's time limit, so this one ended and its end got lost."""
+        limit = timedelta(seconds=self._engine.specs[row.queue].timeout_s) + GRACE
+        return row.started_at is not None and row.started_at < datetime.now(UTC) - limit
 
     def _slice(self) -> Select[tuple[JobRow]]:
         states = (State.QUEUED, State.ACTIVE, State.RETRYING)
         return (
             select(JobRow)
-            .where(JobRow.state.in_(states), JobRow.id > self._after)
+            .where(JobRow.state.in_(states), JobRow.id > self._after, JobRow.queue.in_(self._engine.specs))
             .where(JobRow.updated_at < text("now() - interval '10 seconds'"))
             .order_by(JobRow.id)
             .limit(SLICE)
@@ -115,12 +122,4 @@ class Reconciler:
             async with self._database.transaction(SYSTEM) as session:
                 await record.complete_elsewhere(session, row)
         elif place in ("dead", "failed"):
-            message = await self._engine.field(row, "failedReason") if place == "failed" else None
-            await self._runner.bury(row, Failure.told("Failed", message or row.error_message or "it failed"))
-
-
-async def lag(session: AsyncSession) -> float:
-    """Seconds that the oldest pending, due job has waited to be pushed."""
-    oldest = select(func.min(JobRow.run_at)).where(JobRow.state == State.PENDING, JobRow.run_at <= func.now())
-    seconds = await session.scalar(select(func.extract("epoch", func.now() - oldest.scalar_subquery())))
-    return float(seconds or 0)
+            await self._runner.bury(row, Failure.told("Failed", await self._engine.reason(row, place) or "it failed"))

@@ -30,6 +30,11 @@ class Outcome:
     failure: Failure | None = None
     lines: tuple[str, ...] = ()
 
+    @property
+    def final(self) -> bool:
+        """Whether the failure is the end: trying again cannot help, or was the last attempt."""
+        return self.failure is not None and self.row is not None and (self.failure.final or self.row.last_attempt)
+
 
 class Runner:
     """Attempts of one worker. The same runner serves BullMQ's worker, the inline mode and the tests' drain."""
@@ -59,7 +64,7 @@ class Runner:
             tenant_id=str(row.tenant_id),
             correlation_id=str(row.correlation_id or row.id),
             request_id=row.request_id,
-            attempt=row.attempts_made,
+            attempt=row.attempt,
         )
         work = Work(self._database, row, self._resources)
         try:
@@ -71,6 +76,10 @@ class Runner:
         except Superseded:
             log.info("job.superseded")
             return Outcome(None)
+        except asyncio.CancelledError:
+            async with self._database.transaction(SYSTEM) as session:
+                await record.hand_back(session, row, work.lines)
+            raise
         except Exception as error:
             failure = Failure.of(error)
             log.warning("job.attempt_failed", error=failure.message, error_class=failure.error_class)
@@ -111,15 +120,14 @@ class Runner:
         row, failure = outcome.row, outcome.failure
         assert row is not None
         assert failure is not None
-        wait = self._specs[row.queue].backoff.wait_s(row.attempts_made)
+        wait = self._specs[row.queue].backoff.wait_s(row.attempts_made + 1)
         async with self._database.transaction(SYSTEM) as session:
             await record.retry_later(session, row, failure, outcome.lines, timedelta(seconds=wait))
 
     async def bury(self, row: JobRow, failure: Failure, lines: tuple[str, ...] = ()) -> bool:
         """Make the job dead and tell its processor, in one transaction, however the job died."""
         async with self._database.transaction(scope_for_job(row.tenant_id)) as session:
-            await record.end_attempt(session, row, failure, lines)
-            if not await record.bury(session, row, failure):
+            if not await record.bury(session, row, failure, lines):
                 return False
             await self._kinds.tell_dead(session, row.kind, row.payload, failure.message)
         log.warning("job.dead", job_id=str(row.id), queue=row.queue, kind=row.kind, error=failure.message)
@@ -129,7 +137,7 @@ class Runner:
         """After an attempt without BullMQ: wait for the next one, or die."""
         if outcome.row is None or outcome.failure is None:
             return
-        if outcome.failure.final or outcome.row.attempts_made >= outcome.row.max_attempts:
+        if outcome.final:
             await self.bury(outcome.row, outcome.failure, outcome.lines)
         else:
             await self.retry_later(outcome)

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Database, Plane, Scope
@@ -49,11 +48,11 @@ class Work:
     @property
     def attempt(self) -> int:
         """Which try this is, from 1."""
-        return self._row.attempts_made
+        return self._row.attempt
 
     @property
     def last_attempt(self) -> bool:
-        return self._row.attempts_made >= self._row.max_attempts
+        return self._row.last_attempt
 
     def resource(self, kind: type[R]) -> R:
         """What the worker was given under this type, such as a provider of texts."""
@@ -64,13 +63,6 @@ class Work:
         """Keep a line with this attempt, for people; secrets in it are hidden."""
         if len(self.lines) < MAX_LOG_LINES:
             self.lines.append(str(redact(line)))
-
-    @asynccontextmanager
-    async def reading(self) -> AsyncGenerator[AsyncSession, None]:
-        """A transaction that cannot write."""
-        async with self._database.transaction(self.scope) as session:
-            await session.execute(text("SET TRANSACTION READ ONLY"))
-            yield session
 
     @asynccontextmanager
     async def transaction(self, step: str) -> AsyncGenerator[AsyncSession | None, None]:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 import bullmq
@@ -20,6 +20,7 @@ from app.queues import deadletter
 from app.queues.engine import Engine
 from app.queues.failure import Failure
 from app.queues.leader import Leader
+from app.queues.loops import Loop, Loops
 from app.queues.models import JobRow, WorkerRow
 from app.queues.relay import Reconciler, Relay
 from app.queues.runner import Outcome, Runner
@@ -28,16 +29,15 @@ from app.queues.spec import QueueSpec
 log = structlog.get_logger()
 LOCK_MS = 10_000
 STALL_CHECK_MS = 5_000
-STOP_S = 20
+STOP_S = 20.0
+HAND_BACK_S = 3.0
 HAND_BACK_MS = 2_000
 BEAT_S = 5
 FORGET_AFTER = text("now() - interval '1 day'")
 
-Loop = tuple[str, float, Callable[[], Awaitable[object]]]
-
 
 class WorkerProcess:
-    """Serves some queues until it is told to stop. `extra_loops` run only while this process leads."""
+    """Serves some queues until it is told to stop. `led` are loops for while this process leads, `own` for always."""
 
     def __init__(
         self,
@@ -48,7 +48,8 @@ class WorkerProcess:
         *,
         concurrency: int,
         client: Redis,
-        extra_loops: Sequence[Loop] = (),
+        led: Sequence[Loop] = (),
+        own: Sequence[Loop] = (),
     ) -> None:
         self._database = database
         self._engine = engine
@@ -56,35 +57,32 @@ class WorkerProcess:
         self._specs = specs
         self._concurrency = concurrency
         self._client = client
-        self._leader = Leader(database, runner.worker)
-        self._leads = False
         self._workers: list[bullmq.Worker] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self._in_hand: dict[str, Outcome] = {}
+        self._in_hand: set[str] = set()
+        self._died: dict[str, Outcome] = {}
         relay, reconciler = Relay(database, engine), Reconciler(database, engine, runner)
-        self._loops: list[Loop] = [
-            ("relay", 0.5, relay.push_pending),
-            ("epoch", 2.0, reconciler.check_epoch),
-            ("pauses", 5.0, reconciler.mirror_pauses),
-            ("reconcile", 5.0, reconciler.sweep),
-            *extra_loops,
+        led = [
+            Loop("epoch", 2.0, reconciler.check_epoch),
+            Loop("pauses", 5.0, reconciler.mirror_pauses),
+            Loop("relay", 0.5, relay.push_pending),
+            Loop("reconcile", 5.0, reconciler.sweep),
+            *led,
         ]
+        self._loops = Loops(Leader(database, runner.worker), led, own=[Loop("beat", BEAT_S, self._beat), *own])
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then let running jobs end, for at most 20 seconds."""
-        await self._beat(0)
+        await self._beat()
         for spec in self._specs:
             self._workers.append(await self._start(spec))
         log.info("worker.started", queues=[spec.name for spec in self._specs], worker=str(self._runner.worker))
-        tasks = [asyncio.create_task(self._every("beat", BEAT_S, self._heartbeat, leading=False))]
-        tasks += [asyncio.create_task(self._every("lease", 5.0, self._take_lead, leading=False))]
-        tasks += [asyncio.create_task(self._every(*loop, leading=True)) for loop in self._loops]
+        loops = asyncio.create_task(self._loops.run())
         await stop.wait()
         log.info("worker.stopping", jobs=len(self._in_hand))
         await self._close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        loops.cancel()
+        await asyncio.gather(loops, return_exceptions=True)
         await self._say_goodbye()
 
     async def _start(self, spec: QueueSpec) -> bullmq.Worker:
@@ -114,26 +112,27 @@ class WorkerProcess:
     async def _process(self, job: bullmq.Job, token: str) -> object:
         structlog.contextvars.clear_contextvars()
         job_id, run = split_engine_id(job.id)
-        self._in_hand[job.id] = Outcome(None)
+        self._in_hand.add(job.id)
         try:
             outcome = await self._attempt(job, job_id, run, token)
-            if outcome.failure is None:
-                return None
-            assert outcome.row is not None
-            final = outcome.failure.final or job.attemptsMade + 1 >= job.opts.get("attempts", 1)
-            if final:
-                # BullMQ goes first with a death: `_bury` is called from its funnel and finds the failure here.
-                self._in_hand[job.id] = outcome
-                raise UnrecoverableError(outcome.failure.message)
-            await self._runner.retry_later(outcome)
-            raise RuntimeError(outcome.failure.message)
         finally:
-            if self._in_hand.get(job.id, Outcome(None)).failure is None:
-                self._in_hand.pop(job.id, None)
+            self._in_hand.discard(job.id)
+        if outcome.failure is None:
+            return None
+        if outcome.final:
+            # BullMQ goes first with a death: `_bury` is called from its funnel and finds the failure here.
+            self._died[job.id] = outcome
+            raise UnrecoverableError(outcome.failure.message)
+        await self._runner.retry_later(outcome)
+        raise RuntimeError(outcome.failure.message)
 
     async def _attempt(self, job: bullmq.Job, job_id: UUID, run: int, token: str) -> Outcome:
         try:
             return await self._runner.attempt(job_id, run)
+        except asyncio.CancelledError:
+            # This process has to stop: another worker takes the job at once, with all its attempts.
+            await job.moveToDelayed(round(time.time() * 1000), token)
+            raise DelayedError from None
         except Exception as error:
             # The record of work could not be reached, which is not the job's fault: it keeps its attempts.
             log.warning("job.handed_back", job_id=str(job_id), error=str(error) or type(error).__name__)
@@ -141,7 +140,7 @@ class WorkerProcess:
             raise DelayedError from error
 
     async def _bury(self, engine_id: str, message: str) -> None:
-        outcome = self._in_hand.pop(engine_id, None)
+        outcome = self._died.pop(engine_id, None)
         if outcome is not None and outcome.row is not None and outcome.failure is not None:
             await self._runner.bury(outcome.row, outcome.failure, outcome.lines)
             return
@@ -151,27 +150,8 @@ class WorkerProcess:
         if row is not None and row.run == run:
             await self._runner.bury(row, Failure.told("Stalled", message))
 
-    async def _every(
-        self, name: str, seconds: float, action: Callable[[], Awaitable[object]], *, leading: bool
-    ) -> None:
-        while True:
-            if self._leads or not leading:
-                try:
-                    await action()
-                except Exception as error:
-                    log.warning("loop.failed", loop=name, error=str(error) or type(error).__name__)
-            await asyncio.sleep(seconds)
-
-    async def _take_lead(self) -> None:
-        leads = await self._leader.lead()
-        if leads and not self._leads:
-            log.info("loop.leading", worker=str(self._runner.worker))
-        self._leads = leads
-
-    async def _heartbeat(self) -> None:
-        await self._beat(len(self._in_hand))
-
-    async def _beat(self, jobs: int) -> None:
+    async def _beat(self) -> None:
+        jobs = len(self._in_hand)
         values = {
             "id": self._runner.worker,
             "host": socket.gethostname(),
@@ -189,7 +169,6 @@ class WorkerProcess:
 
     async def _say_goodbye(self) -> None:
         try:
-            await self._leader.resign()
             async with self._database.transaction(SYSTEM) as session:
                 await session.execute(delete(WorkerRow).filter_by(id=self._runner.worker))
         except Exception as error:
@@ -199,8 +178,10 @@ class WorkerProcess:
         closing = [asyncio.create_task(worker.close()) for worker in self._workers]
         _, late = await asyncio.wait(closing, timeout=STOP_S) if closing else (set(), set())
         if late:
-            # Their locks run out, and another worker takes these jobs.
-            log.warning("worker.jobs_left_to_others", jobs=len(self._in_hand))
+            log.warning("worker.jobs_handed_back", jobs=len(self._in_hand))
+            for worker in self._workers:
+                worker.cancelProcessing()
+            _, late = await asyncio.wait(late, timeout=HAND_BACK_S)
             for task in late:
                 task.cancel()
         for task in self._tasks:

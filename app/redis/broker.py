@@ -1,11 +1,13 @@
 """Live signals over Redis pub/sub."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+
+from app.redis.connection import HASTY_S
 
 log = structlog.get_logger()
 
@@ -18,9 +20,12 @@ class RedisBroker:
         self._subscriber = subscriber
         self._channel = channel
 
-    async def publish(self, message: bytes) -> None:
+    async def publish(self, messages: Sequence[bytes]) -> None:
         try:
-            await self._publisher.publish(self._channel, message)
+            async with asyncio.timeout(HASTY_S), self._publisher.pipeline(transaction=False) as pipe:
+                for message in messages:
+                    pipe.publish(self._channel, message)
+                await pipe.execute()
         except (RedisError, OSError):
             # Best effort: a viewer that misses a signal sees the change at its next refresh.
             log.debug("live.publish_failed")

@@ -6,7 +6,7 @@ from urllib.parse import urldefrag, urljoin, urlsplit
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 CURSOR = re.compile(r"(?<=[?&]cursor=)[^&]+")
-QUEUE = re.compile(r"\b(ai|workflow|plugin|analytics|email|platform)([:-]|%3A)(content|seo|runtime|webhooks|process|outbound|tasks)\b")
+QUEUE = re.compile(r"(?<=/queues/)[^/?]+|(?<=pause-)[\w-]+")
 
 
 class _Named(HTMLParser):

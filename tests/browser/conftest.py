@@ -10,9 +10,10 @@ from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
 from tests.browser.fetch import find
 from tests.browser.furnished import Furnished, furnish
-from tests.flows.owner_app import OwnerApp
+from tests.flows.owner_app import COOKIE, OwnerApp
 from tests.flows.running import Running
 
+Theme = Literal["light", "dark"]
 PATIENCE_MS = 15_000
 FLAGS = (
     "--no-sandbox",
@@ -31,14 +32,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @dataclass
 class Window:
-    """A page, and what its console, its scripts and its content security policy complained about."""
+    """A page, and what consoles, scripts and the content security policy complained about in its context."""
 
     page: Page
     problems: list[str] = field(default_factory=list)
 
     def watch(self) -> None:
-        self.page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
-        self.page.on("console", self._console)
+        self.page.context.on("weberror", lambda found: self.problems.append(f"script: {found.error}"))
+        self.page.context.on("console", self._console)
 
     def _console(self, message: ConsoleMessage) -> None:
         # Chromium reports violations of the policy as errors of the console, too.
@@ -83,9 +84,9 @@ async def open_window(browser: Browser) -> AsyncGenerator[OpenWindow, None]:
     async def open_window(
         address: str,
         *,
-        cookie: dict[str, str] | None = None,
+        session: str = "",
         width: int = 1440,
-        theme: Literal["light", "dark"] = "light",
+        theme: Theme = "light",
         scripts: bool = True,
     ) -> Window:
         context = await browser.new_context(
@@ -98,8 +99,8 @@ async def open_window(browser: Browser) -> AsyncGenerator[OpenWindow, None]:
         )
         context.set_default_timeout(PATIENCE_MS)
         await context.grant_permissions(["clipboard-read", "clipboard-write"])
-        if cookie:
-            await context.add_cookies([cookie])
+        if session:
+            await context.add_cookies([{"name": COOKIE, "value": session, "url": address}])
         window = Window(await context.new_page())
         window.watch()
         opened.append(window)

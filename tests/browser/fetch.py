@@ -56,9 +56,7 @@ def install() -> str:
 def _run(command: list[str], environment: dict[str, str]) -> str:
     """Nothing, or the last line of the failed command."""
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, env=environment, timeout=INSTALL_S, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=INSTALL_S, check=False)
     except subprocess.TimeoutExpired:
         return f"{command[0]} took more than {INSTALL_S} s"
     lines = (done.stderr.strip() or done.stdout.strip() or f"{command[0]} failed").splitlines()

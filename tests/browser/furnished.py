@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tests.flows.owner_app import COOKIE, OwnerApp
+from tests.flows.owner_app import OwnerApp
 from tests.flows.running import Running
 from tests.flows.tenant_app import SCOPES, TenantApp
 
@@ -12,15 +12,11 @@ WORDLESS = "# Only a heading"  # no provider can summarise it, so its job dies a
 
 @dataclass(frozen=True)
 class Furnished:
-    """`owner` is signed in; `cookie` is that session, as browsers take it; `token` is a tenant's."""
+    """`owner` is signed in; `token` is a tenant's."""
 
     owner: OwnerApp
     address: str
     token: str
-
-    @property
-    def cookie(self) -> dict[str, str]:
-        return {"name": COOKIE, "value": self.owner.cookie, "url": self.address}
 
 
 async def furnish(running: Running, owner: OwnerApp) -> Furnished:

@@ -3,14 +3,13 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from math import inf
-from typing import Literal
 
 import pytest
 from playwright.async_api import Page
 
 from tests.browser.addresses import addresses, kind, shape
 from tests.browser.buttons import Presser
-from tests.browser.conftest import OpenWindow
+from tests.browser.conftest import OpenWindow, Theme
 from tests.browser.furnished import Furnished
 from tests.flows.running import ROOT
 
@@ -37,7 +36,8 @@ class Found:
 async def follow(furnished: Furnished, most: float = inf) -> Found:
     """Follow every address from the overview, at most so many of one shape."""
     found, seen = Found(), Counter[tuple[str, bool]]()
-    todo, noticed = [(HOME, False, "the menu")], set()
+    noticed: set[tuple[str, bool]] = set()
+    todo = [(HOME, False, "the menu")]
     while todo:
         address, fragment, named_by = todo.pop()
         seen[shape(address), fragment] += 1
@@ -70,7 +70,7 @@ async def test_every_address_on_the_pages_answers(found: Found) -> None:
 
 @pytest.mark.promise("S4-59", "S4-60")
 async def test_every_button_does_something(furnished: Furnished, found: Found, open_window: OpenWindow) -> None:
-    page = (await open_window(furnished.address, cookie=furnished.cookie)).page
+    page = (await open_window(furnished.address, session=furnished.owner.cookie)).page
     presser = Presser(page)
     await presser.begin()
     for address in found.fullest():
@@ -83,11 +83,11 @@ async def test_every_button_does_something(furnished: Furnished, found: Found, o
 @pytest.mark.crawl
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1440])
-async def test_every_page_is_sound(furnished: Furnished, open_window: OpenWindow, theme: Literal["light", "dark"], width: int) -> None:
+async def test_every_page_is_sound(furnished: Furnished, open_window: OpenWindow, theme: Theme, width: int) -> None:
     """Each page and its first drawer: nothing out of sight, nothing that hinders people, every button alive."""
     found = await follow(furnished)
     assert found.broken == []
-    page = (await open_window(furnished.address, cookie=furnished.cookie, width=width, theme=theme)).page
+    page = (await open_window(furnished.address, session=furnished.owner.cookie, width=width, theme=theme)).page
     presser = Presser(page)
     await presser.begin()
     await page.context.add_init_script(path=AXE)
@@ -108,9 +108,7 @@ async def test_every_page_is_sound(furnished: Furnished, open_window: OpenWindow
 @pytest.mark.crawl
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1440])
-async def test_the_front_door_is_sound(
-    furnished: Furnished, open_window: OpenWindow, theme: Literal["light", "dark"], width: int
-) -> None:
+async def test_the_front_door_is_sound(furnished: Furnished, open_window: OpenWindow, theme: Theme, width: int) -> None:
     page = (await open_window(furnished.address, width=width, theme=theme)).page
     await page.context.add_init_script(path=AXE)
     await page.goto("/signin")

@@ -1,9 +1,9 @@
-"""Lists keep themselves current, but never under the hands of whoever is busy with them; and reading needs no scripts."""
+"""Lists keep themselves current, never under the hands of whoever is busy with them; reading needs no scripts."""
 
 import re
 
 import pytest
-from playwright.async_api import Page, Request, expect
+from playwright.async_api import Page, Response, expect
 
 from tests.browser.conftest import OpenWindow
 from tests.browser.furnished import Furnished
@@ -15,7 +15,7 @@ HOME = "/dashboard/owner"
 
 
 async def open_list(furnished: Furnished, open_window: OpenWindow, path: str) -> Page:
-    page = (await open_window(furnished.address, cookie=furnished.cookie)).page
+    page = (await open_window(furnished.address, session=furnished.owner.cookie)).page
     await page.goto(f"{HOME}{path}")
     await expect(page.get_by_role("status").filter(has_text="Live")).to_be_visible()
     return page
@@ -23,7 +23,7 @@ async def open_list(furnished: Furnished, open_window: OpenWindow, path: str) ->
 
 @pytest.mark.promise("S4-58")
 async def test_the_queues_are_asked_for_every_ten_seconds(furnished: Furnished, open_window: OpenWindow) -> None:
-    page = (await open_window(furnished.address, cookie=furnished.cookie)).page
+    page = (await open_window(furnished.address, session=furnished.owner.cookie)).page
     await page.clock.install()
     async with page.expect_response(asked_for_the_queues):  # the first time, when the stream stands
         await page.goto(f"{HOME}/queues")
@@ -33,9 +33,8 @@ async def test_the_queues_are_asked_for_every_ten_seconds(furnished: Furnished, 
             await page.clock.run_for(10_500)
 
 
-def asked_for_the_queues(answer: object) -> bool:
-    request: Request = getattr(answer, "request")  # noqa: B009
-    return request.url.endswith(f"{HOME}/queues") and request.headers.get("hx-request") == "true"
+def asked_for_the_queues(answer: Response) -> bool:
+    return answer.url.endswith(f"{HOME}/queues") and answer.request.headers.get("hx-request") == "true"
 
 
 async def test_a_list_holds_still_while_a_drawer_is_open(furnished: Furnished, open_window: OpenWindow) -> None:
@@ -43,7 +42,7 @@ async def test_a_list_holds_still_while_a_drawer_is_open(furnished: Furnished, o
     rows = page.get_by_role("region", name="Articles").get_by_role("row")
     await page.get_by_role("link", name="Draft 24").click()
     drawer = page.get_by_role("dialog")
-    await expect(drawer.get_by_role("heading", name="Draft 24")).to_be_visible()
+    await expect(drawer.get_by_role("heading", name="Draft 24", level=2)).to_be_visible()
     async with TenantApp(furnished.address, furnished.token) as app:
         await app.post("# The newest of all\n\nIt came while somebody was reading.")
     await expect(page.locator("main").get_by_text("1 new")).to_be_attached()
@@ -70,7 +69,7 @@ async def test_the_keyboard_reaches_rows_pages_and_help(furnished: Furnished, op
 
 
 async def test_everything_can_be_read_without_scripts(furnished: Furnished, open_window: OpenWindow) -> None:
-    page = (await open_window(furnished.address, cookie=furnished.cookie, scripts=False)).page
+    page = (await open_window(furnished.address, session=furnished.owner.cookie, scripts=False)).page
     await page.goto(f"{HOME}/ai/runs")
     await page.get_by_label("Any status").select_option("failed")
     await page.get_by_role("button", name="Filter").click()

@@ -56,6 +56,7 @@ def fresh_servers() -> Iterator[Urls]:
 
 
 def sql(document: str) -> str:
+    block: str
     (block,) = re.findall(r"^```sql\n(.*?)^```$", (ROOT / document).read_text("utf-8"), re.MULTILINE | re.DOTALL)
     return block
 

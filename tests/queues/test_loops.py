@@ -12,6 +12,7 @@ from app.core.ids import new_id
 from app.queues.engine import Engine
 from app.queues.enqueue import enqueue
 from app.queues.leader import Leader
+from app.queues.loops import Loop, Loops
 from app.queues.models import JobRow, LeaseRow, ScheduleRow, State, WorkerRow
 from app.queues.relay import Reconciler, Relay
 from app.queues.runner import Runner
@@ -57,17 +58,52 @@ async def test_a_schedule_that_is_due_for_days_makes_one_job_however_many_look(
 
 @pytest.mark.parametrize(
     ("timezone", "expected"),
-    [("UTC", "2026-03-29T02:30:00+00:00"), ("Europe/Berlin", "2026-03-29T00:30:00+00:00")],
+    [
+        ("UTC", "2026-07-02T02:30:00+00:00"),
+        ("Europe/Berlin", "2026-07-02T00:30:00+00:00"),
+        ("Asia/Tehran", "2026-07-01T23:00:00+00:00"),
+    ],
 )
 def test_a_schedule_reads_its_clock_in_its_own_zone(timezone: str, expected: str) -> None:
     schedule = Schedule("night", "30 2 * * *", Note(text="x"), timezone)
-    after = datetime(2026, 3, 28, 12, tzinfo=UTC)
-    found = schedule.next_after(after)
-    if timezone == "Europe/Berlin":
-        # 02:30 does not exist in Berlin that night: the clock jumps from 02:00 to 03:00.
-        assert datetime(2026, 3, 29, 0, tzinfo=UTC) < found <= datetime(2026, 3, 30, 1, tzinfo=UTC)
-    else:
-        assert found.isoformat() == expected
+    assert schedule.next_after(datetime(2026, 7, 1, 12, tzinfo=UTC)).isoformat() == expected
+
+
+async def test_an_hourly_loop_has_its_first_round_as_soon_as_this_process_leads(
+    own_database: Database,
+) -> None:
+    ran = asyncio.Event()
+
+    async def action() -> None:
+        ran.set()
+
+    task = asyncio.create_task(Loops(Leader(own_database, new_id()), [Loop("hourly", 3600, action)]).run())
+    await asyncio.wait_for(ran.wait(), 5)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert await Leader(own_database, new_id()).lead()
+
+
+async def test_a_job_whose_end_got_lost_does_not_stay_active_for_ever(
+    own_database: Database, engine: Engine, quick_runner: Runner, row_of: Callable[..., Awaitable[JobRow]]
+) -> None:
+    row = await pending(own_database, engine)
+    worker = new_id()
+    async with own_database.transaction(SYSTEM) as session:
+        session.add(WorkerRow(id=worker, host="here", pid=1, version="0", queues=[], jobs=0))
+        values = {"state": State.ACTIVE, "worker": worker, "updated_at": LONG_AGO, "started_at": LONG_AGO}
+        await session.execute(update(JobRow).where(JobRow.id == row.id).values(values))
+    await Reconciler(own_database, engine, quick_runner).sweep()
+    assert (await row_of(row.id)).state == State.PENDING
+
+
+async def test_a_row_of_a_queue_that_is_gone_holds_up_no_other(own_database: Database, engine: Engine) -> None:
+    row = await pending(own_database, engine)
+    other = await pending(own_database, engine)
+    async with own_database.transaction(SYSTEM) as session:
+        await session.execute(update(JobRow).where(JobRow.id == other.id).values(queue="gone", updated_at=LONG_AGO))
+    assert await Relay(own_database, engine).push_pending() == 1
+    assert await engine.places([row]) == ["here"]
 
 
 async def pending(database: Database, engine: Engine) -> JobRow:

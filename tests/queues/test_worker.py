@@ -1,19 +1,25 @@
 """Jobs through a real worker, real Valkey and real PostgreSQL."""
 
 import asyncio
+import dataclasses
 import itertools
 import json
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import pytest
+from redis.asyncio import Redis
 from sqlalchemy import select
 
 from app.core.database import SYSTEM, Database
+from app.core.ids import new_id
 from app.queues import control, counts
+from app.queues import worker as worker_module
 from app.queues.engine import Engine
 from app.queues.enqueue import enqueue
+from app.queues.job import Kinds
 from app.queues.models import AttemptRow, JobRow, State
+from app.queues.runner import Runner
 from app.queues.worker import WorkerProcess
 from tests.queues.conftest import Ledger
 from tests.queues.kinds import PLATFORM, QUICK, Fail, Note, Sin
@@ -193,3 +199,26 @@ async def test_removing_a_job_that_was_still_to_run_tells_its_processor(
         assert found is not None
         await control.remove(session, found)
     assert ledger.dead == ["the job was removed"]
+
+
+async def test_a_worker_that_stops_hands_long_jobs_back_with_all_their_attempts(
+    own_database: Database,
+    engine: Engine,
+    kinds: Kinds,
+    worker_redis: Redis,
+    until_state: Until,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker_module, "STOP_S", 0.1)
+    patient = dataclasses.replace(QUICK, timeout_s=60)
+    runner = Runner(own_database, kinds, {QUICK.name: patient}, new_id())
+    process = WorkerProcess(own_database, engine, runner, [patient], concurrency=5, client=worker_redis)
+    stop = asyncio.Event()
+    task = asyncio.create_task(process.run(stop))
+    job_id = await ask(own_database, Sin(what="hang"))
+    await until_state(job_id, State.ACTIVE)
+    stop.set()
+    await asyncio.wait_for(task, 10)
+    row = await until_state(job_id, State.QUEUED)
+    assert (row.attempts_made, row.attempt, row.worker) == (0, 1, None)
+    assert await engine.places([row]) == ["here"]

@@ -205,14 +205,20 @@ class RunLog:
         task = await self._session.get(AiTask, task_id, with_for_update=True)
         if task is None:
             return
+        if task.status == TaskStatus.COMPLETED:
+            return
         last = await self._close_open(task, reason)
         task.status, task.finished_at = TaskStatus.FAILED, _NOW
-        task.error_code = last.error_code if last and last.error_code else "not_started"
+        # The last run's code, where it was that run which ended the job; somebody may also have removed it since.
+        ran = last is not None and last.error_message == reason
+        task.error_code = last.error_code if last and ran else "not_completed"
         task.error_message = reason
         after = {"task": str(task_id), "error": reason}
         title = (await repository.article_titles(self._session, {task.article_id})).get(task.article_id)
         resource = ("article", task.article_id, title)
-        await record(self._session, self._actor, "ai.summary.fail", resource=resource, after=after)
+        await record(
+            self._session, self._actor, "ai.summary.fail", resource=resource, after=after, tenant_id=task.tenant_id
+        )
         self._announce(task)
 
     async def _task(self, task_id: UUID) -> AiTask:

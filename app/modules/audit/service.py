@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Database, scope_of
 from app.core.errors import NotFound
+from app.core.ids import new_id
 from app.core.live import signal
 from app.core.logging import redact
 from app.core.paging import Page, Pager
@@ -33,8 +34,11 @@ async def record(
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
     reason: str | None = None,
+    tenant_id: UUID | None = None,
 ) -> None:
     """Write one row into the transaction of the change it tells of.
+
+    It is filed under the transaction's tenant; the platform may name another, whose thing it changes.
 
     Of `before` and `after` only the fields that differ are kept, with secrets hidden. The request, the
     correlation id and the caller's address come from the log's context.
@@ -43,8 +47,9 @@ async def record(
     changed = sorted(name for name in {**(before or {}), **(after or {})} if _differs(name, before, after))
     context = structlog.contextvars.get_contextvars()
     row = AuditLog(
+        id=new_id(),
         **_who(actor),
-        tenant_id=scope_of(session).tenant_id,
+        tenant_id=tenant_id or scope_of(session).tenant_id,
         request_id=context.get("request_id"),
         correlation_id=correlation_id(),
         ip=context.get("client_ip"),
@@ -69,6 +74,7 @@ def record_attempt(database: Database) -> Audit:
     async def write(attempt: Attempt) -> None:
         async with database.transaction(attempt.actor.scope) as session:
             row = AuditLog(
+                id=new_id(),
                 **_who(attempt.actor),
                 **{name: _text(value) for name, value in attempt.request.items()},
                 tenant_id=attempt.actor.tenant_id,
