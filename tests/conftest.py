@@ -63,7 +63,7 @@ def settings(servers: Urls) -> Settings:
             "SECRET_KEY": "k" * 40,
             "JWT_SECRET": "j" * 40,
             "ENCRYPTION_KEY": "e" * 40,
-            "LOG_LEVEL": "error",
+            "LOG_LEVEL": "warning",
             "ENABLE_QUEUE": "true",
         }
     )

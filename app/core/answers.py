@@ -46,7 +46,10 @@ class ProblemDetails(Outgoing):
 
 
 def wants_html(request: AnyRequest) -> bool:
-    return request.url.path.startswith(("/dashboard", "/signin", "/signout", "/setup")) or request.url.path == "/"
+    """People's addresses, unless a program came with its token."""
+    pages = ("/dashboard", "/signin", "/signout", "/setup")
+    path = request.url.path
+    return "authorization" not in request.headers and (path == "/" or path.startswith(pages))
 
 
 def problem_of(error: Exception) -> Problem:

@@ -211,7 +211,7 @@ class RunLog:
         task.status, task.finished_at = TaskStatus.FAILED, _NOW
         # The last run's code, where it was that run which ended the job; somebody may also have removed it since.
         ran = last is not None and last.error_message == reason
-        task.error_code = last.error_code if last and ran else "not_completed"
+        task.error_code = last.error_code if last and ran else "not_completed" if last else "not_started"
         task.error_message = reason
         after = {"task": str(task_id), "error": reason}
         title = (await repository.article_titles(self._session, {task.article_id})).get(task.article_id)
