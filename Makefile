@@ -25,7 +25,7 @@ test: setup browser
 	$(BIN)/pytest
 
 crawl: setup browser
-	$(BIN)/pytest -m crawl --override-ini addopts="-q --strict-markers -p no:cacheprovider" tests/browser
+	$(BIN)/pytest -m crawl tests/browser
 
 lint: setup
 	$(BIN)/ruff check .
