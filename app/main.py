@@ -154,6 +154,7 @@ def create_app(settings: Settings) -> Litestar:
     app.state.database = process.database
     app.state.process = process
     app.state.hub = hub
+    app.state.policy = policy
     app.state.chrome = Chrome(policy, [item for module in registry.MODULES for item in module.navigation])
     app.state.cards = [card for module in registry.MODULES for card in module.cards]
     check_routes(app.routes)

@@ -1,12 +1,13 @@
 """How errors leave: Problem Details for programs, a toast for HTMX, a page for people."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 import structlog
 from asyncpg.exceptions import CannotConnectNowError, ConnectionDoesNotExistError
 from litestar import MediaType, Request, Response
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 from litestar.response import Redirect
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -48,7 +49,7 @@ class ProblemDetails(Outgoing):
 def wants_html(request: AnyRequest) -> bool:
     """People's addresses, unless a program came with its token."""
     pages = ("/dashboard", "/signin", "/signout", "/setup")
-    path = request.url.path
+    path = request.scope["path"]
     return "authorization" not in request.headers and (path == "/" or path.startswith(pages))
 
 
@@ -66,6 +67,8 @@ def problem_of(error: Exception) -> Problem:
         return Unavailable("The database is not available; try again soon", headers={"Retry-After": "2"})
     if isinstance(error, DBAPIError) and "invalid byte sequence" in str(error.orig):
         return Invalid("The input holds the character U+0000, which cannot be stored", code="bad_character")
+    if isinstance(error, RecursionError):
+        return BadRequest("body: is nested too deeply", errors=[FieldError("body", "is nested too deeply")])
     if isinstance(error, UnicodeDecodeError):
         where = f"is not UTF-8: byte {error.start + 1} cannot be read"
         return BadRequest(f"body: {where}", code="bad_encoding", errors=[FieldError("body", where)])
@@ -100,7 +103,10 @@ def _of_framework(error: HTTPException) -> Problem:
 
 def answer(request: AnyRequest, error: Exception) -> Response[Any]:
     """Turn any error into the answer that suits who asked."""
-    problem = problem_of(error)
+    path: str = request.scope["path"]
+    # The file system refuses some names, such as one with U+0000 or of 5,000 characters: there is no such file.
+    nameless = path.startswith("/static/") and isinstance(error, (OSError, ValueError, InternalServerException))
+    problem = NotFound() if nameless else problem_of(error)
     request.scope["problem"] = problem  # type: ignore[typeddict-unknown-key]
     if problem.status >= 500 and not isinstance(error, Problem):
         log.error("request.failed", exc_info=error)
@@ -127,7 +133,7 @@ def _for_people(request: AnyRequest, problem: Problem, body: ProblemDetails, hea
         if is_htmx(request.headers):
             return Response(b"", status_code=401, headers=headers | {"HX-Redirect": signin})
         if request.method == "GET":
-            return Redirect(f"{signin}?next={request.url.path}")
+            return Redirect(f"{signin}?{urlencode({'next': request.scope['path']}, safe='/')}")
     name = "errors/page.html"
     if is_htmx(request.headers):
         name = "errors/_toast.html"

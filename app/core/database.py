@@ -165,6 +165,8 @@ def _engine(url: str, settings: Settings) -> AsyncEngine:
         connect_args={"timeout": 5, "command_timeout": 60} | arguments,
         pool_size=settings.database_pool_size,
         max_overflow=0,
+        # What is bound to a statement may be an article, a payload or a hash: no log needs it.
+        hide_parameters=True,
         pool_timeout=10,
         pool_recycle=1800,
     )

@@ -52,10 +52,11 @@ class Once:
     def __init__(self, request: Request[Any, Any, Any], actor: Actor, body: bytes) -> None:
         self._place = {
             "caller": f"{actor.kind}:{actor.id or actor.label}",
-            "route": f"{request.method} {request.url.path}",
+            "route": f"{request.method} {request.scope['path']}",
             "key": request.headers[HEADER],
         }
-        self._hash = hashlib.sha256(body).digest()
+        asked = [request.scope["query_string"], request.headers.get("content-type", "").encode(), body]
+        self._hash = hashlib.sha256(b"\0".join(asked)).digest()
         self._secret = bool(request.route_handler.opt.get("secret_answer"))
         if not 0 < len(self._place["key"]) <= MAX_KEY:
             raise Invalid.field("Idempotency-Key", f"must have 1 to {MAX_KEY} characters")

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
@@ -15,12 +15,17 @@ from litestar.response import ServerSentEvent, ServerSentEventMessage
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Plane, after_commit
-from app.core.errors import Invalid
-from app.core.policy import SIGNED_IN, Actor, Permission, actor_of
+from app.core.errors import Invalid, Problem
+from app.core.policy import SIGNED_IN, Actor, Permission, Policy, actor_of
 
 log = structlog.get_logger()
 PING_S = 15
+MOST_STREAMS = 50
 QUEUED_PER_VIEWER = 64
+
+
+class TooMany(Problem):
+    status, code, title = 429, "too_many_streams", "Too many live streams are open: close some tabs"
 
 
 class Signal(msgspec.Struct, frozen=True):
@@ -53,13 +58,13 @@ class Viewer:
     """One open stream. A slow one loses its oldest signals and never holds up the others."""
 
     def __init__(self, actor: Actor, topics: frozenset[str]) -> None:
-        self._actor = actor
+        self.actor = actor
         self._topics = topics
         self.signals: asyncio.Queue[Signal | None] = asyncio.Queue(QUEUED_PER_VIEWER)
 
     def offer(self, signal: Signal) -> None:
         if signal.topic in self._topics and (
-            self._actor.plane is Plane.PLATFORM or signal.tenant == self._actor.tenant_id
+            self.actor.plane is Plane.PLATFORM or signal.tenant == self.actor.tenant_id
         ):
             self.put(signal)
 
@@ -96,12 +101,28 @@ class Hub:
         for viewer in self._viewers:
             viewer.put(None)
 
-    async def stream(self, viewer: Viewer) -> AsyncGenerator[ServerSentEventMessage, None]:
+    def admit(self, viewer: Viewer) -> None:
+        """
+        Raises:
+            TooMany: one actor holds MOST_STREAMS open already.
+        """
+        if sum(each.actor.id == viewer.actor.id for each in self._viewers) >= MOST_STREAMS:
+            raise TooMany
+
+    async def stream(
+        self, viewer: Viewer, still_allowed: Callable[[], Awaitable[bool]]
+    ) -> AsyncGenerator[ServerSentEventMessage, None]:
+        """Signals, until the server stops or the viewer may not follow any more, which is asked every PING_S."""
+        asked = time.monotonic()
         self._viewers.add(viewer)
         try:
             # data=None: the default would send an empty event.
             yield ServerSentEventMessage(data=None, comment="open", retry=2000)
             while not self._closed:
+                if time.monotonic() - asked >= PING_S:
+                    asked = time.monotonic()
+                    if not await still_allowed():
+                        return
                 try:
                     async with asyncio.timeout(PING_S):
                         signal = await viewer.signals.get()
@@ -141,4 +162,12 @@ async def live(request: Request[Any, Any, Any], topics: FromQuery[str]) -> Serve
     if unknown or not asked:
         raise Invalid.field("topics", f"unknown: {', '.join(unknown) or 'none given'}")
     allowed = frozenset(name for name in asked if actor.may(hub.topics[name].permission))
-    return ServerSentEvent(hub.stream(Viewer(actor, allowed)))
+    policy: Policy = request.app.state.policy
+
+    async def still_allowed() -> bool:
+        now = await policy.actor(request)
+        return now is not None and all(now.may(hub.topics[name].permission) for name in allowed)
+
+    viewer = Viewer(actor, allowed)
+    hub.admit(viewer)
+    return ServerSentEvent(hub.stream(viewer, still_allowed))

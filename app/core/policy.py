@@ -99,7 +99,9 @@ class Policy:
 
     async def guard(self, connection: AnyConnection, handler: BaseRouteHandler) -> None:
         """Find the actor, then ask whether it may. The actor stays in `connection.scope["actor"]`."""
-        actor = await self._actor(connection)
+        if connection.scope.get("method") == "OPTIONS":
+            return  # Litestar's own answer: which methods there are
+        actor = await self.actor(connection)
         connection.scope["actor"] = actor  # type: ignore[typeddict-unknown-key]
         permission: Permission = handler.opt["permission"]
         unsafe = connection.scope.get("method") in UNSAFE
@@ -115,7 +117,8 @@ class Policy:
         if unsafe and actor.session is not None:
             await self._check_csrf(connection, actor)
 
-    async def _actor(self, connection: AnyConnection) -> Actor | None:
+    async def actor(self, connection: AnyConnection) -> Actor | None:
+        """Who is asking, as of now."""
         cookie = connection.cookies.get(COOKIE)
         header = connection.headers.get("authorization")
         if header is None:

@@ -124,7 +124,7 @@ class Chrome:
     def context(self, request: Request[Any, Any, Any]) -> dict[str, Any]:
         actor = actor_of(request)
         return {
-            "nav": self._menu(actor, request.url.path),
+            "nav": self._menu(actor, request.scope["path"]),
             "actor": {"label": actor.label, "kind": actor.kind, "initials": actor.label[:2].upper()} if actor else None,
             "may": (lambda name: actor is not None and name in actor.permissions),
             "csrf_token": self._policy.csrf_token(actor),

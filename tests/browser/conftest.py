@@ -26,10 +26,6 @@ FLAGS = (
 expect.set_options(timeout=PATIENCE_MS)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "story: the main job from the first link to the audit log")
-
-
 @dataclass
 class Window:
     """A page, and what consoles, scripts and the content security policy complained about in its context."""

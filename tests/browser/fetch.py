@@ -5,6 +5,7 @@ with CI=true it exits with 1.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -54,13 +55,15 @@ def install() -> str:
 
 
 def _run(command: list[str], environment: dict[str, str]) -> str:
-    """Nothing, or the last line of the failed command."""
+    """Nothing, or what the failed command called its error."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=INSTALL_S, check=False)
     except subprocess.TimeoutExpired:
         return f"{command[0]} took more than {INSTALL_S} s"
-    lines = (done.stderr.strip() or done.stdout.strip() or f"{command[0]} failed").splitlines()
-    return lines[-1] if done.returncode else ""
+    if done.returncode == 0:
+        return ""
+    said = (done.stdout + done.stderr).strip().splitlines() or [f"{command[0]} failed"]
+    return next((line.strip() for line in said if re.search(r"error|^E:", line, re.IGNORECASE)), said[-1])
 
 
 def main() -> int:

@@ -28,7 +28,7 @@ PICTURES = ROOT / "docs" / "pictures"
 
 
 @pytest.fixture
-def teknav() -> Iterator[Running]:
+def teknav(chromium: str) -> Iterator[Running]:
     with Running() as running:
         yield running
 

@@ -13,7 +13,7 @@ from app.core.settings import Settings
 from app.modules.ai.local.ranking import LONGEST_SUMMARY, examine
 
 MOST_KEYWORDS = 12
-LONGEST_READ = 200_000  # characters of a text that `local` reads: a short book
+LONGEST_READ = 60_000  # characters of a text that `local` reads: a long chapter
 
 RULES = (
     "You work for a publishing platform. Answer with one JSON object and nothing else: {fields}. "

@@ -29,6 +29,8 @@ from app.modules.audit.service import record
 
 TOPIC = "articles"
 EXCERPT = 200
+MOST_BRACKETS = 3_000  # each may begin a link, and takes the parser long to find out
+HEADING_WITHIN = 2_000
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 _THREAD = ThreadPoolExecutor(1, "markdown")
 _CLEANER = nh3.Cleaner(
@@ -170,8 +172,8 @@ class ArticleService:
 
 
 def heading(markdown: str) -> str | None:
-    """The text of the first heading, which serves as a file's title; None when there is none."""
-    tokens = _MARKDOWN.parse(markdown)
+    """The text of the first heading near the beginning, which serves as a file's title; None when there is none."""
+    tokens = _MARKDOWN.parse(markdown[:HEADING_WITHIN])
     texts = (_plain(tokens[i + 1]) for i, token in enumerate(tokens) if token.type == "heading_open")
     return next(filter(None, texts), None)
 
@@ -202,6 +204,8 @@ _TEXTUAL = ("text", "code_inline", "softbreak", "hardbreak")
 
 async def _rendered(markdown: str) -> dict[str, Any]:
     _refuse_nul("body", markdown)
+    if markdown.count("[") > MOST_BRACKETS:
+        raise Invalid.field("body", f"must not have more than {MOST_BRACKETS} opening brackets")
     # Apart from the loop, because a long body takes seconds; and one at a time, so that many take no more of a core.
     html, excerpt = await asyncio.get_running_loop().run_in_executor(_THREAD, render, markdown)
     return {"body_markdown": markdown, "body_html": html, "excerpt": excerpt}

@@ -44,7 +44,11 @@ def _check_origin(request: AnyRequest, settings: Settings) -> None:
     """
     origin = request.headers.get("origin")
     ours = {request.headers.get("host"), urlsplit(settings.base_url).netloc}
-    if origin is not None and urlsplit(origin).netloc not in ours:
+    try:
+        theirs = urlsplit(origin).netloc if origin is not None else None
+    except ValueError:
+        theirs = ""
+    if theirs is not None and theirs not in ours:
         raise Forbidden("This form was sent from another site", code="bad_origin")
 
 

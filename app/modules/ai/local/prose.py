@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from itertools import islice
 
 import msgspec
 from markdown_it import MarkdownIt
@@ -9,7 +10,10 @@ from markdown_it.token import Token
 
 from app.modules.ai.local.words import detect_language
 
-ENDING = re.compile(r"""[.!?…؟۔]+["'”’»«“‘›‹)\]]*(?=\s|$)|[。！？]+[」』”’)]*""")
+# Only from the start of a run, and never back into it: else a long row of dots takes the square of its length.
+ENDING = re.compile(r"""(?<![.!?…؟۔])[.!?…؟۔]++["'”’»«“‘›‹)\]]*+(?=\s|$)|[。！？]++[」』”’)]*+""")
+NEAR = 80  # characters around an ending that decide whether it is one
+MOST_PARTS = 600  # sentences and fragments that are weighed: a short book's worth
 OPENERS = "\"'„“‚‘»«›‹([¿¡"
 # A full stop after one of these ends no sentence: abbreviations, an initial, e.g., z. B.
 ABBREVIATION = re.compile(
@@ -32,7 +36,7 @@ def read(markdown: str) -> Prose:
     """Take a text apart. Code blocks, tables, images and link addresses are left out; link texts stay."""
     headings, blocks = _blocks(markdown)
     language = detect_language(" ".join(blocks))
-    parts = [part for block in blocks for part in split(block, language)]
+    parts = list(islice((part for block in blocks for part in split(block, language)), MOST_PARTS))
     return Prose(
         language,
         headings,
@@ -53,12 +57,12 @@ def split(block: str, language: str = "") -> list[str]:
 
 
 def _ends_sentence(block: str, start: int, match: re.Match[str], language: str) -> bool:
-    follows = block[match.end() :].lstrip()
+    follows = block[match.end() : match.end() + NEAR].lstrip()
     if follows.lstrip(OPENERS)[:1].islower():
         return False
     if match[0] != "." or not follows:
         return True
-    before = block[start : match.start()].split()
+    before = block[max(start, match.start() - NEAR) : match.start()].split()
     last = before[-1].lstrip(OPENERS).casefold() if before else ""
     if language == "de" and re.fullmatch(r"[0-9]{1,2}", last):  # ordinal: am 3. Oktober
         return False

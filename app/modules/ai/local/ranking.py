@@ -123,7 +123,7 @@ def _summary(prose: Prose, passages: list[Runs], weights: dict[str, float], max_
     while fitting := [at for at, text in enumerate(texts) if at not in chosen and len(text) < room]:
         best = max(fitting, key=gain)
         least = least or gain(best) * WORTH_SAYING
-        if gain(best) < least:
+        if gain(best) < least or not words[best]:
             break
         chosen.append(best)
         room -= len(texts[best]) + 1

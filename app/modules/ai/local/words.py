@@ -12,7 +12,9 @@ ENOUGH_STOP_WORDS = 0.15  # a text with a smaller share of them is in none of ou
 MARKS = "".join(char for char in map(chr, range(0x300, 0x3000)) if unicodedata.category(char).startswith("M"))
 WORD = re.compile(rf"[\w{MARKS}]+(?:[\u200c'’-][\w{MARKS}]+)*")
 NO_LETTER = re.compile(r"[\d_]")
-CLAUSE_MARKS = re.compile(r"""[.,;:!?…()\[\]{}"„“”«»‹›—–/|،؛؟۔。、！？]+(?=\s|$)|\s["'„“‚‘«»‹›(\[—–]+|\s-\s""")
+_MARK = r"""[.,;:!?…()\[\]{}"„“”«»‹›—–/|،؛؟۔。、！？]"""
+# Only from the start of a run, and never back into it: else a long row of marks takes the square of its length.
+CLAUSE_MARKS = re.compile(rf"""(?<!{_MARK}){_MARK}++(?=\s|$)|\s["'„“‚‘«»‹›(\[—–]++|\s-\s""")
 FOLDED = str.maketrans({"ي": "ی", "ك": "ک", "ۀ": "ه", "ـ": "", "’": "'"} | dict.fromkeys("ًٌٍَُِّْٔ", ""))
 
 # Endings of word forms, and what stands in the base form instead. A form is led back only to a base that occurs in

@@ -1,0 +1,58 @@
+"""Requests that are made to break things get an answer like any other."""
+
+import pytest
+from httpx2 import AsyncClient
+
+from tests.conftest import TenantClient
+
+
+@pytest.mark.parametrize("path", ["/api/v1/articles", "/dashboard/owner", "/signin"])
+async def test_options_says_which_methods_there_are(client: AsyncClient, path: str) -> None:
+    answer = await client.request("OPTIONS", path)
+    assert answer.status_code == 204
+    assert "OPTIONS" in answer.headers["allow"]
+
+
+@pytest.mark.parametrize("host", ["evil.example:abc", "evil.example:99999999", "[::1"])
+@pytest.mark.parametrize("path", ["/dashboard/owner", "/nope", "/api/v1/articles"])
+async def test_a_host_that_is_none_changes_nothing(client: AsyncClient, host: str, path: str) -> None:
+    answer = await client.get(path, headers={"Host": host})
+    assert answer.status_code in (302, 401, 404)
+    assert len(answer.headers["x-request-id"]) == 36
+
+
+@pytest.mark.parametrize("name", ["%00", "a" * 5000, "..%2f..%2fsettings.py"])
+async def test_a_name_that_no_file_can_have_is_not_found(client: AsyncClient, name: str) -> None:
+    assert (await client.get(f"/static/{name}")).status_code == 404
+
+
+async def test_an_origin_that_is_none_may_not_sign_in(client: AsyncClient) -> None:
+    form = {"email": "a@example.org", "password": "b"}
+    assert (await client.post("/signin", data=form, headers={"Origin": "http://[::1"})).status_code == 403
+
+
+@pytest.mark.parametrize("body", ["[" * 100_000, '{"a":' * 100_000, '{"title":' + "[" * 100_000])
+async def test_json_that_is_nested_without_end_is_refused(tenant_client: TenantClient, body: str) -> None:
+    app = await tenant_client()
+    answer = await app.post("/api/v1/articles", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert (await app.get("/api/v1/articles")).json()["items"] == []
+
+
+async def test_markdown_made_to_take_for_ever_is_refused(tenant_client: TenantClient) -> None:
+    app = await tenant_client()
+    evil = "![[](" * 50_000
+    as_json = await app.post("/api/v1/articles", json={"title": "T", "body": evil})
+    as_file = await app.post("/api/v1/articles?title=T", content=evil, headers={"Content-Type": "text/markdown"})
+    for answer in (as_json, as_file):
+        assert 400 <= answer.status_code < 500
+        assert "body" in answer.text
+
+
+async def test_the_same_key_with_another_query_is_another_request(tenant_client: TenantClient) -> None:
+    app = await tenant_client()
+    headers = {"Idempotency-Key": "q-1", "Content-Type": "text/markdown"}
+    first = await app.post("/api/v1/articles?title=A", content="text", headers=headers)
+    other = await app.post("/api/v1/articles?title=B", content="text", headers=headers)
+    assert first.status_code == 201
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
