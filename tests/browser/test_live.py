@@ -56,7 +56,7 @@ async def test_the_keyboard_reaches_rows_pages_and_help(furnished: Furnished, op
     page = await open_list(furnished, open_window, "/ai/runs")
     await page.keyboard.press("j")
     await page.keyboard.press("Enter")
-    await expect(page.get_by_role("dialog").get_by_role("heading", level=2)).to_be_visible()
+    await expect(page.locator("#drawer-title")).to_be_visible()
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("dialog")).to_be_hidden()
     await page.keyboard.press("?")
