@@ -109,9 +109,12 @@ async def app(running_app: Litestar, admin: asyncpg.Connection) -> AsyncGenerato
         "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition "
         "AND relnamespace = 'public'::regnamespace"
     )
-    names = ", ".join(f'"{row["relname"]}"' for row in tables if row["relname"] not in KEPT_TABLES)
+    names = [f'"{row["relname"]}"' for row in tables if row["relname"] not in KEPT_TABLES]
     platform = await admin.fetchrow("SELECT * FROM tenant WHERE slug = 'platform'")
-    await admin.execute(f"TRUNCATE {names}")
+    async with admin.transaction():
+        # Fifty times as quick as TRUNCATE on tables this small; `replica` leaves the foreign keys unasked.
+        await admin.execute("SET LOCAL session_replication_role = replica")
+        await admin.execute("; ".join(f"DELETE FROM {name}" for name in names))
     columns = ", ".join(f'"{name}"' for name in platform.keys())  # noqa: SIM118 - a record, not a dict
     marks = ", ".join(f"${n}" for n in range(1, len(platform) + 1))
     await admin.execute(f"INSERT INTO tenant ({columns}) VALUES ({marks})", *platform.values())
