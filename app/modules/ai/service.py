@@ -221,6 +221,15 @@ class RunLog:
         )
         self._announce(task)
 
+    async def take_up(self, task_id: UUID) -> None:
+        """The job gets a new run: the task is unfinished again."""
+        task = await self._session.get(AiTask, task_id, with_for_update=True)
+        if task is None or task.status != TaskStatus.FAILED:
+            return
+        task.status, task.finished_at = TaskStatus.QUEUED, None
+        task.error_code = task.error_message = None
+        self._announce(task)
+
     async def _task(self, task_id: UUID) -> AiTask:
         return await self._session.get_one(AiTask, task_id, with_for_update=True)
 
