@@ -14,9 +14,9 @@ from app.core.live import Broker
 from app.core.settings import Settings
 from app.modules.ai.client import Provider, provider_for
 from app.queues.engine import Engine
-from app.queues.enqueue import Queues
 from app.queues.job import Kinds
 from app.queues.loops import Loop
+from app.queues.push import Queues
 from app.queues.runner import Runner
 from app.queues.schedules import enqueue_due
 from app.redis.broker import RedisBroker

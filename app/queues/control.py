@@ -14,8 +14,8 @@ from app.core.ids import PLATFORM_TENANT
 from app.core.live import signal
 from app.queues import record
 from app.queues.engine import Engine
-from app.queues.enqueue import push_after_commit, queues_of
 from app.queues.models import JobRow, QueueRow, State
+from app.queues.push import push_after_commit, queues_of
 from app.queues.spec import QueueSpec
 
 log = structlog.get_logger()

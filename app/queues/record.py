@@ -57,7 +57,7 @@ async def complete(session: AsyncSession, row: JobRow, result: dict[str, Any] | 
     )
     if done:
         await _end_attempt(session, row, None, log)
-        await _free_key(session, row.id)
+        await after_end(session, [Ended.of(row)])
     return done
 
 
@@ -65,7 +65,7 @@ async def complete_elsewhere(session: AsyncSession, row: JobRow) -> bool:
     """A worker that keeps no record, such as a Node program's, has finished this run."""
     done = await _set(session, row, (JobRow.state.in_(UNFINISHED),), state=State.COMPLETED, **_FINISHED)
     if done:
-        await _free_key(session, row.id)
+        await after_end(session, [Ended.of(row)])
     return done
 
 
@@ -111,7 +111,7 @@ async def bury(session: AsyncSession, row: JobRow, failure: Failure, log: Sequen
     )
     if done:
         await _end_attempt(session, row, failure, log)
-        await _free_key(session, row.id)
+        await after_end(session, [Ended.of(row)])
     return done
 
 
@@ -119,7 +119,7 @@ async def close(session: AsyncSession, row: JobRow, state: State, allowed: Seque
     """End a job without running it: cancelled or removed."""
     done = await _set(session, row, (JobRow.state.in_(allowed),), state=state, **_FINISHED)
     if done:
-        await _free_key(session, row.id)
+        await after_end(session, [Ended.of(row)])
     return done
 
 
@@ -166,15 +166,6 @@ async def mark_effect(session: AsyncSession, row: JobRow, step: str) -> bool:
     return await _count(session, query) == 1
 
 
-async def mark_queued(session: AsyncSession, pushed: Sequence[tuple[UUID, int]]) -> None:
-    for job_id, run in pushed:
-        await session.execute(
-            update(JobRow)
-            .where(JobRow.id == job_id, JobRow.run == run, JobRow.state == State.PENDING)
-            .values(state=State.QUEUED)
-        )
-
-
 async def push_again(session: AsyncSession, job_id: UUID, run: int, seen: datetime) -> bool:
     """Hand a job that Redis no longer knows back to the relay, unless it moved since `seen`."""
     query = (
@@ -199,21 +190,6 @@ async def _set(session: AsyncSession, row: JobRow, conditions: tuple[Any, ...], 
     if done:
         signal(session, TOPIC, row.queue, row.tenant_id)
     return done
-
-
-async def take_key(session: AsyncSession, row: JobRow, *, keep: bool = False) -> UUID:
-    """The id that has the row's key now: the row's own, or that of the job which came first."""
-    place = {"tenant_id": row.tenant_id, "queue": row.queue, "key": row.key}
-    query = insert(KeyRow).values(**place, job_id=row.id, kept=keep).on_conflict_do_nothing().returning(KeyRow.job_id)
-    while True:
-        holder = await session.scalar(query) or await session.scalar(select(KeyRow.job_id).filter_by(**place))
-        if holder is not None:
-            return holder
-        # The holder ended between the two statements, so the key is free again.
-
-
-async def _free_key(session: AsyncSession, job_id: UUID) -> None:
-    await session.execute(delete(KeyRow).where(KeyRow.job_id == job_id, KeyRow.kept.is_(False)))
 
 
 async def _count(session: AsyncSession, query: Any) -> int:
