@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
 import structlog
-from sqlalchemy import bindparam, column, func, insert, select
+from sqlalchemy import Table, bindparam, column, func, insert, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -26,17 +26,17 @@ from app.queues.push import push_after_commit, queues_of
 LOWEST_PRIORITY = 2**21
 LATEST = datetime.fromtimestamp(2**41 / 1000, UTC)
 """BullMQ keeps a delay as milliseconds times 4,096 in a double, which is exact for 41 bits of milliseconds."""
-_NAMES = (
-    "id tenant_id queue kind payload priority state delayed run_at max_attempts key correlation_id request_id "
-    "parent_id required children edited_from engine_id"
-).split()
-_columns = JobRow.__table__.c
+_COLUMNS = (
+    *("id", "tenant_id", "queue", "kind", "payload", "priority", "state", "delayed", "run_at", "max_attempts", "key"),
+    *("correlation_id", "request_id", "parent_id", "required", "children", "edited_from", "engine_id"),
+)
+_job = cast(Table, JobRow.__table__)
 _given = (
     func.jsonb_to_recordset(bindparam("rows", type_=JSONB))
-    .table_valued(*(column(name, _columns[name].type) for name in _NAMES), name="given")
+    .table_valued(*(column(name, _job.c[name].type) for name in _COLUMNS), name="given")
     .render_derived(with_types=True)
 )
-_INSERT = insert(JobRow).from_select(_NAMES, select(*(_given.c[name] for name in _NAMES)), include_defaults=False)
+_INSERT = insert(_job).from_select(_COLUMNS, select(*(_given.c[name] for name in _COLUMNS)), include_defaults=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +133,7 @@ async def insert_rows(session: AsyncSession, rows: Sequence[JobRow]) -> None:
     """Write new rows by one statement; those that wait for nothing else are pushed after the commit."""
     if not rows:
         return
-    written = [{name: getattr(row, "foreign_id" if name == "engine_id" else name) for name in _NAMES} for row in rows]
+    written = [{name: getattr(row, "foreign_id" if name == "engine_id" else name) for name in _COLUMNS} for row in rows]
     await session.execute(_INSERT, {"rows": msgspec.to_builtins(written)})
     push_after_commit(session, *(row for row in rows if row.state == State.PENDING))
     for queue, tenant in {(row.queue, row.tenant_id) for row in rows}:

@@ -1,25 +1,27 @@
 """Keys of jobs: while an unfinished job of a tenant and queue has a key, no second one gets it."""
 
 from collections.abc import Collection, Sequence
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import bindparam, column, delete, func, select, tuple_
+from sqlalchemy import Table, bindparam, column, delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.queues.models import JobRow, KeyRow
 
+_key = cast(Table, KeyRow.__table__)
 _NAMES = ("tenant_id", "queue", "key", "job_id", "kept")
 _given = (
     func.jsonb_to_recordset(bindparam("rows", type_=JSONB))
-    .table_valued(*(column(name, KeyRow.__table__.c[name].type) for name in _NAMES), name="given")
+    .table_valued(*(column(name, _key.c[name].type) for name in _NAMES), name="given")
     .render_derived(with_types=True)
 )
 _TAKE = (
-    insert(KeyRow)
+    insert(_key)
     .from_select(_NAMES, select(*(_given.c[name] for name in _NAMES)), include_defaults=False)
     .on_conflict_do_nothing()
-    .returning(KeyRow.job_id)
+    .returning(_key.c.job_id)
 )
 
 

@@ -85,9 +85,7 @@ class JobRow(Base):
         Index("ix_job_tenant_state", "tenant_id", "state", text("id DESC")),
         Index("ix_job_state", "state", "run_at", postgresql_where=text("finished_at IS NULL")),
         Index("ix_job_parent", "parent_id", "finished_at", postgresql_where=text("parent_id IS NOT NULL")),
-        Index(
-            "ix_job_dead", "queue", "error_fingerprint", text("id DESC"), postgresql_where=text("state = 'dead'")
-        ),
+        Index("ix_job_dead", "queue", "error_fingerprint", text("id DESC"), postgresql_where=text("state = 'dead'")),
         Index("ix_job_trash", "removed_at", postgresql_where=text("removed_at IS NOT NULL")),
         Index(
             "ix_job_cancel",
@@ -106,7 +104,11 @@ class JobRow(Base):
     @property
     def engine_id(self) -> str:
         """BullMQ's id of this run. A new run has a new one: BullMQ ignores an id that it still knows."""
-        return engine_id_of(self.id, self.run)
+        return self.engine_id_of(self.run)
+
+    def engine_id_of(self, run: int) -> str:
+        """BullMQ's id of one of this job's runs; only the first run of another program's job has its own."""
+        return self.foreign_id if self.foreign_id and not run else engine_id_of(self.id, run)
 
 
 def engine_id_of(job_id: UUID, run: int) -> str:

@@ -97,11 +97,8 @@ class Reconciler:
         self._after = rows[-1].id if len(rows) == SLICE else NOTHING
         places = await self._engine.places(rows) if rows else []
         for row, place in zip(rows, places, strict=True):
-            if (
-                row.state == State.ACTIVE
-                and row.worker in alive
-                and (place in ("here", "delayed") or not self._overdue(row))
-            ):
+            in_hand = row.state == State.ACTIVE and row.worker in alive
+            if in_hand and (place in ("here", "delayed") or not self._overdue(row)):
                 continue
             await self._settle(row, place)
         return len(rows)

@@ -189,9 +189,14 @@ class RunLog:
         self._announce(task, run)
 
     async def fail(self, task_id: UUID, run_id: UUID, error: ProviderError, *, again: bool) -> None:
-        """Close a run that got no answer; with `again` the task is queued for its next run."""
+        """Close a run that got no answer; with `again` the task is queued for its next run.
+
+        A run that the next worker has closed stays as it is.
+        """
         task = await self._task(task_id)
         run = await self._session.get_one(AiRun, run_id)
+        if run.status != RunStatus.RUNNING:
+            return
         self._close(run, error.code, str(error))
         if again:
             task.status = TaskStatus.QUEUED
