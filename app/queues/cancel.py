@@ -41,7 +41,8 @@ async def repeat_wishes(database: Database) -> int:
     wished = (JobRow.cancel_requested_at.is_not(None), JobRow.finished_at.is_(None))
     async with database.transaction(SYSTEM) as session:
         rows = (await session.scalars(select(JobRow).where(*wished).limit(MOST_WISHES))).all()
-        await record.want_cancelled(session, [row.id for row in rows])
+        # Nothing is written: the reconciler has to see that a dead worker's row does not move.
+        record.tell_workers(session, [row for row in rows if row.state == State.ACTIVE])
     for row in rows:
         if row.state == State.ACTIVE:
             continue

@@ -178,10 +178,16 @@ async def want_cancelled(session: AsyncSession, ids: Collection[UUID]) -> list[J
     moment = func.coalesce(JobRow.cancel_requested_at, func.now())
     query = update(JobRow).where(JobRow.id.in_(ids), JobRow.state == State.ACTIVE).values(cancel_requested_at=moment)
     rows = await _returned(session, query)
+    tell_workers(session, rows)
     for row in rows:
-        signal(session, CANCEL_TOPIC, row.id, row.tenant_id)
         signal(session, TOPIC, row.queue, row.tenant_id)
     return rows
+
+
+def tell_workers(session: AsyncSession, rows: Sequence[JobRow]) -> None:
+    """Somebody wants these active jobs to stop."""
+    for row in rows:
+        signal(session, CANCEL_TOPIC, row.id, row.tenant_id)
 
 
 async def close(
@@ -202,6 +208,12 @@ async def close(
     rows = await _returned(session, query)
     await after_end(session, [Ended.of(row) for row in rows])
     return rows
+
+
+async def leave_flow(session: AsyncSession, job_id: UUID) -> None:
+    """A dead letter that another job is to stand for is nobody's child any more."""
+    query = update(JobRow).where(JobRow.id == job_id, JobRow.state == State.DEAD).values(parent_id=None)
+    await session.execute(query.execution_options(synchronize_session=False))
 
 
 async def run_again(session: AsyncSession, ids: Collection[UUID]) -> list[JobRow]:
