@@ -9,14 +9,14 @@ import sys
 import time
 from collections import deque
 
+from tests.faults.catalogue import EVERY, PROOFS
 from tests.faults.run import LONG, SHORT, Result, Run, Scenario, Size
-from tests.faults.scenarios import deaths, edges, handlers, outages, proofs
 from tests.faults.stage import Stage
 
-EVERY = (*deaths.SCENARIOS, *handlers.SCENARIOS, *outages.SCENARIOS, *edges.SCENARIOS)
-PROOFS = proofs.SCENARIOS
 COLUMNS = "{:<19} {:>6} {:>8} {:>7} {:>4} {:>7} {:>9} {:>10} {:>6}  {}"
-HEAD = COLUMNS.format("scenario", "seed", "accepted", "effects", "lost", "doubled", "dead", "back after", "took", "verdict")
+HEAD = COLUMNS.format(
+    "scenario", "seed", "accepted", "effects", "lost", "doubled", "dead", "back after", "took", "verdict"
+)
 
 
 def line(one: Result) -> str:
@@ -30,10 +30,12 @@ def line(one: Result) -> str:
     )  # fmt: skip
 
 
-async def lane(waiting: deque[Scenario], size: Size, seed: int, results: list[Result]) -> None:
+async def lane(waiting: deque[Scenario], size: Size, seed: int, results: list[Result], keep: bool) -> None:
     """Play what is waiting on one stage, one after the other; then ask the judge again about all of it."""
     played: list[Run] = []
-    async with Stage() as stage:
+    async with Stage(keep=keep) as stage:
+        if keep:
+            print(f"logs and traces: {stage.folder}", file=sys.stderr)
         while waiting:
             run = Run(waiting.popleft(), stage, size, seed)
             print(line(await run.play()), file=sys.stderr, flush=True)
@@ -44,30 +46,35 @@ async def lane(waiting: deque[Scenario], size: Size, seed: int, results: list[Re
                 await run.judge()
 
 
-async def play(scenarios: list[Scenario], size: Size, seed: int, lanes: int) -> list[Result]:
+async def play(scenarios: list[Scenario], size: Size, seed: int, lanes: int, *, keep: bool = False) -> list[Result]:
     """All scenarios on so many stages side by side. Most of the time is spent waiting for locks to run out."""
     results: list[Result] = []
     waiting = deque(scenarios)
     async with asyncio.TaskGroup() as group:
         for _ in range(min(lanes, len(scenarios))):
-            group.create_task(lane(waiting, size, seed, results))
+            group.create_task(lane(waiting, size, seed, results, keep))
     order = [one.name for one in scenarios]
     return sorted(results, key=lambda result: order.index(result.scenario))
 
 
-async def main(scenarios: list[Scenario], size: Size, seed: int, lanes: int, as_json: bool) -> int:
+async def main(scenarios: list[Scenario], size: Size, asked: argparse.Namespace) -> int:
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     began = time.monotonic()
     print(HEAD, file=sys.stderr)
-    results = await play(scenarios, size, seed, lanes)
+    lanes = asked.lanes or (3 if size.short else 1)
+    results = await play(scenarios, size, asked.seed, lanes, keep=asked.keep)
     bad = [one for one in results if not one.good]
-    if as_json:
-        print(json.dumps({"seed": seed, "short": size.short, "results": [dataclasses.asdict(one) for one in results]}))
+    if asked.json:
+        print(
+            json.dumps(
+                {"seed": asked.seed, "short": size.short, "results": [dataclasses.asdict(one) for one in results]}
+            )
+        )
     else:
         print("\n".join([HEAD, *map(line, results)]))
-    summary = f"{len(results) - len(bad)} of {len(results)} scenarios hold, seed {seed}, {time.monotonic() - began:.0f} s"
+    summary = f"{len(results) - len(bad)} of {len(results)} scenarios hold, seed {asked.seed}, {time.monotonic() - began:.0f} s"
     print(summary, file=sys.stderr)
     return 1 if bad else 0
 
@@ -77,7 +84,10 @@ if __name__ == "__main__":
     parser.add_argument("--short", action="store_true", help="every kind of fault in under five minutes")
     parser.add_argument("--only", default="", help="names of scenarios, with commas between; proofs too")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--lanes", type=int, default=0, help="stages side by side; 3 in the short set, 1 in the long one")
+    parser.add_argument(
+        "--lanes", type=int, default=0, help="stages side by side; 3 in the short set, 1 in the long one"
+    )
+    parser.add_argument("--keep", action="store_true", help="leave the folders of logs and traces, and say where")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--list", action="store_true", help="print the scenarios and end")
     asked = parser.parse_args()
@@ -90,4 +100,4 @@ if __name__ == "__main__":
         parser.error(f"there is no scenario {', '.join(unknown)}; see --list")
     chosen = [known[name] for name in names]
     size = SHORT if asked.short else LONG
-    sys.exit(asyncio.run(main(chosen, size, asked.seed, asked.lanes or (3 if asked.short else 1), asked.json)))
+    sys.exit(asyncio.run(main(chosen, size, asked)))

@@ -48,6 +48,4 @@ class DeedController(Controller):
         return Accepted(id=job_id)
 
 
-faults = Module(
-    name="faults", api=[DeedController], processors=processors(), queues=QUEUES, permissions=[ASK]
-)
+faults = Module(name="faults", api=[DeedController], processors=processors(), queues=QUEUES, permissions=[ASK])

@@ -93,22 +93,28 @@ class Run:
         self.closed = False
         self.seen_tries: dict[str, int] = {}
         self._over: list[float] = []
+        self._left_before = 0
 
     async def dress(self, workers: int = 2, **worker_environment: str) -> None:
         """Two workers and a web process that are ready; see `Stage.dress`."""
         await self.stage.dress(workers, off=self.scenario.off, **worker_environment)
+        self._left_before = await unfinished(self.stage, self.scenario.queues)
 
     def wanted(self, mark: str, what: str, **more: object) -> Wanted:
         return Wanted(f"{self.prefix}{mark}", what, **more)  # type: ignore[arg-type]
 
-    def plan(self, mix: tuple[tuple[str, int], ...] = MIX, *, jobs: int | None = None, seconds: float = 0.05) -> list[Wanted]:
+    def plan(
+        self, mix: tuple[tuple[str, int], ...] = MIX, *, jobs: int | None = None, seconds: float = 0.05
+    ) -> list[Wanted]:
         return plan(self.prefix + "load", jobs or self.size.jobs, self.rng, mix, seconds=seconds)
 
     @asynccontextmanager
     async def under_load(self, wanted: list[Wanted] | None = None) -> AsyncIterator[list[int]]:
         """The load runs during the block, and has its answers after it; gives the counts at which faults happen."""
         wanted = wanted or self.plan()
-        points = sorted(self.rng.randrange(int(len(wanted) * FIRST), int(len(wanted) * LAST)) for _ in range(self.size.rounds))
+        points = sorted(
+            self.rng.randrange(int(len(wanted) * FIRST), int(len(wanted) * LAST)) for _ in range(self.size.rounds)
+        )
         sending = asyncio.create_task(self.load.send(wanted))
         try:
             yield points
@@ -131,6 +137,8 @@ class Run:
             if not self.closed:
                 await self.drained()
                 await self.judge()
+            # What a proof has broken is mended by the next scenario's processes.
+            self.closed = self.closed or bool(self.scenario.off)
         except Skipped as why:
             result.verdict, result.complaints = "skipped", [str(why)]
         except Exception as error:
@@ -145,13 +153,17 @@ class Run:
             with suppress(httpx2.HTTPError, OSError, asyncpg.PostgresError):
                 traces = await traces_of(self.stage, self.prefix)
                 ended = all(traces.ended(one) for one in self.load.accepted.values() if one.wanted.expect != "later")
-                waiting = sum(one.wanted.expect == "later" for one in self.load.accepted.values())
-                if ended and await unfinished(self.stage, self.scenario.queues) <= waiting:
+                if ended and await self._left() <= 0:
                     return
             await asyncio.sleep(LOOK_S)
         with suppress(httpx2.HTTPError):
-            if left := await unfinished(self.stage, self.scenario.queues):
+            if (left := await self._left()) > 0:
                 self.complain(f"left unfinished: {left}")
+
+    async def _left(self) -> int:
+        """Unfinished jobs that should have ended by now; those of an earlier scenario do not count."""
+        waiting = sum(one.wanted.expect == "later" for one in self.load.accepted.values())
+        return await unfinished(self.stage, self.scenario.queues) - self._left_before - waiting
 
     async def close(self) -> None:
         """The last verdict comes now, because what follows changes the traces."""

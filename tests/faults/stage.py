@@ -38,8 +38,8 @@ CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE
 class Stage:
     """Use with `async with`. Workers and web come back by themselves when they die, servers when they are told to."""
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self._own_folder = folder is None
+    def __init__(self, folder: Path | None = None, *, keep: bool = False) -> None:
+        self._own_folder = folder is None and not keep
         self.folder = folder or Path(tempfile.mkdtemp(prefix="teknav-faults-"))
         self.data = self.folder / "data"
         self.servers = Servers()

@@ -32,7 +32,7 @@ async def redis_killed(run: Run) -> None:
 
 async def redis_emptied(run: Run) -> None:
     await run.dress()
-    async with run.under_load(run.plan(seconds=0.3)) as points:
+    async with run.under_load(run.plan(seconds=1.0)) as points:
         for point in points:
             await run.load.reached(point)
             async with run.stage.redis() as redis:

@@ -12,7 +12,7 @@ SHORT_S = 25.0
 
 async def kills_between_effect_and_end(run: Run) -> None:
     """Workers die while many deeds have taken their step and have not ended."""
-    await run.dress(off=run.scenario.off)
+    await run.dress()
     await run.load.send([run.wanted(f"step-{n}", "step", seconds=4.0) for n in range(16)])
     await _written(run, 8)
     for each in run.stage.workers:
@@ -61,7 +61,7 @@ SCENARIOS = (
     ),
     Scenario(
         "no-compare-and-set", "double clicks, and no compare-and-set", edges.replays_doubled, off="compare-and-set",
-        finds="runs",
+        finds="double clicks",
     ),
     Scenario(
         "no-hand-back", "SIGTERM, and no hand-back", deaths.deploys, off="hand-back", finds="dead wrong",
