@@ -14,9 +14,8 @@ from tests.faults.run import LONG, SHORT, Result, Run, Scenario, Size
 from tests.faults.stage import Stage
 
 COLUMNS = "{:<19} {:>6} {:>8} {:>7} {:>4} {:>7} {:>9} {:>10} {:>6}  {}"
-HEAD = COLUMNS.format(
-    "scenario", "seed", "accepted", "effects", "lost", "doubled", "dead", "back after", "took", "verdict"
-)
+NAMES = ("scenario", "seed", "accepted", "effects", "lost", "doubled", "dead", "back after", "took", "verdict")
+HEAD = COLUMNS.format(*NAMES)
 
 
 def line(one: Result) -> str:
@@ -67,15 +66,12 @@ async def main(scenarios: list[Scenario], size: Size, asked: argparse.Namespace)
     results = await play(scenarios, size, asked.seed, lanes, keep=asked.keep)
     bad = [one for one in results if not one.good]
     if asked.json:
-        print(
-            json.dumps(
-                {"seed": asked.seed, "short": size.short, "results": [dataclasses.asdict(one) for one in results]}
-            )
-        )
+        rows = [dataclasses.asdict(one) for one in results]
+        print(json.dumps({"seed": asked.seed, "short": size.short, "results": rows}))
     else:
         print("\n".join([HEAD, *map(line, results)]))
-    summary = f"{len(results) - len(bad)} of {len(results)} scenarios hold, seed {asked.seed}, {time.monotonic() - began:.0f} s"
-    print(summary, file=sys.stderr)
+    held, took = len(results) - len(bad), time.monotonic() - began
+    print(f"{held} of {len(results)} scenarios hold, seed {asked.seed}, {took:.0f} s", file=sys.stderr)
     return 1 if bad else 0
 
 
@@ -84,9 +80,7 @@ if __name__ == "__main__":
     parser.add_argument("--short", action="store_true", help="every kind of fault in under five minutes")
     parser.add_argument("--only", default="", help="names of scenarios, with commas between; proofs too")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--lanes", type=int, default=0, help="stages side by side; 3 in the short set, 1 in the long one"
-    )
+    parser.add_argument("--lanes", type=int, default=0, help="stages side by side: 3 in the short set, else 1")
     parser.add_argument("--keep", action="store_true", help="leave the folders of logs and traces, and say where")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--list", action="store_true", help="print the scenarios and end")

@@ -117,7 +117,7 @@ async def die(_: Work, deed: Deed) -> None:
 
 
 async def block(work: Work, deed: Deed) -> None:
-    time.sleep(deed.seconds)
+    time.sleep(deed.seconds)  # noqa: ASYNC251 - this is the sin
     await effect(work, Deed(mark=deed.mark, what="effect"))
 
 

@@ -13,7 +13,6 @@ from app import worker as worker_root
 from app.core import unit_of_work
 from app.modules.queues import service
 from app.queues import record
-from app.queues.enqueue import Queues
 from app.queues.relay import Reconciler, Relay
 
 
@@ -88,13 +87,6 @@ def no_compare_and_set() -> None:
 
     _replace(service.QueueService, "_letter", letter)
     _replace(record, "run_again", run_again)
-
-
-def no_record() -> None:
-    """The row is forgotten once it was pushed: what Redis loses is lost. (Commit, then add.)"""
-    no_reconciler()
-    no_relay()
-    _replace(Queues, "_mark", _nothing)
 
 
 GUARDS: dict[str, Callable[[], None]] = {

@@ -107,9 +107,8 @@ async def traces_of(stage: Stage, prefix: str, queues: Iterable[str] = ()) -> Tr
     async with stage.admin() as admin:
         for row in await admin.fetch(ROWS, prefix):
             (found.effects if row["entry"] == "effect" else found.deaths)[row["mark"]].append(row["at"])
-        found.audited.update(
-            {row["resource_label"]: row["count"] for row in await admin.fetch(AUDITED, ACTION, prefix)}
-        )
+        audited = await admin.fetch(AUDITED, ACTION, prefix)
+        found.audited.update({row["resource_label"]: row["count"] for row in audited})
     for line in _lines(stage.folder / "tries"):
         mark = line.split()[0]
         if mark.startswith(prefix):

@@ -97,7 +97,8 @@ class Load:
             await asyncio.sleep(0.01)
 
 
-MIX = (
+Mix = tuple[tuple[str, int], ...]
+MIX: Mix = (
     ("effect", 35), ("step", 20), ("plain", 10), ("call", 10), ("call:slow", 2), ("call:drip", 2), ("call:reset", 3),
     ("call:busy", 3), ("flaky", 8), ("fail", 7),
 )  # fmt: skip
@@ -105,9 +106,7 @@ PROVIDERS = tuple((f"call:{manner}", 1) for manner in ("ok", "slow", "drip", "re
 EXPECT = {"fail": "dead", "call:broken": "dead"}
 
 
-def plan(
-    name: str, count: int, rng: random.Random, mix: tuple[tuple[str, int], ...] = MIX, *, seconds: float = 0.05
-) -> list[Wanted]:
+def plan(name: str, count: int, rng: random.Random, mix: Mix = MIX, *, seconds: float = 0.05) -> list[Wanted]:
     """`count` deeds of the mix, each taking up to `seconds`; the same for the same seed."""
     whats = rng.choices([what for what, _ in mix], [weight for _, weight in mix], k=count)
     return [

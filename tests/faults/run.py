@@ -11,10 +11,10 @@ import asyncpg
 import httpx2
 
 from tests.faults.judge import Traces, Verdict, judge, traces_of, unfinished
-from tests.faults.load import MIX, Load, Wanted, plan
+from tests.faults.load import MIX, Load, Mix, Wanted, plan
 from tests.faults.stage import Stage
 
-LOOK_S = 0.5
+LOOK_S, STUCK_S = 0.5, 10.0
 FIRST, LAST = 0.15, 0.7  # the part of the load during which faults happen
 
 
@@ -30,7 +30,7 @@ class Size:
     short: bool = False
 
 
-SHORT = Size(jobs=160, per_s=40, outage_s=3, rounds=1, drain_s=75, short=True)
+SHORT = Size(jobs=160, per_s=40, outage_s=3, rounds=1, drain_s=60, short=True)
 LONG = Size(jobs=3000, per_s=60, outage_s=30, rounds=10, drain_s=240)
 
 
@@ -94,6 +94,7 @@ class Run:
         self.seen_tries: dict[str, int] = {}
         self._over: list[float] = []
         self._left_before = 0
+        self._stuck = False
 
     async def dress(self, workers: int = 2, **worker_environment: str) -> None:
         """Two workers and a web process that are ready; see `Stage.dress`."""
@@ -103,18 +104,15 @@ class Run:
     def wanted(self, mark: str, what: str, **more: object) -> Wanted:
         return Wanted(f"{self.prefix}{mark}", what, **more)  # type: ignore[arg-type]
 
-    def plan(
-        self, mix: tuple[tuple[str, int], ...] = MIX, *, jobs: int | None = None, seconds: float = 0.05
-    ) -> list[Wanted]:
+    def plan(self, mix: Mix = MIX, *, jobs: int | None = None, seconds: float = 0.05) -> list[Wanted]:
         return plan(self.prefix + "load", jobs or self.size.jobs, self.rng, mix, seconds=seconds)
 
     @asynccontextmanager
     async def under_load(self, wanted: list[Wanted] | None = None) -> AsyncIterator[list[int]]:
         """The load runs during the block, and has its answers after it; gives the counts at which faults happen."""
         wanted = wanted or self.plan()
-        points = sorted(
-            self.rng.randrange(int(len(wanted) * FIRST), int(len(wanted) * LAST)) for _ in range(self.size.rounds)
-        )
+        first, last = int(len(wanted) * FIRST), int(len(wanted) * LAST)
+        points = sorted(self.rng.randrange(first, last) for _ in range(self.size.rounds))
         sending = asyncio.create_task(self.load.send(wanted))
         try:
             yield points
@@ -148,7 +146,8 @@ class Run:
 
     async def drained(self) -> None:
         """Wait until everything that was accepted has ended, for so long as the size says."""
-        deadline = time.monotonic() + (self.scenario.drain_s or self.size.drain_s)
+        bound = STUCK_S if self._stuck else self.scenario.drain_s or self.size.drain_s
+        deadline = time.monotonic() + bound
         while time.monotonic() < deadline:
             with suppress(httpx2.HTTPError, OSError, asyncpg.PostgresError):
                 traces = await traces_of(self.stage, self.prefix)
@@ -157,8 +156,10 @@ class Run:
                     return
             await asyncio.sleep(LOOK_S)
         with suppress(httpx2.HTTPError):
-            if (left := await self._left()) > 0:
+            left = await self._left()
+            if left > 0 and not self._stuck:
                 self.complain(f"left unfinished: {left}")
+        self._stuck = True
 
     async def _left(self) -> int:
         """Unfinished jobs that should have ended by now; those of an earlier scenario do not count."""

@@ -99,7 +99,7 @@ class Stage:
         }  # fmt: skip
 
     async def dress(self, workers: int = 2, *, off: str = "", **worker_environment: str) -> None:
-        """Have this many workers with these variables, a web process, and all guards but `off`; ready when it returns."""
+        """Have this many workers with these variables, a web process, and all guards but `off`; wait until ready."""
         wanted = (workers, off, tuple(sorted(worker_environment.items())))
         if wanted != self._dressed:
             await self.undress()

@@ -1,4 +1,4 @@
-"""The harness's own parts: a judge that misses nothing, a proxy that loses replies only, guards that are still there."""
+"""The harness's own parts: a judge that misses nothing, a proxy that loses replies, guards that are still there."""
 
 import asyncio
 import random
@@ -29,7 +29,7 @@ def traces() -> Traces:
     found.deaths["fail"], found.letters = [1.0], {"id-fail"}
     found.taken["call"] = {"key"}
     found.tries.update(["effect", "plain", "call", "huge", *["fail"] * 3])
-    found.audited.update(ENDS)
+    found.audited.update(ENDS.keys())
     return found
 
 
@@ -142,19 +142,21 @@ async def test_a_cut_loses_the_reply_and_not_the_command() -> None:
             writer.write(part)
         writer.close()
 
-    async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:
-        async with LossyProxy(server.sockets[0].getsockname()[1], random.Random(1)) as proxy:
-            reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
-            writer.write(b"first")
-            assert await reader.readexactly(5) == b"first"
-            proxy.odds = 1.0
-            writer.write(b"second")
-            assert await reader.read() == b"", "the link ends without a reply"
-            writer.close()
-            async with asyncio.timeout(5):
-                while heard != [b"first", b"second"]:
-                    await asyncio.sleep(0.01)
-            assert proxy.cuts == 1
+    async with (
+        await asyncio.start_server(echo, "127.0.0.1", 0) as server,
+        LossyProxy(server.sockets[0].getsockname()[1], random.Random(1)) as proxy,
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(b"first")
+        assert await reader.readexactly(5) == b"first"
+        proxy.odds = 1.0
+        writer.write(b"second")
+        assert await reader.read() == b"", "the link ends without a reply"
+        writer.close()
+        async with asyncio.timeout(5):
+            while heard != [b"first", b"second"]:
+                await asyncio.sleep(0.01)
+        assert proxy.cuts == 1
 
 
 def test_every_guard_that_a_proof_switches_off_is_there() -> None:

@@ -8,6 +8,7 @@ from tests.faults.load import PROVIDERS
 from tests.faults.run import Run, Scenario
 
 LOCK_S = 10.0
+BOTH = ("faults:quick", "faults:long")
 EVERY_QUEUE = tuple(spec.name for spec in CORE_QUEUES)
 
 
@@ -52,9 +53,8 @@ async def sins(run: Run) -> None:
     await run.load.send(wanted)
     await run.drained()
     run.over()
-    await run.load.send(
-        [run.wanted(f"after-{queue}-{n}", "effect", queue=queue) for queue in EVERY_QUEUE for n in range(5)]
-    )
+    after = [(queue, n) for queue in EVERY_QUEUE for n in range(5)]
+    await run.load.send([run.wanted(f"after-{queue}-{n}", "effect", queue=queue) for queue, n in after])
     await run.drained()
     if [each.pid for each in run.stage.workers] != before:
         run.complain("a worker ended over a sin")
@@ -86,8 +86,6 @@ SCENARIOS = (
     Scenario("poison-10", "poison among innocents, concurrency 10", poison_10, goal_s=None),
     Scenario("poison-50", "poison among innocents, concurrency 50", poison_50, goal_s=None),
     Scenario("sins", "every sin of a handler in every queue", sins, goal_s=None, queues=EVERY_QUEUE),
-    Scenario(
-        "loop-blocked", "the loop blocked past a lock", loop_blocked, goal_s=15, queues=("faults:quick", "faults:long")
-    ),
+    Scenario("loop-blocked", "the loop blocked past a lock", loop_blocked, goal_s=15, queues=BOTH),
     Scenario("providers", "slow, dripping, silent and failing providers", providers, goal_s=None),
 )
