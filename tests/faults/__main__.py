@@ -88,7 +88,8 @@ if __name__ == "__main__":
     if asked.list:
         print("\n".join(f"{one.name:<19} {one.title}" for one in (*EVERY, *PROOFS)))
         sys.exit(0)
-    names = asked.only.split(",") if asked.only else [one.name for one in (EVERY if asked.short else (*EVERY, *PROOFS))]
+    short = [one for one in EVERY if not one.long_only]
+    names = asked.only.split(",") if asked.only else [one.name for one in (short if asked.short else (*EVERY, *PROOFS))]
     known = {one.name: one for one in (*EVERY, *PROOFS)}
     if unknown := [name for name in names if name not in known]:
         parser.error(f"there is no scenario {', '.join(unknown)}; see --list")

@@ -55,6 +55,8 @@ class Scenario:
     queues: tuple[str, ...] = ("faults:quick",)
     allowed: tuple[str, ...] = ()
     """Answers of 500 and more that are right here."""
+    long_only: bool = False
+    """The short set has another scenario of this kind."""
 
 
 @dataclass(slots=True)

@@ -104,7 +104,7 @@ async def _begun(run: Run) -> bool:
 
 
 SCENARIOS = (
-    Scenario("deploys", "SIGTERM to workers during long jobs", deploys, goal_s=None, queues=(LONG_QUEUE,)),
+    Scenario("deploys", "SIGTERM to workers during long jobs", deploys, queues=(LONG_QUEUE,)),
     Scenario("web-deployed", "SIGTERM to web with streams open", web_deployed, goal_s=15),
     Scenario("web-killed", "kill -9 of web", web_killed, goal_s=15),
     Scenario("workers-killed", "kill -9 of a worker", workers_killed, goal_s=15),

@@ -94,8 +94,8 @@ async def payload_too_large(run: Run) -> None:
 
 
 SCENARIOS = (
-    Scenario("clock-ahead", "workers whose clock is two hours ahead", clock_ahead, goal_s=None),
+    Scenario("clock-ahead", "workers whose clock is two hours ahead", clock_ahead),
     Scenario("idle", "workers that had nothing to do", idle, goal_s=2),
-    Scenario("replays-doubled", "every dead letter replayed by a double click", replays_doubled, goal_s=None),
-    Scenario("payload-too-large", "bodies over 10 MB", payload_too_large, goal_s=None),
+    Scenario("replays-doubled", "every dead letter replayed by a double click", replays_doubled),
+    Scenario("payload-too-large", "bodies over 10 MB", payload_too_large),
 )

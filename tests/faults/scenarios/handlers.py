@@ -82,10 +82,10 @@ async def providers(run: Run) -> None:
 
 
 SCENARIOS = (
-    Scenario("poison-1", "poison among innocents, concurrency 1", poison_1, goal_s=None),
-    Scenario("poison-10", "poison among innocents, concurrency 10", poison_10, goal_s=None),
-    Scenario("poison-50", "poison among innocents, concurrency 50", poison_50, goal_s=None),
-    Scenario("sins", "every sin of a handler in every queue", sins, goal_s=None, queues=EVERY_QUEUE),
+    Scenario("poison-1", "poison among innocents, concurrency 1", poison_1, long_only=True),
+    Scenario("poison-10", "poison among innocents, concurrency 10", poison_10),
+    Scenario("poison-50", "poison among innocents, concurrency 50", poison_50, long_only=True),
+    Scenario("sins", "every sin of a handler in every queue", sins, queues=EVERY_QUEUE),
     Scenario("loop-blocked", "the loop blocked past a lock", loop_blocked, goal_s=15, queues=BOTH),
-    Scenario("providers", "slow, dripping, silent and failing providers", providers, goal_s=None),
+    Scenario("providers", "slow, dripping, silent and failing providers", providers),
 )

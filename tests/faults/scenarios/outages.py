@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -56,7 +57,7 @@ async def redis_frozen(run: Run) -> None:
 async def replies_lost(run: Run) -> None:
     """Between the workers and Redis, links are cut after commands have reached the server."""
     parts = urlsplit(run.stage.urls.redis_url)
-    async with LossyProxy(parts.port or 6379, run.rng) as proxy:
+    async with LossyProxy(parts.port or 6379, random.Random(run.seed)) as proxy:
         there = parts._replace(netloc=f":{parts.password}@127.0.0.1:{proxy.port}")
         await run.dress(REDIS_URL=urlunsplit(there))
         async with run.under_load():
