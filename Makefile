@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup up test lint assets lock crawl browser clean
+.PHONY: setup up test lint assets lock crawl faults faults-short browser clean
 
 setup: .venv/.installed assets
 
@@ -26,6 +26,12 @@ test: setup browser
 
 crawl: setup browser
 	$(BIN)/pytest -m crawl tests/browser
+
+faults: setup  ## an hour or so, on a machine that has nothing else to do
+	@$(BIN)/python -m tests.faults
+
+faults-short: setup
+	@$(BIN)/python -m tests.faults --short
 
 lint: setup
 	$(BIN)/ruff check .

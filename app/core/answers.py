@@ -65,7 +65,7 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, IntegrityError) and _sqlstate(error) in CLASHES:
         return Conflict("This clashes with something that is there already", code="already_exists")
     if isinstance(error, (OperationalError, InterfaceError, PoolTimeout, OSError, CannotConnectNowError)) or (
-        isinstance(error, DBAPIError) and (error.connection_invalidated or _lost(error))
+        isinstance(error, DBAPIError) and (error.connection_invalidated or _lost(error) or _exhausted(error))
     ):
         return Unavailable("The database is not available; try again soon", headers={"Retry-After": "2"})
     if isinstance(error, DBAPIError) and "invalid byte sequence" in str(error.orig):
@@ -86,6 +86,11 @@ def _sqlstate(error: DBAPIError) -> str | None:
 
 def _lost(error: SQLAlchemyError) -> bool:
     return isinstance(error.__cause__.__cause__ if error.__cause__ else None, ConnectionDoesNotExistError)
+
+
+def _exhausted(error: DBAPIError) -> bool:
+    """Class 53: PostgreSQL has no disk, memory or connection left, which somebody will give it."""
+    return (_sqlstate(error) or "").startswith("53")
 
 
 def _of_framework(error: HTTPException) -> Problem:

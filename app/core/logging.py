@@ -4,6 +4,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -51,6 +52,18 @@ def _redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMa
     return {key: redact(value, key) for key, value in event.items()}
 
 
+class _Lines:
+    """Standard error that never raises: a full disk under the log must not end what was only to be told of."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
+
+
 def configure(settings: Settings) -> None:
     """Set structlog and the standard library's loggers up for this process; lines go to standard error."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
@@ -71,7 +84,7 @@ def configure(settings: Settings) -> None:
     structlog.configure(
         processors=[*shared, *closing, _redact_event, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_Lines()),  # type: ignore[arg-type]
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

@@ -1,7 +1,9 @@
 """What surrounds every request: its id, its log line, its security headers, and the trace of a failed change."""
 
+import asyncio
 import re
 import time
+from contextlib import suppress
 from ipaddress import ip_address, ip_network
 from typing import Any
 from uuid import UUID
@@ -9,6 +11,7 @@ from uuid import UUID
 import structlog
 from litestar.datastructures import Headers, MutableScopeHeaders
 from litestar.enums import ScopeType
+from litestar.status_codes import HTTP_413_REQUEST_ENTITY_TOO_LARGE
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.ids import new_id
@@ -21,6 +24,7 @@ CSP = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+SWALLOWED, SWALLOW_S = 64 * 1024 * 1024, 2.0
 SECURITY_HEADERS = {
     "content-security-policy": CSP,
     "x-content-type-options": "nosniff",
@@ -52,6 +56,15 @@ def correlation_id() -> UUID | None:
     """The id that runs from this request, or the job at hand, through everything it causes."""
     value = structlog.contextvars.get_contextvars().get("correlation_id")
     return UUID(value) if value else None
+
+
+async def _swallow(receive: Receive) -> None:
+    """Read on, within bounds: most clients send all of a body first, and one that is cut off hears no answer."""
+    left = SWALLOWED
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SWALLOW_S):
+            while left > 0 and (part := await receive())["type"] == "http.request" and part["more_body"]:
+                left -= len(part["body"])
 
 
 class RequestMiddleware:
@@ -87,6 +100,8 @@ class RequestMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 await self._trace_failure(scope, status, request_id, address, headers.get("user-agent"))
+                if status == HTTP_413_REQUEST_ENTITY_TOO_LARGE:
+                    await _swallow(receive)
                 out = MutableScopeHeaders.from_message(message)
                 out["x-request-id"] = request_id
                 for name, value in SECURITY_HEADERS.items():

@@ -33,6 +33,16 @@ def test_targets_of_make_exist() -> None:
     assert named <= targets
 
 
+def test_tests_that_documents_name_exist() -> None:
+    named = [
+        (path, name)
+        for document in DOCUMENTS
+        for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)", document.read_text("utf-8"))
+    ]
+    missing = [f"{path}::{name}" for path, name in named if f"def {name}(" not in (ROOT / path).read_text("utf-8")]
+    assert named and missing == []
+
+
 def test_variables_are_those_that_teknav_reads() -> None:
     blocks = [
         block

@@ -1,0 +1,148 @@
+"""The judge: compares what was accepted with the traces outside the record of work. It asks no table of the runtime.
+
+Dead letters are read through the API, because they are what a person sees; effects never are.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.faults.load import Accepted, Wanted
+from tests.faults.module import ACTION
+from tests.faults.stage import Stage
+
+ROWS = "SELECT mark, entry, extract(epoch FROM at)::float8 AS at FROM ledger WHERE starts_with(mark, $1)"
+AUDITED = (
+    "SELECT resource_label, count(*) FROM audit_log "
+    "WHERE action = $1 AND outcome = 'success' AND starts_with(resource_label, $2) GROUP BY 1"
+)
+UNFINISHED = ("waiting", "delayed", "active")
+
+
+@dataclass
+class Traces:
+    """What happened, by mark: when effects and deaths were written, keys that the receiver took, tries, audit rows."""
+
+    effects: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    deaths: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    taken: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    tries: Counter[str] = field(default_factory=Counter)
+    audited: Counter[str] = field(default_factory=Counter)
+    letters: set[str] = field(default_factory=set)
+    """Ids of jobs that the API shows among the dead letters."""
+
+    def ended(self, one: Accepted) -> bool:
+        mark = one.wanted.mark
+        if one.wanted.what == "plain":
+            return bool(self.tries[mark] or self.deaths.get(mark))
+        return bool(self.effects.get(mark) or self.deaths.get(mark))
+
+
+@dataclass
+class Verdict:
+    """Marks by what is wrong with them; all empty means that everything accepted had one effect and one end."""
+
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    dead_missing: list[str] = field(default_factory=list)
+    dead_wrong: list[str] = field(default_factory=list)
+    stray: list[str] = field(default_factory=list)
+    unaudited: list[str] = field(default_factory=list)
+    early: list[str] = field(default_factory=list)
+
+    def complaints(self) -> list[str]:
+        found = {name: marks for name, marks in vars(self).items() if marks}
+        return [f"{name.replace('_', ' ')}: {len(marks)} ({', '.join(marks[:3])})" for name, marks in found.items()]
+
+
+def judge(accepted: Mapping[str, Accepted], unknown: Iterable[str], traces: Traces) -> Verdict:
+    """Every accepted deed has exactly one effect and one end; one that nobody knows about has at most one."""
+    verdict = Verdict()
+    for mark, one in accepted.items():
+        _one(verdict, one, traces)
+        if traces.audited[mark] != 1:
+            verdict.unaudited.append(mark)
+    unknown = set(unknown)
+    for mark in traces.effects.keys() | traces.deaths.keys():
+        if mark in unknown and len(traces.effects.get(mark, ())) > 1:
+            verdict.doubled.append(mark)
+        elif mark not in unknown and mark not in accepted:
+            verdict.stray.append(mark)
+    return verdict
+
+
+def _one(verdict: Verdict, one: Accepted, traces: Traces) -> None:
+    wanted: Wanted = one.wanted
+    mark, dead = wanted.mark, one.id in traces.letters
+    effects, deaths = len(traces.effects.get(mark, ())), len(traces.deaths.get(mark, ()))
+    keys = len(traces.taken.get(mark, ()))
+    if wanted.expect == "later":
+        if effects or deaths or traces.tries[mark]:
+            verdict.early.append(mark)
+        return
+    if effects > 1 or deaths > 1 or keys > 1 or (effects and (deaths or dead)):
+        verdict.doubled.append(mark)
+    if wanted.expect == "dead":
+        if effects:
+            verdict.stray.append(mark)
+        if not (dead and deaths):
+            verdict.dead_missing.append(mark)
+        return
+    if dead or deaths:
+        if wanted.expect != "either":
+            verdict.dead_wrong.append(mark)
+        return
+    # Without an effect of its own, a deed leaves no more than the line that says it was tried.
+    bare = wanted.what == "plain" or wanted.expect == "either"
+    missing_call = wanted.what.startswith("call") and not keys
+    if (not effects and not (bare and traces.tries[mark])) or missing_call:
+        verdict.lost.append(mark)
+
+
+async def traces_of(stage: Stage, prefix: str, queues: Iterable[str] = ()) -> Traces:
+    """Everything whose mark begins with `prefix`; the dead letters of `queues`."""
+    found = Traces()
+    async with stage.admin() as admin:
+        for row in await admin.fetch(ROWS, prefix):
+            (found.effects if row["entry"] == "effect" else found.deaths)[row["mark"]].append(row["at"])
+        audited = await admin.fetch(AUDITED, ACTION, prefix)
+        found.audited.update({row["resource_label"]: row["count"] for row in audited})
+    for line in _lines(stage.folder / "tries"):
+        mark = line.split()[0]
+        if mark.startswith(prefix):
+            found.tries[mark] += 1
+    for line in _lines(stage.folder / "calls"):
+        told = json.loads(line)
+        if told["mark"].startswith(prefix) and told["taken"]:
+            found.taken[told["mark"]].add(told["key"])
+    for queue in queues:
+        found.letters |= await _letters(stage, queue)
+    return found
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+async def _letters(stage: Stage, queue: str) -> set[str]:
+    ids: set[str] = set()
+    async with stage.client("watching") as client:
+        cursor = None
+        while True:
+            place = f"/api/owner/queues/{queue}/dlq"
+            answer = await client.get(place, params={"limit": 100} | ({"cursor": cursor} if cursor else {}))
+            page = answer.raise_for_status().json()
+            ids |= {item["originalJobId"] for item in page["items"]}
+            cursor = page["nextCursor"]
+            if cursor is None:
+                return ids
+
+
+async def unfinished(stage: Stage, queues: Iterable[str]) -> int:
+    """How many jobs the API shows as still to be done."""
+    async with stage.client("watching") as client:
+        answer = (await client.get("/api/owner/queues")).raise_for_status()
+    wanted = set(queues)
+    return sum(int(one[name]) for one in answer.json()["items"] if one["name"] in wanted for name in UNFINISHED)

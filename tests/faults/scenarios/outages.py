@@ -1,0 +1,151 @@
+"""PostgreSQL and Redis that go away, forget, freeze, or lose what they said; and a disk that is full."""
+
+import asyncio
+import os
+import random
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from tests.faults.proxy import LossyProxy
+from tests.faults.run import Run, Scenario, Skipped
+from tests.faults.stage import Stage
+
+DISK_MB, LEFT_KB = 320, 64
+ODDS = 0.02
+
+
+async def redis_killed(run: Run) -> None:
+    await run.dress()
+    async with run.under_load() as points:
+        for point in points:
+            await run.load.reached(point)
+            await run.stage.kill_server("valkey")
+            await asyncio.sleep(run.size.outage_s)
+            await run.stage.restart_servers()
+            run.over()
+
+
+async def redis_emptied(run: Run) -> None:
+    await run.dress()
+    async with run.under_load(run.plan(seconds=1.0)) as points:
+        for point in points:
+            await run.load.reached(point)
+            async with run.stage.redis() as redis:
+                await redis.flushall()
+            run.over()
+
+
+async def redis_frozen(run: Run) -> None:
+    await run.dress()
+    async with run.under_load() as points:
+        for point in points[:3]:
+            await run.load.reached(point)
+            run.stage.signal_server("valkey", signal.SIGSTOP)
+            try:
+                await asyncio.sleep(run.size.outage_s)
+            finally:
+                run.stage.signal_server("valkey", signal.SIGCONT)
+            run.over()
+
+
+async def replies_lost(run: Run) -> None:
+    """Between the workers and Redis, links are cut after commands have reached the server."""
+    parts = urlsplit(run.stage.urls.redis_url)
+    async with LossyProxy(parts.port or 6379, random.Random(run.seed)) as proxy:
+        there = parts._replace(netloc=f":{parts.password}@127.0.0.1:{proxy.port}")
+        await run.dress(REDIS_URL=urlunsplit(there))
+        async with run.under_load():
+            proxy.odds = ODDS
+        proxy.odds = 0.0
+        run.over()
+        if proxy.cuts < 3:
+            run.complain(f"only {proxy.cuts} replies were lost")
+        await run.drained()
+
+
+async def postgres_restarted(run: Run) -> None:
+    await run.dress()
+    async with run.under_load() as points:
+        for point in points:
+            await run.load.reached(point)
+            run.stage.signal_server("postgres", signal.SIGINT)  # "fast": open sessions are cut
+            await asyncio.sleep(run.size.outage_s / 2)
+            await run.stage.restart_servers()
+            run.over()
+
+
+async def postgres_killed(run: Run) -> None:
+    await run.dress()
+    async with run.under_load() as points:
+        for point in points:
+            await run.load.reached(point)
+            await run.stage.kill_server("postgres")
+            await run.stage.restart_servers()
+            run.over()
+
+
+async def backends_killed(run: Run) -> None:
+    await run.dress()
+    async with run.under_load() as points:
+        for point in points:
+            for _ in range(5):
+                await run.load.reached(point)
+                await run.stage.cut_backends()
+                point += 3
+            run.over()
+
+
+async def disk_full(run: Run) -> None:
+    """A stage of its own on a small file system, which is filled up and freed again."""
+    with _small_disk() as folder:
+        async with Stage(folder) as run.stage:
+            run.load.stage = run.stage
+            await run.dress()
+            async with run.under_load() as points:
+                await run.load.reached(points[0])
+                _fill(folder)
+                await asyncio.sleep(run.size.outage_s)
+                (folder / "ballast").unlink()
+                await run.stage.restart_servers()
+                run.over()
+            await run.drained()
+            await run.close()
+
+
+@contextmanager
+def _small_disk() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="teknav-disk-"))
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "none", str(folder)]
+    try:
+        if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
+            raise Skipped("a small file system cannot be mounted here")
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", "-l", str(folder)], check=False)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fill(folder: Path) -> None:
+    free = shutil.disk_usage(folder).free - LEFT_KB * 1024
+    with (folder / "ballast").open("wb") as ballast:
+        os.posix_fallocate(ballast.fileno(), 0, free)
+
+
+SCENARIOS = (
+    Scenario("redis-killed", "kill -9 of Redis, later a restart", redis_killed, goal_s=60),
+    Scenario("redis-emptied", "FLUSHALL", redis_emptied, goal_s=60),
+    Scenario("redis-frozen", "SIGSTOP to Redis", redis_frozen, goal_s=60),
+    Scenario("replies-lost", "links to Redis cut behind commands", replies_lost, goal_s=15),
+    Scenario("pg-restarted", "PostgreSQL restarted", postgres_restarted, goal_s=10, allowed=("503",)),
+    Scenario("pg-killed", "kill -9 of PostgreSQL", postgres_killed, goal_s=10, allowed=("503",)),
+    Scenario("backends-killed", "pg_terminate_backend on all", backends_killed, goal_s=10, allowed=("503",)),
+    Scenario("disk-full", "no space left for PostgreSQL and Redis", disk_full, goal_s=60, allowed=("503",)),
+)
