@@ -1,5 +1,6 @@
 """The only list of modules, in the order in which they may import each other: from the bottom up."""
 
+from app.core.errors import Invalid
 from app.core.policy import Permission
 from app.module import Module
 from app.module import permissions as permissions_of
@@ -38,8 +39,21 @@ def kinds() -> Kinds:
     return known
 
 
-def schedules() -> tuple[Schedule, ...]:
-    return tuple(schedule for module in MODULES for schedule in module.schedules)
+def schedules() -> dict[str, Schedule]:
+    """Every schedule by name.
+
+    Raises:
+        RuntimeError: two have the same name, or one's name or timing cannot be.
+    """
+    found: dict[str, Schedule] = {}
+    for schedule in (each for module in MODULES for each in module.schedules):
+        if schedule.name in found:
+            raise RuntimeError(f"The schedule {schedule.name!r} is declared twice")
+        try:
+            found[schedule.name] = schedule.checked()
+        except Invalid as error:
+            raise RuntimeError(f"The schedule {schedule.name!r} cannot be: {error.detail}") from error
+    return found
 
 
 def permissions() -> dict[str, Permission]:
