@@ -30,7 +30,11 @@ def upgrade() -> None:
         op.add_column("schedule", column)
     # By bytes, whatever the database's collation: the times in the keys sort as text only so.
     op.create_index(
-        "ix_job_key_kept", "job_key", [sa.literal_column('key COLLATE "C"')], postgresql_where=sa.text("kept")
+        "ix_job_key_kept",
+        "job_key",
+        ["key"],
+        postgresql_ops={"key": "text_pattern_ops"},
+        postgresql_where=sa.text("kept"),
     )
     op.create_table(
         "loop",

@@ -124,8 +124,10 @@ class KeyRow(Base):
     kept: Mapped[bool] = mapped_column(server_default=text("false"))
     """True for schedule keys, which outlive the job's end."""
 
-    # A schedule's keys end in the time they are for, so the newest of a schedule are found by reading backwards.
-    __table_args__ = (Index("ix_job_key_kept", text('key COLLATE "C"'), postgresql_where=text("kept")),)
+    # A schedule's keys end in the time they are for, so its newest are found by reading backwards, byte by byte.
+    __table_args__ = (
+        Index("ix_job_key_kept", "key", postgresql_ops={"key": "text_pattern_ops"}, postgresql_where=text("kept")),
+    )
 
 
 class QueueRow(Base):

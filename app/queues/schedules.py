@@ -81,7 +81,8 @@ def fields(timing: Timing, missed: str) -> dict[str, Any]:
 
 async def clock(session: AsyncSession) -> datetime:
     """PostgreSQL's, which all hosts share: a worker whose own clock is wrong runs nothing early."""
-    return (await session.execute(select(func.clock_timestamp()))).scalar_one()
+    now: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
+    return now
 
 
 async def locked(session: AsyncSession, schedule: Schedule, now: datetime) -> ScheduleRow:

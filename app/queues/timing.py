@@ -82,7 +82,7 @@ def _checked_cron(text: str) -> str:
         raise Invalid.field("cron", "must have five fields: minute, hour, day of month, month, day of week")
     try:
         # From a year that a leap day follows soon: a date that never comes is found out here.
-        croniter(cron, datetime(2024, 1, 1)).get_next(datetime)  # noqa: DTZ001 - a wall clock, of no zone
+        croniter(cron, datetime(2024, 1, 1)).get_next(datetime)
     except (ValueError, KeyError) as error:
         why = str(error).replace("failed to find next date", "names a day that never comes")
         raise Invalid.field("cron", why) from error

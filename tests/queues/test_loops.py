@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import pytest
 from sqlalchemy import text, update
 
 from app.core.database import SYSTEM, Database
