@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 from redis.asyncio import Redis
@@ -14,7 +14,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.core.database import SYSTEM, Database, Plane
 from app.core.settings import Settings, SettingsError
 from app.migrate import head
-from app.migrate import logins as logins_of
 from app.queues.models import WorkerRow
 from app.queues.relay import ALIVE
 
@@ -39,8 +38,7 @@ async def _timed(part: str, ask: Callable[[], Awaitable[Finding]], remedy: str) 
     try:
         found = await ask()
     except (SQLAlchemyError, RedisError, OSError) as error:
-        message = str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__]
-        return Finding(part, "error", message[0], remedy)
+        return Finding(part, "error", _message(error), remedy)
     return Finding(
         found.part, found.level, found.message, found.remedy, round((time.perf_counter() - started) * 1000, 1)
     )
@@ -83,34 +81,58 @@ _LOGIN = text(
     WHERE l.rolname = current_user GROUP BY l.oid, l.rolname, l.rolsuper, l.rolbypassrls
     """
 )
+_APART = {Plane.TENANT: frozenset({Plane.TENANT}), Plane.PLATFORM: frozenset({Plane.PLATFORM, Plane.SYSTEM})}
 _GRANT = "Run `teknav migrate`, which makes the roles and grants them"
 _OWN = "Use a login of its own: CREATE ROLE teknav_app LOGIN NOINHERIT PASSWORD '…', then `teknav migrate`"
 
 
 async def logins(db: Database, settings: Settings) -> list[Finding]:
     """Row-level security only holds when the logins cannot step around it."""
-    found = []
     apart = settings.platform_database_url not in ("", settings.database_url)
     planes = {"DATABASE_URL": Plane.TENANT} | ({"PLATFORM_DATABASE_URL": Plane.PLATFORM} if apart else {})
+    found: list[Finding] = []
     for name, plane in planes.items():
-        async with db.engine(plane).connect() as connection:
-            row = (await connection.execute(_LOGIN, {"roles": [each.value for each in Plane]})).one()
-        missing = set(logins_of(settings)[row.rolname]) - set(row.may_take) if not row.rolsuper else set()
-        if missing:
-            message = f"{name}: {row.rolname} may not take {' and '.join(sorted(missing))}"
-            found.append(Finding("logins", "error", message, _GRANT))
+        try:
+            async with db.engine(plane).connect() as connection:
+                row = (await connection.execute(_LOGIN, {"roles": [each.value for each in Plane]})).one()
+        except (SQLAlchemyError, OSError) as error:
+            found.append(Finding("logins", "error", f"{name}: {_message(error)}", _GRANT))
             continue
-        if row.inherits and not row.rolsuper:
-            # Every statement would have the roles' rights, whatever the unit of work says.
-            found.append(Finding("logins", "error", f"{name}: {row.rolname} inherits the roles' rights", _GRANT))
-        words = {"is a superuser": row.rolsuper, "has BYPASSRLS": row.rolbypassrls, "owns the tables": row.owner}
-        weak = [word for word, is_so in words.items() if is_so]
-        if apart and plane is Plane.TENANT and len(row.may_take) > 1 and not row.rolsuper:
-            weak.append("may take the platform's roles too")
-        if weak:
-            level: Literal["warning", "error"] = "error" if settings.app_env == "prod" else "warning"
-            found.append(Finding("logins", level, f"{name}: {row.rolname} {' and '.join(weak)}", _OWN))
+        wanted = _APART[plane] if apart else frozenset(Plane)
+        found += _login(row, name, wanted, strict=settings.app_env == "prod")
     return found or [Finding("logins", "ok", "the logins cannot step around row-level security")]
+
+
+def _login(row: Any, name: str, wanted: frozenset[Plane], *, strict: bool) -> list[Finding]:
+    """`wanted` are the roles that the login has to be able to take; it should not be able to take others."""
+    missing = {role.value for role in wanted} - set(row.may_take) if not row.rolsuper else set()
+    if missing:
+        message = f"{name}: {row.rolname} may not take {' and '.join(sorted(missing))}"
+        return [Finding("logins", "error", message, _GRANT)]
+    found = []
+    if row.inherits and not row.rolsuper:
+        # Every statement would have the roles' rights, whatever the unit of work says.
+        found.append(Finding("logins", "error", f"{name}: {row.rolname} inherits the roles' rights", _GRANT))
+    words = {"is a superuser": row.rolsuper, "has BYPASSRLS": row.rolbypassrls, "owns the tables": row.owner}
+    weak = [word for word, is_so in words.items() if is_so]
+    if wanted == _APART[Plane.TENANT] and len(row.may_take) > 1 and not row.rolsuper:
+        weak.append("may take the platform's roles too")
+    if weak:
+        level: Literal["warning", "error"] = "error" if strict else "warning"
+        found.append(Finding("logins", level, f"{name}: {row.rolname} {' and '.join(weak)}", _OWN))
+    return found
+
+
+def _message(error: Exception) -> str:
+    return (str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__])[0]
+
+
+def proxies(settings: Settings) -> Finding:
+    """Sign-in is limited by the caller's address, which behind a proxy is the proxy's unless that is trusted."""
+    if settings.base_url.startswith("https:") and not settings.trusted_proxies:
+        message = "PUBLIC_URL is https, so a proxy stands in front, and all callers seem to have its address"
+        return Finding("proxies", "warning", message, "Name the proxy's addresses in TRUSTED_PROXIES")
+    return Finding("proxies", "ok", "callers' addresses are their own")
 
 
 async def redis(client: Redis) -> Finding:

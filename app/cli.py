@@ -333,7 +333,8 @@ async def _examine(settings: Settings) -> list[Any]:
     try:
         boot = await checks.boot(process.database, process.queue_redis, settings)
         found += boot
-        if all(item.level != "error" for item in boot if item.part in ("database", "migrations")):
+        found.append(checks.proxies(settings))
+        if all(item.level != "error" for item in boot if item.part != "redis"):
             found.append(await checks.workers(process.database))
     finally:
         await process.close()

@@ -86,11 +86,15 @@ async def replay(session: AsyncSession, row: JobRow) -> None:
     """A new run of a dead letter.
 
     Raises:
-        Conflict: it is no dead letter any more; whoever came first has replayed or removed it.
+        Conflict: it is no dead letter any more (`not_dead`), because whoever came first has replayed or removed it;
+            or its work was asked for again since, and that job is unfinished (`key_taken`).
     """
     letter = row.engine_id
     if not await record.run_again(session, row):
         raise Conflict("This is no dead letter any more", code="not_dead")
+    if row.key is not None and (holder := await record.take_key(session, row)) != row.id:
+        raise Conflict(f"The job {holder} does the same work and is unfinished", code="key_taken")
+    await queues_of(session).kinds.tell_replayed(session, row.kind, row.payload)
     _then(session, lambda engine: engine.forget(row.queue, letter))
     await session.refresh(row)
     push_after_commit(session, row)
@@ -118,8 +122,7 @@ async def _end_unfinished(session: AsyncSession, row: JobRow, why: str) -> None:
 def _then(session: AsyncSession, action: Callable[[Engine], Awaitable[None]]) -> None:
     """Mirror a change to Redis once it has committed.
 
-    Redis away: a pause is mirrored later by the leading worker's loop; a job keeps its delay; what was taken out of
-    the record stays in Redis, where a worker finds nothing to do for it.
+    Redis away: the leading worker's loops do it later.
     """
     engine = queues_of(session).engine
     if engine is None:

@@ -96,19 +96,31 @@ class Engine:
             await self.queue(place).backend.remove(engine_id, True)
 
     async def places(self, rows: Sequence[JobRow]) -> list[str]:
-        """Where Redis has each job: `completed`, `failed`, `dead`, `here` or `unknown`."""
+        """Where Redis has each job: `completed`, `failed`, `dead`, `delayed`, `here` or `unknown`."""
         async with self.client.pipeline(transaction=False) as pipe:
             for row in rows:
                 spec = self.specs[row.queue]
                 pipe.exists(self.key(spec.dead_letters_engine_name, row.engine_id))
                 pipe.zscore(self.key(spec.engine_name, "completed"), row.engine_id)
                 pipe.zscore(self.key(spec.engine_name, "failed"), row.engine_id)
+                pipe.zscore(self.key(spec.engine_name, "delayed"), row.engine_id)
                 pipe.exists(self.key(spec.engine_name, row.engine_id))
             found = await pipe.execute()
-        names = ("dead", "completed", "failed", "here")
-        quads = (found[i : i + 4] for i in range(0, len(found), 4))
+        names = ("dead", "completed", "failed", "delayed", "here")
+        answers = (found[i : i + len(names)] for i in range(0, len(found), len(names)))
         # A score of 0.0 would be falsy, and is not a time that BullMQ writes.
-        return [next((name for name, hit in zip(names, quad, strict=True) if hit), "unknown") for quad in quads]
+        return [next((name for name, hit in zip(names, each, strict=True) if hit), "unknown") for each in answers]
+
+    async def waiting(self, name: str, first: int, count: int) -> list[str]:
+        """Ids of dead letters and of jobs that wait or are delayed: of each list `count`, from the place `first`."""
+        spec, last = self.specs[name], first + count - 1
+        async with self.client.pipeline(transaction=False) as pipe:
+            pipe.lrange(self.key(spec.dead_letters_engine_name, "wait"), first, last)
+            for waiting in WAITING_LISTS:
+                pipe.lrange(self.key(spec.engine_name, waiting), first, last)
+            for ordered in ("prioritized", "delayed"):
+                pipe.zrange(self.key(spec.engine_name, ordered), first, last)
+            return [engine_id for ids in await pipe.execute() for engine_id in ids]
 
     async def field(self, row: JobRow, name: str, *, dead: bool = False) -> str | None:
         spec = self.specs[row.queue]

@@ -8,8 +8,6 @@ from uuid import UUID
 import msgspec
 import structlog
 from redis.exceptions import RedisError
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import SYSTEM, Database, after_commit, scope_of
@@ -19,7 +17,7 @@ from app.core.request import correlation_id
 from app.queues import record
 from app.queues.engine import Engine
 from app.queues.job import Job, Kinds
-from app.queues.models import JobRow, KeyRow, State
+from app.queues.models import JobRow, State
 from app.queues.spec import QueueSpec
 
 log = structlog.get_logger()
@@ -105,11 +103,12 @@ async def enqueue(
         max_attempts=spec.attempts,
         attempts_made=0,
         run=0,
+        key=key,
         correlation_id=correlation_id(),
         request_id=context.get("request_id"),
     )
     if key is not None:
-        first = await _take_key(session, row, key, keep_key)
+        first = await record.take_key(session, row, keep=keep_key)
         if first != row.id:
             return first
     session.add(row)
@@ -126,14 +125,3 @@ def push_after_commit(session: AsyncSession, row: JobRow) -> None:
         waiting = rows
         after_commit(session, lambda: queues_of(session).push(waiting))
     rows.append(row)
-
-
-async def _take_key(session: AsyncSession, row: JobRow, key: str, keep: bool) -> UUID:
-    """The id that has the key: this row's, or that of the job which came first."""
-    place = {"tenant_id": row.tenant_id, "queue": row.queue, "key": key}
-    query = insert(KeyRow).values(**place, job_id=row.id, kept=keep).on_conflict_do_nothing().returning(KeyRow.job_id)
-    while True:
-        holder = await session.scalar(query) or await session.scalar(select(KeyRow.job_id).filter_by(**place))
-        if holder is not None:
-            return holder
-        # The holder ended between the two statements, so the key is free again.

@@ -40,20 +40,31 @@ class Job(Struct, metaclass=_JobMeta, kw_only=True, forbid_unknown_fields=True, 
 J = TypeVar("J", bound=Job)
 Handle = Callable[["Work", Any], Awaitable[dict[str, Any] | None]]
 OnDead = Callable[[AsyncSession, Any, str], Awaitable[None]]
+OnReplay = Callable[[AsyncSession, Any], Awaitable[None]]
 
 
 @dataclass(slots=True)
 class Processor:
-    """What runs one kind. `on_dead(session, payload, error)` runs in the transaction that makes the job dead."""
+    """What runs one kind.
+
+    `on_dead(session, payload, error)` runs in the transaction that makes the job dead, and
+    `on_replay(session, payload)` in the one that gives the dead job a new run.
+    """
 
     payload: type[Job]
     handle: Handle
     on_dead: OnDead | None = None
+    on_replay: OnReplay | None = None
 
     def dead(self, on_dead: OnDead) -> OnDead:
         """Decorator: what to do when a job of this kind is out of attempts."""
         self.on_dead = on_dead
         return on_dead
+
+    def replayed(self, on_replay: OnReplay) -> OnReplay:
+        """Decorator: what to do when a dead job of this kind is to run again."""
+        self.on_replay = on_replay
+        return on_replay
 
 
 def processor(payload: type[Job]) -> Callable[[Handle], Processor]:
@@ -98,13 +109,21 @@ class Kinds:
     async def tell_dead(self, session: AsyncSession, kind: str, payload: dict[str, Any], error: str) -> None:
         """Let the kind's processor know, in the transaction that ends the job, that it will never complete."""
         processor = self.get(kind)
-        if processor is None or processor.on_dead is None:
-            return
+        if processor is not None and processor.on_dead is not None and (job := self._readable(kind, payload)):
+            await processor.on_dead(session, job, error)
+
+    async def tell_replayed(self, session: AsyncSession, kind: str, payload: dict[str, Any]) -> None:
+        """Let the kind's processor know, in the transaction of the replay, that the job is unfinished again."""
+        processor = self.get(kind)
+        if processor is not None and processor.on_replay is not None and (job := self._readable(kind, payload)):
+            await processor.on_replay(session, job)
+
+    def _readable(self, kind: str, payload: dict[str, Any]) -> Job | None:
+        """None: what its processor cannot read, its processor cannot mourn."""
         try:
-            decoded = self.decode(kind, payload)
+            return self.decode(kind, payload)
         except msgspec.ValidationError:
-            return  # what its processor cannot read, its processor cannot mourn
-        await processor.on_dead(session, decoded, error)
+            return None
 
     def decode(self, kind: str, payload: dict[str, Any]) -> Job:
         """

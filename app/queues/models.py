@@ -47,6 +47,8 @@ class JobRow(Base):
     attempt: Mapped[int] = mapped_column(server_default="0")
     """The number of the current attempt: every start of this run counts, so that only the latest may end the job."""
     run: Mapped[int] = mapped_column(server_default="0")
+    key: Mapped[str | None]
+    """While the job is unfinished, no other of its tenant and queue has this key; a new run takes it again."""
     correlation_id: Mapped[UUID | None]
     request_id: Mapped[str | None]
     error_class: Mapped[str | None]
@@ -75,11 +77,19 @@ class JobRow(Base):
     @property
     def engine_id(self) -> str:
         """BullMQ's id of this run. A new run has a new one: BullMQ ignores an id that it still knows."""
-        return engine_id(self.id, self.run)
+        return engine_id_of(self.id, self.run)
 
 
-def engine_id(job_id: UUID, run: int) -> str:
+def engine_id_of(job_id: UUID, run: int) -> str:
     return f"{job_id}.r{run}" if run else str(job_id)
+
+
+def job_id_of(engine_id: str) -> UUID | None:
+    """None when the id is not one of ours."""
+    try:
+        return UUID(engine_id.partition(".r")[0])
+    except ValueError:
+        return None
 
 
 class AttemptRow(Base):

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, case, delete, func, update
+from sqlalchemy import CursorResult, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -124,7 +124,7 @@ async def close(session: AsyncSession, row: JobRow, state: State, allowed: Seque
 
 
 async def run_again(session: AsyncSession, row: JobRow) -> bool:
-    """A new run of a dead job: compare-and-set, so a double click is one run."""
+    """A new run of a dead job: compare-and-set, so a double click is one run. Its key is the caller's to take."""
     return await _set(
         session,
         row,
@@ -142,9 +142,10 @@ async def run_again(session: AsyncSession, row: JobRow) -> bool:
 
 
 async def run_now(session: AsyncSession, row: JobRow) -> bool:
-    """Make a job that waits for its time due at once."""
+    """Make a job that waits for its time due at once. It waits like others then, also where it was retrying."""
     waiting = (State.PENDING, State.QUEUED, State.RETRYING)
-    return await _set(session, row, (JobRow.state.in_(waiting),), run_at=func.now(), delayed=False)
+    state = case((JobRow.state == State.RETRYING, State.QUEUED), else_=JobRow.state)
+    return await _set(session, row, (JobRow.state.in_(waiting),), state=state, run_at=func.now(), delayed=False)
 
 
 async def _end_attempt(session: AsyncSession, row: JobRow, failure: Failure | None, log: Sequence[str]) -> None:
@@ -198,6 +199,17 @@ async def _set(session: AsyncSession, row: JobRow, conditions: tuple[Any, ...], 
     if done:
         signal(session, TOPIC, row.queue, row.tenant_id)
     return done
+
+
+async def take_key(session: AsyncSession, row: JobRow, *, keep: bool = False) -> UUID:
+    """The id that has the row's key now: the row's own, or that of the job which came first."""
+    place = {"tenant_id": row.tenant_id, "queue": row.queue, "key": row.key}
+    query = insert(KeyRow).values(**place, job_id=row.id, kept=keep).on_conflict_do_nothing().returning(KeyRow.job_id)
+    while True:
+        holder = await session.scalar(query) or await session.scalar(select(KeyRow.job_id).filter_by(**place))
+        if holder is not None:
+            return holder
+        # The holder ended between the two statements, so the key is free again.
 
 
 async def _free_key(session: AsyncSession, job_id: UUID) -> None:

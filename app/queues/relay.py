@@ -1,5 +1,6 @@
 """Keeps Redis in step with the record: the relay pushes what is pending, the reconciler finds what got lost."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from app.core.database import SYSTEM, Database
 from app.queues import record
 from app.queues.engine import Engine
 from app.queues.failure import Failure
-from app.queues.models import JobRow, QueueRow, State, WorkerRow
+from app.queues.models import JobRow, QueueRow, State, WorkerRow, engine_id_of, job_id_of
 from app.queues.runner import Runner
 
 log = structlog.get_logger()
@@ -58,6 +59,7 @@ class Reconciler:
         self._engine = engine
         self._runner = runner
         self._after = NOTHING
+        self._seen = 0
 
     async def check_epoch(self) -> None:
         """An emptied Redis: mirror the pauses first, then hand every unfinished job back to the relay."""
@@ -73,7 +75,9 @@ class Reconciler:
             )
             found = await session.execute(query)
         await self._engine.begin_epoch()
-        log.warning("redis.refilled_from_record", jobs=found.rowcount)  # type: ignore[attr-defined]
+        refilled: int = found.rowcount  # type: ignore[attr-defined]
+        # An empty Redis with nothing to put into it is a first start, and no accident.
+        (log.warning if refilled else log.info)("redis.refilled_from_record", jobs=refilled)
 
     async def mirror_pauses(self) -> None:
         """Redis may have been away when somebody paused or resumed a queue; the row is what counts."""
@@ -92,7 +96,8 @@ class Reconciler:
         self._after = rows[-1].id if len(rows) == SLICE else NOTHING
         places = await self._engine.places(rows) if rows else []
         for row, place in zip(rows, places, strict=True):
-            if row.state == State.ACTIVE and row.worker in alive and (place == "here" or not self._overdue(row)):
+            in_hand = row.state == State.ACTIVE and row.worker in alive
+            if in_hand and (place in ("here", "delayed") or not self._overdue(row)):
                 continue
             await self._settle(row, place)
         return len(rows)
@@ -121,5 +126,41 @@ class Reconciler:
             # Another program's worker finished it.
             async with self._database.transaction(SYSTEM) as session:
                 await record.complete_elsewhere(session, row)
+        elif place == "delayed" and row.run_at < datetime.now(UTC) - GRACE:
+            # Somebody wanted it at once, and Redis was not told.
+            await self._engine.promote(row)
         elif place in ("dead", "failed"):
             await self._runner.bury(row, Failure.told("Failed", await self._engine.reason(row, place) or "it failed"))
+
+    async def tidy(self) -> int:
+        """Take out of Redis what was ended, removed or replayed while Redis was away; returns how many.
+
+        Looks at the next slice of every queue's lists. An id without a row stays: a worker finds nothing to do for it.
+        """
+        gone, more = 0, False
+        for name in self._engine.specs:
+            held = await self._engine.waiting(name, self._seen, SLICE)
+            more = more or len(held) >= SLICE
+            for engine_id in await self._over(held):
+                await self._engine.forget(name, engine_id)
+                gone += 1
+        self._seen = self._seen + SLICE if more else 0
+        if gone:
+            log.info("redis.tidied", jobs=gone)
+        return gone
+
+    async def _over(self, held: Sequence[str]) -> list[str]:
+        """Those whose run is over without being a dead letter. Redis was read first, so no row is older than its id."""
+        by_job: dict[UUID, list[str]] = {}
+        for engine_id in held:
+            if (job_id := job_id_of(engine_id)) is not None:
+                by_job.setdefault(job_id, []).append(engine_id)
+        if not by_job:
+            return []
+        query = select(JobRow.id, JobRow.run, JobRow.state).where(JobRow.id.in_(by_job))
+        async with self._database.transaction(SYSTEM) as session:
+            rows = (await session.execute(query)).all()
+        ended = (State.COMPLETED, State.CANCELLED, State.REMOVED)
+        return [
+            one for row in rows for one in by_job[row.id] if one != engine_id_of(row.id, row.run) or row.state in ended
+        ]

@@ -67,6 +67,7 @@ class WorkerProcess:
             Loop("pauses", 5.0, reconciler.mirror_pauses),
             Loop("relay", 0.5, relay.push_pending),
             Loop("reconcile", 5.0, reconciler.sweep),
+            Loop("tidy", 30.0, reconciler.tidy),
             *led,
         ]
         self._loops = Loops(Leader(database, runner.worker), led, own=[Loop("beat", BEAT_S, self._beat), *own])

@@ -163,3 +163,34 @@ async def test_a_pause_that_redis_missed_is_mirrored_later(
         await session.execute(text("UPDATE queue SET paused_at = NULL"))
     await reconciler.mirror_pauses()
     assert not (await engine.paused())[QUICK.name]
+
+
+async def test_a_delayed_job_that_was_wanted_at_once_while_redis_was_away_is_made_due(
+    own_database: Database, engine: Engine, quick_runner: Runner
+) -> None:
+    async with own_database.transaction(PLATFORM) as session:
+        job_id = await enqueue(session, Note(text="x"), run_at=datetime.now(UTC) + timedelta(hours=1))
+    async with own_database.transaction(SYSTEM) as session:
+        await session.execute(update(JobRow).values(state=State.QUEUED, run_at=LONG_AGO, updated_at=LONG_AGO))
+        row = await session.get_one(JobRow, job_id)
+    assert await engine.places([row]) == ["delayed"]
+    await Reconciler(own_database, engine, quick_runner).sweep()
+    assert await engine.places([row]) == ["here"]
+
+
+async def test_what_was_ended_or_replayed_while_redis_was_away_leaves_it(
+    own_database: Database, engine: Engine, quick_runner: Runner
+) -> None:
+    waiting, removed, replayed = [await pending(own_database, engine) for _ in range(3)]
+    await engine.push([waiting, removed, replayed])
+    letters = engine.queue(QUICK.dead_letters_engine_name)
+    for row in (waiting, replayed):
+        await letters.add("note", {}, {"jobId": row.engine_id})
+    async with own_database.transaction(SYSTEM) as session:
+        became = ((waiting, {"state": State.DEAD}), (removed, {"state": State.REMOVED}), (replayed, {"run": 1}))
+        for row, values in became:
+            await session.execute(update(JobRow).where(JobRow.id == row.id).values(values))
+    assert await Reconciler(own_database, engine, quick_runner).tidy() == 3
+    held = await engine.waiting(QUICK.name, 0, 10)
+    assert sorted(held) == [waiting.engine_id, waiting.engine_id], "a dead letter stays"
+    assert await Reconciler(own_database, engine, quick_runner).tidy() == 0

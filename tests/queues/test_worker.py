@@ -221,4 +221,4 @@ async def test_a_worker_that_stops_hands_long_jobs_back_with_all_their_attempts(
     await asyncio.wait_for(task, 10)
     row = await until_state(job_id, State.QUEUED)
     assert (row.attempts_made, row.attempt, row.worker) == (0, 1, None)
-    assert await engine.places([row]) == ["here"]
+    assert await engine.places([row]) == ["delayed"], "by no time, so that the next worker takes it"

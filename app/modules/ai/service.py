@@ -189,9 +189,14 @@ class RunLog:
         self._announce(task, run)
 
     async def fail(self, task_id: UUID, run_id: UUID, error: ProviderError, *, again: bool) -> None:
-        """Close a run that got no answer; with `again` the task is queued for its next run."""
+        """Close a run that got no answer; with `again` the task is queued for its next run.
+
+        A run that the next worker has closed stays as it is.
+        """
         task = await self._task(task_id)
         run = await self._session.get_one(AiRun, run_id)
+        if run.status != RunStatus.RUNNING:
+            return
         self._close(run, error.code, str(error))
         if again:
             task.status = TaskStatus.QUEUED
@@ -219,6 +224,15 @@ class RunLog:
         await record(
             self._session, self._actor, "ai.summary.fail", resource=resource, after=after, tenant_id=task.tenant_id
         )
+        self._announce(task)
+
+    async def take_up(self, task_id: UUID) -> None:
+        """The job gets a new run: the task is unfinished again."""
+        task = await self._session.get(AiTask, task_id, with_for_update=True)
+        if task is None or task.status != TaskStatus.FAILED:
+            return
+        task.status, task.finished_at = TaskStatus.QUEUED, None
+        task.error_code = task.error_message = None
         self._announce(task)
 
     async def _task(self, task_id: UUID) -> AiTask:

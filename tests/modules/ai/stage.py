@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from app.core.ids import new_id
 from app.core.settings import Settings
 from app.modules.ai.client import Provider, provider_for
 from app.modules.ai.models import AiTask
+from app.queues.core import AI_CONTENT
 from app.queues.runner import Runner
 from tests.modules.ai.openai_server import OpenAIServer, Received
 
@@ -66,8 +67,8 @@ async def job_id_of(database: Database, task_id: str) -> UUID:
         return (await session.get_one(AiTask, UUID(task_id))).job_id
 
 
-def worker(database: Database, url: str) -> Runner:
-    """A worker whose provider is the OpenAI-compatible server at `url`."""
+def worker(database: Database, url: str, *, timeout_s: float = 120) -> Runner:
+    """A worker whose provider is the OpenAI-compatible server at `url`; `timeout_s` is the limit of a summary."""
     settings = Settings(
         ai_provider="openrouter",
         ai_model="acme/writer-2",
@@ -76,7 +77,9 @@ def worker(database: Database, url: str) -> Runner:
         ai_timeout_s=30.0,
     )
     provider = provider_for(settings, Egress())
-    return Runner(database, registry.kinds(), registry.specs(), new_id(), {Provider: provider})
+    specs = registry.specs()
+    specs |= {AI_CONTENT.name: replace(AI_CONTENT, timeout_s=timeout_s)}
+    return Runner(database, registry.kinds(), specs, new_id(), {Provider: provider})
 
 
 @dataclass

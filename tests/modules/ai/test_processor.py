@@ -12,6 +12,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import text
 
 from app.core.database import Database
+from app.core.errors import Conflict
 from app.modules.ai.models import AiEventLog, AiMessage, AiRun
 from app.modules.audit.models import AuditLog
 from app.queues import control
@@ -185,8 +186,8 @@ async def test_no_transaction_is_held_while_the_provider_thinks(
     assert (await stage.task_of(client, task_id))["status"] == "completed"
 
 
-async def test_the_run_of_a_lost_worker_is_closed_by_the_next_one(
-    tenant_client: TenantClient, database: Database, drain: Drain
+async def test_a_worker_that_stops_closes_its_run_and_the_next_one_begins_another(
+    tenant_client: TenantClient, database: Database
 ) -> None:
     client = await tenant_client()
     task_id = (await stage.ask(client, await stage.article(client)))["id"]
@@ -196,14 +197,83 @@ async def test_the_run_of_a_lost_worker_is_closed_by_the_next_one(
         await server.arrived.wait()
         attempt.cancel()
         await asyncio.gather(attempt, return_exceptions=True)
-        (lost,) = await stage.rows(database, AiRun)
-        assert lost.status == "running"
+        assert (await stage.task_of(client, task_id))["status"] == "queued"
         server.gate.set()
         outcome = await stage.worker(database, server.url).attempt(job_id, 0)
     assert outcome.failure is None
     first, second = await stage.rows(database, AiRun, AiRun.attempt)
     assert (first.status, first.error_code) == ("failed", "interrupted")
     assert (second.status, second.attempt) == ("completed", 2)
+
+
+async def test_a_run_over_the_time_limit_ends_with_its_attempt(tenant_client: TenantClient, database: Database) -> None:
+    client = await tenant_client()
+    task_id = (await stage.ask(client, await stage.article(client)))["id"]
+    job_id = await stage.job_id_of(database, task_id)
+    async with stage.GatedServer() as server, asyncio.timeout(UNIT_S):
+        outcome = await stage.worker(database, server.url, timeout_s=0.1).attempt(job_id, 0)
+    assert outcome.failure is not None
+    assert "longer than 0.1 s" in outcome.failure.message
+    (run,) = await stage.rows(database, AiRun)
+    assert (run.status, run.error_code) == ("failed", "interrupted")
+    assert (await stage.task_of(client, task_id))["status"] == "queued"
+
+
+async def test_an_article_deleted_while_the_provider_thinks_ends_the_task_and_its_run(
+    tenant_client: TenantClient, database: Database
+) -> None:
+    client = await tenant_client()
+    article_id = await stage.article(client)
+    task_id = (await stage.ask(client, article_id))["id"]
+    async with stage.GatedServer() as server, asyncio.timeout(UNIT_S):
+        worker = stage.worker(database, server.url)
+        draining = asyncio.create_task(drain_with(database, worker, until=later()))
+        await server.arrived.wait()
+        assert (await client.delete(f"/api/v1/articles/{article_id}")).status_code == 204
+        server.gate.set()
+        assert await draining == 1
+    task = await stage.task_of(client, task_id)
+    assert (task["status"], task["error"]["code"]) == ("failed", "article_gone")
+    (run,) = await stage.rows(database, AiRun)
+    assert (run.status, run.error_code) == ("failed", "article_gone")
+
+
+async def test_a_replayed_task_is_unfinished_at_once_and_asking_again_gives_the_same_one(
+    tenant_client: TenantClient, database: Database, drain: Drain
+) -> None:
+    client = await tenant_client()
+    article_id = await stage.article(client)
+    task_id = (await stage.ask(client, article_id))["id"]
+    job_id = await stage.job_id_of(database, task_id)
+    await drain_with(database, stage.worker(database, NOBODY), until=later())
+    async with database.transaction(stage.PLATFORM) as session:
+        await control.replay(session, await session.get_one(JobRow, job_id))
+    task = await stage.task_of(client, task_id)
+    assert (task["status"], task["error"], task["finishedAt"]) == ("queued", None, None)
+    assert (await stage.ask(client, article_id))["id"] == task_id
+    assert await drain() == 1
+    assert (await stage.task_of(client, task_id))["status"] == "completed"
+
+
+async def test_a_dead_letter_whose_work_was_asked_for_again_waits_for_that_one(
+    tenant_client: TenantClient, database: Database, drain: Drain
+) -> None:
+    client = await tenant_client()
+    article_id = await stage.article(client)
+    first = (await stage.ask(client, article_id))["id"]
+    job_id = await stage.job_id_of(database, first)
+    await drain_with(database, stage.worker(database, NOBODY), until=later())
+    second = (await stage.ask(client, article_id))["id"]
+    assert second != first
+    with pytest.raises(Conflict) as caught:
+        async with database.transaction(stage.PLATFORM) as session:
+            await control.replay(session, await session.get_one(JobRow, job_id))
+    assert caught.value.code == "key_taken"
+    assert (await stage.task_of(client, first))["status"] == "failed"
+    await drain()
+    async with database.transaction(stage.PLATFORM) as session:
+        await control.replay(session, await session.get_one(JobRow, job_id))
+    assert (await stage.task_of(client, first))["status"] == "queued"
 
 
 async def test_of_two_workers_on_one_task_only_the_later_one_writes(
