@@ -27,6 +27,7 @@ Missed = Literal["once", "skip", "all"]
 ON_TIME = timedelta(seconds=60)
 """A run that is later than this was missed, not merely waited for: another worker had to take the lead."""
 MOST_MISSED = 100
+BY_HAND = ":by-hand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +48,21 @@ class Schedule:
         Raises:
             Invalid: naming `name`, `cron`, `everyS` or `timezone`.
         """
-        if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", self.name):
-            raise Invalid.field("name", "must be small letters and digits, with hyphens between")
+        # `preview` is an address of its own beside those of the schedules.
+        if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", self.name) or self.name == "preview":
+            raise Invalid.field("name", "must be small letters and digits, with hyphens between, and not preview")
         return replace(self, timing=self.timing.checked())
 
 
-def key_of(name: str, moment: datetime) -> str:
+def key_of(name: str, moment: datetime, *, by_hand: bool = False) -> str:
     """The job key of one run. In UTC and of one length, so that keys sort as their times do."""
-    return f"schedule:{name}:{moment.astimezone(UTC).isoformat(timespec='microseconds')}"
+    return f"schedule:{name}:{moment.astimezone(UTC).isoformat(timespec='microseconds')}{BY_HAND if by_hand else ''}"
+
+
+def moment_of(key: str) -> tuple[datetime, bool]:
+    """What `key_of` put into a key: the time, and whether a person asked for it."""
+    moment = key.removesuffix(BY_HAND).split(":", 2)[2]
+    return datetime.fromisoformat(moment), key.endswith(BY_HAND)
 
 
 def declared_in(session: AsyncSession) -> Mapping[str, Schedule]:
@@ -85,8 +93,15 @@ async def clock(session: AsyncSession) -> datetime:
     return now
 
 
+def first_row(schedule: Schedule, now: datetime) -> ScheduleRow:
+    """How a schedule begins that nothing is known of yet."""
+    job, timing = schedule.job, schedule.timing
+    values = {"name": schedule.name, "queue": job.queue, "kind": job.kind, "next_run_at": timing.next_after(now)}
+    return ScheduleRow(**values, **fields(timing, schedule.missed), version=1)
+
+
 async def locked(session: AsyncSession, schedule: Schedule, now: datetime) -> ScheduleRow:
-    """Its row, for this transaction alone; made where there is none yet."""
+    """Its row, for this transaction alone; made where there is none yet, and as the code has it by now."""
     first = {"name": schedule.name, "next_run_at": schedule.timing.next_after(now)}
     await session.execute(insert(ScheduleRow).values(first).on_conflict_do_nothing())
     row = await session.get(ScheduleRow, schedule.name, with_for_update=True, populate_existing=True)

@@ -39,7 +39,7 @@ class Timing:
         """
         if (self.cron is None) == (self.every_s is None):
             raise Invalid.field("cron", "give either a cron expression or an interval in seconds")
-        if self.timezone not in _zones():
+        if self.timezone not in zones():
             raise Invalid.field("timezone", "is no time zone, such as UTC or Europe/Berlin")
         if self.every_s is not None:
             if not MIN_EVERY_S <= self.every_s <= MAX_EVERY_S:
@@ -72,7 +72,7 @@ class Timing:
 
 
 @functools.cache
-def _zones() -> frozenset[str]:
+def zones() -> frozenset[str]:
     return frozenset(available_timezones() - {"localtime"})  # whatever this machine happens to be set to
 
 

@@ -12,9 +12,11 @@ from app.core.policy import Actor
 from app.modules.audit.service import record
 from app.modules.queues import repository
 from app.modules.queues.repository import JobFilter
-from app.modules.queues.schemas import JobState, state_of
-from app.queues import control, counts
+from app.modules.queues.schemas import JobState
+from app.modules.queues.schemas import state_of as state_of  # what lists jobs elsewhere says the same words
+from app.queues import control, counts, lag
 from app.queues.counts import QueueOverview
+from app.queues.lag import Lags
 from app.queues.models import AttemptRow, JobRow, State, WorkerRow
 
 MAX_REASON = 500
@@ -40,6 +42,10 @@ class QueueService:
 
     async def workers(self) -> list[WorkerRow]:
         return await repository.workers(self._session)
+
+    async def loops(self) -> Lags:
+        """Who leads the loops, and how each of them fares."""
+        return await lag.read(self._session)
 
     async def jobs(
         self, pager: Pager, queue: str, wanted: JobFilter, *, limit: int = 25, cursor: str | None = None
