@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlalchemy import text, update
 
 from app.core.database import SYSTEM, Database
 from app.core.ids import new_id
+from app.queues import relay
 from app.queues.engine import Engine
 from app.queues.enqueue import enqueue
 from app.queues.leader import Leader
@@ -86,9 +88,8 @@ async def pending(database: Database, engine: Engine) -> JobRow:
 
 async def test_the_relay_pushes_what_a_request_could_not(own_database: Database, engine: Engine) -> None:
     row = await pending(own_database, engine)
-    relay = Relay(own_database, engine)
-    assert await relay.push_pending() == 1
-    assert await relay.push_pending() == 0
+    assert await Relay(own_database, engine).push_pending() == 1
+    assert await Relay(own_database, engine).push_pending() == 0
     assert await engine.places([row]) == ["here"]
 
 
@@ -195,3 +196,25 @@ async def test_what_was_ended_or_replayed_while_redis_was_away_leaves_it(
     held = await engine.waiting(QUICK.name, 0, 10)
     assert sorted(held) == [waiting.engine_id, waiting.engine_id], "a dead letter stays"
     assert await Reconciler(own_database, engine, quick_runner).tidy() == 0
+
+
+async def test_a_refill_hands_back_in_batches_all_that_redis_lost(
+    own_database: Database,
+    engine: Engine,
+    quick_runner: Runner,
+    until_state: Callable[..., Awaitable[JobRow]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay, "HANDED_BACK_AT_ONCE", 2)
+    async with own_database.transaction(PLATFORM) as session:
+        ids = [await enqueue(session, Note(text=str(n))) for n in range(5)]
+    rows = [await until_state(job_id, State.QUEUED) for job_id in ids]
+    await engine.client.flushall()
+    assert await Reconciler(own_database, engine, quick_runner).refill() == 5
+    assert await engine.epoch()
+    async with own_database.transaction(SYSTEM) as session:
+        await session.execute(update(JobRow).values(updated_at=LONG_AGO))
+    assert await Relay(own_database, engine).waiting() == 5
+    sizes: list[int] = []
+    assert await Relay(own_database, engine).push_pending(sizes.append) == sum(sizes) == 5
+    assert await engine.places(rows) == ["here"] * 5

@@ -11,8 +11,8 @@ from app.core.paging import Page, Pager
 from app.core.policy import Actor
 from app.modules.audit.service import record
 from app.modules.queues import repository
-from app.modules.queues.repository import JobFilter
-from app.modules.queues.schemas import JobState
+from app.modules.queues.repository import JobFilter as JobFilter
+from app.modules.queues.schemas import JobState as JobState
 from app.modules.queues.schemas import state_of as state_of  # what lists jobs elsewhere says the same words
 from app.queues import control, counts, lag
 from app.queues.counts import QueueOverview

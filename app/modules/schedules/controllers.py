@@ -1,29 +1,26 @@
 """`/api/owner/schedules`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from app.core.etag import IfMatch, etag, versions
-from app.modules.queues.service import state_of
 from app.modules.schedules.permissions import MANAGE, READ
-from app.modules.schedules.repository import Run
 from app.modules.schedules.schemas import (
     Preview,
     Reason,
     RunAnswer,
-    RunRead,
     ScheduleChange,
     ScheduleDetail,
     ScheduleList,
-    ScheduleRead,
-    TimingRead,
+    read,
+    read_detail,
+    read_run,
     typed_timing,
 )
-from app.modules.schedules.service import Plan, ScheduleService
-from app.queues.schedules import fields, timing_of
+from app.modules.schedules.service import ScheduleService
 
 
 class ScheduleController(Controller):
@@ -32,7 +29,7 @@ class ScheduleController(Controller):
     @get("/", permission=READ)
     async def index(self, schedules: NamedDependency[ScheduleService]) -> ScheduleList:
         """All of them, by name, each with its last run."""
-        return ScheduleList(items=[ScheduleRead(**_read(plan)) for plan in await schedules.all()])
+        return ScheduleList(items=[read(plan) for plan in await schedules.all()])
 
     @get("/preview", permission=READ)
     async def preview(
@@ -88,7 +85,7 @@ class ScheduleController(Controller):
     async def run(self, name: FromPath[str], schedules: NamedDependency[ScheduleService]) -> RunAnswer:
         """Make a job at once. Asked again within ten seconds, or while the job is unfinished, it is that job."""
         run, created = await schedules.run(name)
-        return RunAnswer(run=_read_run(run), created=created)
+        return RunAnswer(run=read_run(run), created=created)
 
     @delete("/{name:str}", permission=MANAGE, audit="owner.schedule.remove")
     async def remove(self, name: FromPath[str], schedules: NamedDependency[ScheduleService]) -> None:
@@ -97,33 +94,5 @@ class ScheduleController(Controller):
 
 
 async def _answer(schedules: ScheduleService, name: str) -> Response[ScheduleDetail]:
-    plan = await schedules.get(name)
-    upcoming = await schedules.upcoming(timing_of(plan.row), plan.row.next_run_at) if plan.next_run_at else []
-    runs = [_read_run(run) for run in plan.runs]
-    return Response(ScheduleDetail(**_read(plan), upcoming=upcoming, runs=runs), headers=etag(plan.row.version))
-
-
-def _read(plan: Plan) -> dict[str, Any]:
-    code = plan.declared
-    own = {name: getattr(plan.row, name, None) for name in ScheduleRead.__struct_fields__}
-    return own | {
-        "state": plan.state,
-        "next_run_at": plan.next_run_at,
-        "last_run": _read_run(plan.runs[0]) if plan.runs else None,
-        "declared": TimingRead(**fields(code.timing, code.missed)) if code else None,
-        "differs": plan.differs,
-    }
-
-
-def _read_run(run: Run) -> RunRead:
-    job = run.job
-    return RunRead(
-        job_id=job.id,
-        queue=job.queue,
-        state=str(state_of(job)),
-        due_at=run.due_at,
-        by_hand=run.by_hand,
-        finished_at=job.finished_at,
-        duration_ms=job.duration_ms,
-        error_message=job.error_message,
-    )
+    plan, upcoming = await schedules.detail(name)
+    return Response(read_detail(plan, upcoming), headers=etag(plan.row.version))

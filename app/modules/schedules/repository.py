@@ -1,8 +1,6 @@
 """Queries on schedules and the jobs they made."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, select, text, true
@@ -10,19 +8,11 @@ from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
+from app.modules.schedules.schemas import Run
 from app.queues.models import JobRow, KeyRow, ScheduleRow
 from app.queues.schedules import moment_of
 
 LIGHT = (defer(JobRow.payload, raiseload=True), defer(JobRow.result, raiseload=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A job that a schedule made: `due_at` is the time it was for, or the moment at which somebody asked for it."""
-
-    due_at: datetime
-    by_hand: bool
-    job: JobRow
 
 
 async def rows(session: AsyncSession) -> list[ScheduleRow]:

@@ -1,21 +1,57 @@
 """Schedules on the wire."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType, field
 
 from app.core.errors import Invalid
 from app.core.wire import Incoming, Outgoing
-from app.queues.schedules import Missed
+from app.modules.queues.service import state_of
+from app.queues.models import JobRow, ScheduleRow
+from app.queues.schedules import Missed, Schedule, fields
 from app.queues.timing import Timing
 
 ScheduleState = Literal["active", "paused", "orphaned"]
 Cron = Annotated[str, Meta(description="Five fields", examples=["0 3 * * *"])]
 EveryS = Annotated[int, Meta(description="An interval in seconds", examples=[3600])]
 Zone = Annotated[str, Meta(description="An IANA time zone", examples=["Europe/Berlin"])]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A job that a schedule made: `due_at` is the time it was for, or the moment at which somebody asked for it."""
+
+    due_at: datetime
+    by_hand: bool
+    job: JobRow
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A schedule with all that belongs to it. `runs` are the last ones, newest first."""
+
+    row: ScheduleRow
+    declared: Schedule | None
+    runs: list[Run]
+
+    @property
+    def state(self) -> ScheduleState:
+        if self.declared is None:
+            return "orphaned"
+        return "paused" if self.row.paused_at else "active"
+
+    @property
+    def next_run_at(self) -> datetime | None:
+        return self.row.next_run_at if self.state == "active" else None
+
+    @property
+    def differs(self) -> bool:
+        """Whether a person's choice stands in place of the code's."""
+        return self.declared is not None and self.row.changed_at is not None
 
 
 class ScheduleChange(Incoming):
@@ -148,3 +184,37 @@ def typed_timing(cron: str, every_s: str, timezone: str) -> Timing:
     if every_s and not (every_s.isascii() and every_s.isdigit() and len(every_s) < 10):
         raise Invalid.field("everyS", "must be a whole number of seconds")
     return Timing(cron or None, int(every_s) if every_s else None, timezone.strip() or "UTC")
+
+
+def read(plan: Plan) -> ScheduleRead:
+    return ScheduleRead(**_fields(plan))
+
+
+def read_detail(plan: Plan, upcoming: Sequence[datetime]) -> ScheduleDetail:
+    return ScheduleDetail(**_fields(plan), upcoming=upcoming, runs=[read_run(run) for run in plan.runs])
+
+
+def read_run(run: Run) -> RunRead:
+    job = run.job
+    return RunRead(
+        job_id=job.id,
+        queue=job.queue,
+        state=str(state_of(job)),
+        due_at=run.due_at,
+        by_hand=run.by_hand,
+        finished_at=job.finished_at,
+        duration_ms=job.duration_ms,
+        error_message=job.error_message,
+    )
+
+
+def _fields(plan: Plan) -> dict[str, Any]:
+    code = plan.declared
+    own = {name: getattr(plan.row, name, None) for name in ScheduleRead.__struct_fields__}
+    return own | {
+        "state": plan.state,
+        "next_run_at": plan.next_run_at,
+        "last_run": read_run(plan.runs[0]) if plan.runs else None,
+        "declared": TimingRead(**fields(code.timing, code.missed)) if code else None,
+        "differs": plan.differs,
+    }

@@ -1,6 +1,5 @@
 """The rules of schedules: what people may change about what the code declares. Every act is audited."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -16,8 +15,7 @@ from app.core.live import signal
 from app.core.policy import Actor
 from app.modules.audit.service import record
 from app.modules.schedules import repository
-from app.modules.schedules.repository import Run
-from app.modules.schedules.schemas import ScheduleChange, ScheduleState
+from app.modules.schedules.schemas import Plan, Run, ScheduleChange
 from app.queues.enqueue import enqueue
 from app.queues.models import UNFINISHED, ScheduleRow
 from app.queues.schedules import TOPIC, Schedule, clock, declared_in, fields, first_row, key_of, locked, timing_of
@@ -27,30 +25,6 @@ MAX_REASON = 500
 SHOWN_RUNS, SHOWN_UPCOMING = 10, 5
 DOUBLE_CLICK = timedelta(seconds=10)
 TIMING = ("cron", "every_s", "timezone", "missed")
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A schedule with all that belongs to it. `runs` are the last ones, newest first."""
-
-    row: ScheduleRow
-    declared: Schedule | None
-    runs: list[Run]
-
-    @property
-    def state(self) -> ScheduleState:
-        if self.declared is None:
-            return "orphaned"
-        return "paused" if self.row.paused_at else "active"
-
-    @property
-    def next_run_at(self) -> datetime | None:
-        return self.row.next_run_at if self.state == "active" else None
-
-    @property
-    def differs(self) -> bool:
-        """Whether a person's choice stands in place of the code's."""
-        return self.declared is not None and self.row.changed_at is not None
 
 
 class ScheduleService:
@@ -83,6 +57,11 @@ class ScheduleService:
             raise NotFound(f"There is no schedule {name!r}", code="unknown_schedule")
         runs = await repository.runs(self._session, [name], SHOWN_RUNS)
         return Plan(row, declared, runs[name])
+
+    async def detail(self, name: str) -> tuple[Plan, list[datetime]]:
+        """With its next runs; there are none while it is paused or without code."""
+        plan = await self.get(name)
+        return plan, await self.upcoming(timing_of(plan.row), plan.row.next_run_at) if plan.next_run_at else []
 
     async def upcoming(self, timing: Timing, since: datetime | None = None) -> list[datetime]:
         """When it would be due next.
