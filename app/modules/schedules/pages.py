@@ -2,7 +2,9 @@
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 from litestar import Controller, Request, get, post
 from litestar.di import NamedDependency
@@ -16,7 +18,7 @@ from app.modules.schedules.permissions import MANAGE, READ
 from app.modules.schedules.schemas import ScheduleForm, typed_timing
 from app.modules.schedules.service import ScheduleService
 from app.queues.schedules import timing_of
-from app.queues.timing import zones
+from app.queues.timing import Timing, zones
 
 PATH = f"{PREFIX}/schedules"
 MISSED = [("once", "one run for all of them"), ("skip", "no run"), ("all", "one run for each, at most 100")]
@@ -34,7 +36,7 @@ class Views:
 
     async def show(self, name: str, fragment: str) -> Template:
         plan = await self.schedules.get(name)
-        upcoming = await self.schedules.upcoming(timing_of(plan.row), plan.row.next_run_at) if plan.declared else []
+        upcoming = await self._upcoming(timing_of(plan.row), plan.row.next_run_at) if plan.declared else []
         context = {"plan": plan, "upcoming": upcoming, "missed": MISSED, "zones": sorted(zones()), "wrong": ""}
         return self._render("show", fragment, context)
 
@@ -49,10 +51,15 @@ class Views:
         """What the form would mean, or what is wrong with it, while it is still being typed."""
         context: dict[str, Any] = {"upcoming": [], "wrong": ""}
         try:
-            context["upcoming"] = await self.schedules.upcoming(typed_timing(cron, every_s, timezone))
+            context["upcoming"] = await self._upcoming(typed_timing(cron, every_s, timezone))
         except Invalid as error:
             context["wrong"] = error.errors[0].message
         return self._render("_preview", "_preview", context)
+
+    async def _upcoming(self, timing: Timing, since: datetime | None = None) -> list[datetime]:
+        """The next runs, as clocks in the timing's zone show them."""
+        found = await self.schedules.upcoming(timing, since)
+        return [moment.astimezone(ZoneInfo(timing.timezone)) for moment in found]
 
     def _render(self, page: str, fragment: str, context: dict[str, Any]) -> Template:
         context |= {"path": PATH, "state_of": state_of, "timing_of": timing_of}

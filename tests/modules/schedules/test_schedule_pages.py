@@ -63,6 +63,10 @@ async def test_the_form_shows_what_it_means_while_it_is_typed(owner: AsyncClient
         f"{PAGES}/preview", params={"cron": "0 3 * * *", "everyS": "", "timezone": "UTC"}, headers=HTMX
     )
     assert good.text.count("<li>") == 5 and "03:00:00 UTC" in good.text
+    berlin = await owner.get(
+        f"{PAGES}/preview", params={"cron": "0 3 * * *", "timezone": "Europe/Berlin"}, headers=HTMX
+    )
+    assert "03:00:00 CE" in berlin.text, "as clocks there show it"
     for params in ({"cron": "0 3 * *"}, {"cron": "0 3 * * *", "everyS": "60"}, {}, {"everyS": "ten"}):
         wrong = await owner.get(f"{PAGES}/preview", params=params, headers=HTMX)
         assert wrong.status_code == 200 and "field-error" in wrong.text and "<li>" not in wrong.text
