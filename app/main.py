@@ -33,6 +33,7 @@ from app.core.secrets import Signer
 from app.core.settings import Settings, SettingsError, load, missing_for_service
 from app.core.templating import ROOT, Chrome, template_config
 from app.core.unit_of_work import keep_rendered, provide_session, replay
+from app.core.wire import JsonRequest
 from app.module import ModulesPlugin
 from app.modules.audit.service import record_attempt
 from app.modules.identity.service import Authenticator
@@ -139,13 +140,16 @@ def create_app(settings: Settings) -> Litestar:
         after_request=keep_rendered,
         exception_handlers={Exception: answer, Replayed: replay},
         template_config=template_config(settings),
+        request_class=JsonRequest,
         request_max_body_size=MAX_BODY,
         compression_config=CompressionConfig(backend="gzip", exclude_opt_key="uncompressed"),
         openapi_config=OpenAPIConfig(
             title="TekNav",
             version=__version__,
-            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
-            openapi_router=Router("/api", route_handlers=[], opt={"permission": PUBLIC}),
+            render_plugins=[JsonRenderPlugin(path="/")],
+            openapi_router=Router(
+                "/api/openapi.json", route_handlers=[], opt={"permission": PUBLIC}, include_in_schema=False
+            ),
         ),
         lifespan=[lifespan],
         logging_config=None,

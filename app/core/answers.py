@@ -1,5 +1,6 @@
 """How errors leave: Problem Details for programs, a toast for HTMX, a page for people."""
 
+import re
 from typing import Any
 from urllib.parse import urlencode
 
@@ -32,6 +33,8 @@ AnyRequest = Request[Any, Any, Any]
 # unique_violation; foreign_key_violation: what was pointed at has gone. Other violations are our own bugs.
 CLASHES = ("23505", "23503")
 CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large", 415: "unsupported"}
+# How msgspec says it: Object missing required field `body`, Object contains unknown field `nope`.
+_NO_FIELD = re.compile(r"Object (?:(?P<missing>missing required)|contains unknown) field `(?P<name>[^`]*)`")
 
 
 class ProblemDetails(Outgoing):
@@ -87,18 +90,27 @@ def _lost(error: SQLAlchemyError) -> bool:
 
 def _of_framework(error: HTTPException) -> Problem:
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
-        fields = [FieldError(str(e.get("key", "")), str(e.get("message", ""))) for e in error.extra]
+        fields = [_field(str(e.get("key", "")), str(e.get("message", ""))) for e in error.extra]
         problem: Problem = Invalid(
             "; ".join(f"{f.field}: {f.message}" if f.field else f.message for f in fields), errors=fields
         )
         problem.status = 400
         return problem
-    problem = Problem(error.detail or "", code=CODES.get(error.status_code, f"http_{error.status_code}"))
+    code = CODES.get(error.status_code, f"http_{error.status_code}")
+    problem = Problem(error.detail or "", code=code, headers=dict(error.headers or {}))
     problem.status = error.status_code
     problem.title = NotFound.title if error.status_code == 404 else (error.detail or problem.title)
     if error.status_code == 404:
         problem.detail = NotFound.title
     return problem
+
+
+def _field(key: str, message: str) -> FieldError:
+    """The decoder names a field that is too many or missing in its message only, and calls the body `data`."""
+    within = "" if key in ("", "data") else f"{key}."
+    if found := _NO_FIELD.match(message):
+        return FieldError(within + found["name"], "is wanted" if found["missing"] else "is not known here")
+    return FieldError("body" if key == "data" else key, message)
 
 
 def answer(request: AnyRequest, error: Exception) -> Response[Any]:

@@ -63,6 +63,10 @@ class Conflict(Problem):
     status, code, title = 409, "conflict", "This cannot be done in the present state"
 
 
+class Unsupported(Problem):
+    status, code, title = 415, "unsupported", "This kind of content is not understood here"
+
+
 class Stale(Problem):
     status, code, title = 412, "stale", "Somebody changed this in the meantime"
 

@@ -4,12 +4,14 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from litestar import Request, Response
+from litestar.di import NamedDependency
 from litestar.response.base import ASGIResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Database
 from app.core.idempotency import HEADER, Once, Replayed
 from app.core.policy import actor_of, scope_for
+from app.core.settings import Settings
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -31,8 +33,13 @@ async def keep_rendered(response: Response[Any]) -> Response[Any]:
     return _Kept(response) if isinstance(response, Response) else response  # type: ignore[return-value]
 
 
-async def provide_session(request: AnyRequest) -> AsyncGenerator[AsyncSession, None]:
+async def provide_session(
+    request: AnyRequest, settings: NamedDependency[Settings]
+) -> AsyncGenerator[AsyncSession, None]:
     """A session in this request's transaction, with the actor's role and tenant.
+
+    It waits for `settings`, of which it needs nothing, because Litestar begins what waits for nothing all at once:
+    one of these that refuses its input would leave a session behind that nobody closes.
 
     A failed commit raises here, before anything was sent, and so becomes an error answer.
     """

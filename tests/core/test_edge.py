@@ -1,5 +1,8 @@
 """What every answer has, and what bad input gets."""
 
+import asyncio
+import gc
+
 import pytest
 from httpx2 import AsyncClient
 
@@ -44,6 +47,7 @@ async def test_a_body_over_ten_megabytes_is_refused(tenant_client: TenantClient)
         ({"title": "T", "body": "b", "colour": "red"}, "colour"),
         ({"title": 7, "body": "b"}, "title"),
         ({"title": "", "body": "b"}, "title"),
+        ({"title": "two\nlines", "body": "b"}, "title"),
         ({"body": "b"}, "title"),
     ],
 )
@@ -53,7 +57,7 @@ async def test_a_wrong_field_is_named_and_nothing_is_written(
     app = await tenant_client()
     answer = await app.post("/api/v1/articles", json=body)
     assert 400 <= answer.status_code < 500
-    assert field in answer.text
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
     assert answer.headers["content-type"].startswith("application/problem+json")
     assert (await app.get("/api/v1/articles")).json()["items"] == []
 
@@ -126,3 +130,28 @@ async def test_json_that_is_not_utf8_is_refused_naming_the_body(owner: AsyncClie
     )
     assert answer.status_code == 400
     assert "body" in answer.text or "UTF-8" in answer.text
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/xml"])
+async def test_a_body_that_says_it_is_not_json_is_not_read_as_json(tenant_client: TenantClient, kind: str) -> None:
+    app = await tenant_client()
+    answer = await app.post("/api/v1/articles", content='{"title":"T","body":"b"}', headers={"Content-Type": kind})
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported")
+    assert kind in answer.json()["detail"]
+    assert (await app.get("/api/v1/articles")).json()["items"] == []
+
+
+async def test_a_method_that_an_address_has_not_is_told_which_it_has(tenant_client: TenantClient) -> None:
+    answer = await (await tenant_client()).put("/api/v1/articles", json={})
+    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+    assert {"GET", "POST"} <= set(answer.headers["allow"].split(", "))
+
+
+async def test_input_that_is_refused_leaves_no_session_behind(
+    owner: AsyncClient, capfd: pytest.CaptureFixture[str]
+) -> None:
+    answer = await owner.get("/api/owner/queues/ai:content/jobs?state=nonsense")
+    assert [error["field"] for error in answer.json()["errors"]] == ["state"]
+    gc.collect()
+    await asyncio.sleep(0)
+    assert "asynchronous generator" not in capfd.readouterr().err

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from litestar import Controller, Request, Response, delete, get, patch, post
+from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.params import FromPath, FromQuery, JSONBody
@@ -12,6 +12,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from app.core.errors import BadRequest, FieldError, Invalid
 from app.core.etag import IfMatch, etag, versions
 from app.core.paging import Pager
+from app.core.wire import JsonRequest
 from app.modules.articles.models import Article, Status
 from app.modules.articles.permissions import PUBLISH, READ, WRITE
 from app.modules.articles.repository import ArticleFilter
@@ -19,7 +20,7 @@ from app.modules.articles.schemas import MAX_TITLE, ArticleChange, ArticleCreate
 from app.modules.articles.service import ArticleService, heading
 
 
-class MarkdownRequest(Request[Any, Any, Any]):
+class MarkdownRequest(JsonRequest):
     """Also takes `text/markdown`, so that a file can be sent as it is; it is read as the JSON that it stands for."""
 
     async def json(self) -> Any:

@@ -21,10 +21,11 @@ from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
+from app.core.wire import one_line
 from app.modules.articles import repository
 from app.modules.articles.models import Article, Status
 from app.modules.articles.repository import ArticleFilter
-from app.modules.articles.schemas import ArticleChange, ArticleCreate
+from app.modules.articles.schemas import MAX_TITLE, ArticleChange, ArticleCreate
 from app.modules.audit.service import record
 
 TOPIC = "articles"
@@ -55,7 +56,7 @@ class ArticleService:
             Invalid: naming the field. Conflict (`slug_taken`): another article of the tenant has that slug.
         """
         tenant, id_ = scope_of(self._session).tenant_id, new_id()
-        title = _title(new.title)
+        title = one_line("title", new.title, MAX_TITLE)
         values = await _rendered(new.body) | {
             "id": id_,
             "tenant_id": tenant,
@@ -105,7 +106,7 @@ class ArticleService:
         """
         values: dict[str, Any] = {} if change.body is UNSET else await _rendered(change.body)
         if change.title is not UNSET:
-            values["title"] = _title(change.title)
+            values["title"] = one_line("title", change.title, MAX_TITLE)
         if change.slug is not UNSET:
             values["slug"] = _slug(change.slug)
         if change.language is not UNSET:
@@ -209,13 +210,6 @@ async def _rendered(markdown: str) -> dict[str, Any]:
     # Apart from the loop, because a long body takes seconds; and one at a time, so that many take no more of a core.
     html, excerpt = await asyncio.get_running_loop().run_in_executor(_THREAD, render, markdown)
     return {"body_markdown": markdown, "body_html": html, "excerpt": excerpt}
-
-
-def _title(text: str) -> str:
-    _refuse_nul("title", text)
-    if not text.strip():
-        raise Invalid.field("title", "must not be blank")
-    return text.strip()
 
 
 def _slug(text: str) -> str:

@@ -10,7 +10,8 @@ from msgspec import Meta, convert, field
 from app.core.wire import Incoming, Outgoing
 from app.modules.identity.models import ApiToken
 
-Name = Annotated[str, Meta(min_length=1, max_length=120, description="One line", examples=["Website"])]
+MAX_NAME = 120
+Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, description="One line", examples=["Website"])]
 Scopes = Annotated[list[str], Meta(min_length=1, max_length=100, examples=[["articles:read", "ai:run"]])]
 Days = Annotated[int, Meta(ge=1, le=3650)]
 Email = Annotated[str, Meta(max_length=320)]

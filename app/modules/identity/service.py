@@ -20,10 +20,12 @@ from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor, Permission
 from app.core.secrets import Secret, digest, new_secret
+from app.core.wire import one_line
 from app.modules.audit.service import record
 from app.modules.identity import repository
 from app.modules.identity.models import ApiToken, OwnerLink, Session, User
-from app.modules.tenants.service import TenantService, checked_name
+from app.modules.identity.schemas import MAX_NAME
+from app.modules.tenants.service import TenantService
 
 T = TypeVar("T")
 TOPIC = "tokens"
@@ -242,7 +244,7 @@ class TokenService:
             id=new_id(),
             tenant_id=tenant_id,
             workspace_id=workspace_id,
-            name=checked_name(name),
+            name=one_line("name", name, MAX_NAME),
             prefix=secret[:SHOWN_OF_TOKEN],
             token_hash=digest(secret),
             scopes=self._scopes(tenant_id, scopes),

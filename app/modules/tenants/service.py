@@ -13,6 +13,7 @@ from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
+from app.core.wire import one_line
 from app.modules.audit.service import record
 from app.modules.tenants import repository
 from app.modules.tenants.models import Tenant, Workspace
@@ -35,7 +36,7 @@ class TenantService:
         Raises:
             Invalid: the name is empty, too long or more than a line.
         """
-        values = {"id": new_id(), "name": checked_name(name), "status": "active"}
+        values = {"id": new_id(), "name": one_line("name", name, MAX_NAME), "status": "active"}
         tenant = await repository.add(self._session, Tenant, values, select(Tenant.slug))
         workspace = await self._add_workspace(tenant, FIRST_WORKSPACE)
         after = {"name": tenant.name, "slug": tenant.slug, "status": tenant.status, "workspace": workspace.slug}
@@ -97,7 +98,7 @@ class TenantService:
         require(tenant.version, expected, "tenant")
         before = {"name": tenant.name, "status": tenant.status}
         after = {
-            "name": before["name"] if change.name is UNSET else checked_name(change.name),
+            "name": before["name"] if change.name is UNSET else one_line("name", change.name, MAX_NAME),
             "status": before["status"] if change.status is UNSET else change.status,
         }
         if after != before:
@@ -149,7 +150,7 @@ class TenantService:
         return workspace
 
     async def _add_workspace(self, tenant: Tenant, name: str) -> Workspace:
-        values = {"id": new_id(), "tenant_id": tenant.id, "name": checked_name(name)}
+        values = {"id": new_id(), "tenant_id": tenant.id, "name": one_line("name", name, MAX_NAME)}
         taken = select(Workspace.slug).where(Workspace.tenant_id == tenant.id)
         return await repository.add(self._session, Workspace, values, taken)
 
@@ -162,15 +163,3 @@ class TenantService:
         if tenant is None:
             raise NotFound("There is no such tenant")
         return tenant
-
-
-def checked_name(text: str) -> str:
-    """A name without the space around it.
-
-    Raises:
-        Invalid: it is empty, too long or more than a line.
-    """
-    name = text.strip()
-    if not name or len(name) > MAX_NAME or any(ord(sign) < 32 or ord(sign) == 127 for sign in name):
-        raise Invalid.field("name", f"must have 1 to {MAX_NAME} characters in one line")
-    return name
