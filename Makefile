@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup up test lint assets lock crawl browser bench clean
+.PHONY: setup up test lint assets lock crawl browser interop bench clean
 
 setup: .venv/.installed assets
 
@@ -21,7 +21,10 @@ up: setup
 browser: .venv/.installed
 	@$(BIN)/python -m tests.browser.fetch
 
-test: setup browser
+interop: .venv/.installed
+	@$(BIN)/python -m tests.queues.interop.fetch
+
+test: setup browser interop
 	$(BIN)/pytest
 
 crawl: setup browser
