@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
-from bench import floor, processes, report, web
+from bench import floor, processes, report, web, weight
 from bench.contest import FULL, QUICK, Failed, Sizes, pick_ups, programs, turn
 from bench.environments import CONTENDERS, Contender, prepare
 from bench.servers import Ground, ground
@@ -101,6 +101,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
             result["floor"] = await floor.measure(servers.urls.redis_url, sizes.bulk * 2)
         except floor.Missing as missing:
             result["floor"] = str(missing)
+        result["bytes_per_job"] = await weight.bytes_per_job(servers, sizes.bulk)
         say("two processes against one, and a request that asks for a job")
         two = [await processes.ratio(servers, sizes.bulk // 2) for _ in range(1 if options.quick else 3)]
         result["goals"].append(report.judged("two worker processes / one, handlers of 2 ms CPU", two, 1.7))
@@ -116,6 +117,7 @@ def show(result: dict[str, Any]) -> None:
     print("\n" + report.goals(result["goals"]))
     if "floor" in result:
         print("\n" + report.floor(result["floor"]))
+        print("\n" + report.weight(result["bytes_per_job"]))
 
 
 def main() -> int:

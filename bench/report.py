@@ -119,6 +119,13 @@ def floor(found: list[dict[str, Any]] | str) -> str:
     return aligned(lines)
 
 
+def weight(found: dict[str, Any]) -> str:
+    return (
+        f"Bytes per job, of {found['jobs']:,}: {found['redis_waiting']:,} in Redis while it waits; when it is finished,"
+        f" {found['record']:,} in PostgreSQL with indexes, and {found['wal']:,} written ahead."
+    )
+
+
 def aligned(lines: Sequence[Sequence[str]]) -> str:
     widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
     return "\n".join(

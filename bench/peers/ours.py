@@ -23,6 +23,7 @@ from app.core.ids import PLATFORM_TENANT, new_id
 from app.core.logging import configure
 from app.core.settings import load
 from app.process import Process
+from app.queues.engine import Engine
 from app.queues.enqueue import enqueue
 from app.queues.job import Job, Kinds, processor
 from app.queues.models import JobRow, State
@@ -73,14 +74,16 @@ class Ours:
     async def open(self, url: str) -> None:
         settings = load(os.environ)
         configure(settings)
-        self._process = Process.open(settings)
+        self._process = process = Process.open(settings)
+        # Without the record there is nobody who pushes again what took longer than a request may wait.
+        self._engine = Engine(process.patient_redis, settings.queue_prefix, process.engine.specs)
         # Without it the leading worker takes Redis for emptied, and pushes everything once more.
-        await self._process.engine.begin_epoch()
+        await self._engine.begin_epoch()
 
     async def add(self, number: int) -> float:
         if self._way == "engine":
             handed_over = time.monotonic()
-            await self._process.engine.push([row_of(number)])
+            await self._engine.push([row_of(number)])
             return handed_over
         committed: list[float] = []
 
@@ -94,7 +97,7 @@ class Ours:
 
     async def add_bulk(self, numbers: Sequence[int]) -> None:
         if self._way == "engine":
-            await self._process.engine.push([row_of(number) for number in numbers])
+            await self._engine.push([row_of(number) for number in numbers])
             return
         async with self._process.database.transaction(PLATFORM) as session:
             for number in numbers:
@@ -108,7 +111,7 @@ class Ours:
             )
         if row is not None:
             return 1
-        counts = (await self._process.engine.counts([QUEUE]))[QUEUE]
+        counts = (await self._engine.counts([QUEUE]))[QUEUE]
         return counts.waiting + counts.delayed + counts.active
 
     async def work(self, seen: program.Seen) -> None:
