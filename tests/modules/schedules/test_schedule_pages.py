@@ -30,7 +30,7 @@ async def test_the_list_shows_when_each_runs_next_and_how_the_last_one_went(
     page = (await owner.get(PAGES)).text
     assert "17 * * * *" in page and 'data-state="completed"' in page
     assert 'href="/dashboard/owner/queues/platform:tasks/jobs/' in page
-    assert 'id="pause-purge-expired"' in page
+    assert 'id="schedules-pause-purge-expired"' in page
     part = await owner.get(PAGES, headers=HTMX)
     assert part.text.lstrip().startswith("<div") and "<dialog" not in part.text
     assert 'data-live="schedules queues"' in part.text
