@@ -110,6 +110,10 @@ async def pending(database: Database, engine: Engine) -> JobRow:
     """A row whose push never happened, and that has waited long enough for the relay."""
     async with database.transaction(PLATFORM) as session:
         job_id = await enqueue(session, Note(text="kept"))
+    queued = False
+    while not queued:  # the push marks it in the background
+        async with database.transaction(SYSTEM) as session:
+            queued = await session.scalar(select(JobRow.state).where(JobRow.id == job_id)) == State.QUEUED
     await engine.client.flushall()
     async with database.transaction(SYSTEM) as session:
         values = {"state": State.PENDING, "updated_at": LONG_AGO}
