@@ -102,14 +102,14 @@ class WorkerProcess:
         if delivery.doomed is not None:
             return Dead(delivery.doomed, lambda: self._bury_stalled(job_id, run, str(delivery.doomed)))
         try:
-            return await self._attempt(job_id, run)
+            return await self._attempt(delivery, job_id, run, leave)
         except Exception as error:
             # The record of work could not be reached, which is not the job's fault: it keeps its attempts.
             log.warning("job.handed_back", job_id=str(job_id), error=str(error) or type(error).__name__)
             return HandBack(HAND_BACK_S)
 
-    async def _attempt(self, job_id: UUID, run: int) -> Verdict:
-        outcome = await self._runner.attempt(job_id, run)
+    async def _attempt(self, delivery: Delivery, job_id: UUID, run: int, leave: Callable[[], None]) -> Verdict:
+        outcome = await self._runner.attempt(job_id, run, first=delivery.first, handled=leave)
         failure = outcome.failure
         if failure is None or outcome.row is None:
             return Done()

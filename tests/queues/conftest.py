@@ -73,6 +73,11 @@ def kinds(ledger: Ledger) -> Kinds:
             return None
         if payload.what == "recursion":
             return await sin.handle(work, payload)
+        if payload.what == "nothing":
+            work.log("nothing to do")
+            return {"done": True}
+        if payload.what == "nul":
+            return {"text": "\0"}
         if payload.what == "wait":
             ledger.notes.append("waits")
             await ledger.release.wait()
