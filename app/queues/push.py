@@ -70,13 +70,16 @@ def push_after_commit(session: AsyncSession, *rows: JobRow) -> None:
 
 
 async def mark_queued(session: AsyncSession, pushed: Sequence[tuple[UUID, int]]) -> None:
-    """In one statement: these runs are in Redis."""
+    """In one statement: these runs are in Redis. A row that another transaction is changing is left as it is."""
     ids = bindparam("ids", [job_id for job_id, _ in pushed], ARRAY(Uuid))
     runs = bindparam("runs", [run for _, run in pushed], ARRAY(Integer))
     there = select(func.unnest(ids).label("id"), func.unnest(runs).label("run")).subquery()
-    query = (
-        update(JobRow)
-        .where(JobRow.id == there.c.id, JobRow.run == there.c.run, JobRow.state == State.PENDING)
-        .values(state=State.QUEUED)
+    # Nobody is waited for: two who change many rows in different orders would wait for each other.
+    free = (
+        select(JobRow.id)
+        .join(there, (JobRow.id == there.c.id) & (JobRow.run == there.c.run))
+        .where(JobRow.state == State.PENDING)
+        .with_for_update(of=JobRow, skip_locked=True)
     )
+    query = update(JobRow).where(JobRow.id.in_(free)).values(state=State.QUEUED)
     await session.execute(query.execution_options(synchronize_session=False))

@@ -16,6 +16,7 @@ from app.core.ids import new_id
 from app.queues.engine import Engine
 from app.queues.enqueue import LATEST, LOWEST_PRIORITY, Wanted, enqueue, enqueue_many
 from app.queues.models import JobRow, KeyRow, State
+from app.queues.push import mark_queued
 from tests.queues.kinds import PLATFORM, QUICK, Note
 
 RowOf = Callable[[UUID], Awaitable[JobRow]]
@@ -141,3 +142,15 @@ async def test_the_outermost_priority_and_moment_are_kept_by_bullmq(own_database
     assert len(low) == 1
     score = await engine.client.zscore(engine.key(QUICK.engine_name, "delayed"), str(moment))
     assert abs(score / 4096 - last.timestamp() * 1000) < 2000
+
+
+async def test_noting_a_push_waits_for_nobody(own_database: Database, row_of: RowOf) -> None:
+    """Two who change the same rows in different orders would otherwise wait for each other."""
+    async with own_database.transaction(PLATFORM) as session:
+        first, second = await enqueue_many(session, [Note(text="1"), Note(text="2")])
+        session.info["to_push"].clear()
+    async with own_database.transaction(SYSTEM) as holder:
+        await holder.execute(select(JobRow.id).where(JobRow.id == first).with_for_update())
+        async with asyncio.timeout(5), own_database.transaction(SYSTEM) as session:
+            await mark_queued(session, [(first, 0), (second, 0), (second, 1)])
+    assert ((await row_of(first)).state, (await row_of(second)).state) == (State.PENDING, State.QUEUED)
