@@ -17,9 +17,10 @@ from app import registry
 from app.core.settings import Settings
 from app.embedded.valkey import HOST, program
 from app.process import Process
-from app.queues.enqueue import Queues, enqueue
+from app.queues.enqueue import enqueue
 from app.queues.job import Kinds
 from app.queues.models import State
+from app.queues.push import Queues
 from app.queues.runner import Runner
 from app.queues.worker import WorkerProcess
 from tests.queues.conftest import Ledger

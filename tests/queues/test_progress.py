@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 from app.core.database import SYSTEM, Database
 from app.core.ids import new_id
 from app.queues import progress, record
+from app.queues.batch import Claim
 from app.queues.enqueue import enqueue
 from app.queues.models import AttemptRow, JobRow, State
 from app.queues.progress import Teller
@@ -28,7 +29,7 @@ async def work(own_database: Database) -> Work:
     async with own_database.transaction(SYSTEM) as session:
         row = await record.start(session, job_id, 0, new_id())
     assert row is not None
-    return Work(own_database, row, {})
+    return Work(own_database, Claim(row), {})
 
 
 async def log_of(database: Database, job_id: UUID) -> list[str]:
