@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, case, delete, func, update
+from sqlalchemy import CursorResult, case, delete, func, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,28 +16,6 @@ from app.queues.models import UNFINISHED, AttemptRow, EffectRow, JobRow, KeyRow,
 TOPIC = "queues"
 _FINISHED = {"finished_at": func.now(), "worker": None}
 _DURATION = func.extract("epoch", func.now() - JobRow.started_at) * 1000
-
-
-async def start(session: AsyncSession, job_id: UUID, run: int, worker: UUID) -> JobRow | None:
-    """Open the next attempt; None when this run is finished or unknown, so there is nothing to do."""
-    query = (
-        update(JobRow)
-        .where(JobRow.id == job_id, JobRow.run == run, JobRow.state.in_(UNFINISHED))
-        .values(state=State.ACTIVE, attempt=JobRow.attempt + 1, worker=worker, started_at=func.now())
-        .returning(JobRow)
-    )
-    row = (await session.execute(query)).scalar_one_or_none()
-    if row is None:
-        return None
-    # An attempt that is still open belonged to a worker that died.
-    await session.execute(
-        update(AttemptRow)
-        .where(AttemptRow.job_id == job_id, AttemptRow.run == run, AttemptRow.ended_at.is_(None))
-        .values(ended_at=func.now(), error_class="WorkerLost", error_message="the worker was lost during this attempt")
-    )
-    session.add(AttemptRow(job_id=job_id, run=run, n=row.attempt, tenant_id=row.tenant_id, worker=worker))
-    signal(session, TOPIC, row.queue, row.tenant_id)
-    return row
 
 
 async def complete(session: AsyncSession, row: JobRow, result: dict[str, Any] | None, log: Sequence[str]) -> bool:
@@ -166,12 +144,14 @@ async def mark_effect(session: AsyncSession, row: JobRow, step: str) -> bool:
 
 
 async def mark_queued(session: AsyncSession, pushed: Sequence[tuple[UUID, int]]) -> None:
-    for job_id, run in pushed:
-        await session.execute(
-            update(JobRow)
-            .where(JobRow.id == job_id, JobRow.run == run, JobRow.state == State.PENDING)
-            .values(state=State.QUEUED)
-        )
+    """In one statement: the group commits of a worker wait for whoever holds one of their rows."""
+    query = (
+        update(JobRow)
+        .where(tuple_(JobRow.id, JobRow.run).in_(pushed), JobRow.state == State.PENDING)
+        .values(state=State.QUEUED)
+        .execution_options(synchronize_session=False)
+    )
+    await session.execute(query)
 
 
 async def push_again(session: AsyncSession, job_id: UUID, run: int, seen: datetime) -> bool:
