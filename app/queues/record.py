@@ -58,28 +58,6 @@ async def after_end(session: AsyncSession, ended: Sequence[Ended]) -> None:
         signal(session, TOPIC, queue, tenant)
 
 
-async def start(session: AsyncSession, job_id: UUID, run: int, worker: UUID) -> JobRow | None:
-    """Open the next attempt; None when this run is finished or unknown, so there is nothing to do."""
-    query = (
-        update(JobRow)
-        .where(JobRow.id == job_id, JobRow.run == run, JobRow.state.in_(UNFINISHED))
-        .values(state=State.ACTIVE, attempt=JobRow.attempt + 1, worker=worker, started_at=func.now())
-        .returning(JobRow)
-    )
-    row = (await session.execute(query)).scalar_one_or_none()
-    if row is None:
-        return None
-    # An attempt that is still open belonged to a worker that died.
-    await session.execute(
-        update(AttemptRow)
-        .where(AttemptRow.job_id == job_id, AttemptRow.run == run, AttemptRow.ended_at.is_(None))
-        .values(ended_at=func.now(), error_class="WorkerLost", error_message="the worker was lost during this attempt")
-    )
-    session.add(AttemptRow(job_id=job_id, run=run, n=row.attempt, tenant_id=row.tenant_id, worker=worker))
-    signal(session, TOPIC, row.queue, row.tenant_id)
-    return row
-
-
 async def complete(session: AsyncSession, row: JobRow, result: dict[str, Any] | None, log: Sequence[str]) -> bool:
     """False when the attempt is no longer the current one."""
     done = await _set(

@@ -1,6 +1,7 @@
 """What BullMQ and Redis do that one would not expect, and that TekNav is not hurt by it. See docs/traps.md."""
 
 import ast
+import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from app.queues import control
 from app.queues.engine import Engine
 from app.queues.enqueue import enqueue
 from app.queues.models import JobRow, State, WorkerRow, engine_id_of
+from app.queues.runner import Runner
 from app.queues.worker import WorkerProcess
 from app.redis.service import RedisService
 from tests.queues.kinds import PLATFORM, QUICK, Note
