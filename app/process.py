@@ -13,10 +13,12 @@ from app.core.ids import new_id
 from app.core.live import Broker
 from app.core.settings import Settings
 from app.modules.ai.client import Provider, provider_for
+from app.queues import trash
+from app.queues.cancel import repeat_wishes
 from app.queues.engine import Engine
-from app.queues.enqueue import Queues
 from app.queues.job import Kinds
 from app.queues.loops import Loop
+from app.queues.push import Queues
 from app.queues.runner import Runner
 from app.queues.schedules import enqueue_due
 from app.redis.broker import RedisBroker
@@ -68,11 +70,20 @@ class Process:
 
     def loops(self) -> list[Loop]:
         """What the leading process does beside the queues."""
-        return [Loop("schedules", 5.0, self._schedules), Loop("partitions", 3600.0, self._partitions)]
+        return [
+            Loop("schedules", 5.0, self._schedules),
+            Loop("partitions", 3600.0, self._partitions),
+            Loop("cancellations", 2.0, lambda: repeat_wishes(self.database)),
+            Loop("trash", 60.0, self._trash),
+        ]
 
     async def _schedules(self) -> None:
         async with self.database.transaction(SYSTEM) as session:
             await enqueue_due(session, registry.schedules())
+
+    async def _trash(self) -> None:
+        async with self.database.transaction(SYSTEM) as session:
+            await trash.empty(session)
 
     async def _partitions(self) -> None:
         async with self.database.transaction(SYSTEM) as session:

@@ -1,6 +1,8 @@
 """What people do to queues and jobs. The record changes first, in the caller's transaction; Redis follows."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from uuid import UUID
 
 import structlog
 from redis.exceptions import RedisError
@@ -14,11 +16,13 @@ from app.core.ids import PLATFORM_TENANT
 from app.core.live import signal
 from app.queues import record
 from app.queues.engine import Engine
-from app.queues.enqueue import push_after_commit, queues_of
+from app.queues.keys import take_keys
 from app.queues.models import JobRow, QueueRow, State
+from app.queues.push import push_after_commit, queues_of
 from app.queues.spec import QueueSpec
 
 log = structlog.get_logger()
+FORGOTTEN_AT_ONCE = 8
 WAITING = (State.PENDING, State.QUEUED, State.RETRYING, State.WAITING_CHILDREN)
 FINISHED = (State.COMPLETED, State.DEAD, State.CANCELLED)
 
@@ -82,41 +86,72 @@ async def retry(session: AsyncSession, row: JobRow) -> None:
     _then(session, lambda engine: engine.promote(row))
 
 
-async def replay(session: AsyncSession, row: JobRow) -> None:
-    """A new run of a dead letter.
+async def replay(session: AsyncSession, row: JobRow) -> JobRow:
+    """A new run of a dead letter; returns the row as it is then.
 
     Raises:
         Conflict: it is no dead letter any more (`not_dead`), because whoever came first has replayed or removed it;
             or its work was asked for again since, and that job is unfinished (`key_taken`).
     """
-    letter = row.engine_id
-    if not await record.run_again(session, row):
+    again = await record.run_again(session, [row.id])
+    if not again:
         raise Conflict("This is no dead letter any more", code="not_dead")
-    if row.key is not None and (holder := await record.take_key(session, row)) != row.id:
+    await take_key_again(session, again[0])
+    await follow_new_runs(session, again)
+    return again[0]
+
+
+async def take_key_again(session: AsyncSession, row: JobRow) -> None:
+    """
+    Raises:
+        Conflict (`key_taken`): another unfinished job has the key.
+    """
+    if row.key is not None and (holder := (await take_keys(session, [row]))[row.id]) != row.id:
         raise Conflict(f"The job {holder} does the same work and is unfinished", code="key_taken")
-    await queues_of(session).kinds.tell_replayed(session, row.kind, row.payload)
-    _then(session, lambda engine: engine.forget(row.queue, letter))
-    await session.refresh(row)
-    push_after_commit(session, row)
+
+
+async def follow_new_runs(session: AsyncSession, rows: Sequence[JobRow]) -> None:
+    """Tell the processors, and bring Redis up to the new runs that these rows have now."""
+    queues = queues_of(session)
+    for row in rows:
+        await queues.kinds.tell_replayed(session, row.kind, row.payload)
+    forget(session, [(row.queue, row.engine_id_of(row.run - 1)) for row in rows])
+    push_after_commit(session, *(row for row in rows if row.state == State.PENDING))
 
 
 async def remove(session: AsyncSession, row: JobRow) -> None:
-    """Take a job or a dead letter out of every list.
+    """Take a job or a dead letter out of every list, into the trash.
 
     Raises:
         Conflict: it is running (cancel it first) or removed already.
     """
-    if not await record.close(session, row, State.REMOVED, (*WAITING, *FINISHED)):
+    if not await remove_all(session, [row.id], (*WAITING, *FINISHED)):
         raise Conflict(f"A job that is {row.state} cannot be removed", code="not_removable")
-    await _end_unfinished(session, row, "the job was removed")
 
 
-async def _end_unfinished(session: AsyncSession, row: JobRow, why: str) -> None:
-    """Take it out of Redis, and tell its processor if it was still to run. `row` is as it was before."""
-    if row.state in WAITING:
+async def remove_all(session: AsyncSession, ids: Collection[UUID], allowed: Sequence[State]) -> list[JobRow]:
+    """Remove those that are in an allowed state into the trash, and return them."""
+    rows = await record.close(session, ids, State.REMOVED, allowed, undoable=True)
+    await follow_ends(session, rows, [row for row in rows if row.removed_from in WAITING], "the job was removed")
+    return rows
+
+
+async def follow_ends(session: AsyncSession, rows: Sequence[JobRow], unfinished: Sequence[JobRow], why: str) -> None:
+    """Take jobs out of Redis, and tell the processors of those that were still to run."""
+    for row in unfinished:
         await queues_of(session).kinds.tell_dead(session, row.kind, row.payload, why)
-    name, letter = row.queue, row.engine_id
-    _then(session, lambda engine: engine.forget(name, letter))
+    forget(session, [(row.queue, row.engine_id) for row in rows])
+
+
+def forget(session: AsyncSession, runs: Sequence[tuple[str, str]]) -> None:
+    """Take these runs, each with its queue, out of Redis after the commit."""
+
+    async def all_of(engine: Engine) -> None:
+        for at in range(0, len(runs), FORGOTTEN_AT_ONCE):
+            await asyncio.gather(*(engine.forget(*run) for run in runs[at : at + FORGOTTEN_AT_ONCE]))
+
+    if runs:
+        _then(session, all_of)
 
 
 def _then(session: AsyncSession, action: Callable[[Engine], Awaitable[None]]) -> None:

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.ids import floor_id
 from app.queues.engine import Counts
-from app.queues.enqueue import queues_of
 from app.queues.models import JobRow, QueueRow, State
+from app.queues.push import queues_of
 from app.queues.spec import QueueSpec
 
 log = structlog.get_logger()

@@ -1,68 +1,58 @@
-"""Asking for work: a row in the caller's transaction, and a push to BullMQ once it has committed."""
+"""Asking for work: rows in the caller's transaction, and one push to BullMQ once it has committed."""
 
-import asyncio
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
 import structlog
-from redis.exceptions import RedisError
+from sqlalchemy import Table, bindparam, column, func, insert, select
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database import SYSTEM, Database, after_commit, scope_of
+from app.core.database import scope_of
+from app.core.errors import Invalid
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.request import correlation_id
 from app.queues import record
-from app.queues.engine import Engine
-from app.queues.job import Job, Kinds
+from app.queues.job import Job
+from app.queues.keys import take_keys
 from app.queues.models import JobRow, State
-from app.queues.spec import QueueSpec
+from app.queues.push import push_after_commit, queues_of
 
-log = structlog.get_logger()
-PUSH_BOUND_S = 0.25
+LOWEST_PRIORITY = 2**21
+LATEST = datetime.fromtimestamp(2**41 / 1000, UTC)
+"""BullMQ keeps a delay as milliseconds times 4,096 in a double, which is exact for 41 bits of milliseconds."""
+_COLUMNS = (
+    *("id", "tenant_id", "queue", "kind", "payload", "priority", "state", "delayed", "run_at", "max_attempts", "key"),
+    *("correlation_id", "request_id", "parent_id", "required", "children", "edited_from", "engine_id"),
+)
+_job = cast(Table, JobRow.__table__)
+_given = (
+    func.jsonb_to_recordset(bindparam("rows", type_=JSONB))
+    .table_valued(*(column(name, _job.c[name].type) for name in _COLUMNS), name="given")
+    .render_derived(with_types=True)
+)
+_INSERT = insert(_job).from_select(_COLUMNS, select(*(_given.c[name] for name in _COLUMNS)), include_defaults=False)
 
 
-class Queues:
-    """The declared queues, and the way into BullMQ; every session of the process carries it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A job, and how it shall run.
 
-    Without an engine nothing is pushed: the row waits for a relay.
+    `run_at` or `delay`: not before that; `priority`: 1 runs first, 0 is none; `key`: while an unfinished job
+    has it, that job's id is returned instead of a new one; `keep_key`: the key stays taken after the job's end.
     """
 
-    def __init__(self, database: Database, specs: Mapping[str, QueueSpec], kinds: Kinds, engine: Engine | None) -> None:
-        self.specs = specs
-        self.kinds = kinds
-        self.engine = engine
-        self._database = database
-        self._marking: set[asyncio.Task[None]] = set()
-
-    async def push(self, rows: Sequence[JobRow]) -> None:
-        """Best effort, within 250 ms: the row is committed, and the relay pushes what did not get through."""
-        if self.engine is None:
-            return
-        try:
-            async with asyncio.timeout(PUSH_BOUND_S):
-                await self.engine.push(rows)
-        except (RedisError, OSError, TimeoutError) as error:
-            log.info("queue.push_left_to_relay", jobs=len(rows), error=type(error).__name__)
-            return
-        task = asyncio.create_task(self._mark([(row.id, row.run) for row in rows]))
-        self._marking.add(task)
-        task.add_done_callback(self._marking.discard)
-
-    async def _mark(self, pushed: Sequence[tuple[UUID, int]]) -> None:
-        # Nobody waits for this: a worker may well have started the job by now.
-        try:
-            async with self._database.transaction(SYSTEM) as session:
-                await record.mark_queued(session, pushed)
-        except Exception as error:
-            log.info("queue.mark_left_to_relay", error=type(error).__name__)
-
-
-def queues_of(session: AsyncSession) -> Queues:
-    queues: Queues = session.info["queues"]
-    return queues
+    job: Job
+    run_at: datetime | None = None
+    delay: timedelta | None = None
+    priority: int = 0
+    key: str | None = None
+    keep_key: bool = False
 
 
 async def enqueue(
@@ -70,58 +60,98 @@ async def enqueue(
     job: Job,
     *,
     run_at: datetime | None = None,
+    delay: timedelta | None = None,
     priority: int = 0,
     key: str | None = None,
     keep_key: bool = False,
 ) -> UUID:
-    """Write the job's row into this transaction; it runs once, after the commit.
-
-    Args:
-        run_at: not before this moment.
-        priority: 1 runs first; 0 is none.
-        key: while an unfinished job has this key, its id is returned instead of a new one.
-        keep_key: the key stays taken after the job's end.
+    """Write the job's row into this transaction; it runs once, after the commit. See `Wanted`.
 
     Returns:
         the job's id.
+
+    Raises:
+        Invalid: naming `runAt`, `delay` or `priority`, which is out of BullMQ's bounds.
     """
-    queues = queues_of(session)
-    spec = queues.specs[job.queue]
-    tenant = scope_of(session).tenant_id
+    wanted = Wanted(job=job, run_at=run_at, delay=delay, priority=priority, key=key, keep_key=keep_key)
+    return (await enqueue_many(session, [wanted]))[0]
+
+
+async def enqueue_many(session: AsyncSession, jobs: Sequence[Job | Wanted]) -> list[UUID]:
+    """Many jobs by one INSERT and one push; keys cost one more statement for all of them together.
+
+    Returns:
+        an id for each, in their order: its own, or that of the unfinished job that has its key.
+
+    Raises:
+        Invalid: as `enqueue`; then nothing is written.
+    """
+    asked = [job if isinstance(job, Wanted) else Wanted(job=job) for job in jobs]
+    rows = [row_for(session, wanted) for wanted in asked]
+    keyed = [row for row in rows if row.key is not None]
+    kept = {row.id for row, wanted in zip(rows, asked, strict=True) if wanted.keep_key}
+    holders = await take_keys(session, keyed, kept) if keyed else {}
+    ids = [holders.get(row.id, row.id) for row in rows]
+    await insert_rows(session, [row for row, id_ in zip(rows, ids, strict=True) if row.id == id_])
+    return ids
+
+
+def row_for(session: AsyncSession, wanted: Wanted, **values: Any) -> JobRow:
+    """The row of a job that waits for its turn, not yet written; `values` are further columns.
+
+    Raises:
+        Invalid: naming what is out of BullMQ's bounds.
+    """
     now = datetime.now(UTC)
-    context = structlog.contextvars.get_contextvars()
-    row = JobRow(
-        id=new_id(),
-        tenant_id=tenant,
-        queue=job.queue,
-        kind=job.kind,
-        payload=msgspec.to_builtins(job),
-        priority=priority,
-        state=State.PENDING,
-        delayed=run_at is not None and run_at > now,
-        run_at=run_at or now,
-        max_attempts=spec.attempts,
-        attempts_made=0,
-        run=0,
-        key=key,
-        correlation_id=correlation_id(),
-        request_id=context.get("request_id"),
-    )
-    if key is not None:
-        first = await record.take_key(session, row, keep=keep_key)
-        if first != row.id:
-            return first
-    session.add(row)
-    signal(session, record.TOPIC, row.queue, tenant)
-    push_after_commit(session, row)
-    return row.id
+    run_at = _moment(wanted, now)
+    if not 0 <= wanted.priority <= LOWEST_PRIORITY:
+        raise Invalid.field("priority", f"must be from 1, which runs first, to {LOWEST_PRIORITY}; 0 is none")
+    spec = queues_of(session).specs[wanted.job.queue]
+    fixed: dict[str, Any] = {
+        "id": new_id(),
+        "tenant_id": scope_of(session).tenant_id,
+        "queue": wanted.job.queue,
+        "kind": wanted.job.kind,
+        "payload": msgspec.to_builtins(wanted.job),
+        "priority": wanted.priority,
+        "state": State.PENDING,
+        "delayed": run_at > now,
+        "run_at": run_at,
+        "max_attempts": spec.attempts,
+        "attempts_made": 0,
+        "run": 0,
+        "key": wanted.key,
+        "correlation_id": correlation_id(),
+        "request_id": structlog.contextvars.get_contextvars().get("request_id"),
+        "required": True,
+        "children": 0,
+    }
+    return JobRow(**fixed | values)
 
 
-def push_after_commit(session: AsyncSession, row: JobRow) -> None:
-    """All rows of one transaction leave in one push."""
-    rows: list[JobRow] | None = session.info.get("to_push")
-    if rows is None:
-        rows = session.info["to_push"] = []
-        waiting = rows
-        after_commit(session, lambda: queues_of(session).push(waiting))
-    rows.append(row)
+async def insert_rows(session: AsyncSession, rows: Sequence[JobRow]) -> None:
+    """Write new rows by one statement; those that wait for nothing else are pushed after the commit."""
+    if not rows:
+        return
+    written = [{name: getattr(row, "foreign_id" if name == "engine_id" else name) for name in _COLUMNS} for row in rows]
+    await session.execute(_INSERT, {"rows": msgspec.to_builtins(written)})
+    push_after_commit(session, *(row for row in rows if row.state == State.PENDING))
+    for queue, tenant in {(row.queue, row.tenant_id) for row in rows}:
+        signal(session, record.TOPIC, queue, tenant)
+
+
+def _moment(wanted: Wanted, now: datetime) -> datetime:
+    if wanted.delay is None:
+        run_at, field = wanted.run_at or now, "runAt"
+        if run_at.tzinfo is None:
+            raise Invalid.field(field, "must have a time zone")
+    elif wanted.run_at is not None:
+        raise Invalid.field("delay", "cannot stand beside runAt")
+    elif wanted.delay < timedelta(0):
+        raise Invalid.field("delay", "must not be negative")
+    else:
+        # A sum beyond the year 9999 would overflow.
+        run_at, field = (now + wanted.delay if wanted.delay < LATEST - now else LATEST), "delay"
+    if run_at >= LATEST:
+        raise Invalid.field(field, f"must be before {LATEST:%Y-%m-%d}")
+    return run_at

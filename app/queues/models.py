@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import Index, func, text
+from sqlalchemy import Index, SmallInteger, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.ids import new_id
@@ -61,11 +61,38 @@ class JobRow(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     duration_ms: Mapped[int | None]
+    parent_id: Mapped[UUID | None]
+    required: Mapped[bool] = mapped_column(server_default=text("true"))
+    """Of a child: its parent cannot run unless this one is completed."""
+    children: Mapped[int] = mapped_column(server_default="0")
+    """Of a parent: how many jobs it waits for."""
+    progress: Mapped[int | None] = mapped_column(SmallInteger)
+    """Percent, as the processor told."""
+    progress_note: Mapped[str | None]
+    cancel_requested_at: Mapped[datetime | None]
+    """Somebody wants this active job to stop; its worker does it."""
+    removed_from: Mapped[str | None]
+    """The state that the job had when it was removed."""
+    removed_at: Mapped[datetime | None]
+    """Set while the job lies in the trash, from where it can come back."""
+    edited_from: Mapped[UUID | None]
+    """The dead letter whose payload was changed to make this job."""
+    foreign_id: Mapped[str | None] = mapped_column("engine_id")
+    """BullMQ's id of a job that another program put into Redis."""
 
     __table_args__ = (
         Index("ix_job_queue_state", "queue", "state", text("id DESC")),
         Index("ix_job_tenant_state", "tenant_id", "state", text("id DESC")),
         Index("ix_job_state", "state", "run_at", postgresql_where=text("finished_at IS NULL")),
+        Index("ix_job_parent", "parent_id", "finished_at", postgresql_where=text("parent_id IS NOT NULL")),
+        Index("ix_job_dead", "queue", "error_fingerprint", text("id DESC"), postgresql_where=text("state = 'dead'")),
+        Index("ix_job_trash", "removed_at", postgresql_where=text("removed_at IS NOT NULL")),
+        Index(
+            "ix_job_cancel",
+            "cancel_requested_at",
+            postgresql_where=text("cancel_requested_at IS NOT NULL AND finished_at IS NULL"),
+        ),
+        Index("ix_job_edited_from", "edited_from", postgresql_where=text("edited_from IS NOT NULL")),
         {"postgresql_partition_by": "RANGE (id)"},
     )
 
@@ -77,7 +104,11 @@ class JobRow(Base):
     @property
     def engine_id(self) -> str:
         """BullMQ's id of this run. A new run has a new one: BullMQ ignores an id that it still knows."""
-        return engine_id_of(self.id, self.run)
+        return self.engine_id_of(self.run)
+
+    def engine_id_of(self, run: int) -> str:
+        """BullMQ's id of one of this job's runs; only the first run of another program's job has its own."""
+        return self.foreign_id if self.foreign_id and not run else engine_id_of(self.id, run)
 
 
 def engine_id_of(job_id: UUID, run: int) -> str:

@@ -1,21 +1,61 @@
 """Every change of a job's state, each one compare-and-set on its run, so that two can never both happen."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
-from sqlalchemy import CursorResult, case, delete, func, select, update
+from sqlalchemy import CursorResult, Update, case, func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.live import signal
+from app.queues.children import release, unfinished_children
 from app.queues.failure import Failure
-from app.queues.models import UNFINISHED, AttemptRow, EffectRow, JobRow, KeyRow, State
+from app.queues.keys import free_keys
+from app.queues.models import UNFINISHED, AttemptRow, EffectRow, JobRow, State
 
 TOPIC = "queues"
+CANCEL_TOPIC = "queues.cancel"
+"""Signals on it name a job that somebody wants to stop; its worker listens. Pages cannot follow it."""
+TRASH_LASTS = timedelta(minutes=10)
 _FINISHED = {"finished_at": func.now(), "worker": None}
+_NEW_RUN: dict[str, Any] = {
+    "run": JobRow.run + 1,
+    "attempt": 0,
+    "started_at": None,
+    "finished_at": None,
+    "duration_ms": None,
+    "cancel_requested_at": None,
+    "progress": None,
+    "progress_note": None,
+}
 _DURATION = func.extract("epoch", func.now() - JobRow.started_at) * 1000
+
+
+class Ended(NamedTuple):
+    """A job that has just ended, as far as others wait for that."""
+
+    id: UUID
+    queue: str
+    tenant_id: UUID
+    parent_id: UUID | None
+
+    @classmethod
+    def of(cls, row: JobRow) -> Self:
+        return cls(row.id, row.queue, row.tenant_id, row.parent_id)
+
+
+async def after_end(session: AsyncSession, ended: Sequence[Ended]) -> None:
+    """What follows in the transaction in which jobs end, however they end: free keys, waiting parents, signals.
+
+    By statements over all of them together. Whoever ends jobs in another way than by this file calls it.
+    """
+    await free_keys(session, [job.id for job in ended])
+    if parents := {job.parent_id for job in ended if job.parent_id is not None}:
+        await release(session, parents)
+    for queue, tenant in {(job.queue, job.tenant_id) for job in ended}:
+        signal(session, TOPIC, queue, tenant)
 
 
 async def start(session: AsyncSession, job_id: UUID, run: int, worker: UUID) -> JobRow | None:
@@ -50,6 +90,7 @@ async def complete(session: AsyncSession, row: JobRow, result: dict[str, Any] | 
         attempts_made=JobRow.attempts_made + 1,
         result=result,
         duration_ms=_DURATION,
+        progress=case((JobRow.progress.is_not(None), 100)),
         error_class=None,
         error_message=None,
         error_fingerprint=None,
@@ -57,7 +98,7 @@ async def complete(session: AsyncSession, row: JobRow, result: dict[str, Any] | 
     )
     if done:
         await _end_attempt(session, row, None, log)
-        await _free_key(session, row.id)
+        await after_end(session, [Ended.of(row)])
     return done
 
 
@@ -65,8 +106,15 @@ async def complete_elsewhere(session: AsyncSession, row: JobRow) -> bool:
     """A worker that keeps no record, such as a Node program's, has finished this run."""
     done = await _set(session, row, (JobRow.state.in_(UNFINISHED),), state=State.COMPLETED, **_FINISHED)
     if done:
-        await _free_key(session, row.id)
+        await after_end(session, [Ended.of(row)])
     return done
+
+
+async def tell(session: AsyncSession, row: JobRow, progress: int | None, note: str | None, log: Sequence[str]) -> None:
+    """Show how far the current attempt is, and what it has logged so far. Nothing happens when it is over."""
+    current = (JobRow.state == State.ACTIVE, JobRow.attempt == row.attempt)
+    if await _set(session, row, current, progress=progress, progress_note=note):
+        await session.execute(_open_attempt(row).values(log=list(log)))
 
 
 async def retry_later(
@@ -111,34 +159,101 @@ async def bury(session: AsyncSession, row: JobRow, failure: Failure, log: Sequen
     )
     if done:
         await _end_attempt(session, row, failure, log)
-        await _free_key(session, row.id)
+        await after_end(session, [Ended.of(row)])
     return done
 
 
-async def close(session: AsyncSession, row: JobRow, state: State, allowed: Sequence[State]) -> bool:
-    """End a job without running it: cancelled or removed."""
-    done = await _set(session, row, (JobRow.state.in_(allowed),), state=state, **_FINISHED)
+async def cancelled(session: AsyncSession, row: JobRow, log: Sequence[str]) -> bool:
+    """The worker has stopped this attempt because somebody wanted it. False when the attempt is no longer current."""
+    wanted = (JobRow.state == State.ACTIVE, JobRow.attempt == row.attempt, JobRow.cancel_requested_at.is_not(None))
+    done = await _set(session, row, wanted, state=State.CANCELLED, duration_ms=_DURATION, **_FINISHED)
     if done:
-        await _free_key(session, row.id)
+        await _end_attempt(session, row, Failure.told("Cancelled", "the job was cancelled"), log)
+        await after_end(session, [Ended.of(row)])
     return done
 
 
-async def run_again(session: AsyncSession, row: JobRow) -> bool:
-    """A new run of a dead job: compare-and-set, so a double click is one run. Its key is the caller's to take."""
-    return await _set(
-        session,
-        row,
-        (JobRow.state == State.DEAD,),
-        state=State.PENDING,
-        run=row.run + 1,
-        attempts_made=0,
-        attempt=0,
-        delayed=False,
-        run_at=func.now(),
-        started_at=None,
-        finished_at=None,
-        duration_ms=None,
+async def want_cancelled(session: AsyncSession, ids: Collection[UUID]) -> list[JobRow]:
+    """Note on these active jobs that somebody wants them to stop, and tell the workers; returns those still active."""
+    moment = func.coalesce(JobRow.cancel_requested_at, func.now())
+    query = update(JobRow).where(JobRow.id.in_(ids), JobRow.state == State.ACTIVE).values(cancel_requested_at=moment)
+    rows = await _returned(session, query)
+    tell_workers(session, rows)
+    for row in rows:
+        signal(session, TOPIC, row.queue, row.tenant_id)
+    return rows
+
+
+def tell_workers(session: AsyncSession, rows: Sequence[JobRow]) -> None:
+    """Somebody wants these active jobs to stop."""
+    for row in rows:
+        signal(session, CANCEL_TOPIC, row.id, row.tenant_id)
+
+
+async def close(
+    session: AsyncSession, ids: Collection[UUID], state: State, allowed: Sequence[State], *, undoable: bool = False
+) -> list[JobRow]:
+    """End jobs without running them, cancelled or removed; returns those that were in an allowed state.
+
+    What is removed keeps in `removed_from` where it stood; `undoable` puts it into the trash.
+    """
+    values: dict[str, Any] = {
+        "state": state,
+        "worker": None,
+        "finished_at": func.coalesce(JobRow.finished_at, func.now()),
+    }
+    if state is State.REMOVED:
+        values |= {"removed_from": JobRow.state, "removed_at": func.now() if undoable else None}
+    query = update(JobRow).where(JobRow.id.in_(ids), JobRow.state.in_(allowed)).values(**values)
+    rows = await _returned(session, query)
+    await after_end(session, [Ended.of(row) for row in rows])
+    return rows
+
+
+async def leave_flow(session: AsyncSession, job_id: UUID) -> None:
+    """A dead letter that another job is to stand for is nobody's child any more."""
+    query = update(JobRow).where(JobRow.id == job_id, JobRow.state == State.DEAD).values(parent_id=None)
+    await session.execute(query.execution_options(synchronize_session=False))
+
+
+async def run_again(session: AsyncSession, ids: Collection[UUID]) -> list[JobRow]:
+    """A new run of those that are dead: compare-and-set, so a double click is one run. Keys are the caller's to take.
+
+    A parent whose children were replayed too waits for them again.
+    """
+    waits = (JobRow.children > 0) & unfinished_children(JobRow.id)
+    query = (
+        update(JobRow)
+        .where(JobRow.id.in_(ids), JobRow.state == State.DEAD)
+        .values(state=case((waits, State.WAITING_CHILDREN), else_=State.PENDING), **_NEW_RUN)
+        .values(attempts_made=0, delayed=False, run_at=func.now())
     )
+    rows = await _returned(session, query)
+    for queue, tenant in {(row.queue, row.tenant_id) for row in rows}:
+        signal(session, TOPIC, queue, tenant)
+    return rows
+
+
+async def restore(session: AsyncSession, job_id: UUID) -> JobRow | None:
+    """Out of the trash, into the state from before; what was unfinished gets a new run. None: it is not there."""
+    unfinished = JobRow.removed_from.in_(UNFINISHED)
+    waits = (JobRow.children > 0) & unfinished_children(JobRow.id)
+    before = case((unfinished & waits, State.WAITING_CHILDREN), (unfinished, State.PENDING), else_=JobRow.removed_from)
+    query = (
+        update(JobRow)
+        .where(JobRow.id == job_id, JobRow.state == State.REMOVED, JobRow.removed_at > func.now() - TRASH_LASTS)
+        .values(
+            state=before,
+            delayed=JobRow.run_at > func.now(),
+            removed_from=None,
+            removed_at=None,
+            **{name: case((unfinished, value), else_=getattr(JobRow, name)) for name, value in _NEW_RUN.items()},
+        )
+    )
+    rows = await _returned(session, query)
+    for row in rows:
+        signal(session, TOPIC, row.queue, row.tenant_id)
+    return rows[0] if rows else None
 
 
 async def run_now(session: AsyncSession, row: JobRow) -> bool:
@@ -152,27 +267,18 @@ async def _end_attempt(session: AsyncSession, row: JobRow, failure: Failure | No
     values: dict[str, Any] = {"ended_at": func.now(), "log": list(log)}
     if failure is not None:
         values |= {"error_class": failure.error_class, "error_message": failure.message, "stack": failure.stack}
-    await session.execute(
-        update(AttemptRow)
-        .where(AttemptRow.job_id == row.id, AttemptRow.run == row.run, AttemptRow.n == row.attempt)
-        .where(AttemptRow.ended_at.is_(None))
-        .values(**values)
-    )
+    await session.execute(_open_attempt(row).values(**values))
+
+
+def _open_attempt(row: JobRow) -> Update:
+    this = (AttemptRow.job_id == row.id, AttemptRow.run == row.run, AttemptRow.n == row.attempt)
+    return update(AttemptRow).where(*this, AttemptRow.ended_at.is_(None))
 
 
 async def mark_effect(session: AsyncSession, row: JobRow, step: str) -> bool:
     """False when the step was done before."""
     query = insert(EffectRow).values(job_id=row.id, step=step, tenant_id=row.tenant_id).on_conflict_do_nothing()
     return await _count(session, query) == 1
-
-
-async def mark_queued(session: AsyncSession, pushed: Sequence[tuple[UUID, int]]) -> None:
-    for job_id, run in pushed:
-        await session.execute(
-            update(JobRow)
-            .where(JobRow.id == job_id, JobRow.run == run, JobRow.state == State.PENDING)
-            .values(state=State.QUEUED)
-        )
 
 
 async def push_again(session: AsyncSession, job_id: UUID, run: int, seen: datetime) -> bool:
@@ -201,19 +307,11 @@ async def _set(session: AsyncSession, row: JobRow, conditions: tuple[Any, ...], 
     return done
 
 
-async def take_key(session: AsyncSession, row: JobRow, *, keep: bool = False) -> UUID:
-    """The id that has the row's key now: the row's own, or that of the job which came first."""
-    place = {"tenant_id": row.tenant_id, "queue": row.queue, "key": row.key}
-    query = insert(KeyRow).values(**place, job_id=row.id, kept=keep).on_conflict_do_nothing().returning(KeyRow.job_id)
-    while True:
-        holder = await session.scalar(query) or await session.scalar(select(KeyRow.job_id).filter_by(**place))
-        if holder is not None:
-            return holder
-        # The holder ended between the two statements, so the key is free again.
-
-
-async def _free_key(session: AsyncSession, job_id: UUID) -> None:
-    await session.execute(delete(KeyRow).where(KeyRow.job_id == job_id, KeyRow.kept.is_(False)))
+async def _returned(session: AsyncSession, query: Any) -> list[JobRow]:
+    """The rows that an UPDATE changed, as they are now."""
+    options = {"synchronize_session": False, "populate_existing": True}
+    found = (await session.scalars(query.returning(JobRow).execution_options(**options))).all()
+    return sorted(found, key=lambda row: row.id)
 
 
 async def _count(session: AsyncSession, query: Any) -> int:

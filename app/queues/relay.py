@@ -12,6 +12,7 @@ from app.queues import record
 from app.queues.engine import Engine
 from app.queues.failure import Failure
 from app.queues.models import JobRow, QueueRow, State, WorkerRow, engine_id_of, job_id_of
+from app.queues.push import mark_queued
 from app.queues.runner import Runner
 
 log = structlog.get_logger()
@@ -47,7 +48,7 @@ class Relay:
                 if not rows:
                     return pushed
                 await self._engine.push(rows)
-                await record.mark_queued(session, [(row.id, row.run) for row in rows])
+                await mark_queued(session, [(row.id, row.run) for row in rows])
             pushed += len(rows)
 
 

@@ -13,6 +13,7 @@ import structlog
 
 from app.core.database import SYSTEM, Database
 from app.queues import record
+from app.queues.children import missing
 from app.queues.failure import Failure, Superseded, Unrecoverable
 from app.queues.job import Kinds
 from app.queues.models import JobRow
@@ -84,6 +85,8 @@ class Runner:
             failure = Failure.of(error)
             log.warning("job.attempt_failed", error=failure.message, error_class=failure.error_class)
             return Outcome(row, failure, tuple(work.lines))
+        finally:
+            work.end()
         log.info("job.completed")
         return Outcome(row)
 
@@ -95,6 +98,8 @@ class Runner:
             payload = self._kinds.decode(row.kind, row.payload)
         except msgspec.ValidationError as error:
             raise Unrecoverable(f"the payload does not fit {row.kind!r}: {error}") from error
+        if row.children and (why := missing(await work.children())):
+            raise Unrecoverable(why)
         limit = self._specs[row.queue].timeout_s
         try:
             async with asyncio.timeout(limit) as bound:

@@ -11,10 +11,14 @@ from app.core.database import Database, Plane, Scope
 from app.core.ids import PLATFORM_TENANT
 from app.core.logging import redact
 from app.queues import record
+from app.queues.children import Child
+from app.queues.children import children as children_of
 from app.queues.failure import Superseded
 from app.queues.models import JobRow
+from app.queues.progress import Teller
 
 MAX_LOG_LINES = 200
+MAX_NOTE = 500
 R = TypeVar("R")
 
 
@@ -36,6 +40,7 @@ class Work:
         self.scope = scope_for_job(row.tenant_id)
         self.completed = False
         self.lines: list[str] = []
+        self._teller = Teller(self._tell)
 
     @property
     def job_id(self) -> UUID:
@@ -64,6 +69,29 @@ class Work:
         if len(self.lines) < MAX_LOG_LINES:
             self.lines.append(str(redact(line)))
 
+    async def progress(self, percent: float, note: str | None = None) -> None:
+        """Show people how far this attempt is, with the lines logged so far. Cheap: written twice a second at most.
+
+        Args:
+            percent: from 0 to 100; what lies outside is cut off.
+            note: what is being done, "page 4 of 10"; secrets in it are hidden.
+        """
+        cut = round(min(100.0, max(0.0, percent)))
+        await self._teller.say((cut, str(redact(note))[:MAX_NOTE] if note else None))
+
+    def end(self) -> None:
+        """The attempt is over: nothing more is told about it."""
+        self._teller.stop()
+
+    async def _tell(self, told: tuple[int, str | None]) -> None:
+        async with self._database.transaction(self.scope) as session:
+            await record.tell(session, self._row, *told, self.lines)
+
+    async def children(self) -> list[Child]:
+        """How the jobs ended that this one waited for, with their results, in the order in which they were given."""
+        async with self._database.transaction(self.scope) as session:
+            return await children_of(session, self._row.id)
+
     @asynccontextmanager
     async def transaction(self, step: str) -> AsyncGenerator[AsyncSession | None, None]:
         """The transaction of one step; None when an earlier attempt has committed this step already.
@@ -88,6 +116,8 @@ class Work:
         Raises:
             Superseded: another attempt is the current one; the transaction rolls back.
         """
+        # From here on this transaction holds the row: who told progress now would wait for it.
+        self._teller.stop()
         if not await record.complete(session, self._row, result, self.lines):
             raise Superseded
         session.info["completed"] = True

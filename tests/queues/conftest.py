@@ -16,9 +16,9 @@ from app.core.database import SYSTEM, Database
 from app.core.ids import new_id
 from app.core.settings import Settings
 from app.queues.engine import Engine
-from app.queues.enqueue import Queues
 from app.queues.job import Kinds, processor
 from app.queues.models import JobRow
+from app.queues.push import Queues
 from app.queues.runner import Runner
 from app.queues.work import Work
 from app.queues.worker import WorkerProcess

@@ -12,12 +12,13 @@ from app.core.database import Database
 from app.core.ids import new_id
 from app.queues import control
 from app.queues.engine import Engine
-from app.queues.enqueue import Queues, enqueue
+from app.queues.enqueue import enqueue
 from app.queues.inline import drain
 from app.queues.job import Kinds
 from app.queues.leader import Leader
 from app.queues.loops import Loop, Loops
 from app.queues.models import JobRow, State
+from app.queues.push import Queues
 from app.queues.runner import Runner
 from tests.queues.conftest import Ledger
 from tests.queues.kinds import PLATFORM, QUICK, Fail, Note

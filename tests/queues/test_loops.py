@@ -110,6 +110,11 @@ async def pending(database: Database, engine: Engine) -> JobRow:
     """A row whose push never happened, and that has waited long enough for the relay."""
     async with database.transaction(PLATFORM) as session:
         job_id = await enqueue(session, Note(text="kept"))
+    async with asyncio.timeout(10):
+        async with database.transaction(SYSTEM) as session:
+            # The push is noted by nobody's leave: what this sets must come after it.
+            while await session.scalar(select(JobRow.state).filter_by(id=job_id)) != State.QUEUED:
+                await asyncio.sleep(0.01)
     await engine.client.flushall()
     async with database.transaction(SYSTEM) as session:
         values = {"state": State.PENDING, "updated_at": LONG_AGO}
