@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from app.core.ids import PLATFORM_TENANT
 from app.queues.models import JobRow
-from app.queues.spec import Limits
+from app.queues.spec import UNLIMITED, Limits
 
 LEASE_MS = 10_000
 PARKED_MS = 600_000
@@ -59,7 +59,7 @@ class Gate:
     @property
     def open(self) -> bool:
         """Whether nothing is limited, so that nobody need ask."""
-        return self.limits == Limits()
+        return self.limits == UNLIMITED
 
     async def fetch(self, token: str, now_ms: int, lock_ms: int) -> list[Any]:
         """The next job that may start, locked under `token`, as BullMQ's own script answers it.

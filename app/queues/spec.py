@@ -36,6 +36,9 @@ class Limits(Struct, frozen=True):
     """Jobs of one tenant that run at once, so that one tenant's thousands do not keep the others waiting."""
 
 
+UNLIMITED = Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class QueueSpec:
     """One queue. `name` is what people and the API see; BullMQ's own names have `-` for `:`."""
@@ -46,7 +49,7 @@ class QueueSpec:
     timeout_s: float
     concurrency: int | None = None
     """Jobs of this queue one worker process runs at once; None takes WORKER_CONCURRENCY."""
-    limits: Limits = Limits()
+    limits: Limits = UNLIMITED
     """As declared; the owner may change them, see `QueueRow.limits`."""
     completed_kept: int = 1000
     completed_kept_for: timedelta = timedelta(hours=24)
