@@ -5,11 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
+from uuid import UUID
 
 import bullmq
 import msgspec
+from bullmq.redis_connection import RedisConnection
 from redis.asyncio import Redis
 
+from app.queues.consumer import Consumer
 from app.queues.limits import PARKED, parked_key
 from app.queues.models import JobRow
 from app.queues.spec import QueueSpec
@@ -42,6 +45,15 @@ class Engine:
         if engine_name not in self._queues:
             self._queues[engine_name] = bullmq.Queue(engine_name, {"connection": self.client, "prefix": self.prefix})
         return self._queues[engine_name]
+
+    def consumers(self, client: Redis, specs: Iterable[QueueSpec]) -> list[Consumer]:
+        """The worker's side of the queues, over a client of its own that waits for Redis for ever."""
+        connection = RedisConnection(client)
+        return [Consumer(client, connection, self.prefix, spec) for spec in specs]
+
+    def wake_key(self, worker: UUID) -> str:
+        """What ends the blocking wait of one worker process."""
+        return f"{self.prefix}:wake:{worker}"
 
     def key(self, engine_name: str, what: str) -> str:
         return f"{self.prefix}:{engine_name}:{what}"

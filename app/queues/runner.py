@@ -121,13 +121,15 @@ class Runner:
             json.dumps(result, allow_nan=False)
         return result
 
-    async def retry_later(self, outcome: Outcome) -> None:
+    async def retry_later(self, outcome: Outcome) -> float:
+        """Returns the seconds to wait for the next attempt."""
         row, failure = outcome.row, outcome.failure
         assert row is not None
         assert failure is not None
         wait = self._specs[row.queue].backoff.wait_s(row.attempts_made + 1)
         async with self._database.transaction(SYSTEM) as session:
             await record.retry_later(session, row, failure, outcome.lines, timedelta(seconds=wait))
+        return wait
 
     async def bury(self, row: JobRow, failure: Failure, lines: tuple[str, ...] = ()) -> bool:
         """Make the job dead and tell its processor, in one transaction, however the job died."""

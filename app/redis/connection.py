@@ -1,32 +1,31 @@
 """Two ways to talk to Redis: patient for queues and pub/sub, hasty for whatever a request waits for."""
 
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+
+from app.redis.link import Link
 
 HASTY_S = 0.25
 """No request waits longer than this for Redis, in seconds."""
 
 
-def patient(url: str) -> Redis:
-    """For workers and subscriptions: reconnects for ever, and a silent socket is no error.
+def patient(url: str) -> Link:
+    """For workers and subscriptions: waits for Redis for ever, and a silent socket is no error.
 
-    redis-py's own default of 5 s per read would stall BullMQ's blocking reads.
+    redis-py's own default of 5 s per read would stall the blocking wait of a worker, which has a socket of the pool.
     """
     retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), -1)
-    # A pool of its own: BullMQ's workers share the client, and closing one of them must not cut the others off.
-    pool = ConnectionPool.from_url(
-        url, decode_responses=True, socket_timeout=None, socket_connect_timeout=5, retry=retry
-    )
-    return Redis(connection_pool=pool)
+    return Link(_pool(url, socket_timeout=None, socket_connect_timeout=5, retry=retry), bound_s=None)
 
 
-def hasty(url: str) -> Redis:
-    """For requests: one retry, because after a restart of Redis every pooled socket fails once."""
-    return Redis.from_url(
-        url,
-        decode_responses=True,
-        socket_timeout=HASTY_S,
-        socket_connect_timeout=HASTY_S,
-        retry=Retry(NoBackoff(), 1),
-    )
+def hasty(url: str) -> Link:
+    """For requests: each command is bounded, and fails at once while Redis is known to be away."""
+    retry = Retry(NoBackoff(), 1)
+    pool = _pool(url, socket_timeout=HASTY_S, socket_connect_timeout=HASTY_S, retry=retry)
+    return Link(pool, bound_s=HASTY_S)
+
+
+def _pool(url: str, **options: object) -> ConnectionPool:
+    # RESP2, which the link speaks, and for which redis-py then shapes the replies.
+    return ConnectionPool.from_url(url, decode_responses=True, protocol=2, **options)

@@ -66,6 +66,18 @@ def kinds(ledger: Ledger) -> Kinds:
             raise SystemExit(1)
         if payload.what == "cancel":
             raise asyncio.CancelledError
+        if payload.what == "cancel itself":
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            return None
+        if payload.what == "recursion":
+            return await sin.handle(work, payload)
+        if payload.what == "wait":
+            ledger.notes.append("waits")
+            await ledger.release.wait()
+            ledger.notes.append("released")
+            return None
         if payload.what == "silent":
             raise TimeoutError
         await asyncio.Event().wait()

@@ -80,6 +80,7 @@ async def test_the_secret_in_a_job_log_or_error_is_hidden(
         ("nan", "Out of range float values are not JSON compliant"),
         ("exit", "the handler raised SystemExit"),
         ("cancel", "the handler was cancelled from within"),
+        ("recursion", "maximum recursion depth exceeded"),
         ("silent", "TimeoutError"),
         ("hang", "the job took longer than 0.5 s"),
     ],
