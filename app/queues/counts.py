@@ -42,22 +42,23 @@ class QueueOverview:
         return self.spec.name
 
 
-async def overview(session: AsyncSession) -> list[QueueOverview]:
-    """All queues: one round trip to Redis, three statements to PostgreSQL."""
+async def overview(session: AsyncSession, only: Sequence[str] | None = None) -> list[QueueOverview]:
+    """All queues, or `only` these: one round trip to Redis, four statements to PostgreSQL."""
     queues = queues_of(session)
+    specs = {name: queues.specs[name] for name in (only if only is not None else queues.specs)}
     held: dict[str, Counts] | None = None
     if queues.engine is not None:
         try:
-            held = await queues.engine.counts(queues.specs)
+            held = await queues.engine.counts(specs)
         except (RedisError, OSError):
             log.info("queue.counts_from_record")
-    moving = await _moving(session, UNPUSHED if held is not None else IN_RECORD)
-    names = list(queues.specs)
+    names = list(specs)
+    moving = await _moving(session, names, UNPUSHED if held is not None else IN_RECORD)
     dead = await _ended(session, names, State.DEAD, None)
     done = await _ended(session, names, State.COMPLETED, datetime.now(UTC) - timedelta(hours=24))
-    settings = {row.name: row for row in await session.scalars(select(QueueRow))}
+    settings = {row.name: row for row in await session.scalars(select(QueueRow).where(QueueRow.name.in_(names)))}
     found = []
-    for name, spec in queues.specs.items():
+    for name, spec in specs.items():
         own, there = moving.get(name, Counts(0, 0, 0)), (held or {}).get(name, Counts(0, 0, 0))
         row = settings.get(name)
         found.append(
@@ -77,7 +78,7 @@ async def overview(session: AsyncSession) -> list[QueueOverview]:
     return found
 
 
-async def _moving(session: AsyncSession, states: tuple[State, ...]) -> dict[str, Counts]:
+async def _moving(session: AsyncSession, names: Sequence[str], states: tuple[State, ...]) -> dict[str, Counts]:
     later = (JobRow.state == State.RETRYING) | ((JobRow.run_at > func.now()) & (JobRow.state != State.ACTIVE))
     active = JobRow.state == State.ACTIVE
     query = (
@@ -87,7 +88,7 @@ async def _moving(session: AsyncSession, states: tuple[State, ...]) -> dict[str,
             func.count(case((later, 1))),
             func.count(case((active, 1))),
         )
-        .where(JobRow.state.in_(states), JobRow.finished_at.is_(None))
+        .where(JobRow.state.in_(states), JobRow.finished_at.is_(None), JobRow.queue.in_(names))
         .group_by(JobRow.queue)
     )
     if states == UNPUSHED:

@@ -6,6 +6,7 @@ from uuid import UUID
 from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from msgspec import convert
 
 from app.core.errors import Invalid
 from app.core.paging import Pager
@@ -13,13 +14,19 @@ from app.modules.queues.permissions import MANAGE, READ
 from app.modules.queues.repository import JobFilter
 from app.modules.queues.schemas import (
     DeadLetterPage,
+    EditedPayload,
     JobItem,
     JobPage,
     JobRead,
     JobState,
+    LetterChoice,
+    LetterGroup,
+    LetterGroups,
+    LettersDone,
     QueueList,
     QueueRead,
     Reason,
+    done,
     item,
     letter,
     read,
@@ -33,6 +40,7 @@ def provide_filter(
     job_state: Annotated[str, QueryParameter(name="state", schema_extra={"enum": list(JobState)})] = JobState.WAITING,
     kind: FromQuery[str] = "",
     tenant_id: Annotated[str, QueryParameter(name="tenantId")] = "",
+    fingerprint: FromQuery[str] = "",
 ) -> JobFilter:
     """Which jobs the address asks for; a filter that is empty is none, as browsers send it.
 
@@ -41,13 +49,14 @@ def provide_filter(
     """
     if job_state not in list(JobState):
         raise Invalid.field("state", f"must be one of {', '.join(JobState)}")
-    if "\0" in kind:
-        raise Invalid.field("kind", "must not contain the character U+0000")
+    for name, value in (("kind", kind), ("fingerprint", fingerprint)):
+        if "\0" in value:
+            raise Invalid.field(name, "must not contain the character U+0000")
     try:
         tenant = UUID(tenant_id) if tenant_id else None
     except ValueError:
         raise Invalid.field("tenantId", "must be a UUID") from None
-    return JobFilter(JobState(job_state), kind.strip() or None, tenant)
+    return JobFilter(JobState(job_state), kind.strip() or None, tenant, fingerprint.strip() or None)
 
 
 class QueueController(Controller):
@@ -100,8 +109,8 @@ class JobController(Controller):
     async def show(
         self, queue: FromPath[str], job_id: FromPath[UUID], queues: NamedDependency[QueueService]
     ) -> JobRead:
-        """A job with its payload, its error and every attempt."""
-        return read(*await queues.job(queue, job_id))
+        """A job with its payload, its error, every attempt, and the jobs that it waits for."""
+        return read(await queues.job(queue, job_id))
 
     @post("/{job_id:uuid}/retry", permission=MANAGE, audit="owner.job.retry", status_code=200)
     async def retry(
@@ -110,9 +119,29 @@ class JobController(Controller):
         """Run a dead job again, or a delayed one at once. 409 in any other state."""
         return item(await queues.retry(queue, job_id))
 
+    @post("/{job_id:uuid}/cancellation", permission=MANAGE, audit="owner.job.cancel", status_code=200)
+    async def cancel(
+        self, queue: FromPath[str], job_id: FromPath[UUID], queues: NamedDependency[QueueService]
+    ) -> JobItem:
+        """End a job that waits, with all it waits for itself. An active one says `cancelRequestedAt` until it stops.
+
+        409 where it has ended.
+        """
+        return item(await queues.cancel(queue, job_id))
+
+    @post("/{job_id:uuid}/restoration", permission=MANAGE, audit="owner.job.restore", status_code=200)
+    async def restore(
+        self, queue: FromPath[str], job_id: FromPath[UUID], queues: NamedDependency[QueueService]
+    ) -> JobItem:
+        """Undo a removal within ten minutes: the state from before, with a new run where that was unfinished.
+
+        409 where it is not in the trash any more.
+        """
+        return item(await queues.restore(queue, job_id))
+
     @delete("/{job_id:uuid}", permission=MANAGE, audit="owner.job.remove")
     async def remove(self, queue: FromPath[str], job_id: FromPath[UUID], queues: NamedDependency[QueueService]) -> None:
-        """Take a job out of every list. 409 while it runs."""
+        """Take a job out of every list; for ten minutes a restoration undoes it. 409 while it runs."""
         await queues.remove(queue, job_id)
 
 
@@ -125,12 +154,46 @@ class DeadLetterController(Controller):
         queue: FromPath[str],
         queues: NamedDependency[QueueService],
         pager: NamedDependency[Pager],
+        wanted: NamedDependency[JobFilter],
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> DeadLetterPage:
-        page = await queues.letters(pager, queue, limit=limit, cursor=cursor)
+        """The dead letters of a queue, or of one `kind`, `fingerprint` or `tenantId`; `state` is not heard."""
+        page = await queues.letters(pager, queue, wanted, limit=limit, cursor=cursor)
         items = [letter(row) for row in page.items]
         return DeadLetterPage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
+
+    @get("/groups", permission=READ)
+    async def groups(self, queue: FromPath[str], queues: NamedDependency[QueueService]) -> LetterGroups:
+        """The causes of the queue's dead letters, the most frequent first, at most 100."""
+        return LetterGroups(
+            items=[convert(one, LetterGroup, from_attributes=True) for one in await queues.groups(queue)]
+        )
+
+    @post("/replays", permission=MANAGE, audit="owner.dlq.replay_many", status_code=200)
+    async def replay_many(
+        self, queue: FromPath[str], queues: NamedDependency[QueueService], data: JSONBody[LetterChoice]
+    ) -> LettersDone:
+        """Run many again, each once, however often this is asked; at most 1,000, oldest first."""
+        return done(await queues.replay_letters(queue, data))
+
+    @post("/removals", permission=MANAGE, audit="owner.dlq.remove_many", status_code=200)
+    async def remove_many(
+        self, queue: FromPath[str], queues: NamedDependency[QueueService], data: JSONBody[LetterChoice]
+    ) -> LettersDone:
+        """Remove many, at most 1,000, oldest first; for ten minutes each can be restored."""
+        return done(await queues.remove_letters(queue, data))
+
+    @post("/{job_id:uuid}/edit", permission=MANAGE, audit="owner.dlq.edit")
+    async def edit(
+        self,
+        queue: FromPath[str],
+        job_id: FromPath[UUID],
+        queues: NamedDependency[QueueService],
+        data: JSONBody[EditedPayload],
+    ) -> JobItem:
+        """A new job with another payload in place of the letter, which is removed. 409 where it is no dead letter."""
+        return item(await queues.edit_letter(queue, job_id, data.payload))
 
     @post("/{job_id:uuid}/replay", permission=MANAGE, audit="owner.dlq.replay", status_code=200)
     async def replay(

@@ -7,22 +7,28 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from litestar import Controller, Request, get, post
+from litestar import Controller, Request, Response, get, post
+from litestar.datastructures import FormMultiDict
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Template
+from msgspec import DecodeError, ValidationError, convert
+from msgspec.json import decode
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.errors import Invalid
 from app.core.paging import Pager
 from app.core.templating import PREFIX, render
 from app.modules.queues import repository
 from app.modules.queues.permissions import MANAGE, READ
 from app.modules.queues.repository import JobFilter
-from app.modules.queues.schemas import read, state_of
+from app.modules.queues.schemas import JobState, LetterChoice, read, state_of
 from app.modules.queues.service import QueueService
 from app.queues.job import declared
-from app.queues.models import JobRow
+from app.queues.letters import Done
+from app.queues.models import JobRow, State
 
+LISTED = ("list", "cursor", "fingerprint")
 BEATS_WITHIN = timedelta(seconds=30)
 
 
@@ -54,26 +60,50 @@ class Views:
         }
         return self._render("jobs", "_jobs", context)
 
-    async def letters(self, queue: str, cursor: str) -> Template:
-        page = await self.queues.letters(self.pager, queue, cursor=cursor or None)
+    async def letters(self, queue: str, wanted: JobFilter, cursor: str) -> Template:
+        page = await self.queues.letters(self.pager, queue, wanted, cursor=cursor or None)
+        filters = {"kind": wanted.kind, "tenantId": wanted.tenant_id, "fingerprint": wanted.fingerprint}
         context = await self._list(queue, page.items) | {
             "page": page,
             "cursor": cursor,
-            "alike": await self.queues.alike(queue, page.items),
+            "params": {name: str(value) for name, value in filters.items() if value},
+            "groups": await self.queues.groups(queue),
         }
         return self._render("letters", "_letters", context)
 
     async def job(self, queue: str, job_id: UUID, fragment: str = "_job") -> Template:
-        row, attempts = await self.queues.job(queue, job_id)
-        context = {"job": row, "plain": read(row, attempts)} | await self._list(queue, [row])
+        seen = await self.queues.job(queue, job_id)
+        row = seen.row
+        context = {"job": row, "seen": seen, "plain": read(seen)} | await self._list(queue, [row])
         return self._render("job", fragment, context)
 
-    async def after(self, queue: str, job_id: UUID, message: str) -> Template:
+    async def edit(self, queue: str, job_id: UUID) -> Template:
+        seen = await self.queues.job(queue, job_id)
+        shown = json.dumps(read(seen).payload, indent=2, ensure_ascii=False)
+        context = {"job": seen.row, "payload": shown} | await self._list(queue, [seen.row])
+        return self._render("edit", "edit", context)
+
+    async def after(self, queue: str, job_id: UUID, message: str, *, undo: bool = False) -> Template:
         """What shows an act on a job: the list that the button stood in, or else the job; and a message."""
         form = await self.request.form()
-        place = str(form.get("list") or "")
-        view = await (self.letters(queue, str(form.get("cursor") or "")) if place else self.job(queue, job_id))
-        return told(view, message)
+        if form.get("list"):
+            view, target = await self.letters(queue, listed(form), str(form.get("cursor") or "")), "#letters"
+        else:
+            view, target = await self.job(queue, job_id), "#job"
+        if not undo:
+            return told(view, message)
+        values = {name: str(form[name]) for name in LISTED if form.get(name)}
+        url = f"{PREFIX}/queues/{queue}/jobs/{job_id}/restore"
+        return told(view, message, {"url": url, "target": target, "values": values})
+
+    async def after_many(self, queue: str, done: Done, verb: str) -> Template:
+        """The list again, with what became of the act."""
+        count = len(done.rows)
+        told_of = [f"{count} dead letter{'' if count == 1 else 's'} {verb}"]
+        told_of += [f"{done.skipped} skipped: their work was asked for again"] if done.skipped else []
+        told_of += [f"{done.left - done.skipped} left"] if done.left > done.skipped else []
+        form = await self.request.form()
+        return told(await self.letters(queue, listed(form), ""), "; ".join(told_of))
 
     async def _list(self, queue: str, rows: Sequence[JobRow]) -> dict[str, Any]:
         names = await repository.tenant_names(self.session, {row.tenant_id for row in rows})
@@ -84,10 +114,43 @@ class Views:
         return render(self.request, f"queues/{page}.html", context, fragment=f"queues/{fragment}.html")
 
 
-def told(view: Template, message: str) -> Template:
-    """The view, with a short message for whoever pressed the button."""
-    view.headers["HX-Trigger"] = json.dumps({"toast": {"message": message, "tone": "ok"}})
+def told(view: Template, message: str, undo: dict[str, Any] | None = None) -> Template:
+    """The view, with a short message for whoever pressed the button, and the way back: url, target and values."""
+    toast: dict[str, Any] = {"message": message, "tone": "ok"} | ({"undo": undo} if undo else {})
+    view.headers["HX-Trigger"] = json.dumps({"toast": toast})
     return view
+
+
+def payload_of(form: FormMultiDict) -> dict[str, Any]:
+    """
+    Raises:
+        Invalid: the field `payload` holds no JSON object.
+    """
+    try:
+        return decode(str(form.get("payload") or ""), type=dict[str, Any])
+    except (DecodeError, RecursionError) as error:
+        raise Invalid.field("payload", f"must be a JSON object: {error}") from None
+
+
+def listed(form: FormMultiDict) -> JobFilter:
+    """The filter of the list of dead letters that a button stood in."""
+    return JobFilter(JobState.FAILED, fingerprint=str(form.get("fingerprint") or "") or None)
+
+
+def chosen(form: FormMultiDict) -> LetterChoice:
+    """The ticked letters, or those of one cause.
+
+    Raises:
+        Invalid: naming what is no choice.
+    """
+    ids = [str(value) for value in form.getall("ids", [])]
+    cause = str(form.get("cause") or "") or None
+    if not ids and not cause:
+        raise Invalid.field("ids", "tick at least one dead letter")
+    try:
+        return convert({"ids": ids} if ids else {"fingerprint": cause}, LetterChoice)
+    except ValidationError as error:
+        raise Invalid.field("ids", str(error)) from None
 
 
 class QueuePages(Controller):
@@ -133,23 +196,59 @@ class QueuePages(Controller):
         await views.queues.retry(queue, job_id)
         return await views.after(queue, job_id, "The job is back in its queue")
 
+    @post("/{queue:str}/jobs/{job_id:uuid}/cancel", permission=MANAGE, audit="owner.job.cancel", status_code=200)
+    async def cancel(self, queue: FromPath[str], job_id: FromPath[UUID], views: NamedDependency[Views]) -> Template:
+        row = await views.queues.cancel(queue, job_id)
+        stopping = row.state == State.ACTIVE
+        return await views.after(queue, job_id, "The job is being stopped" if stopping else "The job is cancelled")
+
     @post("/{queue:str}/jobs/{job_id:uuid}/remove", permission=MANAGE, audit="owner.job.remove", status_code=200)
     async def remove(self, queue: FromPath[str], job_id: FromPath[UUID], views: NamedDependency[Views]) -> Template:
         await views.queues.remove(queue, job_id)
-        return await views.after(queue, job_id, "The job is removed")
+        return await views.after(queue, job_id, "The job is removed", undo=True)
+
+    @post("/{queue:str}/jobs/{job_id:uuid}/restore", permission=MANAGE, audit="owner.job.restore", status_code=200)
+    async def restore(self, queue: FromPath[str], job_id: FromPath[UUID], views: NamedDependency[Views]) -> Template:
+        await views.queues.restore(queue, job_id)
+        return await views.after(queue, job_id, "The job is back")
 
     @get("/{queue:str}/dlq", permission=READ)
     async def letters(
-        self, queue: FromPath[str], views: NamedDependency[Views], cursor: FromQuery[str] = ""
+        self,
+        queue: FromPath[str],
+        views: NamedDependency[Views],
+        wanted: NamedDependency[JobFilter],
+        cursor: FromQuery[str] = "",
     ) -> Template:
-        return await views.letters(queue, cursor)
+        return await views.letters(queue, wanted, cursor)
+
+    @post("/{queue:str}/dlq/replay", permission=MANAGE, audit="owner.dlq.replay_many", status_code=200)
+    async def replay_many(self, queue: FromPath[str], views: NamedDependency[Views]) -> Template:
+        done = await views.queues.replay_letters(queue, chosen(await views.request.form()))
+        return await views.after_many(queue, done, "replayed")
+
+    @post("/{queue:str}/dlq/remove", permission=MANAGE, audit="owner.dlq.remove_many", status_code=200)
+    async def discard_many(self, queue: FromPath[str], views: NamedDependency[Views]) -> Template:
+        done = await views.queues.remove_letters(queue, chosen(await views.request.form()))
+        return await views.after_many(queue, done, "removed")
 
     @post("/{queue:str}/dlq/{job_id:uuid}/replay", permission=MANAGE, audit="owner.dlq.replay", status_code=200)
     async def replay(self, queue: FromPath[str], job_id: FromPath[UUID], views: NamedDependency[Views]) -> Template:
         await views.queues.replay(queue, job_id)
         return await views.after(queue, job_id, "The job is back in its queue")
 
+    @get("/{queue:str}/dlq/{job_id:uuid}/edit", permission=MANAGE)
+    async def edit(self, queue: FromPath[str], job_id: FromPath[UUID], views: NamedDependency[Views]) -> Template:
+        return await views.edit(queue, job_id)
+
+    @post("/{queue:str}/dlq/{job_id:uuid}/edit", permission=MANAGE, audit="owner.dlq.edit", status_code=200)
+    async def replay_edited(
+        self, queue: FromPath[str], job_id: FromPath[UUID], views: NamedDependency[Views]
+    ) -> Response[bytes]:
+        new = await views.queues.edit_letter(queue, job_id, payload_of(await views.request.form()))
+        return Response(b"", headers={"HX-Redirect": f"{PREFIX}/queues/{queue}/jobs/{new.id}"})
+
     @post("/{queue:str}/dlq/{job_id:uuid}/remove", permission=MANAGE, audit="owner.dlq.remove", status_code=200)
     async def discard(self, queue: FromPath[str], job_id: FromPath[UUID], views: NamedDependency[Views]) -> Template:
         await views.queues.remove_letter(queue, job_id)
-        return await views.after(queue, job_id, "The dead letter is removed")
+        return await views.after(queue, job_id, "The dead letter is removed", undo=True)

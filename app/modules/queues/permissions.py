@@ -3,6 +3,6 @@
 from app.core.policy import Permission
 
 READ = Permission("queues:read", "See queues, jobs and dead letters")
-MANAGE = Permission("queues:manage", "Pause and resume queues; retry, replay and remove jobs")
+MANAGE = Permission("queues:manage", "Pause and resume queues; retry, cancel, replay, edit and remove jobs")
 
 ALL = (READ, MANAGE)

@@ -11,6 +11,8 @@ from sqlalchemy.orm import defer
 from app.modules.queues.schemas import JobState
 from app.queues.models import AttemptRow, JobRow, State, WorkerRow
 
+_HEAVY = (defer(JobRow.payload, raiseload=True), defer(JobRow.result, raiseload=True))
+MOST_IN_TREE = 500
 _TENANT = table("tenant", column("id"), column("name"))
 
 
@@ -21,16 +23,18 @@ class JobFilter:
     state: JobState
     kind: str | None = None
     tenant_id: UUID | None = None
+    fingerprint: str | None = None
 
 
 def jobs(queue: str, wanted: JobFilter) -> Select[tuple[JobRow]]:
     """The jobs that fit, without payload and result, in no order."""
-    heavy = (defer(JobRow.payload, raiseload=True), defer(JobRow.result, raiseload=True))
-    query = select(JobRow).where(JobRow.queue == queue, _in_state(wanted.state)).options(*heavy)
+    query = select(JobRow).where(JobRow.queue == queue, _in_state(wanted.state)).options(*_HEAVY)
     if wanted.kind is not None:
         query = query.where(JobRow.kind == wanted.kind)
     if wanted.tenant_id is not None:
         query = query.where(JobRow.tenant_id == wanted.tenant_id)
+    if wanted.fingerprint is not None:
+        query = query.where(JobRow.error_fingerprint == wanted.fingerprint)
     return query
 
 
@@ -56,18 +60,29 @@ async def attempts(session: AsyncSession, job_id: UUID) -> list[AttemptRow]:
     return list(await session.scalars(query))
 
 
+async def flow(session: AsyncSession, root: UUID) -> list[JobRow]:
+    """All jobs below a parent, at most MOST_IN_TREE, without payloads and results, in the order they were given."""
+    tree = select(JobRow.id).where(JobRow.parent_id == root).cte("tree", recursive=True)
+    tree = tree.union_all(select(JobRow.id).where(JobRow.parent_id == tree.c.id))
+    some = select(tree.c.id).limit(MOST_IN_TREE)
+    query = select(JobRow).where(JobRow.id.in_(some)).options(*_HEAVY).order_by(JobRow.id)
+    return list(await session.scalars(query))
+
+
+async def edited_to(session: AsyncSession, job_id: UUID) -> JobRow | None:
+    """The job that a dead letter was edited into."""
+    found: JobRow | None = await session.scalar(select(JobRow).where(JobRow.edited_from == job_id).options(*_HEAVY))
+    return found
+
+
+async def places(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, JobRow]:
+    """Jobs that others point at, for their queue and kind."""
+    rows = await session.scalars(select(JobRow).where(JobRow.id.in_(ids)).options(*_HEAVY)) if ids else ()
+    return {row.id: row for row in rows}
+
+
 async def workers(session: AsyncSession) -> list[WorkerRow]:
     return list(await session.scalars(select(WorkerRow).order_by(WorkerRow.host, WorkerRow.started_at)))
-
-
-async def alike(session: AsyncSession, queue: str, fingerprints: Collection[str]) -> dict[str, int]:
-    """How many dead letters of the queue share each fingerprint, so that one cause is seen as one."""
-    query = (
-        select(JobRow.error_fingerprint, func.count())
-        .where(JobRow.queue == queue, JobRow.state == State.DEAD, JobRow.error_fingerprint.in_(fingerprints))
-        .group_by(JobRow.error_fingerprint)
-    )
-    return {str(fingerprint): count for fingerprint, count in await session.execute(query)}
 
 
 async def tenant_names(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, str]:

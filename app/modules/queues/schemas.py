@@ -1,6 +1,7 @@
 """Queues, jobs and dead letters on the wire."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -11,7 +12,22 @@ from msgspec import Meta, convert
 from app.core.logging import redact
 from app.core.wire import Incoming, Outgoing
 from app.queues.counts import QueueOverview
+from app.queues.letters import Done
 from app.queues.models import AttemptRow, JobRow, State
+from app.queues.record import TRASH_LASTS
+
+
+@dataclass(frozen=True, slots=True)
+class JobSeen:
+    """A job with what belongs to it: its attempts, oldest first, all jobs below it, its parent, what it was edited
+    from and to."""
+
+    row: JobRow
+    attempts: Sequence[AttemptRow]
+    flow: Sequence[JobRow]
+    parent: JobRow | None
+    edited_from: JobRow | None
+    edited_to: JobRow | None
 
 
 class JobState(StrEnum):
@@ -31,6 +47,49 @@ class Reason(Incoming):
     """Why, for whoever reads the audit log."""
 
     reason: Annotated[str, Meta(max_length=500)] | None = None
+
+
+class LetterChoice(Incoming):
+    """Which dead letters of a queue: those that fit all that is given. `all` has to be said."""
+
+    ids: Annotated[Sequence[UUID], Meta(max_length=1000)] | None = None
+    kind: Annotated[str, Meta(max_length=200)] | None = None
+    fingerprint: Annotated[str, Meta(max_length=200)] | None = None
+    tenant_id: UUID | None = None
+    all: bool = False
+
+
+class LettersDone(Outgoing):
+    """How many dead letters were replayed or removed at once, at most 1,000, and how many that fit are `left`.
+
+    `skipped` were not replayed, because their work was asked for again since and is unfinished.
+    """
+
+    done: int
+    skipped: int
+    left: int
+
+
+class EditedPayload(Incoming):
+    """The new job's payload. A value sent as `***`, as it is shown, stays what it was."""
+
+    payload: dict[str, Any]
+
+
+class LetterGroup(Outgoing):
+    """Dead letters with one cause; the error is the newest letter's."""
+
+    fingerprint: str | None
+    error_class: str | None
+    error_message: str | None
+    count: int
+    first_failed_at: datetime
+    last_failed_at: datetime
+    kinds: Sequence[str]
+
+
+class LetterGroups(Outgoing):
+    items: Sequence[LetterGroup]
 
 
 class QueueRead(Outgoing):
@@ -59,7 +118,11 @@ class QueueList(Outgoing):
 
 
 class JobItem(Outgoing):
-    """A job in a list. `recordState` is the state in the record of work, of which `state` is the short form."""
+    """A job in a list. `recordState` is the state in the record of work, of which `state` is the short form.
+
+    `removedFrom` is the state a removed job had; while `undoable`, a restoration brings it back to that.
+    `required` says of a child that its parent dies with it.
+    """
 
     id: UUID
     queue: str
@@ -78,6 +141,28 @@ class JobItem(Outgoing):
     duration_ms: int | None
     error_message: str | None
     correlation_id: UUID | None
+    progress: int | None
+    progress_note: str | None
+    parent_id: UUID | None
+    child_count: int
+    required: bool
+    edited_from: UUID | None
+    cancel_requested_at: datetime | None
+    removed_from: str | None
+    undoable: bool
+
+
+class FlowJob(Outgoing):
+    """A job of a flow, with those it waits for; of a large flow the first 500."""
+
+    id: UUID
+    queue: str
+    kind: str
+    state: JobState
+    required: bool
+    progress: int | None
+    error_message: str | None
+    children: Sequence["FlowJob"]
 
 
 class AttemptRead(Outgoing):
@@ -101,6 +186,8 @@ class JobRead(JobItem):
     error_fingerprint: str | None
     request_id: str | None
     worker: UUID | None
+    edited_to: UUID | None
+    children: Sequence[FlowJob]
     attempts: Sequence[AttemptRead]
 
 
@@ -142,6 +229,10 @@ def state_of(row: JobRow) -> JobState:
     return {State.RETRYING: JobState.DELAYED, State.DEAD: JobState.FAILED}.get(State(row.state)) or JobState(row.state)
 
 
+def in_trash(row: JobRow) -> bool:
+    return row.removed_at is not None and row.removed_at > datetime.now(UTC) - TRASH_LASTS
+
+
 def read_queue(one: QueueOverview) -> QueueRead:
     return QueueRead(
         name=one.name,
@@ -164,7 +255,8 @@ def item(row: JobRow) -> JobItem:
     return JobItem(**_item(row))
 
 
-def read(row: JobRow, attempts: Sequence[AttemptRow]) -> JobRead:
+def read(seen: JobSeen) -> JobRead:
+    row = seen.row
     return JobRead(
         **_item(row),
         payload=redact(row.payload),
@@ -173,8 +265,32 @@ def read(row: JobRow, attempts: Sequence[AttemptRow]) -> JobRead:
         error_fingerprint=row.error_fingerprint,
         request_id=row.request_id,
         worker=row.worker,
-        attempts=[convert(attempt, AttemptRead, from_attributes=True) for attempt in attempts],
+        edited_to=seen.edited_to.id if seen.edited_to else None,
+        children=flow_of(row.id, seen.flow),
+        attempts=[convert(attempt, AttemptRead, from_attributes=True) for attempt in seen.attempts],
     )
+
+
+def flow_of(parent: UUID, rows: Sequence[JobRow]) -> list[FlowJob]:
+    """The tree below a parent, of all the rows below it."""
+    return [
+        FlowJob(
+            id=row.id,
+            queue=row.queue,
+            kind=row.kind,
+            state=state_of(row),
+            required=row.required,
+            progress=row.progress,
+            error_message=row.error_message,
+            children=flow_of(row.id, rows) if row.children else (),
+        )
+        for row in rows
+        if row.parent_id == parent
+    ]
+
+
+def done(what: Done) -> LettersDone:
+    return LettersDone(done=len(what.rows), skipped=what.skipped, left=what.left)
 
 
 def letter(row: JobRow) -> DeadLetter:
@@ -193,5 +309,10 @@ def letter(row: JobRow) -> DeadLetter:
 
 
 def _item(row: JobRow) -> dict[str, Any]:
-    computed = {"state": state_of(row), "record_state": row.state}
+    computed = {
+        "state": state_of(row),
+        "record_state": row.state,
+        "child_count": row.children,
+        "undoable": in_trash(row),
+    }
     return computed | {name: getattr(row, name) for name in JobItem.__struct_fields__ if name not in computed}

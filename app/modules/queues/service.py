@@ -1,9 +1,10 @@
 """The queue console: what can be seen of the queues and done to them. Every act is audited in its transaction."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from msgspec import to_builtins
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Conflict, Invalid, NotFound
@@ -12,10 +13,12 @@ from app.core.policy import Actor
 from app.modules.audit.service import record
 from app.modules.queues import repository
 from app.modules.queues.repository import JobFilter
-from app.modules.queues.schemas import JobState, state_of
-from app.queues import control, counts
+from app.modules.queues.schemas import JobSeen, JobState, LetterChoice, state_of
+from app.queues import control, counts, letters, trash
+from app.queues.cancel import cancel
 from app.queues.counts import QueueOverview
-from app.queues.models import AttemptRow, JobRow, State, WorkerRow
+from app.queues.letters import Done, Group
+from app.queues.models import JobRow, State, WorkerRow
 
 MAX_REASON = 500
 
@@ -36,7 +39,7 @@ class QueueService:
             NotFound (`unknown_queue`): no such queue is declared. Every method with a queue raises it.
         """
         control.spec_of(self._session, queue)
-        return next(one for one in await self.overview() if one.name == queue)
+        return (await counts.overview(self._session, [queue]))[0]
 
     async def workers(self) -> list[WorkerRow]:
         return await repository.workers(self._session)
@@ -49,22 +52,32 @@ class QueueService:
         query, of = repository.jobs(queue, wanted), f"jobs {queue} {wanted}"
         return await pager.page(self._session, query, key=JobRow.id, of=of, limit=limit, cursor=cursor)
 
-    async def letters(self, pager: Pager, queue: str, *, limit: int = 25, cursor: str | None = None) -> Page[JobRow]:
+    async def letters(
+        self, pager: Pager, queue: str, wanted: JobFilter, *, limit: int = 25, cursor: str | None = None
+    ) -> Page[JobRow]:
         """The queue's dead letters, newest job first."""
-        return await self.jobs(pager, queue, JobFilter(JobState.FAILED), limit=limit, cursor=cursor)
+        return await self.jobs(pager, queue, replace(wanted, state=JobState.FAILED), limit=limit, cursor=cursor)
 
-    async def alike(self, queue: str, rows: Sequence[JobRow]) -> dict[str, int]:
-        """For the fingerprints of these dead letters: how many letters of the queue share each."""
-        return await repository.alike(self._session, queue, {row.error_fingerprint or "" for row in rows})
+    async def groups(self, queue: str) -> list[Group]:
+        """The causes of the queue's dead letters, the most frequent first."""
+        control.spec_of(self._session, queue)
+        return await letters.groups(self._session, queue)
 
-    async def job(self, queue: str, job_id: UUID) -> tuple[JobRow, list[AttemptRow]]:
-        """A job with its attempts, oldest first.
-
+    async def job(self, queue: str, job_id: UUID) -> JobSeen:
+        """
         Raises:
             NotFound: the queue has no such job.
         """
         row = await self._job(queue, job_id)
-        return row, await repository.attempts(self._session, job_id)
+        others = await repository.places(self._session, {id_ for id_ in (row.parent_id, row.edited_from) if id_})
+        return JobSeen(
+            row,
+            await repository.attempts(self._session, job_id),
+            await repository.flow(self._session, job_id) if row.children else [],
+            others.get(row.parent_id) if row.parent_id else None,
+            others.get(row.edited_from) if row.edited_from else None,
+            await repository.edited_to(self._session, job_id) if row.removed_from else None,
+        )
 
     async def pause(self, queue: str, reason: str | None) -> None:
         """Start nothing more; active jobs end, new ones wait.
@@ -106,6 +119,67 @@ class QueueService:
         await control.remove(self._session, row)
         return await self._trace_job("owner.job.remove", row, before)
 
+    async def cancel(self, queue: str, job_id: UUID) -> JobRow:
+        """End a job that waits, with a parent all of its flow; an active one ends when its worker has stopped it.
+
+        Raises:
+            NotFound; Conflict (`not_cancellable`): it has ended.
+        """
+        row = await self._job(queue, job_id)
+        before = _seen(row)
+        await cancel(self._session, row)
+        return await self._trace_job("owner.job.cancel", row, before)
+
+    async def restore(self, queue: str, job_id: UUID) -> JobRow:
+        """Undo a removal, within ten minutes.
+
+        Raises:
+            NotFound; Conflict: it is not in the trash any more (`not_in_trash`), or its work was asked for again
+                since and is unfinished (`key_taken`).
+        """
+        row = await self._job(queue, job_id, lock=True)
+        before = _seen(row)
+        await trash.restore(self._session, row)
+        return await self._trace_job("owner.job.restore", row, before)
+
+    async def replay_letters(self, queue: str, choice: LetterChoice) -> Done:
+        """Run dead letters again, at most 1,000 at once, oldest first.
+
+        Raises:
+            Invalid: nothing was chosen.
+        """
+        control.spec_of(self._session, queue)
+        found = await letters.replay_all(self._session, queue, _which(choice))
+        return await self._trace_letters("owner.dlq.replay_many", queue, choice, found)
+
+    async def remove_letters(self, queue: str, choice: LetterChoice) -> Done:
+        """Put dead letters into the trash, at most 1,000 at once, oldest first.
+
+        Raises:
+            Invalid: nothing was chosen.
+        """
+        control.spec_of(self._session, queue)
+        found = await letters.remove_letters(self._session, queue, _which(choice))
+        return await self._trace_letters("owner.dlq.remove_many", queue, choice, found)
+
+    async def edit_letter(self, queue: str, job_id: UUID, payload: dict[str, Any]) -> JobRow:
+        """A new job with this payload in place of a dead letter, which is removed.
+
+        Returns:
+            the new job.
+
+        Raises:
+            NotFound; Conflict (`not_dead`, `unknown_kind`, `key_taken`); Invalid: the payload does not fit the kind.
+        """
+        row = await self._letter(queue, job_id)
+        before = {"payload": row.payload}
+        new = await repository.job(self._session, queue, await letters.edit(self._session, row, payload))
+        assert new is not None
+        resource = ("job", row.id, f"{row.kind} in {row.queue}")
+        after = {"payload": new.payload, "edited_to": str(new.id)}
+        await record(self._session, self._actor, "owner.dlq.edit", resource=resource, before=before, after=after)
+        return new
+
     async def replay(self, queue: str, job_id: UUID) -> JobRow:
         """Run a dead letter again.
 
@@ -146,6 +220,14 @@ class QueueService:
         await record(self._session, self._actor, action, resource=resource, before=before, after=_seen(row))
         return row
 
+    async def _trace_letters(self, action: str, queue: str, choice: LetterChoice, found: Done) -> Done:
+        """One row for one act: what was asked for, and each job that it met."""
+        asked = {name: value for name, value in to_builtins(choice).items() if value and name != "ids"}
+        met = {"jobs": [str(row.id) for row in found.rows], "count": len(found.rows), "left": found.left}
+        resource = ("queue", queue, queue)
+        await record(self._session, self._actor, action, resource=resource, before={}, after=asked | met)
+        return found
+
     async def _trace_queue(self, action: str, queue: str, *, paused: bool, reason: str | None) -> None:
         before, after = {"paused": not paused}, {"paused": paused}
         resource = ("queue", queue, queue)
@@ -154,6 +236,15 @@ class QueueService:
 
 def _seen(row: JobRow) -> dict[str, Any]:
     return {"state": str(state_of(row)), "run": row.run, "attempts": row.attempts_made}
+
+
+def _which(choice: LetterChoice) -> letters.Which:
+    which = letters.Which(choice.ids, choice.kind or None, choice.fingerprint or None, choice.tenant_id)
+    if "\0" in f"{which.kind}{which.fingerprint}":
+        raise Invalid("kind and fingerprint must not contain the character U+0000")
+    if not choice.all and which == letters.Which():
+        raise Invalid.field("ids", "say which: ids, kind, fingerprint, tenantId, or all")
+    return which
 
 
 def _reason(text: str | None) -> str | None:

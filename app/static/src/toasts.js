@@ -3,6 +3,7 @@
 const region = document.getElementById("toasts");
 const template = document.getElementById("toast-template");
 const STAY = 5000;
+const STAY_WITH_BUTTON = 15_000;
 
 // Inside a modal dialog everything else is inert, so the messages move to where they can be read and closed.
 const settle = () => {
@@ -20,7 +21,7 @@ const arrived = (item) => {
   }
   if (item.dataset.tone === "bad") return;
   const leave = () => (item.matches(":hover, :focus-within") ? setTimeout(leave, 1000) : item.remove());
-  setTimeout(leave, STAY);
+  setTimeout(leave, item.querySelector("[hx-post]") ? STAY_WITH_BUTTON : STAY);
 };
 new MutationObserver((changes) => {
   for (const node of changes.flatMap((change) => [...change.addedNodes])) {
@@ -28,14 +29,30 @@ new MutationObserver((changes) => {
   }
 }).observe(region, { childList: true });
 
-const add = (message, tone = "ok") => {
+// The way back: a button that POSTs, and puts the answer where the act's own answer went.
+const undoButton = ({ url, target, values }) => {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "btn btn-small";
+  button.textContent = "Undo";
+  button.dataset.toastClose = "";
+  button.setAttribute("hx-post", url);
+  button.setAttribute("hx-target", target);
+  button.setAttribute("hx-swap", "outerMorph");
+  button.setAttribute("hx-vals", JSON.stringify(values));
+  return button;
+};
+
+const add = (message, tone = "ok", undo = null) => {
   const item = template.content.querySelector(`[data-tone="${tone}"]`)?.cloneNode(true);
   if (!item) return;
   item.querySelector(".toast-title").textContent = message;
+  if (undo && document.querySelector(undo.target)) item.querySelector(".toast-body").after(undoButton(undo));
   region.append(item);
+  htmx.process(item);
 };
 
-document.addEventListener("toast", ({ detail }) => add(detail.message, detail.tone));
+document.addEventListener("toast", ({ detail }) => add(detail.message, detail.tone, detail.undo));
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-toast-close]")) event.target.closest(".toast-item").remove();
 });

@@ -133,7 +133,13 @@ async def test_retry_and_remove_in_the_drawer_answer_with_the_job(owner: AsyncCl
     assert 'id="job"' in retried.text
     removed = await owner.post(f"{here}/remove", headers=HTMX)
     assert 'data-state="removed"' in removed.text
-    assert "hx-post" not in removed.text
+    assert f'hx-post="{here}/retry"' not in removed.text
+    way_back = json.loads(removed.headers["hx-trigger"])["toast"]["undo"]
+    assert way_back == {"url": f"{here}/restore", "target": "#job", "values": {}}
+    assert f'hx-post="{here}/restore"' in removed.text
+    assert 'data-state="waiting"' in (await owner.post(way_back["url"], headers=HTMX)).text
+    assert (await owner.post(way_back["url"], headers=HTMX)).status_code == 409
+    assert (await owner.post(f"{here}/remove", headers=HTMX)).status_code == 200
     assert (await owner.post(f"{here}/remove", headers=HTMX)).status_code == 409
 
 
@@ -153,3 +159,62 @@ async def test_the_overviews_card_counts_jobs_and_names_what_is_paused(owner: As
     assert f'href="{PAGES}/ai:content/dlq"' in page
     assert "1 dead letter<" in page
     assert "Maintenance" in page
+
+
+async def test_ticked_letters_and_all_of_one_cause_are_replayed_and_removed(
+    owner: AsyncClient, dead_job: DeadJob, admin: asyncpg.Connection
+) -> None:
+    jobs = [await dead_job(message) for message in ("host 1 is away", "host 2 is away", "host 3 is away", "odd")]
+    here = f"{PAGES}/ai:content/dlq"
+    cause = await admin.fetchval("SELECT error_fingerprint FROM job WHERE id = $1", jobs[0])
+    page = (await owner.get(here)).text
+    assert f'href="{here}?fingerprint={cause}"' in page
+    assert "3 alike" in page
+    some = (await owner.get(here, params={"fingerprint": cause})).text
+    assert str(jobs[0]) in some
+    assert str(jobs[3]) not in some
+    nothing = await owner.post(f"{here}/replay", data={"list": "letters"}, headers=HTMX)
+    assert (nothing.status_code, "tick at least one" in nothing.text) == (422, True)
+    ticked = {"list": "letters", "ids": [str(jobs[0]), str(jobs[3])]}
+    removed = await owner.post(f"{here}/remove", data=ticked, headers=HTMX)
+    assert toast(removed) == "2 dead letters removed"
+    replayed = await owner.post(f"{here}/replay", data={"list": "letters", "cause": cause}, headers=HTMX)
+    assert toast(replayed) == "2 dead letters replayed"
+    assert "No dead letters" in replayed.text
+    runs = {row["id"]: row["run"] for row in await admin.fetch("SELECT id, run FROM job")}
+    assert runs == {jobs[0]: 0, jobs[1]: 1, jobs[2]: 1, jobs[3]: 0}
+
+
+async def test_a_letter_is_edited_on_a_page_of_its_own(owner: AsyncClient, dead_job: DeadJob) -> None:
+    job_id = await dead_job()
+    here = f"{PAGES}/ai:content/dlq/{job_id}/edit"
+    assert f'href="{here}"' in (await owner.get(f"{PAGES}/ai:content/jobs/{job_id}")).text
+    page = (await owner.get(here)).text
+    assert "the provider cannot be reached" in page
+    assert "k-123" not in page
+    for wrong in ("[1]", "{", ""):
+        refused = await owner.post(here, data={"payload": wrong}, headers=HTMX)
+        assert (refused.status_code, 'data-field="payload"' in refused.text) == (422, True)
+
+
+async def test_the_page_of_a_job_shows_its_progress_its_family_and_cancels_it(
+    owner: AsyncClient, make_job: MakeJob
+) -> None:
+    parent = await make_job(State.WAITING_CHILDREN, children=2)
+    active = await make_job(State.ACTIVE, parent_id=parent, progress=40, progress_note="page 4 <of> 10", required=False)
+    waiting = await make_job(State.QUEUED, parent_id=parent)
+    here = f"{PAGES}/ai:content/jobs"
+    page = (await owner.get(f"{here}/{parent}")).text
+    for text in (f'href="{here}/{active}"', f'href="{here}/{waiting}"', "40 %", "optional"):
+        assert text in page, text
+    listed = (await owner.get(here, params={"state": "active"})).text
+    for shown in (listed, (await owner.get(f"{here}/{active}", headers=HTMX)).text):
+        assert '<progress max="100" value="40"' in shown
+        assert "page 4 &lt;of&gt; 10" in shown
+    assert f'href="{here}/{parent}"' in (await owner.get(f"{here}/{active}", headers=HTMX)).text
+    cancelled = await owner.post(f"{here}/{parent}/cancel", headers=HTMX)
+    assert toast(cancelled) == "The job is cancelled"
+    assert 'data-state="cancelled"' in (await owner.get(f"{here}/{waiting}", headers=HTMX)).text
+    stopping = (await owner.get(f"{here}/{active}", headers=HTMX)).text
+    assert "Somebody wants this job to stop" in stopping
+    assert "/cancel" not in stopping
