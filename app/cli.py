@@ -183,6 +183,14 @@ def worker(names: str, processes: int | None) -> None:
         raise Failed(str(error), 2) from None
 
 
+@main.command(hidden=True)
+def suspects() -> None:
+    """Run jobs that may have ended their worker; started by workers."""
+    from app import worker as root
+
+    root.serve_suspects(serving(settings_of()))
+
+
 @main.command()
 @as_json
 def migrate(as_json: bool) -> None:

@@ -21,8 +21,8 @@ LONGEST_AI_ANSWER_S = 100.0
 ENV_NAMES = {"development": "dev", "testing": "test", "production": "prod"}
 
 
-def _doc(text: str, **bounds: float) -> Meta:
-    return Meta(description=text, **bounds)
+def _doc(text: str, *, ge: int | None = None, le: int | None = None) -> Meta:
+    return Meta(description=text, ge=ge, le=le)
 
 
 class SettingsError(Exception):

@@ -13,7 +13,7 @@ local meta, counter, marker = KEYS[9], KEYS[10], KEYS[11]
 local bucket, running, parked = KEYS[12], KEYS[13], KEYS[14]
 local rate, period, most, most_of_tenant = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local lease_ms, away_ms, prefix = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
-local at_a_time = 100
+local at_a_time, woken_at_a_time = 100, 2000
 local time = call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 
@@ -57,7 +57,7 @@ end
 
 -- To the front of the queue with as many of the tenant's parked jobs, oldest first, as may start.
 local function wake(tenant)
-  local free = at_a_time
+  local free = woken_at_a_time
   if most_of_tenant > 0 then free = math.min(free, most_of_tenant - in_use(of(running, tenant))) end
   local woken = {}
   while #woken < free do
@@ -153,4 +153,4 @@ elseif ARGV[1] == 'wake' then
   for _, tenant in ipairs(call('HKEYS', parked)) do wake(tenant) end
   mark()
 end
-return 0
+return call('HKEYS', parked)

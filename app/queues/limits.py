@@ -55,6 +55,7 @@ class Gate:
         self._prefix = prefix
         self._keys = [prefix + name for name in (*_FETCH_KEYS, "limit:rate", "limit:running", PARKED)]
         self._leases: dict[str, str] = {}
+        self._some_parked = True  # for all that is known
 
     @property
     def open(self) -> bool:
@@ -85,15 +86,17 @@ class Gate:
 
     async def wake(self) -> None:
         """Bring back parked jobs for which there is a place now: a worker died with its leases, or limits changed."""
-        await self._run("wake")
+        if self.open and not self._some_parked:
+            return
+        self._some_parked = bool(await self._run("wake"))
 
-    async def _run(self, action: str, *args: Any) -> Any:
+    async def _run(self, action: str, *args: Any) -> list[Any]:
         limits = self.limits
         rate = (limits.rate.jobs, round(limits.rate.per_s * 1000)) if limits.rate else (0, 0)
         most = (limits.running or 0, limits.running_per_tenant or 0)
-        return await self._script(
-            keys=self._keys, args=[action, *rate, *most, LEASE_MS, PARKED_MS, self._prefix, *args]
-        )
+        args = (action, *rate, *most, LEASE_MS, PARKED_MS, self._prefix, *args)
+        answer: list[Any] = await self._script(keys=self._keys, args=args)
+        return answer
 
 
 def parked_key(prefix: str, row: JobRow) -> str:

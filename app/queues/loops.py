@@ -27,7 +27,7 @@ class Loops:
 
     def __init__(self, leader: Leader, led: Sequence[Loop], own: Sequence[Loop] = ()) -> None:
         self._leader = leader
-        self._leads = False
+        self.leads = False
         lease = Loop("lease", LEASE_EVERY_S, self._take_lead)
         self._loops = [(loop, True) for loop in led] + [(loop, False) for loop in (lease, *own)]
 
@@ -43,7 +43,7 @@ class Loops:
 
     async def _keep(self, loop: Loop, led: bool) -> None:
         while True:
-            if led and not self._leads:
+            if led and not self.leads:
                 # Not a whole period: the first round of an hourly loop must not wait an hour for the lease.
                 await asyncio.sleep(min(ASK_AGAIN_S, loop.every_s))
                 continue
@@ -55,6 +55,6 @@ class Loops:
 
     async def _take_lead(self) -> None:
         leads = await self._leader.lead()
-        if leads and not self._leads:
+        if leads and not self.leads:
             log.info("loop.leading")
-        self._leads = leads
+        self.leads = leads

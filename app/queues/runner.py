@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -30,6 +30,8 @@ class Outcome:
     row: JobRow | None
     failure: Failure | None = None
     lines: tuple[str, ...] = ()
+    cancelled: bool = False
+    """Somebody wanted the job to stop, and the record says that it did."""
 
     @property
     def final(self) -> bool:
@@ -78,8 +80,8 @@ class Runner:
             log.info("job.superseded")
             return Outcome(None)
         except asyncio.CancelledError:
-            async with self._database.transaction(SYSTEM) as session:
-                await record.hand_back(session, row, work.lines)
+            if await self.stopped(row, work.lines):
+                return Outcome(row, cancelled=True)
             raise
         except Exception as error:
             failure = Failure.of(error)
@@ -89,6 +91,17 @@ class Runner:
             work.end()
         log.info("job.completed")
         return Outcome(row)
+
+    async def stopped(self, row: JobRow, lines: Sequence[str]) -> bool:
+        """The attempt was interrupted: True when somebody wanted the job cancelled; else it waits to be run again."""
+        async with self._database.transaction(scope_for_job(row.tenant_id)) as session:
+            if await record.cancelled(session, row, lines):
+                await self._kinds.tell_dead(session, row.kind, row.payload, "the job was cancelled")
+                log.info("job.cancelled")
+                return True
+        async with self._database.transaction(SYSTEM) as session:
+            await record.hand_back(session, row, lines)
+        return False
 
     async def _handle(self, work: Work, row: JobRow) -> dict[str, Any] | None:
         processor = self._kinds.get(row.kind)

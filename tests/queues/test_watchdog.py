@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from app.core.settings import Settings
-
 PROGRAM = Path(__file__).parent / "programs" / "hanging.py"
 
 

@@ -13,6 +13,8 @@ watchdog.WIND_S, watchdog.LATE_S, watchdog.STILL_S = 0.05, 0.3, 0.3
 def blocking_handler(what: str) -> None:
     if what == "sleeps":
         time.sleep(60)
+    if what == "stumbles":
+        time.sleep(0.8)
     if what == "grips":
         ctypes.PyDLL(None).sleep(60)  # no other thread of Python runs meanwhile
 
@@ -23,7 +25,7 @@ async def main(what: str) -> None:
     task = asyncio.create_task(watch.run())
     await asyncio.sleep(0.2)
     if what == "stumbles":
-        time.sleep(0.8)
+        blocking_handler(what)
         await asyncio.sleep(0.2)
         print(f"late by {watch.lag_ms():.0f}", flush=True)
         task.cancel()
