@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from redis.asyncio import Redis
 from sqlalchemy import text
@@ -64,10 +65,10 @@ class Process:
             Egress(),
         )
 
-    def runner(self) -> Runner:
-        """Runs jobs in this process, with what processors may ask for by type."""
+    def runner(self, worker: UUID | None = None) -> Runner:
+        """Runs jobs in this process, with what processors may ask for by type; for a worker of its own, or another."""
         resources: dict[type, Any] = {Provider: provider_for(self.settings, self.egress)}
-        return Runner(self.database, self.kinds, self.engine.specs, new_id(), resources)
+        return Runner(self.database, self.kinds, self.engine.specs, worker or new_id(), resources)
 
     def loops(self) -> list[Loop]:
         """What the leading process does beside the queues."""

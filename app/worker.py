@@ -2,14 +2,21 @@
 
 import asyncio
 import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from uuid import UUID
 
 from app import checks, registry
 from app.core.settings import Settings, SettingsError
 from app.process import Process
+from app.queues import isolated
 from app.queues.loops import Loop
+from app.queues.runner import Runner
 from app.queues.worker import WorkerProcess
 
 CLOCK_S = 600.0
+SUSPECTS = (sys.executable, "-m", "app.cli", "suspects")
 
 
 async def run(settings: Settings, queues: tuple[str, ...] = ()) -> None:
@@ -39,7 +46,24 @@ async def run(settings: Settings, queues: tuple[str, ...] = ()) -> None:
             client=process.patient_redis,
             led=process.loops(),
             own=[Loop("clock", CLOCK_S, process.database.measure_clock)],
+            broker=process.broker,
+            quarantine=SUSPECTS,
+            hang_s=settings.worker_hang_s,
         )
         await worker.run(stop)
     finally:
         await process.close()
+
+
+def serve_suspects(settings: Settings) -> None:
+    """Run each job that a worker asks for in a process of its own, until the worker ends."""
+
+    @asynccontextmanager
+    async def runner(worker: UUID) -> AsyncGenerator[Runner, None]:
+        process = Process.open(settings)
+        try:
+            yield process.runner(worker)
+        finally:
+            await process.close()
+
+    isolated.serve(runner)

@@ -7,7 +7,7 @@ from app.cli.access import owner, tenant, token
 from app.cli.doctor import config, doctor
 from app.cli.queues import queues
 from app.cli.schedules import schedules
-from app.cli.serve import migrate, up, web, worker
+from app.cli.serve import migrate, suspects, up, web, worker
 
 OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -18,5 +18,5 @@ def main() -> None:
     """TekNav: the control room and API of a multi-tenant publishing platform that works with AI."""
 
 
-for command in (up, web, worker, migrate, owner, tenant, token, queues, schedules, doctor, config):
+for command in (up, web, worker, suspects, migrate, owner, tenant, token, queues, schedules, doctor, config):
     main.add_command(command)

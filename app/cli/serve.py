@@ -72,18 +72,34 @@ def _export(settings: Settings) -> None:
 
 @click.command()
 @click.option("--queues", "names", default="", help="Serve only these, with commas between.")
-def worker(names: str) -> None:
+@click.option("--processes", type=click.IntRange(1, 64), help="Keep so many running.  [default: WORKER_PROCESSES]")
+def worker(names: str, processes: int | None) -> None:
     """Run jobs until told to stop."""
+    settings = serving(settings_of())
+    chosen = tuple(name.strip() for name in names.split(",") if name.strip()) or settings.worker_queues
+    count = processes or settings.worker_processes
+    if count > 1:
+        from app.embedded import workers
+
+        _export(settings)
+        sys.exit(asyncio.run(workers.run(count, ("-m", "app.cli", "worker", "--queues", ",".join(chosen)))))
+
     import uvloop
 
     from app import worker as root
 
-    settings = serving(settings_of())
-    chosen = tuple(name.strip() for name in names.split(",") if name.strip()) or settings.worker_queues
     try:
         uvloop.run(root.run(settings, chosen))
     except SettingsError as error:
         raise Failed(str(error), 2) from None
+
+
+@click.command(hidden=True)
+def suspects() -> None:
+    """Run jobs that may have ended their worker; started by workers."""
+    from app import worker as root
+
+    root.serve_suspects(serving(settings_of()))
 
 
 @click.command()

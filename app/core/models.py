@@ -22,6 +22,7 @@ class Base(CommonTableAttributes, DeclarativeBase):
         datetime: DateTimeUTC(timezone=True),
         Json: JSONB(none_as_null=True),
         list[str]: JSONB(none_as_null=True),
+        list[Json]: JSONB(none_as_null=True),
     }
     metadata = MetaData(naming_convention=convention)
 

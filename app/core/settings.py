@@ -21,8 +21,8 @@ LONGEST_AI_ANSWER_S = 100.0
 ENV_NAMES = {"development": "dev", "testing": "test", "production": "prod"}
 
 
-def _doc(text: str) -> Meta:
-    return Meta(description=text)
+def _doc(text: str, *, ge: int | None = None, le: int | None = None) -> Meta:
+    return Meta(description=text, ge=ge, le=le)
 
 
 class SettingsError(Exception):
@@ -74,6 +74,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     enable_scheduler: Annotated[bool, _doc("false leaves what is due by schedule undone, on this process")] = True
     worker_queues: Annotated[tuple[str, ...], _doc("queues a worker serves, with commas between; empty: all")] = ()
     worker_concurrency: Annotated[int, _doc("jobs of one queue that a worker runs at once")] = 10
+    worker_processes: Annotated[
+        int, _doc("worker processes that `teknav worker` keeps running, from 1 to 64", ge=1, le=64)
+    ] = 1
+    worker_hang_s: Annotated[
+        int, _doc("seconds after which a worker that hangs ends itself, to be started again; 0: never", ge=0)
+    ] = 60
 
     def __repr__(self) -> str:
         """Without secrets; addresses hold passwords too."""

@@ -5,11 +5,11 @@ import os
 import signal
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from app.embedded import leash
+from app.core import leash
 from app.embedded.logs import open_log
 from app.embedded.terminal import say
 
@@ -33,8 +33,7 @@ class Child:
         self._process: Process | None = None
 
     async def start(self) -> None:
-        command = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid())]
-        command += [sys.executable, *self._arguments]
+        command = leash.command(sys.executable, *self._arguments)
         output = open_log(self.log) if self.log else None
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -54,13 +53,19 @@ class Child:
         self._process = None
         return code
 
-    async def keep(self) -> None:
-        """Start it again whenever it ends, with growing pauses; runs until cancelled."""
+    async def keep(self, final: Collection[int] = ()) -> int:
+        """Start it again whenever it ends, with growing pauses; runs until cancelled.
+
+        Args:
+            final: exit codes after which it is not started again; the one it ended with is returned.
+        """
         clock = asyncio.get_running_loop().time
         pause = FIRST_PAUSE_S
         while True:
             born = clock()
             code = await self.ended()
+            if code in final:
+                return code
             if clock() - born > STEADY_S:
                 pause = FIRST_PAUSE_S
             say(f"{self.name} ended (exit code {code}); it starts again in {pause:g} s.")

@@ -16,7 +16,7 @@ from app.queues.work import scope_for_job
 MOST_WISHES = 500
 
 
-async def cancel(session: AsyncSession, row: JobRow) -> None:
+async def cancel(session: AsyncSession, row: JobRow, *, by: str) -> None:
     """Cancel a job, and with a parent all of its flow that is unfinished. `row` must not be locked: see below.
 
     An active job is cancelled when its worker has stopped it; until then `cancel_requested_at` says that
@@ -31,7 +31,9 @@ async def cancel(session: AsyncSession, row: JobRow) -> None:
     unfinished = (await session.scalars(query.with_for_update())).all()
     ended = await record.close(session, unfinished, State.CANCELLED, WAITING)
     await follow_ends(session, ended, ended, "the job was cancelled")
-    wanted = await record.want_cancelled(session, unfinished)
+    # A worker may have begun with one a moment ago, and not told the record yet.
+    record.tell_workers(session, ended)
+    wanted = await record.want_cancelled(session, unfinished, by)
     if row.id not in {one.id for one in (*ended, *wanted)}:
         raise Conflict(f"A job that is {row.state} cannot be cancelled", code="not_cancellable")
 

@@ -1,12 +1,12 @@
 """One queue as a worker sees it: BullMQ's own scripts hand jobs out, locked, and take them back."""
 
 import json
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import bullmq
 import msgpack
@@ -14,13 +14,16 @@ from bullmq.backends import RedisBackend
 from bullmq.redis_connection import RedisConnection
 from redis.asyncio import Redis
 
+from app.queues.clock import clock
 from app.queues.deadletter import SOURCE, letter_keys_and_args
+from app.queues.limits import Gate
 from app.queues.spec import QueueSpec
 
 LAYOUTS_OF = "3.4.4"
 LOCK_MS = 10_000
 STALL_CHECK_MS = 5_000
-STALLS_ALLOWED = 2
+STALLS_ALLOWED = 20
+"""A job that stalled once runs alone, in a process of its own: only what ends its worker each time gets this far."""
 _THERE_ALREADY, _GONE = -100, -1
 _FETCH_KEYS = ["wait", "active", "prioritized", "events", "stalled", "limiter", "delayed", "paused", "meta", "pc"]
 
@@ -32,6 +35,8 @@ class Delivery:
     engine_id: str
     fields: dict[str, str]
     token: str
+    job_id: UUID | None = None
+    """Its row in the record, once that is known."""
 
     @property
     def known(self) -> bool:
@@ -42,6 +47,11 @@ class Delivery:
     def first(self) -> bool:
         """Whether Redis hands it out for the first time."""
         return self.fields.get("ats") == "1"
+
+    @property
+    def suspect(self) -> bool:
+        """Whether a worker was lost while it had the job, perhaps by the job."""
+        return self.fields.get("stc", "0") != "0"
 
     @property
     def doomed(self) -> str | None:
@@ -83,7 +93,12 @@ class Refused:
     """Redis no longer knows what the job is: it is taken out, and the record pushes it again if it is unfinished."""
 
 
-Verdict = Done | Retry | HandBack | Dead | Refused
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Somebody wanted the job to stop, and the record says so: it is taken out."""
+
+
+Verdict = Done | Retry | HandBack | Dead | Refused | Cancelled
 
 
 class LockLost(Exception):
@@ -98,6 +113,7 @@ class Consumer:
         self.due_at: float | None = None
         """When a delayed job is due, as of the last answer that held no job; seconds since 1970."""
         self._client = client
+        self.gate = Gate(client, f"{prefix}:{spec.engine_name}:", spec.limits)
         self._backend = RedisBackend(spec.engine_name, connection, prefix=prefix, owns_connection=False)
         self._letters = RedisBackend(spec.dead_letters_engine_name, connection, prefix=prefix, owns_connection=False)
         self._scripts = self._backend.scripts
@@ -124,7 +140,9 @@ class Consumer:
         }
 
     async def fetch(self, token: str) -> Delivery | None:
-        """The next job, locked under `token`; None leaves `due_at`."""
+        """The next job that its queue's limits let start, locked under `token`; None leaves `due_at`."""
+        if not self.gate.open:
+            return self._read(await self.gate.fetch(token, _now_ms(), LOCK_MS), token)
         options = msgpack.packb({"token": token, "lockDuration": LOCK_MS, "limiter": None})
         answer = await self._fetch(keys=self._fetch_keys, args=[self._prefix, _now_ms(), options])
         return self._read(answer, token)
@@ -225,7 +243,7 @@ class Consumer:
         _accepted(await self._scripts.commands["moveToDelayed"](keys=keys, args=args))
 
     def _read(self, answer: Any, token: str) -> Delivery | None:
-        """BullMQ's answer: fields, id, milliseconds of its own rate limit, milliseconds of the next delayed job."""
+        """BullMQ's answer: fields, id, milliseconds of a limit, milliseconds of the next delayed job."""
         self.due_at = None
         if not isinstance(answer, list):
             return None
@@ -233,7 +251,7 @@ class Consumer:
         if fields:
             return Delivery(engine_id, dict(zip(fields[::2], fields[1::2], strict=True)), token)
         if limited_ms:
-            self.due_at = time.time() + limited_ms / 1000
+            self.due_at = clock.now() + limited_ms / 1000
         elif due_ms:
             self.due_at = due_ms / 1000
         return None
@@ -263,4 +281,4 @@ def _accepted(answer: Any) -> Any:
 
 
 def _now_ms() -> int:
-    return round(time.time() * 1000)
+    return round(clock.now() * 1000)

@@ -13,6 +13,7 @@ from bullmq.redis_connection import RedisConnection
 from redis.asyncio import Redis
 
 from app.queues.consumer import Consumer
+from app.queues.limits import PARKED, parked_key
 from app.queues.models import JobRow
 from app.queues.spec import QueueSpec
 
@@ -81,8 +82,9 @@ class Engine:
                 pipe.zcard(self.key(base, "prioritized"))
                 pipe.zcard(self.key(base, "delayed"))
                 pipe.llen(self.key(base, "active"))
+                pipe.hvals(self.key(base, PARKED))
             found = iter(await pipe.execute())
-        return {n: Counts(next(found) + next(found) + next(found), next(found), next(found)) for n in names}
+        return {name: _counts(*(next(found) for _ in range(6))) for name in names}
 
     async def pause(self, name: str, paused: bool) -> None:
         await self.queue(self.specs[name].engine_name).backend.pause(paused)
@@ -108,17 +110,21 @@ class Engine:
             await self.queue(place).backend.remove(engine_id, True)
 
     async def places(self, rows: Sequence[JobRow]) -> list[str]:
-        """Where Redis has each job: `completed`, `failed`, `dead`, `delayed`, `here` or `unknown`."""
+        """Where Redis has each job: `completed`, `failed`, `dead`, `delayed`, `here` or `unknown`.
+
+        A job that its limits keep waiting is delayed in BullMQ's eyes only, and so it is `here`.
+        """
         async with self.client.pipeline(transaction=False) as pipe:
             for row in rows:
                 spec = self.specs[row.queue]
                 pipe.exists(self.key(spec.dead_letters_engine_name, row.engine_id))
+                pipe.zscore(parked_key(self.key(spec.engine_name, ""), row), row.engine_id)
                 pipe.zscore(self.key(spec.engine_name, "completed"), row.engine_id)
                 pipe.zscore(self.key(spec.engine_name, "failed"), row.engine_id)
                 pipe.zscore(self.key(spec.engine_name, "delayed"), row.engine_id)
                 pipe.exists(self.key(spec.engine_name, row.engine_id))
             found = await pipe.execute()
-        names = ("dead", "completed", "failed", "delayed", "here")
+        names = ("dead", "here", "completed", "failed", "delayed", "here")
         answers = (found[i : i + len(names)] for i in range(0, len(found), len(names)))
         # A score of 0.0 would be falsy, and is not a time that BullMQ writes.
         return [next((name for name, hit in zip(names, each, strict=True) if hit), "unknown") for each in answers]
@@ -154,6 +160,12 @@ class Engine:
         await self.client.set(f"{self.prefix}:epoch", datetime.now(UTC).isoformat())
 
 
+def _counts(*found: Any) -> Counts:
+    wait, paused, prioritized, delayed, active, parked_by_tenant = found
+    parked = min(sum(map(int, parked_by_tenant)), delayed)
+    return Counts(wait + paused + prioritized + parked, delayed - parked, active)
+
+
 def _options(row: JobRow, spec: QueueSpec) -> dict[str, Any]:
     delay_ms = max(0, round((row.run_at - datetime.now(UTC)).total_seconds() * 1000))
     return {
@@ -162,4 +174,6 @@ def _options(row: JobRow, spec: QueueSpec) -> dict[str, Any]:
         "attempts": row.max_attempts,
         "delay": delay_ms,
         "priority": row.priority,
+        # For the limits: BullMQ hands it through.
+        "tenant": str(row.tenant_id),
     }

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from itertools import count
@@ -10,7 +9,19 @@ from itertools import count
 import structlog
 from redis.exceptions import RedisError
 
-from app.queues.consumer import Consumer, Dead, Delivery, Done, HandBack, LockLost, Refused, Retry, Verdict
+from app.queues.clock import clock
+from app.queues.consumer import (
+    Cancelled,
+    Consumer,
+    Dead,
+    Delivery,
+    Done,
+    HandBack,
+    LockLost,
+    Refused,
+    Retry,
+    Verdict,
+)
 
 log = structlog.get_logger()
 IN_HAND_PER_PLACE = 8
@@ -56,6 +67,11 @@ class Lane:
     def has_room(self) -> bool:
         return self.open and self.free > 0 and len(self.chains) < self._most_chains
 
+    def quiet(self) -> None:
+        """Fetch no further job."""
+        self.open = False
+        self.forget_due()
+
     def handled(self) -> dict[str, Delivery]:
         """What is being worked on, by its token. A job whose end is under way to Redis is not."""
         return {each.token: each for chain in self.chains if chain.handling and (each := chain.delivery) is not None}
@@ -95,7 +111,7 @@ class Lane:
     def look_at(self, moment_s: float) -> None:
         """Ask for a job then, in seconds since 1970. Of several moments the earliest counts."""
         loop = asyncio.get_running_loop()
-        at = loop.time() + max(0.0, moment_s - time.time())
+        at = loop.time() + max(0.0, moment_s - clock.now())
         if self._due is not None and self._due.when() <= at:
             return
         self.forget_due()
@@ -132,7 +148,7 @@ class Chain:
         except Exception:
             # What is in hand stalls, and comes back when its lock has run out.
             log.exception("worker.chain_failed", queue=self.lane.consumer.spec.name)
-            self.lane.look_at(time.time() + AGAIN_S)
+            self.lane.look_at(clock.now() + AGAIN_S)
         finally:
             self.answered.set()
             self.delivery = None
@@ -152,7 +168,7 @@ class Chain:
             delivery = await self.lane.consumer.fetch(self._token)
         except (RedisError, OSError) as error:
             log.warning("worker.fetch_failed", queue=self.lane.consumer.spec.name, error=str(error))
-            self.lane.look_at(time.time() + AGAIN_S)
+            self.lane.look_at(clock.now() + AGAIN_S)
             return None
         self.lane.heard(delivery)
         return delivery
@@ -184,7 +200,18 @@ class Chain:
                 task.uncancel()
 
     async def _settled(self, delivery: Delivery, verdict: Verdict) -> Delivery | None:
-        """Tell Redis; returns the next job. A script that is run again finds that it ran, by the lock's token."""
+        """Tell Redis, and give back the place among those that the limits count; returns the next job."""
+        try:
+            return await self._told(delivery, verdict)
+        finally:
+            try:
+                await self.lane.consumer.gate.release(delivery.token)
+            except (RedisError, OSError) as error:
+                # The place comes back when its lease ends.
+                log.warning("job.place_not_released", engine_id=delivery.engine_id, error=str(error))
+
+    async def _told(self, delivery: Delivery, verdict: Verdict) -> Delivery | None:
+        """A script that is run again finds that it ran, by the lock's token."""
         for left in reversed(range(SETTLE_TRIES)):
             try:
                 return await self._settle(delivery, verdict)
@@ -201,7 +228,7 @@ class Chain:
         match verdict:
             case Done():
                 self._holds_place = self._holds_place or lane.take()
-                if not (self._holds_place and lane.open):
+                if not (self._holds_place and lane.open and consumer.gate.open):
                     return await consumer.complete(delivery, fetch_next=False)
                 following = await consumer.complete(delivery, fetch_next=True)
                 lane.heard(following)
@@ -213,6 +240,6 @@ class Chain:
             case Dead(message=message, then=then):
                 await consumer.bury(delivery, message)
                 await then()
-            case Refused():
+            case Refused() | Cancelled():
                 await consumer.drop(delivery)
         return None

@@ -42,7 +42,7 @@ class Loops:
         self._loops = [(loop, True) for loop in (*led, tell)] + [(loop, False) for loop in (lease, *own)]
 
     @property
-    def _leads(self) -> bool:
+    def leads(self) -> bool:
         """Whoever cannot renew the lease stops leading when it runs out, also where nobody tells it so."""
         return time.monotonic() < self._leads_until
 
@@ -58,7 +58,7 @@ class Loops:
 
     async def _keep(self, loop: Loop, led: bool) -> None:
         while True:
-            if led and not self._leads:
+            if led and not self.leads:
                 # Not a whole period: the first round of an hourly loop must not wait an hour for the lease.
                 await asyncio.sleep(min(ASK_AGAIN_S, loop.every_s))
                 continue
@@ -85,7 +85,7 @@ class Loops:
     async def _take_lead(self) -> None:
         asked = time.monotonic()
         leads = await self._leader.lead()
-        if leads and not self._leads:
+        if leads and not self.leads:
             log.info("loop.leading")
         self._leads_until = asked + LEASE_LASTS.total_seconds() if leads else 0.0
 

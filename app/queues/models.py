@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import Index, SmallInteger, func, text
+from sqlalchemy import BigInteger, Index, SmallInteger, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.ids import new_id
@@ -71,6 +71,7 @@ class JobRow(Base):
     progress_note: Mapped[str | None]
     cancel_requested_at: Mapped[datetime | None]
     """Somebody wants this active job to stop; its worker does it."""
+    cancel_requested_by: Mapped[str | None]
     removed_from: Mapped[str | None]
     """The state that the job had when it was removed."""
     removed_at: Mapped[datetime | None]
@@ -179,6 +180,23 @@ class QueueRow(Base):
     paused_at: Mapped[datetime | None]
     paused_by: Mapped[str | None]
     paused_reason: Mapped[str | None]
+    limits: Mapped[Json | None]
+    """`spec.Limits` in place of the declared ones."""
+
+
+class WorkerState(StrEnum):
+    """What a worker process does. One that is quiet finishes what it has in hand."""
+
+    RUNNING = "running"
+    QUIET = "quiet"
+    STOPPING = "stopping"
+
+
+class Command(StrEnum):
+    """What a worker process is told to do; none is to run."""
+
+    QUIET = "quiet"
+    STOP = "stop"
 
 
 class WorkerRow(Base):
@@ -190,7 +208,16 @@ class WorkerRow(Base):
     pid: Mapped[int]
     version: Mapped[str]
     queues: Mapped[list[str]]
+    state: Mapped[str] = mapped_column(server_default=WorkerState.RUNNING)
+    command: Mapped[str | None]
+    """What a person wants of it; it obeys within seconds."""
     jobs: Mapped[int]
+    in_hand: Mapped[list[Json]] = mapped_column(server_default=text("'[]'::jsonb"))
+    """The first of its jobs: id, kind, queue, and since when, in seconds since 1970."""
+    leads: Mapped[bool] = mapped_column(server_default=text("false"))
+    lag_ms: Mapped[float | None]
+    """How late its event loop was at worst since the heartbeat before."""
+    memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     beat_at: Mapped[datetime] = mapped_column(server_default=func.now())
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
-from sqlalchemy import CursorResult, Update, case, func, update
+from sqlalchemy import CursorResult, Update, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -27,6 +27,7 @@ _NEW_RUN: dict[str, Any] = {
     "finished_at": None,
     "duration_ms": None,
     "cancel_requested_at": None,
+    "cancel_requested_by": None,
     "progress": None,
     "progress_note": None,
 }
@@ -146,15 +147,19 @@ async def cancelled(session: AsyncSession, row: JobRow, log: Sequence[str]) -> b
     wanted = (JobRow.state == State.ACTIVE, JobRow.attempt == row.attempt, JobRow.cancel_requested_at.is_not(None))
     done = await _set(session, row, wanted, state=State.CANCELLED, duration_ms=_DURATION, **_FINISHED)
     if done:
-        await _end_attempt(session, row, Failure.told("Cancelled", "the job was cancelled"), log)
+        by = await session.scalar(select(JobRow.cancel_requested_by).where(JobRow.id == row.id))
+        await _end_attempt(session, row, Failure.told("Cancelled", f"cancelled by {by or 'somebody'}"), log)
         await after_end(session, [Ended.of(row)])
     return done
 
 
-async def want_cancelled(session: AsyncSession, ids: Collection[UUID]) -> list[JobRow]:
+async def want_cancelled(session: AsyncSession, ids: Collection[UUID], by: str) -> list[JobRow]:
     """Note on these active jobs that somebody wants them to stop, and tell the workers; returns those still active."""
-    moment = func.coalesce(JobRow.cancel_requested_at, func.now())
-    query = update(JobRow).where(JobRow.id.in_(ids), JobRow.state == State.ACTIVE).values(cancel_requested_at=moment)
+    wish = {
+        "cancel_requested_at": func.coalesce(JobRow.cancel_requested_at, func.now()),
+        "cancel_requested_by": func.coalesce(JobRow.cancel_requested_by, by),
+    }
+    query = update(JobRow).where(JobRow.id.in_(ids), JobRow.state == State.ACTIVE).values(**wish)
     rows = await _returned(session, query)
     tell_workers(session, rows)
     for row in rows:
@@ -163,7 +168,7 @@ async def want_cancelled(session: AsyncSession, ids: Collection[UUID]) -> list[J
 
 
 def tell_workers(session: AsyncSession, rows: Sequence[JobRow]) -> None:
-    """Somebody wants these active jobs to stop."""
+    """Nobody wants these jobs to run any more."""
     for row in rows:
         signal(session, CANCEL_TOPIC, row.id, row.tenant_id)
 

@@ -21,6 +21,7 @@ SLICE = 1000
 HANDED_BACK_AT_ONCE = 10_000
 GRACE = timedelta(seconds=15)
 NOTHING = UUID(int=0)
+ENDED = ("dead", "completed", "failed")
 ALIVE = text("now() - interval '30 seconds'")
 
 
@@ -72,6 +73,7 @@ class Reconciler:
         self._runner = runner
         self._after = NOTHING
         self._seen = 0
+        self._ended: set[UUID] = set()
 
     async def check_epoch(self) -> None:
         """Refill a Redis that was emptied."""
@@ -123,9 +125,12 @@ class Reconciler:
             rows = (await session.scalars(self._slice())).all()
         self._after = rows[-1].id if len(rows) == SLICE else NOTHING
         places = await self._engine.places(rows) if rows else []
+        # Redis says that it is over, and its worker has had a whole round to say so too: the worker could not.
+        ended = {row.id for row, place in zip(rows, places, strict=True) if place in ENDED}
+        over, self._ended = ended & self._ended, ended
         for row, place in zip(rows, places, strict=True):
             in_hand = row.state == State.ACTIVE and row.worker in alive
-            if in_hand and (place in ("here", "delayed") or not self._overdue(row)):
+            if in_hand and (place in ("here", "delayed") or not self._overdue(row)) and row.id not in over:
                 continue
             await self._settle(row, place)
         return len(rows)

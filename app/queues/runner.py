@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,16 +14,18 @@ import structlog
 
 from app.core.database import SYSTEM, Database
 from app.queues import record
-from app.queues.batch import Batch, Claim
+from app.queues.batch import Batch
 from app.queues.children import missing
 from app.queues.failure import Failure, Superseded, Unrecoverable
-from app.queues.group_commit import is_away
+from app.queues.group_commit import is_away, is_lost
 from app.queues.job import Kinds
 from app.queues.models import JobRow
 from app.queues.spec import QueueSpec
 from app.queues.work import Work, scope_for_job
 
 log = structlog.get_logger()
+MOST_LOST = 5
+"""Starts of a job that may end without an attempt because PostgreSQL went away; its own statements may be the cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Outcome:
     row: JobRow | None
     failure: Failure | None = None
     lines: tuple[str, ...] = ()
+    cancelled: bool = False
+    """Somebody wanted the job to stop, and the record says that it did."""
 
     @property
     def final(self) -> bool:
@@ -88,7 +92,10 @@ class Runner:
             log.info("job.superseded")
             return Outcome(None)
         except asyncio.CancelledError:
-            await self._hand_back(claim, work.lines)
+            with contextlib.suppress(Superseded):
+                await claim.confirm()
+                if await self.stopped(row, work.lines):
+                    return Outcome(row, cancelled=True)
             raise
         return outcome
 
@@ -98,6 +105,8 @@ class Runner:
         except Superseded:
             raise
         except Exception as error:
+            if is_lost(error) and row.attempt - row.attempts_made <= MOST_LOST:
+                raise  # the record went away under the handler, which is not the job's fault
             return _failed(row, error, work.lines)
         finally:
             handled()
@@ -114,11 +123,16 @@ class Runner:
         log.info("job.completed")
         return Outcome(row)
 
-    async def _hand_back(self, claim: Claim, lines: Sequence[str]) -> None:
-        with contextlib.suppress(Superseded):
-            await claim.confirm()
-            async with self._database.transaction(SYSTEM) as session:
-                await record.hand_back(session, claim.row, lines)
+    async def stopped(self, row: JobRow, lines: Sequence[str]) -> bool:
+        """The attempt was interrupted: True when somebody wanted the job cancelled; else it waits to be run again."""
+        async with self._database.transaction(scope_for_job(row.tenant_id)) as session:
+            if await record.cancelled(session, row, lines):
+                await self._kinds.tell_dead(session, row.kind, row.payload, "the job was cancelled")
+                log.info("job.cancelled")
+                return True
+        async with self._database.transaction(SYSTEM) as session:
+            await record.hand_back(session, row, lines)
+        return False
 
     async def _handle(self, work: Work, row: JobRow) -> dict[str, Any] | None:
         processor = self._kinds.get(row.kind)
@@ -133,7 +147,8 @@ class Runner:
         limit = self._specs[row.queue].timeout_s
         try:
             async with asyncio.timeout(limit) as bound:
-                result = await processor.handle(work, payload)
+                # In a task of its own: a handler that cancels its task does not cancel the worker's.
+                result = await asyncio.create_task(_alone(processor.handle(work, payload)))
         except TimeoutError as error:
             if not bound.expired():
                 raise
@@ -144,8 +159,6 @@ class Runner:
                 raise
             # Somebody else's cancellation leaked through the handler: for the job it is an error like others.
             raise RuntimeError("the handler was cancelled from within") from error
-        except (SystemExit, KeyboardInterrupt) as error:
-            raise RuntimeError(f"the handler raised {type(error).__name__}") from error
         if result is not None:
             # A result that is not JSON would make BullMQ run completed work again.
             json.dumps(result, allow_nan=False)
@@ -184,3 +197,11 @@ def _failed(row: JobRow, error: Exception, lines: Sequence[str]) -> Outcome:
     failure = Failure.of(error)
     log.warning("job.attempt_failed", error=failure.message, error_class=failure.error_class)
     return Outcome(row, failure, tuple(lines))
+
+
+async def _alone(handling: Awaitable[dict[str, Any] | None]) -> dict[str, Any] | None:
+    """These two would pass through the task and end the event loop."""
+    try:
+        return await handling
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(f"the handler raised {type(error).__name__}") from error

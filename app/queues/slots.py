@@ -3,15 +3,18 @@ of the one before."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import cast
+from uuid import UUID
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.queues.consumer import LOCK_MS, STALL_CHECK_MS, Consumer
+from app.queues.clock import clock
+from app.queues.consumer import LOCK_MS, STALL_CHECK_MS, Consumer, Delivery
 from app.queues.lane import AGAIN_S, Chain, Handle, Lane
+from app.queues.spec import Limits, QueueSpec
 
 log = structlog.get_logger()
 WAIT_S = 5.0
@@ -38,6 +41,8 @@ class Slots:
         self._by_marker = {lane.consumer.marker: lane for lane in self.lanes}
         self._turn = 0
         self._blocked = False
+        self._asking = True
+        self._turned_at = time.monotonic()
         self._waking: asyncio.Task[None] | None = None
 
     @property
@@ -45,15 +50,23 @@ class Slots:
         """How many jobs are in hand."""
         return sum(chain.delivery is not None for chain in self._chains())
 
+    @property
+    def names(self) -> Iterator[str]:
+        """The queues served."""
+        return (lane.consumer.spec.name for lane in self.lanes)
+
     async def run(self) -> None:
         """For ever, until cancelled."""
-        await asyncio.gather(self._wait(), self._every(RENEW_S, self._renew), self._every(STALLS_S, self._free_stalled))
+        await asyncio.gather(
+            self._wait(),
+            self._every(RENEW_S, self._renew),
+            self._every(RENEW_S, lambda lane: lane.consumer.gate.wake()),
+            self._every(STALLS_S, self._free_stalled),
+        )
 
     async def close(self, stop_s: float, hand_back_s: float) -> None:
         """Fetch nothing more. Let the jobs in hand end for `stop_s`; what still runs then is handed back."""
-        for lane in self.lanes:
-            lane.open = False
-            lane.forget_due()
+        self.quiet()
         if await self._ended(stop_s):
             return
         log.warning("worker.jobs_handed_back", jobs=self.jobs)
@@ -63,6 +76,41 @@ class Slots:
             for chain in self._chains():
                 if chain.task is not None:
                     chain.task.cancel()
+
+    def quiet(self) -> None:
+        """Start nothing more; what is in hand goes on."""
+        for lane in self.lanes:
+            lane.quiet()
+
+    def resume(self) -> None:
+        """Start jobs again."""
+        for lane in self.lanes:
+            if not lane.open:
+                lane.open = True
+                lane.look()
+
+    def limit(self, limits: Mapping[str, Limits]) -> None:
+        """Take over the limits of the queues, by their names."""
+        for lane in self.lanes:
+            gate, wanted = lane.consumer.gate, limits[lane.consumer.spec.name]
+            if gate.limits != wanted:
+                gate.limits = wanted
+                lane.look()
+
+    def in_hand(self) -> Iterator[tuple[QueueSpec, Delivery]]:
+        """What is being worked on, and of which queue."""
+        return ((lane.consumer.spec, each) for lane in self.lanes for each in lane.handled().values())
+
+    def interrupt(self, job_id: UUID) -> bool:
+        """Cancel the handler that works on this job; False when none does here."""
+        found = [each for each in self._chains() if each.delivery is not None and each.delivery.job_id == job_id]
+        for chain in found:
+            chain.interrupt()
+        return bool(found)
+
+    def idle_s(self) -> float:
+        """For how many seconds the wait for jobs has not gone round. Waiting for Redis to answer is no idleness."""
+        return 0.0 if self._asking else time.monotonic() - self._turned_at
 
     def _chains(self) -> list[Chain]:
         return [chain for lane in self.lanes for chain in lane.chains]
@@ -75,7 +123,9 @@ class Slots:
 
     async def _wait(self) -> None:
         self._look_everywhere()
+        self._asking = False
         while True:
+            self._turned_at = time.monotonic()
             try:
                 await self._wait_once()
             except (RedisError, OSError, TimeoutError) as error:
@@ -106,11 +156,13 @@ class Slots:
 
     async def _called(self, lane: Lane, due_s: float) -> None:
         """A queue's marker: a job waits, or a delayed one is due later."""
-        if due_s > time.time():
+        if due_s > clock.now():
             lane.look_at(due_s)
         elif chain := lane.look():
             # With the answer comes the next marker, so the wait for it need not be ended and begun anew.
+            self._asking = True
             await chain.answered.wait()
+            self._asking = False
         else:
             # The last place was taken in the meantime: somebody else may have one.
             await lane.consumer.mark()
@@ -144,6 +196,7 @@ class Slots:
     async def _renew(self, lane: Lane) -> None:
         """All queues' locks leave in one write."""
         before = lane.handled()
+        await lane.consumer.gate.renew()
         if not before:
             return
         lost = set(await lane.consumer.renew(list(before.values())))

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
+from msgspec import Struct
+
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
@@ -17,6 +19,26 @@ class Backoff:
         return self.first_s if self.kind == "fixed" else self.first_s * 2 ** (attempts_made - 1)
 
 
+class Rate(Struct, frozen=True):
+    """At most so many starts in so many seconds: at once, if none was for so long, and evenly from then on."""
+
+    jobs: int
+    per_s: float
+
+
+class Limits(Struct, frozen=True):
+    """What a queue may do over all worker processes together; None is no limit."""
+
+    rate: Rate | None = None
+    running: int | None = None
+    """Jobs that run at once."""
+    running_per_tenant: int | None = None
+    """Jobs of one tenant that run at once, so that one tenant's thousands do not keep the others waiting."""
+
+
+UNLIMITED = Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class QueueSpec:
     """One queue. `name` is what people and the API see; BullMQ's own names have `-` for `:`."""
@@ -27,6 +49,8 @@ class QueueSpec:
     timeout_s: float
     concurrency: int | None = None
     """Jobs of this queue one worker process runs at once; None takes WORKER_CONCURRENCY."""
+    limits: Limits = UNLIMITED
+    """As declared; the owner may change them, see `QueueRow.limits`."""
     completed_kept: int = 1000
     completed_kept_for: timedelta = timedelta(hours=24)
 

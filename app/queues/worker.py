@@ -1,39 +1,47 @@
 """The worker process: slots that hand jobs to the runner, and the loops of the one that leads."""
 
 import asyncio
-import os
-import socket
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import structlog
 from redis.asyncio import Redis
-from sqlalchemy import delete, func, text
-from sqlalchemy.dialects.postgresql import insert
 
-from app import __version__
 from app.core.database import SYSTEM, Database
-from app.queues.consumer import Dead, Delivery, Done, HandBack, Refused, Retry, Verdict, check_layouts
+from app.core.live import Broker
+from app.queues.clock import clock
+from app.queues.consumer import Cancelled, Dead, Delivery, Done, HandBack, Refused, Retry, Verdict, check_layouts
 from app.queues.engine import Engine
 from app.queues.failure import Failure
+from app.queues.heartbeat import Heartbeat
 from app.queues.leader import Leader
 from app.queues.loops import Loop, Loops
-from app.queues.models import JobRow, WorkerRow
+from app.queues.models import JobRow, WorkerState
+from app.queues.orders import Orders
+from app.queues.quarantine import Quarantine
 from app.queues.relay import Reconciler, Relay
 from app.queues.runner import Runner
 from app.queues.slots import Slots
 from app.queues.spec import QueueSpec
+from app.queues.watchdog import Watchdog
 
 log = structlog.get_logger()
 STOP_S = 20.0
 STOPPED_S = 3.0
 HAND_BACK_S = 2.0
-BEAT_S = 5
-FORGET_AFTER = text("now() - interval '1 day'")
+CLOCK_S = 600.0
 
 
 class WorkerProcess:
-    """Serves some queues until it is told to stop. `led` are loops for while this process leads, `own` for always."""
+    """Serves some queues until it is told to stop.
+
+    Args:
+        client: waits for Redis for ever.
+        led: loops for while this process leads; `own` run always.
+        broker: carries signals of what people want; without one the record is asked every two seconds.
+        quarantine: the command that starts a process for suspects; without one they run here, as all jobs do.
+        hang_s: seconds after which a process that hangs ends itself; 0: never.
+    """
 
     def __init__(
         self,
@@ -46,11 +54,16 @@ class WorkerProcess:
         client: Redis,
         led: Sequence[Loop] = (),
         own: Sequence[Loop] = (),
+        broker: Broker | None = None,
+        quarantine: Sequence[str] = (),
+        hang_s: float = 0,
     ) -> None:
         check_layouts()
         self._database = database
         self._runner = runner
-        self._specs = specs
+        self._client = client
+        self._broker = broker
+        self._stop = asyncio.Event()
         consumers = engine.consumers(client, specs)
         places = {consumer: consumer.spec.concurrency or concurrency for consumer in consumers}
         self.slots = Slots(places, self._handle, client, engine.wake_key(runner.worker), str(runner.worker))
@@ -63,7 +76,16 @@ class WorkerProcess:
             Loop("tidy", 30.0, reconciler.tidy),
             *led,
         ]
-        self._loops = Loops(Leader(database, runner.worker), led, own=[Loop("beat", BEAT_S, self._beat), *own])
+        clocks = Loop("queue-clock", CLOCK_S, lambda: clock.measure(client))
+        self._loops = Loops(Leader(database, runner.worker), led, own=[clocks, *own])
+        self._quarantine = Quarantine(quarantine, database, runner, engine.specs) if quarantine else None
+        self._watchdog = Watchdog(hang_s, self.slots.idle_s)
+        names = [spec.name for spec in specs]
+        self._heartbeat = Heartbeat(
+            database, runner.worker, names, self.slots, self._watchdog.lag_ms, lambda: self._loops.leads
+        )
+        wanted = {spec.name: spec for spec in specs}
+        self._orders = Orders(database, runner.worker, wanted, self.slots, self._heartbeat, self._stop)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then let running jobs end, for at most 20 seconds.
@@ -71,24 +93,34 @@ class WorkerProcess:
         Raises:
             Exception: what ended the slots or the loops, which should never end.
         """
-        await self._beat()
-        log.info("worker.started", queues=[spec.name for spec in self._specs], worker=str(self._runner.worker))
+        await self._heartbeat.beat()
+        log.info("worker.started", worker=str(self._runner.worker), queues=list(self.slots.names))
         running: list[asyncio.Task[object]] = [
-            asyncio.create_task(self.slots.run()),
+            asyncio.create_task(self._serve()),
             asyncio.create_task(self._loops.run()),
+            asyncio.create_task(self._orders.run(self._broker)),
+            asyncio.create_task(self._watchdog.run()),
         ]
-        told: asyncio.Task[object] = asyncio.create_task(stop.wait())
-        # Neither ends by itself: a worker that lives on without one of them would only look healthy.
-        done, _ = await asyncio.wait([told, *running], return_when=asyncio.FIRST_COMPLETED)
+        told: list[asyncio.Task[object]] = [asyncio.create_task(each.wait()) for each in (stop, self._stop)]
+        # None ends by itself: a worker that lives on without one of them would only look healthy.
+        done, _ = await asyncio.wait([*told, *running], return_when=asyncio.FIRST_COMPLETED)
         log.info("worker.stopping", jobs=self.slots.jobs)
+        self._heartbeat.state = WorkerState.STOPPING
+        self._stop.set()
         await self.slots.close(STOP_S, STOPPED_S)
-        for task in running:
+        if self._quarantine is not None:
+            await self._quarantine.close()
+        for task in (*running, *told):
             task.cancel()
-        told.cancel()
-        await asyncio.gather(*running, told, return_exceptions=True)
-        await self._say_goodbye()
+        await asyncio.gather(*running, *told, return_exceptions=True)
+        await self._heartbeat.goodbye()
         for task in done:
             task.result()
+
+    async def _serve(self) -> None:
+        # The first question for jobs says what time it is.
+        await clock.measure(self._client)
+        await self.slots.run()
 
     async def _handle(self, delivery: Delivery, leave: Callable[[], None]) -> Verdict:
         """One delivery: an attempt in the record, or what to do without one."""
@@ -100,6 +132,7 @@ class WorkerProcess:
             job_id, run = split_engine_id(delivery.engine_id)
         except ValueError:
             return self._adopt(delivery)
+        delivery.job_id = job_id
         if delivery.doomed is not None:
             return Dead(delivery.doomed, lambda: self._bury_stalled(job_id, run, str(delivery.doomed)))
         try:
@@ -110,7 +143,13 @@ class WorkerProcess:
             return HandBack(HAND_BACK_S)
 
     async def _attempt(self, delivery: Delivery, job_id: UUID, run: int, leave: Callable[[], None]) -> Verdict:
-        outcome = await self._runner.attempt(job_id, run, first=delivery.first, handled=leave)
+        if delivery.suspect and self._quarantine is not None:
+            leave()
+            outcome = await self._quarantine.attempt(job_id, run)
+        else:
+            outcome = await self._runner.attempt(job_id, run, first=delivery.first, handled=leave)
+        if outcome.cancelled:
+            return Cancelled()
         failure = outcome.failure
         if failure is None or outcome.row is None:
             return Done()
@@ -135,30 +174,6 @@ class WorkerProcess:
             row = await session.get(JobRow, job_id)
         if row is not None and row.run == run:
             await self._runner.bury(row, Failure.told("Stalled", message))
-
-    async def _beat(self) -> None:
-        jobs = self.slots.jobs
-        values = {
-            "id": self._runner.worker,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "version": __version__,
-            "queues": [spec.name for spec in self._specs],
-            "jobs": jobs,
-            "beat_at": func.now(),
-        }
-        query = insert(WorkerRow).values(values)
-        changed = {"jobs": jobs, "beat_at": func.now()}
-        async with self._database.transaction(SYSTEM) as session:
-            await session.execute(query.on_conflict_do_update(index_elements=["id"], set_=changed))
-            await session.execute(delete(WorkerRow).where(WorkerRow.beat_at < FORGET_AFTER))
-
-    async def _say_goodbye(self) -> None:
-        try:
-            async with self._database.transaction(SYSTEM) as session:
-                await session.execute(delete(WorkerRow).filter_by(id=self._runner.worker))
-        except Exception as error:
-            log.warning("worker.goodbye_failed", error=str(error))
 
 
 def split_engine_id(text_id: str) -> tuple[UUID, int]:

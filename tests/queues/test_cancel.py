@@ -48,7 +48,7 @@ async def test_a_job_that_waits_is_cancelled_at_once_and_leaves_redis_with_its_h
     delayed = await ask(own_database, until_state, run_at=datetime.now(UTC) + timedelta(hours=1))
     for row in (waiting, delayed):
         async with own_database.transaction(PLATFORM) as session:
-            await cancel(session, row)
+            await cancel(session, row, by="owner@example.org")
         assert (await row_of(row.id)).state == State.CANCELLED
     assert await engine.places([waiting, delayed]) == ["unknown", "unknown"]
     assert await engine.client.keys(f"*{waiting.id}*") == []
@@ -57,7 +57,7 @@ async def test_a_job_that_waits_is_cancelled_at_once_and_leaves_redis_with_its_h
         assert (await session.scalars(select(KeyRow))).all() == []
     async with own_database.transaction(PLATFORM) as session:
         with pytest.raises(Conflict) as refused:
-            await cancel(session, await row_of(waiting.id))
+            await cancel(session, await row_of(waiting.id), by="owner@example.org")
     assert refused.value.code == "not_cancellable"
 
 
@@ -69,7 +69,7 @@ async def test_the_wish_to_stop_an_active_job_is_kept_told_and_fulfilled_by_its_
     async with worker_redis.pubsub() as listener:
         await listener.subscribe(settings.key("live", "signals", "all"))
         async with own_database.transaction(PLATFORM) as session:
-            await cancel(session, row)
+            await cancel(session, row, by="owner@example.org")
         async with asyncio.timeout(5):
             while not any(one.topic == record.CANCEL_TOPIC for one in heard):
                 message = await listener.get_message(ignore_subscribe_messages=True, timeout=1)
@@ -100,7 +100,7 @@ async def test_a_wish_that_its_worker_took_to_the_grave_is_brought_about_by_the_
 ) -> None:
     row = await active(own_database, await ask(own_database, until_state))
     async with own_database.transaction(PLATFORM) as session:
-        await cancel(session, row)
+        await cancel(session, row, by="owner@example.org")
     assert await repeat_wishes(own_database) == 1
     assert (await row_of(row.id)).state == State.ACTIVE
     async with own_database.transaction(SYSTEM) as session:

@@ -167,7 +167,7 @@ async def test_cancelling_a_parent_cancels_all_that_is_unfinished_below_it(
     part = Flow(job=Gather(name="part"), children=notes("a", "b"))
     root = await ask(own_database, Flow(job=Gather(name="root"), children=[part, Note(text="c")]))
     async with own_database.transaction(PLATFORM) as session:
-        await cancel(session, await row_of(root))
+        await cancel(session, await row_of(root), by="owner@example.org")
     async with own_database.transaction(SYSTEM) as session:
         states = set((await session.scalars(select(JobRow.state))).all())
     assert states == {State.CANCELLED}

@@ -134,7 +134,7 @@ class QueueService:
         """
         row = await self._job(queue, job_id)
         before = _seen(row)
-        await cancel(self._session, row)
+        await cancel(self._session, row, by=self._actor.label)
         return await self._trace_job("owner.job.cancel", row, before)
 
     async def restore(self, queue: str, job_id: UUID) -> JobRow:
