@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from app.embedded import leash
+from app.core import leash
 
 ROOT = Path(__file__).parents[2]
 PAUSE_S = 0.3
