@@ -75,7 +75,8 @@ COMPLETE = text("""
 WITH done AS (
   UPDATE job
   SET state = 'completed', attempts_made = job.attempts_made + 1, worker = NULL, updated_at = now(),
-      finished_at = now(), duration_ms = mine.took_ms,
+      finished_at = now(),
+      duration_ms = coalesce(mine.took_ms, extract(epoch FROM now() - job.started_at) * 1000),
       result = CAST(mine.result AS jsonb), error_class = NULL, error_message = NULL, error_fingerprint = NULL
   FROM unnest(CAST(:ids AS uuid[]), CAST(:runs AS int[]), CAST(:attempts AS int[]), CAST(:took_ms AS int[]),
               CAST(:results AS text[]), CAST(:logs AS text[]))
@@ -94,3 +95,7 @@ SELECT id FROM done
 """)
 
 FREE_KEYS = text("DELETE FROM job_key WHERE job_id = ANY(CAST(:ids AS uuid[])) AND NOT kept")
+
+MARK_EFFECT = text("""
+INSERT INTO job_effect (job_id, step, tenant_id) VALUES (:id, :step, :tenant) ON CONFLICT DO NOTHING RETURNING job_id
+""")
