@@ -3,12 +3,12 @@
 import asyncio
 import json
 import time
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import TextClause, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import SYSTEM, Database
@@ -25,6 +25,7 @@ class Claim:
     """One attempt that this process makes. Of a first delivery the start may be written while the handler runs."""
 
     row: JobRow
+    job_id: UUID
     began: float = field(default_factory=time.perf_counter)
     start: "asyncio.Future[bool] | None" = None
     """The answer to a start that is written behind the handler's back."""
@@ -46,7 +47,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Open:
     job_id: UUID
     run: int
     first: bool
@@ -71,8 +72,7 @@ class Batch:
     def __init__(self, database: Database, worker: UUID) -> None:
         self._database = database
         self._worker = worker
-        self._opening: GroupCommit[_Wanted, Claim | None] = GroupCommit(self._open, lambda item: (item.job_id, item))
-        self._writing: GroupCommit[_Start | _End, bool] = GroupCommit(self._write, _about)
+        self._commits: GroupCommit[_Open | _Start | _End, Claim | bool | None] = GroupCommit(self._write, _about)
 
     async def open(self, job_id: UUID, run: int, *, first: bool) -> Claim | None:
         """Begin an attempt; None when this run is finished or unknown, so there is nothing to do.
@@ -81,31 +81,54 @@ class Batch:
         its start is written while the handler runs, together with the end of a short one. Otherwise the row is
         active when this returns.
         """
-        claim = await self._opening.put(_Wanted(job_id, run, first))
+        claim = cast("Claim | None", await self._commits.put(_Open(job_id, run, first)))
         if claim is not None and claim.row.state != State.ACTIVE:
-            claim.row.state, claim.row.attempt, claim.row.worker = State.ACTIVE, 1, self._worker
-            claim.start = self._writing.put(_Start(claim))
+            self.begin(claim)
         return claim
+
+    def begin(self, claim: Claim) -> None:
+        """Take an untouched job. Whether it was still untouched is told by `Claim.confirm`."""
+        claim.row.state, claim.row.attempt, claim.row.worker = State.ACTIVE, 1, self._worker
+        claim.start = cast("asyncio.Future[bool]", self._commits.put(_Start(claim)))
 
     async def complete(self, claim: Claim, result: dict[str, Any] | None, log: Sequence[str]) -> bool:
         """False when the attempt is no longer the current one."""
         took_ms = round((time.perf_counter() - claim.began) * 1000)
         told = None if result is None else json.dumps(result)
-        return await self._writing.put(_End(claim, took_ms, told, json.dumps(list(log))))
+        return bool(await self._commits.put(_End(claim, took_ms, told, json.dumps(list(log)))))
 
-    async def _open(self, wanted: Sequence[_Wanted]) -> list[Claim | None]:
-        untouched: dict[tuple[UUID, int], JobRow] = {}
+    async def _write(self, items: Sequence[_Open | _Start | _End]) -> list[Claim | bool | None]:
+        """Everything in one transaction; who starts and ends in one group is written once."""
+        wanted = [item for item in items if isinstance(item, _Open)]
+        begun = {item.claim for item in items if isinstance(item, _Start)}
+        ends = {item.claim: item for item in items if isinstance(item, _End)}
         async with self._database.transaction(SYSTEM) as session:
-            if ids := sorted(each.job_id for each in wanted if each.first):
-                query = select(JobRow).from_statement(sql.READ_UNTOUCHED)
-                rows = await session.scalars(query, {"ids": ids, "low": ids[0], "high": ids[-1]})
-                untouched = {(row.id, row.run): row for row in rows}
-            others = [each for each in wanted if (each.job_id, each.run) not in untouched]
-            started = await self._start(session, others) if others else []
-        found = {(row.id, row.run): row for row in started} | untouched
-        return [Claim(row) if (row := found.get((each.job_id, each.run))) else None for each in wanted]
+            started = await self._told(session, sql.START_FIRST, begun - ends.keys(), {})
+            ended = await self._told(session, sql.COMPLETE_FIRST, begun & ends.keys(), ends)
+            ended |= await self._told(session, sql.COMPLETE, {c for c in ends.keys() - begun if not c.refused}, ends)
+            if ended:
+                await after_end(session, [Ended.of(claim.row) for claim in ends if claim.job_id in ended])
+            _signal(session, [claim.row for claim in begun if claim.job_id in started])
+            opened = await self._open(session, wanted) if wanted else {}
+        return [
+            opened.get((item.job_id, item.run))
+            if isinstance(item, _Open)
+            else item.claim.job_id in started or item.claim.job_id in ended
+            for item in items
+        ]
 
-    async def _start(self, session: AsyncSession, wanted: Iterable[_Wanted]) -> Sequence[JobRow]:
+    async def _open(self, session: AsyncSession, wanted: Sequence[_Open]) -> dict[tuple[UUID, int], Claim]:
+        rows: list[JobRow] = []
+        if ids := sorted(each.job_id for each in wanted if each.first):
+            found = await session.scalars(select(JobRow).from_statement(sql.READ_UNTOUCHED), _given(ids))
+            rows += found.all()
+        untouched = {(row.id, row.run) for row in rows}
+        others = [each for each in wanted if (each.job_id, each.run) not in untouched]
+        if others:
+            rows += await self._start(session, others)
+        return {(row.id, row.run): Claim(row, row.id) for row in rows}
+
+    async def _start(self, session: AsyncSession, wanted: Iterable[_Open]) -> Sequence[JobRow]:
         pairs = sorted((each.job_id, each.run) for each in wanted)
         values = _given([job_id for job_id, _ in pairs]) | {"runs": [run for _, run in pairs], "worker": self._worker}
         query = select(JobRow).from_statement(sql.START)
@@ -115,38 +138,21 @@ class Batch:
                 "runs": [row.run for row in rows],
                 "attempts": [row.attempt for row in rows],
                 "tenants": [row.tenant_id for row in rows],
+                "worker": self._worker,
             }
-            ids = [row.id for row in rows]
-            await session.execute(
-                sql.OPEN_ATTEMPTS, attempts | {"ids": ids, "low": min(ids), "high": max(ids), "worker": self._worker}
-            )
+            await session.execute(sql.OPEN_ATTEMPTS, _given([row.id for row in rows]) | attempts)
             _signal(session, rows)
         return rows
 
-    async def _write(self, items: Sequence[_Start | _End]) -> list[bool]:
-        """Who starts and ends in one group is written once."""
-        ends = {item.claim: item for item in items if isinstance(item, _End)}
-        starts = [item.claim for item in items if isinstance(item, _Start) and item.claim not in ends]
-        at_once = {item.claim for item in items if isinstance(item, _Start)} & ends.keys()
-        later = [claim for claim in ends if claim not in at_once and not claim.refused]
-        async with self._database.transaction(SYSTEM) as session:
-            begun = await self._told(session, sql.START_FIRST, starts, {})
-            ended = await self._told(session, sql.COMPLETE_FIRST, list(at_once), ends)
-            ended |= await self._told(session, sql.COMPLETE, later, ends)
-            if ended:
-                await after_end(session, [Ended.of(claim.row) for claim in ends if claim.row.id in ended])
-            _signal(session, [claim.row for claim in starts if claim.row.id in begun])
-        return [item.claim.row.id in begun or item.claim.row.id in ended for item in items]
-
     async def _told(
-        self, session: AsyncSession, statement: Any, claims: list[Claim], ends: dict[Claim, _End]
+        self, session: AsyncSession, statement: TextClause, about: Set[Claim], ends: Mapping[Claim, _End]
     ) -> set[UUID]:
         """The ids of the jobs that the statement found as the claims know them."""
-        if not claims:
+        if not about:
             return set()
         now = time.perf_counter()
-        claims.sort(key=lambda claim: claim.row.id)  # everybody locks in the same order
-        values = _given([claim.row.id for claim in claims]) | {
+        claims = sorted(about, key=lambda claim: claim.job_id)  # everybody locks in the same order
+        values = _given([claim.job_id for claim in claims]) | {
             "runs": [claim.row.run for claim in claims],
             "attempts": [claim.row.attempt for claim in claims],
             "since_s": [now - claim.began for claim in claims],
@@ -159,13 +165,12 @@ class Batch:
         return set((await session.scalars(statement, values)).all())
 
 
-def _about(item: _Start | _End) -> tuple[Hashable, object]:
-    return item.claim.row.id, item.claim
+def _about(item: _Open | _Start | _End) -> tuple[Hashable, object]:
+    return (item.job_id, item) if isinstance(item, _Open) else (item.claim.job_id, item.claim)
 
 
-def _given(ids: list[UUID]) -> dict[str, Any]:
-    """`ids` in order."""
-    return {"ids": ids, "low": ids[0], "high": ids[-1]}
+def _given(ids: Sequence[UUID]) -> dict[str, Any]:
+    return {"ids": ids, "low": min(ids), "high": max(ids)}
 
 
 def _signal(session: AsyncSession, rows: Iterable[JobRow]) -> None:

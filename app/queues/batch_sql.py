@@ -76,7 +76,8 @@ COMPLETE = text("""
 WITH done AS (
   UPDATE job
   SET state = 'completed', attempts_made = job.attempts_made + 1, worker = NULL, updated_at = now(),
-      finished_at = now(), duration_ms = mine.took_ms,
+      finished_at = now(),
+      duration_ms = coalesce(mine.took_ms, extract(epoch FROM now() - job.started_at) * 1000),
       result = CAST(mine.result AS jsonb), error_class = NULL, error_message = NULL, error_fingerprint = NULL,
       progress = CASE WHEN job.progress IS NOT NULL THEN 100 END
   FROM unnest(CAST(:ids AS uuid[]), CAST(:runs AS int[]), CAST(:attempts AS int[]), CAST(:took_ms AS int[]),
@@ -93,4 +94,8 @@ WITH done AS (
     AND job_attempt.ended_at IS NULL AND job_attempt.job_id BETWEEN :low AND :high
 )
 SELECT id FROM done
+""")
+
+MARK_EFFECT = text("""
+INSERT INTO job_effect (job_id, step, tenant_id) VALUES (:id, :step, :tenant) ON CONFLICT DO NOTHING RETURNING job_id
 """)

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from app.core.database import SYSTEM, Database
 from app.core.ids import new_id
-from app.queues.batch import Batch, Claim, _Start, _Wanted
+from app.queues.batch import Batch, Claim, _Open
 from app.queues.enqueue import enqueue
 from app.queues.failure import Superseded
 from app.queues.job import Kinds
@@ -64,14 +64,15 @@ async def test_start_and_end_of_a_short_first_delivery_are_one_write(
     job_id = await ask(own_database, Sin(what="nothing"))
     written: list[int] = []
     write = batch._write
+    claim = await batch._commits.put(_Open(job_id, 0, first=True))
+    assert isinstance(claim, Claim)
 
-    async def counted(items: list[object]) -> list[bool]:
+    async def counted(items: list[object]) -> list[object]:
         written.append(len(items))
         return await write(items)  # type: ignore[arg-type]
 
-    batch._writing._write = counted  # type: ignore[assignment]
-    claim = await batch.open(job_id, 0, first=True)
-    assert claim is not None
+    batch._commits._write = counted  # type: ignore[assignment]
+    batch.begin(claim)
     assert await batch.complete(claim, None, [])
     assert written == [2]
     assert (await row_of(job_id)).state == State.COMPLETED
@@ -96,13 +97,12 @@ async def test_a_first_delivery_that_another_worker_overtook_changes_nothing(
 ) -> None:
     job_id = await ask(own_database, Sin(what="nothing"))
     # Read as untouched, and then nothing for so long that the job was handed to another worker.
-    slow = await batch._opening.put(_Wanted(job_id, 0, first=True))
-    assert slow is not None
+    slow = await batch._commits.put(_Open(job_id, 0, first=True))
+    assert isinstance(slow, Claim)
     other = Batch(own_database, new_id())
     current = await other.open(job_id, 0, first=False)
     assert current is not None
-    slow.row.attempt = 1
-    slow.start = batch._writing.put(_Start(slow))
+    batch.begin(slow)
     with pytest.raises(Superseded):
         await slow.confirm()
     # Both would be attempt 1: the number alone must not be enough.
@@ -173,11 +173,10 @@ async def test_a_superseded_attempt_commits_no_step(
     own_database: Database, batch: Batch, kinds: Kinds, ledger: Ledger
 ) -> None:
     job_id = await ask(own_database, Note(text="twice"))
-    slow = await batch._opening.put(_Wanted(job_id, 0, first=True))
-    assert slow is not None
+    slow = await batch._commits.put(_Open(job_id, 0, first=True))
+    assert isinstance(slow, Claim)
     assert await Batch(own_database, new_id()).open(job_id, 0, first=False) is not None
-    slow.row.attempt = 1
-    slow.start = batch._writing.put(_Start(slow))
+    batch.begin(slow)
     work = Work(own_database, slow, {})
     with pytest.raises(Superseded):
         await kinds["note"].handle(work, Note(text="twice"))
@@ -192,11 +191,12 @@ async def test_a_job_that_waits_for_its_commit_holds_no_place(
     may_write, given_back = asyncio.Event(), asyncio.Event()
     write = batch._write
 
-    async def held(items: list[object]) -> list[bool]:
-        await may_write.wait()
+    async def held(items: list[object]) -> list[object]:
+        if not all(isinstance(item, _Open) for item in items):
+            await may_write.wait()
         return await write(items)  # type: ignore[arg-type]
 
-    batch._writing._write = held  # type: ignore[assignment]
+    batch._commits._write = held  # type: ignore[assignment]
     attempt = asyncio.create_task(quick_runner.attempt(job_id, 0, first=True, handled=given_back.set))
     async with asyncio.timeout(10):
         await given_back.wait()
