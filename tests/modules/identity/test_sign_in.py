@@ -84,6 +84,11 @@ async def test_an_unknown_account_costs_one_argon2_as_well(
     assert known == unknown  # the same algorithm with the same costs
 
 
+def test_passwords_cost_an_attacker_what_is_recommended(quick_passwords: PasswordHash) -> None:
+    """The costs of the program, not those of the tests: RFC 9106's second choice."""
+    assert quick_passwords.hash(PASSWORD).startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+
+
 async def test_a_made_up_cookie_is_never_adopted(client: AsyncClient, register: Register) -> None:
     await register()
     client.cookies[COOKIE] = "chosen-by-somebody-else"
