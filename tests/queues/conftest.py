@@ -80,8 +80,12 @@ def kinds(ledger: Ledger) -> Kinds:
             return None
         if payload.what == "silent":
             raise TimeoutError
-        await asyncio.Event().wait()
+        await (ledger.release if payload.what == "release" else asyncio.Event()).wait()
         return None
+
+    @sin.dead
+    async def sin_dead(session: AsyncSession, payload: Sin, error: str) -> None:
+        ledger.dead.append(error)
 
     return Kinds((note, fail, sin), frozenset([QUICK.name]))
 

@@ -5,6 +5,7 @@ from app.queues.job import Job
 from app.queues.spec import Backoff, QueueSpec
 
 QUICK = QueueSpec("test:quick", attempts=3, backoff=Backoff("exponential", 0.05), timeout_s=0.5)
+SHELL = QueueSpec("test:shell", attempts=2, backoff=Backoff("fixed", 0.05), timeout_s=4)
 PLATFORM = Scope(Plane.PLATFORM)
 
 
@@ -20,3 +21,10 @@ class Fail(Job, kind="fail", queue="test:quick"):
 
 class Sin(Job, kind="sin", queue="test:quick"):
     what: str
+
+
+class Act(Job, kind="act", queue="test:shell"):
+    """Does what it is told in a worker process of its own, see `programs/worker.py`."""
+
+    what: str
+    n: int = 0
