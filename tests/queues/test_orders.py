@@ -174,8 +174,8 @@ async def limit(database: Database, limits: dict[str, Any] | None) -> None:
 
 
 async def test_limits_are_taken_over_while_the_worker_runs(
-    start: Start, own_database: Database, until_state: Until, row_of: Callable[[UUID], Awaitable[JobRow]], ledger: Ledger,
-    monkeypatch: pytest.MonkeyPatch,
+    start: Start, own_database: Database, until_state: Until, row_of: Callable[[UUID], Awaitable[JobRow]],
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(orders_module, "LOOK_S", 60.0)
     await limit(own_database, {"running": 1})
