@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.core.database import SYSTEM, Database, Plane
 from app.core.settings import Settings, SettingsError
 from app.migrate import head
+from app.queues import lag
 from app.queues.models import WorkerRow
 from app.queues.relay import ALIVE
 
@@ -169,13 +170,27 @@ async def workers(db: Database) -> Finding:
     return await _timed("worker", ask, "Start `teknav worker`")
 
 
+async def loops(db: Database) -> Finding:
+    """A warning only: requests are served and jobs run without a leader, until something gets lost or is due."""
+
+    async def ask() -> Finding:
+        async with db.transaction(SYSTEM) as session:
+            found = await lag.read(session)
+        if found.trouble:
+            remedy = "See the loops on the queues page, and the log of the worker that leads"
+            return Finding("loops", "warning", found.trouble, remedy)
+        return Finding("loops", "ok", f"{len(found.loops)} on time, led by {found.place or found.leader}")
+
+    return await _timed("loops", ask, "Run `teknav migrate`")
+
+
 async def readiness(db: Database, client: Redis, settings: Settings) -> list[Finding]:
     """The parts without which work does not get done."""
     found = [await database(db)]
     if found[0].level != "error":
         found.append(await migrations(db))
         if settings.enable_queue and found[-1].level != "error":
-            found.append(await workers(db))
+            found += [await workers(db), await loops(db)]
     return [*found, await redis(client)]
 
 

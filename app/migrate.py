@@ -108,6 +108,11 @@ def _upgrade(connection: Connection) -> None:
     connection.commit()
 
 
+_MEMBER = text(
+    "SELECT EXISTS (SELECT 1 FROM pg_auth_members WHERE roleid = to_regrole(:role) AND member = to_regrole(:login))"
+)
+
+
 def _grant_logins(connection: Connection, wanted: dict[str, tuple[str, ...]]) -> None:
     quote = connection.dialect.identifier_preparer.quote
     how = _without_inheriting(connection)
@@ -115,7 +120,10 @@ def _grant_logins(connection: Connection, wanted: dict[str, tuple[str, ...]]) ->
     for login, roles in wanted.items():
         for role in ROLES:
             if role not in roles:
-                if login != me:
+                if (
+                    login != me
+                    and connection.execute(_MEMBER, {"role": quote(role), "login": quote(login)}).scalar_one()
+                ):
                     connection.execute(text(f"REVOKE {quote(role)} FROM {quote(login)}"))
                 continue
             connection.execute(text(f"GRANT {quote(role)} TO {quote(login)}{how}"))

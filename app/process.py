@@ -21,7 +21,7 @@ from app.queues.job import Kinds
 from app.queues.loops import Loop
 from app.queues.push import Queues
 from app.queues.runner import Runner
-from app.queues.schedules import enqueue_due
+from app.queues.schedules import Scheduler
 from app.redis.broker import RedisBroker
 from app.redis.connection import hasty, patient
 from app.redis.service import RedisService
@@ -51,7 +51,8 @@ class Process:
         engine = Engine(queue_redis, settings.queue_prefix, specs)
         broker = RedisBroker(queue_redis, patient_redis, settings.key("live", "signals", "all"))
         queues = Queues(database, specs, kinds, engine if settings.enable_queue else None)
-        database.provide(broker=broker, queues=queues, permissions=registry.permissions())
+        schedules = registry.schedules()
+        database.provide(broker=broker, queues=queues, permissions=registry.permissions(), schedules=schedules)
         return cls(
             settings,
             database,
@@ -71,16 +72,15 @@ class Process:
 
     def loops(self) -> list[Loop]:
         """What the leading process does beside the queues."""
-        return [
-            Loop("schedules", 5.0, self._schedules),
+        loops = [
             Loop("partitions", 3600.0, self._partitions),
             Loop("cancellations", 2.0, lambda: repeat_wishes(self.database)),
             Loop("trash", 60.0, self._trash),
         ]
-
-    async def _schedules(self) -> None:
-        async with self.database.transaction(SYSTEM) as session:
-            await enqueue_due(session, registry.schedules())
+        if self.settings.enable_scheduler:
+            scheduler = Scheduler(self.database, tuple(registry.schedules().values()))
+            loops.append(Loop("schedules", 1.0, scheduler.enqueue_due))
+        return loops
 
     async def _trash(self) -> None:
         async with self.database.transaction(SYSTEM) as session:

@@ -1,5 +1,6 @@
 """The only list of modules, in the order in which they may import each other: from the bottom up."""
 
+from app.core.errors import Invalid
 from app.core.policy import Permission
 from app.module import Module
 from app.module import permissions as permissions_of
@@ -9,13 +10,14 @@ from app.modules.audit.module import audit
 from app.modules.dashboard.module import dashboard
 from app.modules.identity.module import identity
 from app.modules.queues.module import queues
+from app.modules.schedules.module import schedules as schedules_module
 from app.modules.tenants.module import tenants
 from app.queues.core import CORE_QUEUES
 from app.queues.job import Kinds, declared
 from app.queues.schedules import Schedule
 from app.queues.spec import QueueSpec
 
-MODULES: tuple[Module, ...] = (audit, tenants, identity, articles, ai, queues, dashboard)
+MODULES: tuple[Module, ...] = (audit, tenants, identity, articles, ai, queues, schedules_module, dashboard)
 
 
 def specs() -> dict[str, QueueSpec]:
@@ -38,8 +40,21 @@ def kinds() -> Kinds:
     return known
 
 
-def schedules() -> tuple[Schedule, ...]:
-    return tuple(schedule for module in MODULES for schedule in module.schedules)
+def schedules() -> dict[str, Schedule]:
+    """Every schedule by name.
+
+    Raises:
+        RuntimeError: two have the same name, or one's name or timing cannot be.
+    """
+    found: dict[str, Schedule] = {}
+    for schedule in (each for module in MODULES for each in module.schedules):
+        if schedule.name in found:
+            raise RuntimeError(f"The schedule {schedule.name!r} is declared twice")
+        try:
+            found[schedule.name] = schedule.checked()
+        except Invalid as error:
+            raise RuntimeError(f"The schedule {schedule.name!r} cannot be: {error.detail}") from error
+    return found
 
 
 def permissions() -> dict[str, Permission]:

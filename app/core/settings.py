@@ -71,6 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ai_timeout_s: Annotated[float, _doc("seconds the provider may take for one answer")] = 60.0
 
     enable_queue: Annotated[bool, _doc("false runs jobs inside the web process, without Redis queues")] = True
+    enable_scheduler: Annotated[bool, _doc("false leaves what is due by schedule undone, on this process")] = True
     worker_queues: Annotated[tuple[str, ...], _doc("queues a worker serves, with commas between; empty: all")] = ()
     worker_concurrency: Annotated[int, _doc("jobs of one queue that a worker runs at once")] = 10
     worker_processes: Annotated[

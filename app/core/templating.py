@@ -16,6 +16,7 @@ from litestar.template import TemplateConfig
 from markupsafe import Markup
 
 from app import __version__
+from app.core.database import Plane
 from app.core.policy import Actor, Permission, Policy, actor_of
 from app.core.settings import Settings
 
@@ -123,9 +124,11 @@ class Chrome:
 
     def context(self, request: Request[Any, Any, Any]) -> dict[str, Any]:
         actor = actor_of(request)
+        # Whoever signs in to the platform's plane is an owner of it.
+        role = "Owner" if actor and actor.plane is Plane.PLATFORM else "Member"
         return {
             "nav": self._menu(actor, request.scope["path"]),
-            "actor": {"label": actor.label, "kind": actor.kind, "initials": actor.label[:2].upper()} if actor else None,
+            "actor": {"label": actor.label, "role": role, "initials": actor.label[:2].upper()} if actor else None,
             "may": (lambda name: actor is not None and name in actor.permissions),
             "csrf_token": self._policy.csrf_token(actor),
             "request_id": request.scope.get("request_id", ""),

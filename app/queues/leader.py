@@ -17,23 +17,23 @@ class Leader:
     """Whether this process leads. The lease runs by PostgreSQL's clock, so hosts need not agree on the time."""
 
     def __init__(self, database: Database, holder: UUID) -> None:
-        self._database = database
-        self._holder = holder
+        self.database = database
+        self.holder = holder
 
     async def lead(self) -> bool:
         """Take or renew the lease; False while another holds it."""
         until = func.now() + LEASE_LASTS
-        values = {"name": LEASE, "holder": self._holder, "expires_at": until}
-        mine_or_free = or_(LeaseRow.holder == self._holder, LeaseRow.expires_at < func.now())
+        values = {"name": LEASE, "holder": self.holder, "expires_at": until}
+        mine_or_free = or_(LeaseRow.holder == self.holder, LeaseRow.expires_at < func.now())
         query = (
             insert(LeaseRow)
             .values(values)
             .on_conflict_do_update(index_elements=["name"], set_=values, where=mine_or_free)
             .returning(LeaseRow.holder)
         )
-        async with self._database.transaction(SYSTEM) as session:
-            return await session.scalar(query) == self._holder
+        async with self.database.transaction(SYSTEM) as session:
+            return await session.scalar(query) == self.holder
 
     async def resign(self) -> None:
-        async with self._database.transaction(SYSTEM) as session:
-            await session.execute(delete(LeaseRow).filter_by(name=LEASE, holder=self._holder))
+        async with self.database.transaction(SYSTEM) as session:
+            await session.execute(delete(LeaseRow).filter_by(name=LEASE, holder=self.holder))

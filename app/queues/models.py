@@ -166,6 +166,11 @@ class KeyRow(Base):
     kept: Mapped[bool] = mapped_column(server_default=text("false"))
     """True for schedule keys, which outlive the job's end."""
 
+    # A schedule's keys end in the time they are for, so its newest are found by reading backwards, byte by byte.
+    __table_args__ = (
+        Index("ix_job_key_kept", "key", postgresql_ops={"key": "text_pattern_ops"}, postgresql_where=text("kept")),
+    )
+
 
 class QueueRow(Base):
     """What a person has set for a queue; no row means nothing is set."""
@@ -227,9 +232,40 @@ class LeaseRow(Base):
 
 
 class ScheduleRow(Base):
-    """When a schedule runs next."""
+    """When a schedule runs. As the code declares it, unless `changed_at` says that a person decided otherwise."""
 
     __tablename__ = "schedule"
     name: Mapped[str] = mapped_column(primary_key=True)
+    queue: Mapped[str] = mapped_column(server_default="")
+    kind: Mapped[str] = mapped_column(server_default="")
+    cron: Mapped[str | None]
+    every_s: Mapped[int | None]
+    timezone: Mapped[str] = mapped_column(server_default="UTC")
+    missed: Mapped[str] = mapped_column(server_default="once")
     next_run_at: Mapped[datetime]
     last_run_at: Mapped[datetime | None]
+    by_hand_at: Mapped[datetime | None]
+    by_hand_job: Mapped[UUID | None]
+    changed_at: Mapped[datetime | None]
+    changed_by: Mapped[str | None]
+    paused_at: Mapped[datetime | None]
+    paused_by: Mapped[str | None]
+    paused_reason: Mapped[str | None]
+    version: Mapped[int] = mapped_column(server_default="1")
+    """Counts what people changed, not the runs."""
+
+
+class LoopRow(Base):
+    """The last round of one of the leading process's loops."""
+
+    __tablename__ = "loop"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[UUID]
+    every_s: Mapped[float]
+    ran_at: Mapped[datetime]
+    took_ms: Mapped[float]
+    cut_off: Mapped[int]
+    """Rounds of this process that were ended because they took too long."""
+    error: Mapped[str | None]
+    error_at: Mapped[datetime | None]
+    """When the last error happened; the rounds since then may have gone well."""

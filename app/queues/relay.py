@@ -1,11 +1,11 @@
 """Keeps Redis in step with the record: the relay pushes what is pending, the reconciler finds what got lost."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Select, select, text, update
+from sqlalchemy import ColumnElement, Select, func, select, text, update
 
 from app.core.database import SYSTEM, Database
 from app.queues import record
@@ -18,6 +18,7 @@ from app.queues.runner import Runner
 log = structlog.get_logger()
 BATCH = 500
 SLICE = 1000
+HANDED_BACK_AT_ONCE = 10_000
 GRACE = timedelta(seconds=15)
 NOTHING = UUID(int=0)
 ALIVE = text("now() - interval '30 seconds'")
@@ -30,26 +31,36 @@ class Relay:
         self._database = database
         self._engine = engine
 
-    async def push_pending(self) -> int:
-        """Push everything that is pending; returns how many. The rows stay locked until Redis has them."""
+    async def push_pending(self, tell: Callable[[int], object] = lambda _: None) -> int:
+        """Push everything that is pending; returns how many. The rows stay locked until Redis has them.
+
+        Args:
+            tell: called after each batch with its size.
+        """
         pushed = 0
         while True:
             async with self._database.transaction(SYSTEM) as session:
-                query = (
-                    select(JobRow)
-                    .where(JobRow.state == State.PENDING, JobRow.finished_at.is_(None))
-                    .where(JobRow.queue.in_(self._engine.specs))
-                    .where(JobRow.updated_at < text("now() - interval '1 second'"))
-                    .order_by(JobRow.run_at)
-                    .limit(BATCH)
-                    .with_for_update(skip_locked=True)
-                )
-                rows = (await session.scalars(query)).all()
+                query = select(JobRow).where(*self._pending()).order_by(JobRow.run_at).limit(BATCH)
+                rows = (await session.scalars(query.with_for_update(skip_locked=True))).all()
                 if not rows:
                     return pushed
                 await self._engine.push(rows)
                 await mark_queued(session, [(row.id, row.run) for row in rows])
             pushed += len(rows)
+            tell(len(rows))
+
+    async def waiting(self) -> int:
+        """How many jobs a push would take along now."""
+        async with self._database.transaction(SYSTEM) as session:
+            return (await session.scalars(select(func.count()).select_from(JobRow).where(*self._pending()))).one()
+
+    def _pending(self) -> tuple[ColumnElement[bool], ...]:
+        return (
+            JobRow.state == State.PENDING,
+            JobRow.finished_at.is_(None),
+            JobRow.queue.in_(self._engine.specs),
+            JobRow.updated_at < text("now() - interval '1 second'"),
+        )
 
 
 class Reconciler:
@@ -63,22 +74,38 @@ class Reconciler:
         self._seen = 0
 
     async def check_epoch(self) -> None:
-        """An emptied Redis: mirror the pauses first, then hand every unfinished job back to the relay."""
-        if await self._engine.epoch():
-            return
+        """Refill a Redis that was emptied."""
+        if not await self._engine.epoch():
+            await self.refill()
+
+    async def refill(self) -> int:
+        """Mirror the pauses first, then hand every job that Redis should hold back to the relay; returns how many."""
         await self.mirror_pauses()
-        async with self._database.transaction(SYSTEM) as session:
-            query = (
-                update(JobRow)
-                .where(JobRow.state.in_((State.QUEUED, State.RETRYING)))
-                .values(state=State.PENDING, updated_at=JobRow.updated_at)
-                .execution_options(synchronize_session=False)
-            )
-            found = await session.execute(query)
+        refilled = await self._hand_back()
         await self._engine.begin_epoch()
-        refilled: int = found.rowcount  # type: ignore[attr-defined]
         # An empty Redis with nothing to put into it is a first start, and no accident.
         (log.warning if refilled else log.info)("redis.refilled_from_record", jobs=refilled)
+        return refilled
+
+    async def _hand_back(self) -> int:
+        """In batches, so that a round that is cut off has done its part. What is pushed meanwhile stays pushed."""
+        handed_back = 0
+        async with self._database.transaction(SYSTEM) as session:
+            began = (await session.scalars(select(func.clock_timestamp()))).one()
+        there = (JobRow.state.in_((State.QUEUED, State.RETRYING)), JobRow.finished_at.is_(None))
+        some = select(JobRow.id).where(*there, JobRow.updated_at < began).limit(HANDED_BACK_AT_ONCE)
+        query = (
+            update(JobRow)
+            .where(JobRow.id.in_(some), *there)
+            .values(state=State.PENDING, updated_at=JobRow.updated_at)
+            .execution_options(synchronize_session=False)
+        )
+        while True:
+            async with self._database.transaction(SYSTEM) as session:
+                found: int = (await session.execute(query)).rowcount  # type: ignore[attr-defined]
+            handed_back += found
+            if found < HANDED_BACK_AT_ONCE:
+                return handed_back
 
     async def mirror_pauses(self) -> None:
         """Redis may have been away when somebody paused or resumed a queue; the row is what counts."""

@@ -26,6 +26,8 @@ async def furnish(running: Running, owner: OwnerApp) -> Furnished:
     made = await owner.post(tokens, {"name": "Website", "scopes": list(SCOPES)})
     await owner.post("/api/owner/tokens", {"name": "Monitoring", "scopes": ["queues:read"]})
     await owner.post("/api/owner/queues/ai:seo/pause", {"reason": "New rules for titles are on their way"})
+    await owner.patch("/api/owner/schedules/purge-expired", {"cron": "30 2 * * *", "timezone": "Europe/Berlin"})
+    await owner.post("/api/owner/schedules/purge-expired/run", {})
     async with TenantApp(running.address, made["token"]) as app:
         article = await app.post()
         await app.publish(article)

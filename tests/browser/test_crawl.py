@@ -65,6 +65,7 @@ async def test_every_address_on_the_pages_answers(found: Found) -> None:
     assert found.broken == []
     kinds = {kind(page).removeprefix(HOME) for page in found.pages}
     assert kinds >= {"", "/articles", "/ai/runs", "/ai/tasks", "/queues", "/tenants", "/tokens", "/logs/audit"}
+    assert kinds >= {"/schedules", "/schedules/purge-expired"}
     assert kinds >= {"/articles/{id}", "/queues/{queue}/jobs/{id}", "/queues/{queue}/dlq", "/logs/audit/{id}"}
 
 
@@ -78,6 +79,7 @@ async def test_every_button_does_something(furnished: Furnished, found: Found, o
     assert presser.dead == []
     words = {name.split(" | ")[0] for name in presser.pressed}
     assert words >= {"New tenant", "New workspace", "New token", "Revoke", "Pause", "Resume", "Replay", "Remove"}
+    assert words >= {"Run now", "Back to the code's", "Save"}
 
 
 @pytest.mark.crawl

@@ -40,6 +40,11 @@ class OwnerApp:
         assert answer.is_success, answer.text
         return answer.json()
 
+    async def patch(self, place: str, body: dict[str, Any]) -> Any:
+        answer = await self._client.patch(place, json=body)
+        assert answer.is_success, answer.text
+        return answer.json()
+
     async def __aenter__(self) -> Self:
         return self
 

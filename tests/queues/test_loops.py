@@ -1,22 +1,22 @@
-"""What the leading worker does for all: lease, schedules, relay, reconciler."""
+"""What the leading worker does for all: lease, relay, reconciler."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import text, update
 
 from app.core.database import SYSTEM, Database
 from app.core.ids import new_id
+from app.queues import relay
 from app.queues.engine import Engine
 from app.queues.enqueue import enqueue
 from app.queues.leader import Leader
 from app.queues.loops import Loop, Loops
-from app.queues.models import JobRow, LeaseRow, ScheduleRow, State, WorkerRow
+from app.queues.models import JobRow, LeaseRow, State, WorkerRow
 from app.queues.relay import Reconciler, Relay
 from app.queues.runner import Runner
-from app.queues.schedules import Schedule, enqueue_due
 from tests.queues.conftest import Ledger
 from tests.queues.kinds import PLATFORM, QUICK, Note
 
@@ -34,39 +34,6 @@ async def test_one_leads_and_another_takes_over_when_the_lease_runs_out(own_data
     assert not await first.lead()
     await second.resign()
     assert await first.lead()
-
-
-async def test_a_schedule_that_is_due_for_days_makes_one_job_however_many_look(
-    own_database: Database,
-) -> None:
-    hourly = Schedule("hourly", "0 * * * *", Note(text="tick"))
-
-    async def look() -> int:
-        async with own_database.transaction(SYSTEM) as session:
-            return await enqueue_due(session, (hourly,))
-
-    assert await look() == 0
-    async with own_database.transaction(SYSTEM) as session:
-        await session.execute(update(ScheduleRow).values(next_run_at=datetime.now(UTC) - timedelta(days=3)))
-    assert sum(await asyncio.gather(*(look() for _ in range(4)))) == 1
-    async with own_database.transaction(SYSTEM) as session:
-        assert (await session.scalars(select(func.count()).select_from(JobRow))).one() == 1
-        row = (await session.scalars(select(ScheduleRow))).one()
-    assert row.last_run_at is not None
-    assert datetime.now(UTC) < row.next_run_at <= datetime.now(UTC) + timedelta(hours=1)
-
-
-@pytest.mark.parametrize(
-    ("timezone", "expected"),
-    [
-        ("UTC", "2026-07-02T02:30:00+00:00"),
-        ("Europe/Berlin", "2026-07-02T00:30:00+00:00"),
-        ("Asia/Tehran", "2026-07-01T23:00:00+00:00"),
-    ],
-)
-def test_a_schedule_reads_its_clock_in_its_own_zone(timezone: str, expected: str) -> None:
-    schedule = Schedule("night", "30 2 * * *", Note(text="x"), timezone)
-    assert schedule.next_after(datetime(2026, 7, 1, 12, tzinfo=UTC)).isoformat() == expected
 
 
 async def test_an_hourly_loop_has_its_first_round_as_soon_as_this_process_leads(
@@ -126,9 +93,8 @@ async def pending(database: Database, engine: Engine) -> JobRow:
 
 async def test_the_relay_pushes_what_a_request_could_not(own_database: Database, engine: Engine) -> None:
     row = await pending(own_database, engine)
-    relay = Relay(own_database, engine)
-    assert await relay.push_pending() == 1
-    assert await relay.push_pending() == 0
+    assert await Relay(own_database, engine).push_pending() == 1
+    assert await Relay(own_database, engine).push_pending() == 0
     assert await engine.places([row]) == ["here"]
 
 
@@ -235,3 +201,25 @@ async def test_what_was_ended_or_replayed_while_redis_was_away_leaves_it(
     held = await engine.waiting(QUICK.name, 0, 10)
     assert sorted(held) == [waiting.engine_id, waiting.engine_id], "a dead letter stays"
     assert await Reconciler(own_database, engine, quick_runner).tidy() == 0
+
+
+async def test_a_refill_hands_back_in_batches_all_that_redis_lost(
+    own_database: Database,
+    engine: Engine,
+    quick_runner: Runner,
+    until_state: Callable[..., Awaitable[JobRow]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay, "HANDED_BACK_AT_ONCE", 2)
+    async with own_database.transaction(PLATFORM) as session:
+        ids = [await enqueue(session, Note(text=str(n))) for n in range(5)]
+    rows = [await until_state(job_id, State.QUEUED) for job_id in ids]
+    await engine.client.flushall()
+    assert await Reconciler(own_database, engine, quick_runner).refill() == 5
+    assert await engine.epoch()
+    async with own_database.transaction(SYSTEM) as session:
+        await session.execute(update(JobRow).values(updated_at=LONG_AGO))
+    assert await Relay(own_database, engine).waiting() == 5
+    sizes: list[int] = []
+    assert await Relay(own_database, engine).push_pending(sizes.append) == sum(sizes) == 5
+    assert await engine.places(rows) == ["here"] * 5

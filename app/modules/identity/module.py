@@ -16,6 +16,7 @@ from app.modules.identity.service import TOPIC, IdentityService, TokenService
 from app.modules.tenants.service import TenantService
 from app.queues.schedules import Schedule
 from app.queues.spec import Backoff, QueueSpec
+from app.queues.timing import Timing
 
 
 def provide_tokens(session: NamedDependency[AsyncSession], actor: NamedDependency[Actor]) -> TokenService:
@@ -43,7 +44,7 @@ identity = Module(
     },
     processors=(purge_expired,),
     queues=(QueueSpec("platform:tasks", attempts=3, backoff=Backoff("exponential", 2), timeout_s=300),),
-    schedules=(Schedule("purge-expired", "17 * * * *", PurgeExpired()),),
+    schedules=(Schedule("purge-expired", Timing(cron="17 * * * *"), PurgeExpired()),),
     permissions=ALL,
     topics=(Topic(TOPIC, READ),),
     navigation=(NavigationItem("Platform", "Platform tokens", "/tokens", "key", READ, order=70),),

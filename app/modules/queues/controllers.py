@@ -23,6 +23,7 @@ from app.modules.queues.schemas import (
     LetterGroup,
     LetterGroups,
     LettersDone,
+    LoopList,
     QueueList,
     QueueRead,
     Reason,
@@ -30,6 +31,7 @@ from app.modules.queues.schemas import (
     item,
     letter,
     read,
+    read_loops,
     read_queue,
 )
 from app.modules.queues.service import QueueService
@@ -206,3 +208,12 @@ class DeadLetterController(Controller):
     async def remove(self, queue: FromPath[str], job_id: FromPath[UUID], queues: NamedDependency[QueueService]) -> None:
         """409 where it is no dead letter any more."""
         await queues.remove_letter(queue, job_id)
+
+
+class LoopController(Controller):
+    path = "/loops"
+
+    @get("/", permission=READ)
+    async def index(self, queues: NamedDependency[QueueService]) -> LoopList:
+        """What the leading worker does for all, and whether any of it is late."""
+        return read_loops(await queues.loops())

@@ -12,7 +12,13 @@ from app.core.policy import Actor
 from app.core.templating import NavigationItem
 from app.module import Card, Module
 from app.modules.queues import permissions
-from app.modules.queues.controllers import DeadLetterController, JobController, QueueController, provide_filter
+from app.modules.queues.controllers import (
+    DeadLetterController,
+    JobController,
+    LoopController,
+    QueueController,
+    provide_filter,
+)
 from app.modules.queues.pages import QueuePages, Views
 from app.modules.queues.service import QueueService
 from app.queues.counts import overview
@@ -38,7 +44,7 @@ async def load_card(session: AsyncSession) -> dict[str, Any]:
 
 queues = Module(
     name="queues",
-    owner_api=[QueueController, JobController, DeadLetterController],
+    owner_api=[QueueController, JobController, DeadLetterController, LoopController],
     pages=[QueuePages],
     providers={"queues": provide_queues, "views": provide_views, "wanted": provide_filter},
     permissions=permissions.ALL,

@@ -45,6 +45,7 @@ class Views:
         context = {
             "queues": await self.queues.overview(),
             "workers": await self.queues.workers(),
+            "lags": await self.queues.loops(),
             "alive_since": datetime.now(UTC) - BEATS_WITHIN,
         }
         return self._render("index", "_overview", context)

@@ -12,6 +12,7 @@ from msgspec import Meta, convert
 from app.core.logging import redact
 from app.core.wire import Incoming, Outgoing
 from app.queues.counts import QueueOverview
+from app.queues.lag import Lags
 from app.queues.letters import Done
 from app.queues.models import AttemptRow, JobRow, State
 from app.queues.record import TRASH_LASTS
@@ -115,6 +116,33 @@ class QueueRead(Outgoing):
 
 class QueueList(Outgoing):
     items: Sequence[QueueRead]
+
+
+class LoopRead(Outgoing):
+    """The last round of a loop of the leading worker. `late` after three periods and ten seconds more.
+
+    `cutOff` counts rounds that were ended because they took too long; `error` is the last one, which may be over.
+    """
+
+    name: str
+    every_s: float
+    ran_at: datetime
+    age_s: float
+    took_ms: float
+    late: bool
+    failing: bool
+    cut_off: int
+    error: str | None
+    error_at: datetime | None
+
+
+class LoopList(Outgoing):
+    """`leader` is the worker that leads, null while none does; `trouble` is a sentence, empty where all is well."""
+
+    leader: UUID | None
+    place: str | None
+    trouble: str
+    items: Sequence[LoopRead]
 
 
 class JobItem(Outgoing):
@@ -249,6 +277,11 @@ def read_queue(one: QueueOverview) -> QueueRead:
         timeout_s=one.spec.timeout_s,
         from_redis=one.from_redis,
     )
+
+
+def read_loops(lags: Lags) -> LoopList:
+    items = [convert(loop, LoopRead, from_attributes=True) for loop in lags.loops]
+    return LoopList(leader=lags.leader, place=lags.place, trouble=lags.trouble, items=items)
 
 
 def item(row: JobRow) -> JobItem:

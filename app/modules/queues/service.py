@@ -12,11 +12,14 @@ from app.core.paging import Page, Pager
 from app.core.policy import Actor
 from app.modules.audit.service import record
 from app.modules.queues import repository
-from app.modules.queues.repository import JobFilter
-from app.modules.queues.schemas import JobSeen, JobState, LetterChoice, state_of
-from app.queues import control, counts, letters, trash
+from app.modules.queues.repository import JobFilter as JobFilter
+from app.modules.queues.schemas import JobSeen, LetterChoice
+from app.modules.queues.schemas import JobState as JobState
+from app.modules.queues.schemas import state_of as state_of  # what lists jobs elsewhere says the same words
+from app.queues import control, counts, lag, letters, trash
 from app.queues.cancel import cancel
 from app.queues.counts import QueueOverview
+from app.queues.lag import Lags
 from app.queues.letters import Done, Group
 from app.queues.models import JobRow, State, WorkerRow
 
@@ -43,6 +46,10 @@ class QueueService:
 
     async def workers(self) -> list[WorkerRow]:
         return await repository.workers(self._session)
+
+    async def loops(self) -> Lags:
+        """Who leads the loops, and how each of them fares."""
+        return await lag.read(self._session)
 
     async def jobs(
         self, pager: Pager, queue: str, wanted: JobFilter, *, limit: int = 25, cursor: str | None = None

@@ -1,0 +1,22 @@
+"""The `teknav` command. Services run in this process, as `cli:<os user>` with the platform's rights; audited."""
+
+import rich_click as click
+
+from app import __version__
+from app.cli.access import owner, tenant, token
+from app.cli.doctor import config, doctor
+from app.cli.queues import queues
+from app.cli.schedules import schedules
+from app.cli.serve import migrate, suspects, up, web, worker
+
+OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=OPTIONS)
+@click.version_option(__version__, prog_name="teknav")
+def main() -> None:
+    """TekNav: the control room and API of a multi-tenant publishing platform that works with AI."""
+
+
+for command in (up, web, worker, suspects, migrate, owner, tenant, token, queues, schedules, doctor, config):
+    main.add_command(command)

@@ -1,0 +1,99 @@
+"""What every command stands on: settings, the process with the platform's rights, and how answers are printed."""
+
+import asyncio
+import getpass
+import json
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import rich_click as click
+import structlog
+from dotenv import dotenv_values
+
+from app.core.settings import Settings, SettingsError, load, missing_for_service
+
+T = TypeVar("T")
+
+
+class Failed(click.ClickException):
+    """An expected failure: its lines go to standard error, and the exit code is 1 where none is named."""
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
+        self.code = code
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        return self.code
+
+    def show(self, file: Any = None) -> None:
+        click.echo(self.message, err=True, file=file)
+
+
+def settings_of(*, running: bool = True) -> Settings:
+    """The environment over `.env` over what a running `teknav up` in this data folder has told."""
+    from app.embedded import lock
+
+    values = {name: value or "" for name, value in dotenv_values(".env").items()} | dict(os.environ)
+    try:
+        if running:
+            found = lock.running(load(values).data_dir)
+            told = found.environment if found else {}
+            values = told | {name: value for name, value in values.items() if value or name not in told}
+        return load(values)
+    except SettingsError as error:
+        raise Failed(str(error), 2) from None
+
+
+def serving(settings: Settings) -> Settings:
+    from app.core.logging import configure
+
+    if missing := missing_for_service(settings):
+        raise Failed("\n".join(missing), 2)
+    configure(settings)
+    return settings
+
+
+def in_process(action: Callable[[Any, Any], Awaitable[T]]) -> T:
+    """Run `action(process, actor)` with the platform's rights."""
+    from app import registry
+    from app.core.database import Plane
+    from app.core.errors import Problem
+    from app.core.ids import new_id
+    from app.core.policy import Actor
+    from app.process import Process
+
+    settings = serving(settings_of())
+
+    async def run() -> T:
+        process = Process.open(settings)
+        actor = Actor("cli", None, f"cli:{getpass.getuser()}", frozenset(registry.permissions()), Plane.PLATFORM)
+        structlog.contextvars.bind_contextvars(request_id=f"cli-{new_id()}", correlation_id=str(new_id()))
+        try:
+            return await action(process, actor)
+        except Problem as problem:
+            lines = [f"{error.field}: {error.message}" for error in problem.errors]
+            raise Failed("\n".join(lines) or problem.detail) from None
+        except OSError as error:
+            raise Failed(f"PostgreSQL cannot be reached: {error}. Does `teknav up` run in this folder?") from None
+        finally:
+            await process.close()
+
+    return asyncio.run(run())
+
+
+def show(as_json: bool, found: dict[str, Any], *, text: str) -> None:
+    click.echo(json.dumps(found) if as_json else text)
+
+
+def columns(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Rows as text, each column as wide as its widest entry."""
+    cells = [list(head), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[n]) for row in cells) for n in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+    )
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")

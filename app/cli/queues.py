@@ -1,0 +1,174 @@
+"""`teknav queues`: the queue console without a browser."""
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+from uuid import UUID
+
+import rich_click as click
+from msgspec import to_builtins
+
+from app.cli.command import as_json, columns, in_process, show
+
+T = TypeVar("T")
+queue_name = click.argument("queue")
+job_id = click.argument("job", type=click.UUID)
+reason = click.option("--reason", help="Shown beside the queue and kept in the audit log.")
+STATES = ("waiting", "delayed", "active", "completed", "failed", "waiting_children", "cancelled", "removed")
+
+
+def _with(action: Callable[[Any], Awaitable[T]]) -> T:
+    """Run `action(QueueService)` in a transaction of its own."""
+
+    async def run(process: Any, actor: Any) -> T:
+        from app.modules.queues.service import QueueService
+
+        async with process.database.transaction(actor.scope) as session:
+            return await action(QueueService(session, actor))
+
+    return in_process(run)
+
+
+@click.group()
+def queues() -> None:
+    """Queues, their jobs and dead letters."""
+
+
+@queues.command("list")
+@as_json
+def queues_list(as_json: bool) -> None:
+    """Every queue with its numbers."""
+    from app.modules.queues.schemas import QueueList, read_queue
+
+    found = _with(lambda service: service.overview())
+    head = ("queue", "waiting", "delayed", "active", "completed", "dead", "")
+    rows = [
+        (q.name, q.waiting, q.delayed, q.active, q.completed, q.failed, "paused" if q.paused_at else "") for q in found
+    ]
+    items = QueueList(items=[read_queue(one) for one in found])
+    show(as_json, to_builtins(items), text=columns(head, rows))
+
+
+@queues.command("loops")
+@as_json
+def queues_loops(as_json: bool) -> None:
+    """What the leading worker does for all, and whether any of it is late."""
+    from app.modules.queues.schemas import read_loops
+
+    found = _with(lambda service: service.loops())
+    rows = [
+        (one.name, f"{one.age_s:.1f} s ago", f"{one.took_ms:.0f} ms", "late" if one.late else one.error or "")
+        for one in found.loops
+    ]
+    text = columns(("loop", "last round", "took", ""), rows)
+    show(as_json, to_builtins(read_loops(found)), text=f"{text}\n{found.trouble}".strip())
+
+
+@queues.command("pause")
+@queue_name
+@reason
+@as_json
+def queues_pause(queue: str, reason: str | None, as_json: bool) -> None:
+    """Start no more jobs of a queue; active ones end, new ones wait."""
+    _with(lambda service: service.pause(queue, reason))
+    show(as_json, {"name": queue, "paused": True}, text=f"{queue} is paused.")
+
+
+@queues.command("resume")
+@queue_name
+@reason
+@as_json
+def queues_resume(queue: str, reason: str | None, as_json: bool) -> None:
+    """Let a paused queue go on."""
+    _with(lambda service: service.resume(queue, reason))
+    show(as_json, {"name": queue, "paused": False}, text=f"{queue} goes on.")
+
+
+@queues.command("jobs")
+@queue_name
+@click.option("--state", type=click.Choice(STATES), default="waiting", show_default=True)
+@click.option("--kind", help="Only jobs of this kind.")
+@click.option("--tenant", type=click.UUID, help="Only this tenant's, by id.")
+@click.option("--limit", type=click.IntRange(1, 100), default=25, show_default=True)
+@click.option("--cursor", help="Where the page before ended, as it printed it.")
+@as_json
+def queues_jobs(
+    queue: str, state: str, kind: str | None, tenant: UUID | None, limit: int, cursor: str | None, as_json: bool
+) -> None:
+    """Jobs of one state, newest first; `failed` are the dead letters."""
+    from app.modules.queues.schemas import JobPage, item
+
+    async def find(process: Any, actor: Any) -> Any:
+        from app.core.paging import Pager
+        from app.core.secrets import Signer
+        from app.modules.queues.service import JobFilter, JobState, QueueService
+
+        pager = Pager(Signer(process.settings.secret_key))
+        wanted = JobFilter(JobState(state), kind, tenant)
+        async with process.database.transaction(actor.scope) as session:
+            return await QueueService(session, actor).jobs(pager, queue, wanted, limit=limit, cursor=cursor)
+
+    page = in_process(find)
+    found = JobPage(items=[item(row) for row in page.items], next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
+    rows = [
+        (row.id, row.kind, f"{row.attempts_made}/{row.max_attempts}", row.error_message or "") for row in page.items
+    ]
+    more = f"\nMore: --cursor {page.next_cursor}" if page.next_cursor else ""
+    text = columns(("job", "kind", "attempts", "error"), rows) + more if rows else f"No {state} jobs in {queue}."
+    show(as_json, to_builtins(found), text=text)
+
+
+@queues.command("retry")
+@queue_name
+@job_id
+@as_json
+def queues_retry(queue: str, job: UUID, as_json: bool) -> None:
+    """Run a dead job again, or one that waits for its time at once."""
+    _print_job(_with(lambda service: service.retry(queue, job)), as_json, "is back in its queue")
+
+
+@queues.command("replay")
+@queue_name
+@job_id
+@as_json
+def queues_replay(queue: str, job: UUID, as_json: bool) -> None:
+    """Run a dead letter again."""
+    _print_job(_with(lambda service: service.replay(queue, job)), as_json, "is back in its queue")
+
+
+@queues.command("remove")
+@queue_name
+@job_id
+@as_json
+def queues_remove(queue: str, job: UUID, as_json: bool) -> None:
+    """Take a job or a dead letter out of every list."""
+    _print_job(_with(lambda service: service.remove(queue, job)), as_json, "is removed")
+
+
+def _print_job(row: Any, as_json: bool, what: str) -> None:
+    from app.modules.queues.schemas import item
+
+    show(as_json, to_builtins(item(row)), text=f"The job {row.id} {what}.")
+
+
+@queues.command("rebuild")
+@as_json
+def queues_rebuild(as_json: bool) -> None:
+    """Fill an empty Redis from the record of work. Safe beside running workers, and safe to run again.
+
+    The leading worker does the same by itself within seconds; this is for where none runs, or to see it happen.
+    """
+
+    async def fill(process: Any, _: Any) -> dict[str, int]:
+        from app.queues.relay import Reconciler, Relay
+
+        relay = Relay(process.database, process.engine)
+        handed_back = await Reconciler(process.database, process.engine, process.runner()).refill()
+        waiting = await relay.waiting()
+        with click.progressbar(length=waiting, label="Pushing", file=sys.stderr, hidden=as_json) as bar:
+            pushed = await relay.push_pending(bar.update)
+        return {"handedBack": handed_back, "pushed": pushed}
+
+    found = in_process(fill)
+    text = f"{found['pushed']} jobs pushed, {found['handedBack']} of them had been in Redis before."
+    show(as_json, found, text=text)
