@@ -1,8 +1,9 @@
 """Runs one attempt: start in the record, the processor, the end in the record. Knows nothing of Redis."""
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,8 +14,10 @@ import structlog
 
 from app.core.database import SYSTEM, Database
 from app.queues import record
+from app.queues.batch import Batch, Claim
 from app.queues.children import missing
 from app.queues.failure import Failure, Superseded, Unrecoverable
+from app.queues.group_commit import is_away
 from app.queues.job import Kinds
 from app.queues.models import JobRow
 from app.queues.spec import QueueSpec
@@ -55,12 +58,21 @@ class Runner:
         self._kinds = kinds
         self._specs = specs
         self.worker = worker
+        self._batch = Batch(database, worker)
 
-    async def attempt(self, job_id: UUID, run: int) -> Outcome:
-        async with self._database.transaction(SYSTEM) as session:
-            row = await record.start(session, job_id, run, self.worker)
-        if row is None:
+    async def attempt(
+        self, job_id: UUID, run: int, *, first: bool = False, handled: Callable[[], None] = lambda: None
+    ) -> Outcome:
+        """Make one attempt.
+
+        Args:
+            first: the job was never handed out before, so its start may be written while the handler runs.
+            handled: called when the handler has ended and only the record is still to be told.
+        """
+        claim = await self._batch.open(job_id, run, first=first)
+        if claim is None:
             return Outcome(None)
+        row = claim.row
         structlog.contextvars.bind_contextvars(
             job_id=str(row.id),
             kind=row.kind,
@@ -69,28 +81,49 @@ class Runner:
             request_id=row.request_id,
             attempt=row.attempt,
         )
-        work = Work(self._database, row, self._resources)
+        work = Work(self._database, claim, self._resources)
         try:
-            result = await self._handle(work, row)
-            if not work.completed:
-                async with self._database.transaction(SYSTEM) as session:
-                    if not await record.complete(session, row, result, work.lines):
-                        raise Superseded
+            outcome = await self._make(work, row, handled)
+            if outcome.failure is not None:
+                await claim.confirm()
         except Superseded:
             log.info("job.superseded")
             return Outcome(None)
         except asyncio.CancelledError:
-            if await self.stopped(row, work.lines):
+            if await self._interrupted(claim, work.lines):
                 return Outcome(row, cancelled=True)
             raise
-        except Exception as error:
-            failure = Failure.of(error)
-            log.warning("job.attempt_failed", error=failure.message, error_class=failure.error_class)
-            return Outcome(row, failure, tuple(work.lines))
         finally:
             work.end()
+        return outcome
+
+    async def _make(self, work: Work, row: JobRow, handled: Callable[[], None]) -> Outcome:
+        try:
+            result = await self._handle(work, row)
+        except Superseded:
+            raise
+        except Exception as error:
+            return _failed(row, error, work.lines)
+        finally:
+            handled()
+        if not work.completed:
+            try:
+                current = await self._batch.complete(work.claim, result, work.lines)
+            except Exception as error:
+                if is_away(error):
+                    raise
+                return _failed(row, error, work.lines)
+            if not current:
+                raise Superseded
         log.info("job.completed")
         return Outcome(row)
+
+    async def _interrupted(self, claim: Claim, lines: Sequence[str]) -> bool:
+        """As `stopped` says; False also where another attempt is the current one."""
+        with contextlib.suppress(Superseded):
+            await claim.confirm()
+            return await self.stopped(claim.row, lines)
+        return False
 
     async def stopped(self, row: JobRow, lines: Sequence[str]) -> bool:
         """The attempt was interrupted: True when somebody wanted the job cancelled; else it waits to be run again."""
@@ -161,3 +194,9 @@ class Runner:
             await self.bury(outcome.row, outcome.failure, outcome.lines)
         else:
             await self.retry_later(outcome)
+
+
+def _failed(row: JobRow, error: Exception, lines: Sequence[str]) -> Outcome:
+    failure = Failure.of(error)
+    log.warning("job.attempt_failed", error=failure.message, error_class=failure.error_class)
+    return Outcome(row, failure, tuple(lines))

@@ -11,10 +11,10 @@ from app.core.database import Database, Plane, Scope
 from app.core.ids import PLATFORM_TENANT
 from app.core.logging import redact
 from app.queues import record
+from app.queues.batch import Claim
 from app.queues.children import Child
 from app.queues.children import children as children_of
 from app.queues.failure import Superseded
-from app.queues.models import JobRow
 from app.queues.progress import Teller
 
 MAX_LOG_LINES = 200
@@ -33,11 +33,12 @@ class Work:
     Never hold a transaction open across a call to a third party.
     """
 
-    def __init__(self, database: Database, row: JobRow, resources: Mapping[type, Any]) -> None:
+    def __init__(self, database: Database, claim: Claim, resources: Mapping[type, Any]) -> None:
         self._database = database
         self._resources = resources
-        self._row = row
-        self.scope = scope_for_job(row.tenant_id)
+        self.claim = claim
+        self._row = claim.row
+        self.scope = scope_for_job(claim.row.tenant_id)
         self.completed = False
         self.lines: list[str] = []
         self._teller = Teller(self._tell)
@@ -84,6 +85,7 @@ class Work:
         self._teller.stop()
 
     async def _tell(self, told: tuple[int, str | None]) -> None:
+        await self.claim.confirm()
         async with self._database.transaction(self.scope) as session:
             await record.tell(session, self._row, *told, self.lines)
 
@@ -102,7 +104,11 @@ class Work:
                 ...
                 await work.complete(session)
         ```
+
+        Raises:
+            Superseded: another attempt is the current one.
         """
+        await self.claim.confirm()
         done = False
         async with self._database.transaction(self.scope) as session:
             new = await record.mark_effect(session, self._row, step)

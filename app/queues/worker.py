@@ -148,7 +148,7 @@ class WorkerProcess:
             leave()
             outcome = await self._quarantine.attempt(job_id, run)
         else:
-            outcome = await self._runner.attempt(job_id, run)
+            outcome = await self._runner.attempt(job_id, run, first=delivery.first, handled=leave)
         if outcome.cancelled:
             return Cancelled()
         failure = outcome.failure

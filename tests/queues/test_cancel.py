@@ -12,7 +12,6 @@ from sqlalchemy import func, select, update
 
 from app.core.database import SYSTEM, Database
 from app.core.errors import Conflict
-from app.core.ids import new_id
 from app.core.live import Signal
 from app.core.settings import Settings
 from app.queues import control, record, trash
@@ -20,7 +19,7 @@ from app.queues.cancel import cancel, repeat_wishes
 from app.queues.engine import Engine
 from app.queues.enqueue import enqueue
 from app.queues.models import AttemptRow, JobRow, KeyRow, State
-from tests.queues.conftest import Ledger
+from tests.queues.conftest import Ledger, begin
 from tests.queues.kinds import PLATFORM, QUICK, Fail, Note
 
 RowOf = Callable[[UUID], Awaitable[JobRow]]
@@ -35,10 +34,7 @@ async def ask(database: Database, until_state: Until, **options: object) -> JobR
 
 
 async def active(database: Database, row: JobRow) -> JobRow:
-    async with database.transaction(SYSTEM) as session:
-        started = await record.start(session, row.id, row.run, new_id())
-        assert started is not None
-        return started
+    return await begin(database, row.id, row.run)
 
 
 async def test_a_job_that_waits_is_cancelled_at_once_and_leaves_redis_with_its_hash(

@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import func, select
 
 from app.core.database import SYSTEM, Database
-from app.core.ids import new_id
 from app.core.settings import Settings
 from app.queues import control, record
 from app.queues.cancel import cancel
@@ -22,7 +21,7 @@ from app.queues.models import JobRow, State
 from app.queues.runner import Runner
 from app.queues.work import Work
 from app.queues.worker import WorkerProcess
-from tests.queues.conftest import Ledger
+from tests.queues.conftest import Ledger, begin
 from tests.queues.kinds import PLATFORM, QUICK, Fail, Note
 
 Until = Callable[..., Awaitable[JobRow]]
@@ -187,9 +186,8 @@ async def test_a_parent_is_replayed_after_its_child_and_waits_for_it_again(
         async with own_database.transaction(PLATFORM) as session:
             await control.replay(session, await session.get_one(JobRow, job_id))
     assert (await row_of(parent)).state == State.WAITING_CHILDREN
+    row = await begin(own_database, child.id, 1)
     async with own_database.transaction(SYSTEM) as session:
-        row = await record.start(session, child.id, 1, new_id())
-        assert row is not None
         assert await record.complete(session, row, {"text": "mended"}, ())
     quick_worker()
     await until_state(parent, State.COMPLETED)

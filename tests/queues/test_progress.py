@@ -10,7 +10,8 @@ from sqlalchemy import select, update
 
 from app.core.database import SYSTEM, Database
 from app.core.ids import new_id
-from app.queues import progress, record
+from app.queues import progress
+from app.queues.batch import Batch
 from app.queues.enqueue import enqueue
 from app.queues.models import AttemptRow, JobRow, State
 from app.queues.progress import Teller
@@ -25,10 +26,9 @@ async def work(own_database: Database) -> Work:
     """An attempt under way."""
     async with own_database.transaction(PLATFORM) as session:
         job_id = await enqueue(session, Note(text="x"))
-    async with own_database.transaction(SYSTEM) as session:
-        row = await record.start(session, job_id, 0, new_id())
-    assert row is not None
-    return Work(own_database, row, {})
+    claim = await Batch(own_database, new_id()).open(job_id, 0, first=False)
+    assert claim is not None
+    return Work(own_database, claim, {})
 
 
 async def log_of(database: Database, job_id: UUID) -> list[str]:

@@ -136,7 +136,9 @@ async def test_a_loop_blocked_beyond_its_lock_doubles_no_effect(
 async def test_a_suspect_is_cancelled_like_any_other(shell_database: Database, fleet: Fleet) -> None:
     [job] = await ask(shell_database, Act(what="hold"))
     first = await fleet.start(keep=False)
-    await until(lambda: fleet.began(0))
+    async with asyncio.timeout(30):
+        while (await rows_of(shell_database, [job]))[0].state != State.ACTIVE:
+            await asyncio.sleep(0.02)
     first.kill()
     await fleet.start()
     await until(lambda: len(fleet.began(0)) == 2)

@@ -78,6 +78,7 @@ async def test_the_secret_in_a_job_log_or_error_is_hidden(
     ("what", "message"),
     [
         ("nan", "Out of range float values are not JSON compliant"),
+        ("nul", "unsupported Unicode escape sequence"),
         ("exit", "the handler raised SystemExit"),
         ("cancel", "the handler was cancelled from within"),
         ("recursion", "maximum recursion depth exceeded"),
