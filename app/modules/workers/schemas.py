@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
-
-from msgspec import convert
 
 from app.core.wire import Outgoing
 from app.queues.models import Command, WorkerRow
@@ -62,17 +61,11 @@ def doing(row: WorkerRow) -> Doing:
 
 
 def read(row: WorkerRow) -> WorkerRead:
-    computed = {
-        "state": doing(row),
-        "in_hand": [
-            InHand(
-                id=one["id"],
-                kind=one["kind"],
-                queue=one["queue"],
-                since=datetime.fromtimestamp(one["since"], UTC),
-            )
-            for one in row.in_hand
-        ],
-    }
-    plain = {name: getattr(row, name) for name in WorkerRead.__struct_fields__ if name not in computed}
-    return convert(plain | computed, WorkerRead, from_attributes=True)
+    computed: dict[str, Any] = {"state": doing(row), "in_hand": [_in_hand(one) for one in row.in_hand]}
+    return WorkerRead(
+        **computed, **{name: getattr(row, name) for name in WorkerRead.__struct_fields__ if name not in computed}
+    )
+
+
+def _in_hand(one: dict[str, Any]) -> InHand:
+    return InHand(**one | {"since": datetime.fromtimestamp(one["since"], UTC)})
