@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import rich_click as click
-from msgspec import to_builtins
+from msgspec import ValidationError, convert, to_builtins
 
 from app.cli.command import as_json, columns, in_process, show
 
@@ -172,3 +172,36 @@ def queues_rebuild(as_json: bool) -> None:
     found = in_process(fill)
     text = f"{found['pushed']} jobs pushed, {found['handedBack']} of them had been in Redis before."
     show(as_json, found, text=text)
+
+
+@queues.command("limit")
+@queue_name
+@click.option("--rate", metavar="JOBS/SECONDS", help="At most so many starts in so many seconds: 20/1; none lifts it.")
+@click.option("--running", metavar="N", help="Jobs at once over all workers; none lifts it.")
+@click.option("--per-tenant", metavar="N", help="Jobs of one tenant at once; none lifts it.")
+@click.option("--declared", is_flag=True, help="Back to what the code says.")
+@as_json
+def queues_limit(
+    queue: str, rate: str | None, running: str | None, per_tenant: str | None, declared: bool, as_json: bool
+) -> None:
+    """Set what a queue may do over all workers together; what is not given stays as it is."""
+    from app.modules.queues.schemas import LimitsChange, QueueRead, read_queue
+
+    given = {"rate": rate, "running": running, "runningPerTenant": per_tenant}
+    if declared == any(given.values()):
+        raise click.UsageError("Give limits, or --declared.")
+    wanted: dict[str, Any] = {name: None if value == "none" else value for name, value in given.items() if value}
+    if wanted.get("rate"):
+        jobs, _, seconds = str(rate).partition("/")
+        wanted["rate"] = {"jobs": jobs, "perS": seconds or "1"}
+    try:
+        change = convert(wanted, LimitsChange, strict=False)
+    except ValidationError as error:
+        raise click.UsageError(str(error)) from None
+
+    async def act(service: Any) -> QueueRead:
+        await (service.limit_as_declared(queue) if declared else service.limit(queue, change))
+        return read_queue(await service.stats(queue))
+
+    found = _with(act)
+    show(as_json, to_builtins(found), text=f"{queue}: {to_builtins(found.limits)}")

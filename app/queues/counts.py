@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from msgspec import convert
 from redis.exceptions import RedisError
 from sqlalchemy import case, func, literal, select
 from sqlalchemy.dialects.postgresql import array
@@ -14,7 +15,7 @@ from app.core.ids import floor_id
 from app.queues.engine import Counts
 from app.queues.models import JobRow, QueueRow, State
 from app.queues.push import queues_of
-from app.queues.spec import QueueSpec
+from app.queues.spec import Limits, QueueSpec
 
 log = structlog.get_logger()
 UNPUSHED = (State.PENDING,)
@@ -36,6 +37,9 @@ class QueueOverview:
     paused_by: str | None
     paused_reason: str | None
     from_redis: bool
+    limits: Limits
+    """Those in force: a person's, or else the declared ones."""
+    limits_changed: bool
 
     @property
     def name(self) -> str:
@@ -73,6 +77,8 @@ async def overview(session: AsyncSession, only: Sequence[str] | None = None) -> 
                 paused_by=row.paused_by if row else None,
                 paused_reason=row.paused_reason if row else None,
                 from_redis=held is not None,
+                limits=convert(row.limits, Limits) if row and row.limits is not None else spec.limits,
+                limits_changed=row is not None and row.limits is not None,
             )
         )
     return found

@@ -85,6 +85,7 @@ class Work:
         self._teller.stop()
 
     async def _tell(self, told: tuple[int, str | None]) -> None:
+        await self.claim.confirm()
         async with self._database.transaction(self.scope) as session:
             await record.tell(session, self._row, *told, self.lines)
 

@@ -93,7 +93,8 @@ class WorkerProcess:
         Raises:
             Exception: what ended the slots or the loops, which should never end.
         """
-        await self._heartbeat.beat()
+        # The limits are known, and the record knows of this process, before the first job starts.
+        await self._orders.look()
         log.info("worker.started", worker=str(self._runner.worker), queues=list(self.slots.names))
         running: list[asyncio.Task[object]] = [
             asyncio.create_task(self._serve()),

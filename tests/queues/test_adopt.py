@@ -16,7 +16,8 @@ from app.queues.adopt import adopt
 from app.queues.engine import Engine
 from app.queues.failure import Failure
 from app.queues.models import JobRow, KeyRow, State
-from tests.queues.kinds import QUICK, begun
+from tests.queues.conftest import begin
+from tests.queues.kinds import QUICK
 
 RowOf = Callable[[UUID], Awaitable[JobRow]]
 
@@ -50,7 +51,7 @@ async def test_a_foreign_job_that_ended_is_not_adopted_again_and_its_replay_has_
 ) -> None:
     job = await add(engine, {"text": "x"})
     row = await adopted(own_database, job)
-    await begun(own_database, row.id)
+    await begin(own_database, row.id)
     async with own_database.transaction(SYSTEM) as session:
         assert await record.bury(session, await session.get_one(JobRow, row.id), Failure.told("X", "over"), ())
     assert (await adopted(own_database, job)).id == row.id

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from litestar import Controller, delete, get, post
+from litestar import Controller, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import convert
@@ -23,6 +23,7 @@ from app.modules.queues.schemas import (
     LetterGroup,
     LetterGroups,
     LettersDone,
+    LimitsChange,
     LoopList,
     QueueList,
     QueueRead,
@@ -86,6 +87,20 @@ class QueueController(Controller):
     ) -> QueueRead:
         """Go on. 409 where it is not paused."""
         await queues.resume(queue, data.reason if data else None)
+        return read_queue(await queues.stats(queue))
+
+    @patch("/{queue:str}/limits", permission=MANAGE, audit="owner.queue.limit")
+    async def limit(
+        self, queue: FromPath[str], queues: NamedDependency[QueueService], data: JSONBody[LimitsChange]
+    ) -> QueueRead:
+        """Set how many jobs start in a time and run at once, over all workers together."""
+        await queues.limit(queue, data)
+        return read_queue(await queues.stats(queue))
+
+    @delete("/{queue:str}/limits", permission=MANAGE, audit="owner.queue.limit", status_code=200)
+    async def limit_as_declared(self, queue: FromPath[str], queues: NamedDependency[QueueService]) -> QueueRead:
+        """Back to what the code says."""
+        await queues.limit_as_declared(queue)
         return read_queue(await queues.stats(queue))
 
 

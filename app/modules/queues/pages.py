@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,14 +21,17 @@ from app.core.templating import PREFIX, render
 from app.modules.queues import repository
 from app.modules.queues.permissions import MANAGE, READ
 from app.modules.queues.repository import JobFilter
-from app.modules.queues.schemas import JobState, LetterChoice, read, state_of
+from app.modules.queues.schemas import JobState, LetterChoice, LimitsChange, read, state_of
 from app.modules.queues.service import QueueService
+from app.modules.workers.service import WorkerService
+from app.modules.workers.service import read as seen
 from app.queues.job import declared
 from app.queues.letters import Done
 from app.queues.models import JobRow, State
+from app.queues.spec import UNLIMITED
 
+LIMITS = ("rate.jobs", "rate.perS", "running", "runningPerTenant")
 LISTED = ("list", "cursor", "fingerprint")
-BEATS_WITHIN = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,15 @@ class Views:
     request: Request[Any, Any, Any]
     session: AsyncSession
     queues: QueueService
+    workers: WorkerService
     pager: Pager
 
     async def overview(self) -> Template:
         context = {
             "queues": await self.queues.overview(),
-            "workers": await self.queues.workers(),
+            "workers": [seen(row) for row in await self.workers.list()],
+            "unlimited": UNLIMITED,
             "lags": await self.queues.loops(),
-            "alive_since": datetime.now(UTC) - BEATS_WITHIN,
         }
         return self._render("index", "_overview", context)
 
@@ -133,6 +136,25 @@ def payload_of(form: FormMultiDict) -> dict[str, Any]:
         raise Invalid.field("payload", f"must be a JSON object: {error}") from None
 
 
+def limits_of(form: FormMultiDict) -> LimitsChange:
+    """All fields of the form; an empty one is no limit.
+
+    Raises:
+        Invalid: naming the field.
+    """
+    given = {name: str(form.get(name) or "").strip() for name in LIMITS}
+    jobs, per_s = given.pop("rate.jobs"), given.pop("rate.perS")
+    if bool(jobs) != bool(per_s):
+        raise Invalid.field("rate.perS" if jobs else "rate.jobs", "a rate has both: so many starts, in so many seconds")
+    plain: dict[str, Any] = {name: value or None for name, value in given.items()}
+    plain["rate"] = {"jobs": jobs, "perS": per_s} if jobs else None
+    try:
+        return convert(plain, LimitsChange, strict=False)
+    except ValidationError as error:
+        message, _, place = str(error).partition(" - at `$.")
+        raise Invalid.field(place.rstrip("`"), message) from None
+
+
 def listed(form: FormMultiDict) -> JobFilter:
     """The filter of the list of dead letters that a button stood in."""
     return JobFilter(JobState.FAILED, fingerprint=str(form.get("fingerprint") or "") or None)
@@ -171,6 +193,15 @@ class QueuePages(Controller):
     async def resume(self, queue: FromPath[str], views: NamedDependency[Views]) -> Template:
         await views.queues.resume(queue)
         return told(await views.overview(), f"{queue} goes on")
+
+    @post("/{queue:str}/limits", permission=MANAGE, audit="owner.queue.limit", status_code=200)
+    async def limit(self, queue: FromPath[str], views: NamedDependency[Views]) -> Template:
+        form = await views.request.form()
+        if form.get("declared"):
+            await views.queues.limit_as_declared(queue)
+        else:
+            await views.queues.limit(queue, limits_of(form))
+        return told(await views.overview(), f"{queue} has its limits")
 
     @get("/{queue:str}/jobs", permission=READ)
     async def jobs(

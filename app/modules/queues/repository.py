@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
 from app.modules.queues.schemas import JobState
-from app.queues.models import AttemptRow, JobRow, State, WorkerRow
+from app.queues.models import AttemptRow, JobRow, State
 
 _HEAVY = (defer(JobRow.payload, raiseload=True), defer(JobRow.result, raiseload=True))
 MOST_IN_TREE = 500
@@ -79,10 +79,6 @@ async def places(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, Job
     """Jobs that others point at, for their queue and kind."""
     rows = await session.scalars(select(JobRow).where(JobRow.id.in_(ids)).options(*_HEAVY)) if ids else ()
     return {row.id: row for row in rows}
-
-
-async def workers(session: AsyncSession) -> list[WorkerRow]:
-    return list(await session.scalars(select(WorkerRow).order_by(WorkerRow.host, WorkerRow.started_at)))
 
 
 async def tenant_names(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, str]:

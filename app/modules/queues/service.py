@@ -13,7 +13,7 @@ from app.core.policy import Actor
 from app.modules.audit.service import record
 from app.modules.queues import repository
 from app.modules.queues.repository import JobFilter as JobFilter
-from app.modules.queues.schemas import JobSeen, LetterChoice
+from app.modules.queues.schemas import JobSeen, LetterChoice, LimitsChange
 from app.modules.queues.schemas import JobState as JobState
 from app.modules.queues.schemas import state_of as state_of  # what lists jobs elsewhere says the same words
 from app.queues import control, counts, lag, letters, trash
@@ -21,7 +21,7 @@ from app.queues.cancel import cancel
 from app.queues.counts import QueueOverview
 from app.queues.lag import Lags
 from app.queues.letters import Done, Group
-from app.queues.models import JobRow, State, WorkerRow
+from app.queues.models import JobRow, State
 
 MAX_REASON = 500
 
@@ -43,9 +43,6 @@ class QueueService:
         """
         control.spec_of(self._session, queue)
         return (await counts.overview(self._session, [queue]))[0]
-
-    async def workers(self) -> list[WorkerRow]:
-        return await repository.workers(self._session)
 
     async def loops(self) -> Lags:
         """Who leads the loops, and how each of them fares."""
@@ -103,6 +100,18 @@ class QueueService:
         """
         await control.resume(self._session, queue)
         await self._trace_queue("owner.queue.resume", queue, paused=False, reason=_reason(reason))
+
+    async def limit(self, queue: str, change: LimitsChange) -> None:
+        """Set what the queue may do over all worker processes together. Workers obey within two seconds."""
+        before = await self.stats(queue)
+        await control.limit(self._session, queue, change.over(before.limits))
+        await self._trace_limits(queue, before)
+
+    async def limit_as_declared(self, queue: str) -> None:
+        """Back to what the code says."""
+        before = await self.stats(queue)
+        await control.limit(self._session, queue, None)
+        await self._trace_limits(queue, before)
 
     async def retry(self, queue: str, job_id: UUID) -> JobRow:
         """Run a dead job again, or one that waits for its time at once.
@@ -234,6 +243,19 @@ class QueueService:
         resource = ("queue", queue, queue)
         await record(self._session, self._actor, action, resource=resource, before={}, after=asked | met)
         return found
+
+    async def _trace_limits(self, queue: str, before: QueueOverview) -> None:
+        await self._session.flush()
+        after = await self.stats(queue)
+        changes = [to_builtins(one.limits) | {"declared": not one.limits_changed} for one in (before, after)]
+        await record(
+            self._session,
+            self._actor,
+            "owner.queue.limit",
+            resource=("queue", queue, queue),
+            before=changes[0],
+            after=changes[1],
+        )
 
     async def _trace_queue(self, action: str, queue: str, *, paused: bool, reason: str | None) -> None:
         before, after = {"paused": not paused}, {"paused": paused}
