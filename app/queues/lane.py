@@ -59,7 +59,8 @@ class Lane:
         self._name = name
         self._numbers = count(1)
         self._uncovered = uncovered
-        self._due: asyncio.TimerHandle | None = None
+        self._due: asyncio.Handle | None = None
+        self._due_at = 0.0
         # Chains start from it, not from the log context of whatever job happens to make room.
         self._context = copy_context()
 
@@ -112,10 +113,11 @@ class Lane:
         """Ask for a job then, in seconds since 1970. Of several moments the earliest counts."""
         loop = asyncio.get_running_loop()
         at = loop.time() + max(0.0, moment_s - clock.now())
-        if self._due is not None and self._due.when() <= at:
+        if self._due is not None and self._due_at <= at:
             return
         self.forget_due()
-        self._due = loop.call_at(at, self._look_when_due)
+        # The handle does not say when: uvloop's knows nothing of it where the moment has come.
+        self._due, self._due_at = loop.call_at(at, self._look_when_due), at
 
     def forget_due(self) -> None:
         if self._due is not None:
