@@ -102,7 +102,7 @@ def no_clock() -> None:
 
 def no_lost_connections() -> None:
     """A connection that breaks under a handler is the handler's error."""
-    _replace(runner, "is_lost", lambda _: False)
+    _replace(runner, "_not_its_own", lambda _: False)
 
 
 GUARDS: dict[str, Callable[[], None]] = {
