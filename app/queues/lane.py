@@ -28,6 +28,7 @@ IN_HAND_PER_PLACE = 8
 """A job whose end is being written holds no place; this bounds how many of those there are."""
 AGAIN_S = 0.5
 SETTLE_TRIES = 3
+FOLLOW_TRIES = 5
 STUMBLED_S = 2.0
 
 Handle = Callable[[Delivery, Callable[[], None]], Awaitable[Verdict]]
@@ -241,7 +242,19 @@ class Chain:
                 await consumer.hand_back(delivery, wait_s)
             case Dead(message=message, then=then):
                 await consumer.bury(delivery, message)
-                await then()
+                await self._follow(then)
             case Refused() | Cancelled():
                 await consumer.drop(delivery)
         return None
+
+    async def _follow(self, then: Callable[[], Awaitable[object]]) -> None:
+        """Let the record follow Redis. Where it cannot for longer, the reconciler does, a quarter of a minute later."""
+        for left in reversed(range(FOLLOW_TRIES)):
+            try:
+                await then()
+                return
+            except Exception as error:
+                if not left:
+                    raise
+                log.warning("job.death_not_told", error=str(error) or type(error).__name__, tries_left=left)
+            await asyncio.sleep(AGAIN_S * 2 ** (FOLLOW_TRIES - 1 - left))

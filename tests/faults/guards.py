@@ -12,7 +12,7 @@ from typing import Any
 from app import worker as worker_root
 from app.core import unit_of_work
 from app.modules.queues import service
-from app.queues import consumer, record, runner
+from app.queues import consumer, record
 from app.queues.clock import Clock
 from app.queues.relay import Reconciler, Relay
 
@@ -100,11 +100,6 @@ def no_clock() -> None:
     _replace(Clock, "measure", _nothing)
 
 
-def no_lost_connections() -> None:
-    """A connection that breaks under a handler is the handler's error."""
-    _replace(runner, "_not_its_own", lambda _: False)
-
-
 GUARDS: dict[str, Callable[[], None]] = {
     "relay": no_relay,
     "reconciler": no_reconciler,
@@ -114,7 +109,6 @@ GUARDS: dict[str, Callable[[], None]] = {
     "compare-and-set": no_compare_and_set,
     "quarantine": no_quarantine,
     "clock": no_clock,
-    "lost-connections": no_lost_connections,
 }
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from tests.faults.proxy import LossyProxy
-from tests.faults.run import Run, Scenario, Skipped
+from tests.faults.run import LONGEST_OUTAGES, Run, Scenario, Skipped
 from tests.faults.stage import Stage
 
 DISK_MB, LEFT_KB = 320, 64
@@ -23,7 +23,7 @@ ODDS = 0.02
 async def redis_killed(run: Run) -> None:
     await run.dress()
     async with run.under_load() as points:
-        for point in points:
+        for point in points[:LONGEST_OUTAGES]:
             await run.load.reached(point)
             await run.stage.kill_server("valkey")
             await asyncio.sleep(run.size.outage_s)
@@ -44,7 +44,7 @@ async def redis_emptied(run: Run) -> None:
 async def redis_frozen(run: Run) -> None:
     await run.dress()
     async with run.under_load() as points:
-        for point in points[:3]:
+        for point in points[:LONGEST_OUTAGES]:
             await run.load.reached(point)
             run.stage.signal_server("valkey", signal.SIGSTOP)
             try:

@@ -5,7 +5,7 @@ import signal
 
 from tests.faults.judge import traces_of
 from tests.faults.run import Run, Scenario
-from tests.faults.scenarios import deaths, edges, outages
+from tests.faults.scenarios import deaths, edges, handlers, outages
 
 SHORT_S = 25.0
 
@@ -67,4 +67,9 @@ SCENARIOS = (
         "no-hand-back", "SIGTERM, and no hand-back", deaths.deploys, off="hand-back", finds="dead wrong",
         queues=("faults:long",),
     ),
+    Scenario(
+        "no-quarantine", "poison among innocents, and no quarantine", handlers.poison_10, off="quarantine",
+        finds="dead wrong",
+    ),
+    Scenario("no-clock", "a clock ahead, and nobody asks Redis", edges.clock_ahead, off="clock", finds="early"),
 )  # fmt: skip
