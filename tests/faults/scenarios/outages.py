@@ -33,7 +33,8 @@ async def redis_killed(run: Run) -> None:
 
 async def redis_emptied(run: Run) -> None:
     await run.dress()
-    async with run.under_load(run.plan(seconds=1.0)) as points:
+    # Longer than the workers can keep up with, so that Redis holds jobs when it is emptied.
+    async with run.under_load(run.plan(seconds=2.0)) as points:
         for point in points:
             await run.load.reached(point)
             async with run.stage.redis() as redis:
