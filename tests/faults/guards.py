@@ -90,8 +90,12 @@ def no_compare_and_set() -> None:
 
 
 def no_quarantine() -> None:
-    """A job that was in hand when its worker died runs among the others again, twice at most, as BullMQ has it."""
+    """A job that was in hand when its worker died runs among the others again."""
     _replace(worker_root, "SUSPECTS", ())
+
+
+def no_patience() -> None:
+    """Who loses its worker twice is dead, as BullMQ has it."""
     _replace(consumer, "STALLS_ALLOWED", 1)
 
 
@@ -108,6 +112,7 @@ GUARDS: dict[str, Callable[[], None]] = {
     "idempotency": no_idempotency,
     "compare-and-set": no_compare_and_set,
     "quarantine": no_quarantine,
+    "patience": no_patience,
     "clock": no_clock,
 }
 

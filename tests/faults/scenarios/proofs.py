@@ -64,11 +64,11 @@ SCENARIOS = (
         finds="double clicks",
     ),
     Scenario(
-        "no-hand-back", "SIGTERM, and no hand-back", deaths.deploys, off="hand-back", finds="dead wrong",
+        "no-hand-back", "SIGTERM, and no hand-back", deaths.deploys, off="hand-back,patience", finds="dead wrong",
         queues=("faults:long",),
     ),
     Scenario(
-        "no-quarantine", "poison among innocents, and no quarantine", handlers.poison_10, off="quarantine",
+        "no-quarantine", "poison among innocents, and no quarantine", handlers.poison_10, off="quarantine,patience",
         finds="dead wrong",
     ),
     Scenario("no-clock", "a clock ahead, and nobody asks Redis", edges.clock_ahead, off="clock", finds="early"),
