@@ -6,14 +6,13 @@ from urllib.parse import urlencode
 
 import msgspec
 import structlog
-from asyncpg.exceptions import CannotConnectNowError, ConnectionDoesNotExistError
 from litestar import MediaType, Request, Response
 from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 from litestar.response import Redirect
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
 
+from app.core.database import is_unavailable
 from app.core.errors import (
     BadRequest,
     Conflict,
@@ -64,9 +63,7 @@ def problem_of(error: Exception) -> Problem:
         return Stale()
     if isinstance(error, IntegrityError) and _sqlstate(error) in CLASHES:
         return Conflict("This clashes with something that is there already", code="already_exists")
-    if isinstance(error, (OperationalError, InterfaceError, PoolTimeout, OSError, CannotConnectNowError)) or (
-        isinstance(error, DBAPIError) and (error.connection_invalidated or _lost(error) or _exhausted(error))
-    ):
+    if isinstance(error, OSError) or is_unavailable(error):
         return Unavailable("The database is not available; try again soon", headers={"Retry-After": "2"})
     if isinstance(error, DBAPIError) and "invalid byte sequence" in str(error.orig):
         return Invalid("The input holds the character U+0000, which cannot be stored", code="bad_character")
@@ -82,15 +79,6 @@ def problem_of(error: Exception) -> Problem:
 
 def _sqlstate(error: DBAPIError) -> str | None:
     return getattr(error.orig, "sqlstate", None)
-
-
-def _lost(error: SQLAlchemyError) -> bool:
-    return isinstance(error.__cause__.__cause__ if error.__cause__ else None, ConnectionDoesNotExistError)
-
-
-def _exhausted(error: DBAPIError) -> bool:
-    """Class 53: PostgreSQL has no disk, memory or connection left, which somebody will give it."""
-    return (_sqlstate(error) or "").startswith("53")
 
 
 def _of_framework(error: HTTPException) -> Problem:

@@ -11,7 +11,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from uuid import UUID
 
 import structlog
+from asyncpg.exceptions import CannotConnectNowError, ConnectionDoesNotExistError
 from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
 
@@ -129,6 +132,21 @@ class Database:
     async def close(self) -> None:
         await self._tenant.dispose()
         await self._platform.dispose()
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether PostgreSQL went away, does not let anybody in, or has no room: the same will go well later.
+
+    Where there is nothing to connect to, the error is an OSError, which anything else may have raised too.
+    """
+    if isinstance(error, (OperationalError, InterfaceError, PoolTimeout, CannotConnectNowError)):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    told = error.__cause__.__cause__ if error.__cause__ else None
+    # Class 53: no disk, memory or connection left, which somebody will give it.
+    exhausted = str(getattr(error.orig, "sqlstate", None) or "").startswith("53")
+    return error.connection_invalidated or isinstance(told, ConnectionDoesNotExistError) or exhausted
 
 
 def asyncpg_url(url: str) -> tuple[str, dict[str, Any]]:

@@ -20,8 +20,9 @@ from app.queues.limits import Gate
 from app.queues.spec import QueueSpec
 
 LAYOUTS_OF = "3.4.4"
-LOCK_MS = 10_000
-STALL_CHECK_MS = 5_000
+LOCK_MS = 6_000
+STALL_CHECK_MS = 2_000
+"""A killed worker's jobs are taken up after a lock and a check; a loop that is blocked for longer loses its own."""
 STALLS_ALLOWED = 20
 """A job that stalled once runs alone, in a process of its own: only what ends its worker each time gets this far."""
 _THERE_ALREADY, _GONE = -100, -1

@@ -23,6 +23,7 @@ from app.queues.relay import Reconciler, Relay
 from app.queues.runner import Runner
 from app.queues.slots import Slots
 from app.queues.spec import QueueSpec
+from app.queues.wards import Wards
 from app.queues.watchdog import Watchdog
 
 log = structlog.get_logger()
@@ -78,7 +79,7 @@ class WorkerProcess:
         ]
         clocks = Loop("queue-clock", CLOCK_S, lambda: clock.measure(client))
         self._loops = Loops(Leader(database, runner.worker), led, own=[clocks, *own])
-        self._quarantine = Quarantine(quarantine, database, runner, engine.specs) if quarantine else None
+        self._quarantine = Wards(lambda: Quarantine(quarantine, database, runner, engine.specs)) if quarantine else None
         self._watchdog = Watchdog(hang_s, self.slots.idle_s)
         names = [spec.name for spec in specs]
         self._heartbeat = Heartbeat(
