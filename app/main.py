@@ -161,6 +161,7 @@ def create_app(settings: Settings) -> Litestar:
     app.state.policy = policy
     app.state.chrome = Chrome(policy, [item for module in registry.MODULES for item in module.navigation])
     app.state.cards = [card for module in registry.MODULES for card in module.cards]
+    app.state.about = {about.kind: about for module in registry.MODULES for about in module.about}
     check_routes(app.routes)
     # Outermost, so that an address that no route has gets its id and headers too.
     app.asgi_handler = RequestMiddleware(app.asgi_handler, settings=settings, audit=record_attempt(process.database))

@@ -1,14 +1,16 @@
 """What a module is: what it contributes, as data. `app/registry.py` lists them, and this makes an app of them."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from litestar import Controller, Router
 from litestar.config.app import AppConfig
 from litestar.di import Provide
 from litestar.plugins import InitPlugin
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Plane
 from app.core.live import Topic
@@ -35,6 +37,18 @@ class Card:
     order: int = 50
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What jobs of a kind are about, for whoever reads of a job; a module above the queues' would know it otherwise.
+
+    `find(session, job ids)` answers with a label and a path under the dashboard's prefix, by job id.
+    """
+
+    kind: str
+    find: Callable[[AsyncSession, Collection[UUID]], Awaitable[dict[UUID, tuple[str, str]]]]
+    permission: Permission
+
+
 @dataclass(frozen=True)
 class Module:
     """One feature. Its providers are visible to its own routes only.
@@ -56,6 +70,7 @@ class Module:
     topics: Sequence[Topic] = ()
     navigation: Sequence[NavigationItem] = ()
     cards: Sequence[Card] = ()
+    about: Sequence[About] = ()
 
     def routers(self) -> list[Router]:
         mounts: list[tuple[Mount, Sequence[type[Controller]]]] = [
@@ -105,6 +120,7 @@ def check(modules: Sequence[Module]) -> None:
         asked: list[Permission] = [item.permission for item in module.navigation]
         asked += [topic.permission for topic in module.topics]
         asked += [card.permission for card in module.cards]
+        asked += [about.permission for about in module.about]
         controllers = (*module.api, *module.owner_api, *module.pages, *module.public)
         for controller in controllers:
             for _, handler in inspect.getmembers(controller):

@@ -23,7 +23,7 @@ def provider_where_nobody_listens() -> dict[str, str]:
 async def watch_two_jobs_die(page: Page, app: TenantApp, article: str) -> tuple[str, str]:
     """The addresses of the two failed tasks, the article's first."""
     await page.goto(f"{CONTENT}/dlq")
-    await expect(page.get_by_role("heading", name="dlq:ai:content")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Dead letters of ai:content")).to_be_visible()
     await expect(page.get_by_text("No dead letters")).to_be_visible()
     other = await app.post("# About buoys\n\nA buoy marks the way into the harbour. It floats on a chain.")
     tasks = await app.ask_for_summary(article), await app.ask_for_summary(other)

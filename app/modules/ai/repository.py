@@ -1,6 +1,6 @@
 """Queries on AI's tables, and the names that their pages show beside the ids."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -133,6 +133,13 @@ async def names(session: AsyncSession, *, runs: Iterable[AiRun] = (), tasks: Ite
 async def article_titles(session: AsyncSession, ids: set[UUID]) -> dict[UUID, str]:
     rows = await session.execute(select(_ARTICLE.c.id, _ARTICLE.c.title).where(_ARTICLE.c.id.in_(ids)))
     return {row.id: row.title for row in rows}
+
+
+async def about_jobs(session: AsyncSession, jobs: Collection[UUID]) -> dict[UUID, tuple[str, str]]:
+    """The title of the article that a job is to summarise, and where its task is shown."""
+    query = select(AiTask.id, AiTask.job_id, _ARTICLE.c.title).join(_ARTICLE, _ARTICLE.c.id == AiTask.article_id)
+    rows = await session.execute(query.where(AiTask.job_id.in_(jobs)))
+    return {row.job_id: (row.title, f"/ai/tasks/{row.id}") for row in rows}
 
 
 async def count_runs(session: AsyncSession, since: datetime) -> dict[str, int]:

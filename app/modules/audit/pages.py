@@ -35,7 +35,7 @@ class AuditPages(Controller):
             "cursor": cursor,
             "params": {name: request.query_params[name] for name in FILTERS if request.query_params.get(name)},
             "actions": _actions(request),
-            "outcomes": [(outcome, outcome) for outcome in OUTCOMES],
+            "outcomes": [(outcome, outcome.capitalize()) for outcome in OUTCOMES],
         }
         return render(request, "audit/index.html", context, fragment="audit/_list.html")
 

@@ -315,7 +315,7 @@ class TokenService:
             kind = "a platform" if tenant_id == PLATFORM_TENANT else "a tenant's"
             raise Invalid.field("scopes", f"{kind} token cannot be given {', '.join(refused)} here")
         if not scopes:
-            raise Invalid.field("scopes", "name at least one")
+            raise Invalid.field("scopes", "choose at least one scope")
         return sorted(set(scopes))
 
     async def _trace(self, action: str, token: ApiToken, before: dict[str, Any] | None, after: dict[str, Any]) -> None:

@@ -16,8 +16,11 @@ from msgspec.json import decode
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Invalid
+from app.core.ids import PLATFORM_TENANT
 from app.core.paging import Pager
+from app.core.policy import actor_of
 from app.core.templating import PREFIX, render
+from app.module import About
 from app.modules.queues import repository
 from app.modules.queues.permissions import MANAGE, READ
 from app.modules.queues.repository import JobFilter
@@ -111,7 +114,23 @@ class Views:
 
     async def _list(self, queue: str, rows: Sequence[JobRow]) -> dict[str, Any]:
         names = await repository.tenant_names(self.session, {row.tenant_id for row in rows})
-        return {"queue": await self.queues.stats(queue), "tenants": names, "state_of": state_of}
+        return {
+            "queue": await self.queues.stats(queue),
+            "tenants": names,
+            "about": await self._about(rows),
+            "platform": PLATFORM_TENANT,
+            "state_of": state_of,
+        }
+
+    async def _about(self, rows: Sequence[JobRow]) -> dict[UUID, tuple[str, str]]:
+        """What each job is about, where a module says so and the viewer may see it: a label and an address."""
+        known: dict[str, About] = self.request.app.state.about
+        actor = actor_of(self.request)
+        found: dict[UUID, tuple[str, str]] = {}
+        for kind in {row.kind for row in rows} & known.keys():
+            if actor is not None and actor.may(known[kind].permission):
+                found |= await known[kind].find(self.session, [row.id for row in rows if row.kind == kind])
+        return {id_: (label, PREFIX + path) for id_, (label, path) in found.items()}
 
     def _render(self, page: str, fragment: str, context: dict[str, Any]) -> Template:
         context["path"] = f"{PREFIX}/queues"

@@ -264,7 +264,7 @@ class QueueService:
 
 
 def _seen(row: JobRow) -> dict[str, Any]:
-    return {"state": str(state_of(row)), "run": row.run, "attempts": row.attempts_made}
+    return {"state": str(state_of(row)), "run": row.run + 1, "attempts": row.attempts_made}
 
 
 def _which(choice: LetterChoice) -> letters.Which:

@@ -18,7 +18,7 @@ from app.modules.tenants.service import TenantService
 
 PATH = f"{PREFIX}/tenants"
 AnyRequest = Request[Any, Any, Any]
-STATUSES = [("active", "active"), ("suspended", "suspended")]
+STATUSES = [("active", "Active"), ("suspended", "Suspended")]
 
 
 class TenantPages(Controller):
