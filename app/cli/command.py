@@ -96,4 +96,21 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     )
 
 
+def pager_of(process: Any) -> Any:
+    from app.core.paging import Pager
+    from app.core.secrets import Signer
+
+    return Pager(Signer(process.settings.secret_key))
+
+
+def show_page(as_json: bool, page: Any, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A page of a list, as the API tells it or in columns; the cursor of the next one stands below."""
+    from msgspec import to_builtins
+
+    more = f"\n\nMore: --cursor {page.next_cursor}" if page.next_cursor else ""
+    show(as_json, to_builtins(page), text=columns(head, rows) + more)
+
+
+limit = click.option("--limit", type=click.IntRange(1, 100), default=25, show_default=True)
+cursor = click.option("--cursor", help="Where the page before ended.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")

@@ -47,6 +47,11 @@ def ago(moment: datetime | None) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(iso, iso.replace("+00:00", " UTC"), text)
 
 
+def exactly(moment: datetime) -> str:
+    """2026-01-31 12:00:00 UTC"""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def _span(seconds: float) -> str:
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
@@ -101,6 +106,7 @@ def environment(settings: Settings) -> Environment:
     )
     jinja.filters |= {
         "ago": ago,
+        "moment": exactly,
         "duration_ms": duration_ms,
         "number": number,
         "bytes": size,

@@ -25,7 +25,7 @@ class TenantTokenController(Controller):
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> TokenPage:
-        """A tenant's tokens, newest first, without their secrets."""
+        """List a tenant's tokens, newest first, without their secrets."""
         page = (await tokens.search(pager, tenant_id, limit=limit, cursor=cursor)).map(read)
         return TokenPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
@@ -48,13 +48,14 @@ class TenantTokenController(Controller):
     async def show(
         self, tokens: NamedDependency[TokenService], tenant_id: FromPath[UUID], token_id: FromPath[UUID]
     ) -> TokenRead:
+        """Read one of a tenant's tokens, without its secret."""
         return read(await tokens.get(tenant_id, token_id))
 
     @delete("/{token_id:uuid}", permission=WRITE, audit="owner.token.revoke")
     async def revoke(
         self, tokens: NamedDependency[TokenService], tenant_id: FromPath[UUID], token_id: FromPath[UUID]
     ) -> None:
-        """Refuse the token from now on."""
+        """Revoke one of a tenant's tokens. It is refused from now on."""
         await tokens.revoke(tenant_id, token_id)
 
 
@@ -69,7 +70,7 @@ class PlatformTokenController(Controller):
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> TokenPage:
-        """The platform's own tokens, newest first, without their secrets."""
+        """List the platform's own tokens, newest first, without their secrets."""
         page = (await tokens.search(pager, PLATFORM_TENANT, limit=limit, cursor=cursor)).map(read)
         return TokenPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
@@ -85,9 +86,10 @@ class PlatformTokenController(Controller):
 
     @get("/{token_id:uuid}", permission=READ)
     async def show(self, tokens: NamedDependency[TokenService], token_id: FromPath[UUID]) -> TokenRead:
+        """Read one of the platform's tokens, without its secret."""
         return read(await tokens.get(PLATFORM_TENANT, token_id))
 
     @delete("/{token_id:uuid}", permission=WRITE, audit="owner.token.revoke")
     async def revoke(self, tokens: NamedDependency[TokenService], token_id: FromPath[UUID]) -> None:
-        """Refuse the token from now on."""
+        """Revoke one of the platform's tokens. It is refused from now on."""
         await tokens.revoke(PLATFORM_TENANT, token_id)
