@@ -140,7 +140,8 @@ class ScopesInHelp(click.RichCommand):
         of_tenants = [name for name in sorted(known) if known[name].tenant]
         self.epilog = (
             f"Scopes of a tenant's token: {', '.join(of_tenants)}.\n\n"
-            f"Scopes of a platform token: {', '.join(sorted(registry.owner_scopes()))}."
+            f"Scopes of a platform token: {', '.join(sorted(registry.owner_scopes()))}; "
+            "to make tenants' tokens it also needs the scopes that it gives them."
         )
         super().format_help(ctx, formatter)
 

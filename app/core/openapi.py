@@ -130,7 +130,7 @@ def _headers(status: str, answer: Node, schemas: Node) -> Node:
     found = {"X-Request-Id": _ref("headers", "RequestId")}
     (shape,) = [media.get("schema", {}) for media in answer.get("content", {}).values()] or [{}]
     named = schemas.get(shape.get("$ref", "").rpartition("/")[2], {})
-    if "version" in named.get("properties", {}) and "id" in named["properties"]:
+    if named.get("properties", {}).get("version", {}).get("type") == "integer":
         found["ETag"] = _ref("headers", "ETag")
     if status in ("201", "202"):
         found["Location"] = _ref("headers", "Location")

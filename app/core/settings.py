@@ -140,6 +140,16 @@ def load(environ: Mapping[str, str]) -> Settings:
     return settings
 
 
+def given(settings: Settings) -> dict[str, str]:
+    """The variables that make these settings, without those that have their default."""
+    found = {}
+    for field in msgspec.structs.fields(Settings):
+        value = getattr(settings, field.name)
+        if value != field.default:
+            found[field.name.upper()] = ",".join(value) if isinstance(value, tuple) else str(value)
+    return found
+
+
 def _is_list(kind: Any) -> bool:
     return "tuple" in str(kind)
 

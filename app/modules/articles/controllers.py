@@ -30,6 +30,10 @@ IN_ADDRESS = {
 class MarkdownRequest(JsonRequest):
     """Also takes `text/markdown`, so that a file can be sent as it is; it is read as the JSON that it stands for."""
 
+    async def body(self) -> bytes:
+        """Of Markdown never empty: an empty body would not be asked what it is."""
+        return await super().body() or (b"\n" if self.content_type[0] == "text/markdown" else b"")
+
     async def json(self) -> Any:
         try:
             text = (await self.body()).decode("utf-8-sig")

@@ -2,15 +2,41 @@
 
 from uuid import UUID
 
-from litestar import Controller, Response, delete, get, post
+from litestar import Controller, Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from app.core.ids import PLATFORM_TENANT
 from app.core.paging import Pager
+from app.core.policy import SIGNED_IN, Actor
 from app.modules.identity.permissions import READ, WRITE
-from app.modules.identity.schemas import PlatformTokenCreate, TokenCreate, TokenMade, TokenPage, TokenRead, made, read
-from app.modules.identity.service import TokenService
+from app.modules.identity.schemas import (
+    PasswordChange,
+    PlatformTokenCreate,
+    TokenCreate,
+    TokenMade,
+    TokenPage,
+    TokenRead,
+    made,
+    read,
+)
+from app.modules.identity.service import IdentityService, SignIn, TokenService
+
+
+class AccountController(Controller):
+    path = "/account"
+
+    @put("/password", permission=SIGNED_IN, audit="owner.password.change", status_code=204)
+    async def change_password(
+        self,
+        actor: NamedDependency[Actor],
+        door: NamedDependency[SignIn],
+        identity: NamedDependency[IdentityService],
+        data: JSONBody[PasswordChange],
+    ) -> None:
+        """Change the signed-in person's password, and end that person's other sessions. Tokens have none: 409."""
+        await door.confirm(actor, data.current)
+        await identity.change_password(data.password)
 
 
 class TenantTokenController(Controller):

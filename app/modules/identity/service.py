@@ -109,17 +109,14 @@ class IdentityService:
         """
         return await _add_owner(self._session, self._actor, await _new_owner(email, password))
 
-    async def change_password(self, current: str, password: str) -> None:
-        """Give the signed-in person another password. Every other session of that person ends.
+    async def change_password(self, password: str) -> None:
+        """Give the signed-in person, whom `SignIn.confirm` has asked, another password. Other sessions of it end.
 
         Raises:
-            Conflict (`no_session`): the actor is no signed-in person. Invalid: naming `current` or `password`.
+            Invalid (`password`): it is too short or too long.
         """
-        if self._actor.session is None or self._actor.id is None:
-            raise Conflict("Only a signed-in person has a password to change", code="no_session")
+        assert self._actor.session is not None
         user = await self._session.get_one(User, self._actor.id)
-        if not await _in_thread(_matches, current, user.password_hash):
-            raise Invalid.field("current", "is not your password")
         await self._set_password(user, password, keep=UUID(self._actor.session))
 
     async def reset_password(self, email: str, password: str) -> User:
@@ -200,26 +197,29 @@ class SignIn:
             Unauthenticated: without saying which of the two is wrong. Forbidden: the account is no owner's.
             TooManySignIns: with `Retry-After`.
         """
-        email = email.strip().lower()
-        address = self._address or "unknown"
-        async with self._database.transaction(SYSTEM) as session:
-            account = email if _EMAIL.fullmatch(email) else _NO_ACCOUNT
-            failures = await repository.count_sign_in(session, address, account)
-            user = await repository.user_by_email(session, account)
-        known = user
-        try:
-            user = await _examine(failures, known, password)
-        except Problem:
-            # The counter bounds these rows. A caller who is signed in leaves another row, under its own name.
-            if failures.account <= FAILURES_PER_ACCOUNT + 1 and instead_of is None:
-                await self._trace_refusal(known)
-            raise
+        # The rows of a caller who is signed in are written under its own name, as those of other refused requests.
+        user = await self._examine(email, password, trace=instead_of is None)
         actor = _actor(user)
         async with self._database.transaction(actor.scope) as session:
-            await repository.forgive_sign_in(session, address, account)
+            await repository.forgive_sign_in(session, self._place, user.email)
             if instead_of is not None:
                 await repository.revoke_session(session, UUID(instead_of))
             return await self._open(session, actor)
+
+    async def confirm(self, actor: Actor, password: str) -> None:
+        """Whether a signed-in person is who signed in; wrong answers count as failed sign-ins.
+
+        Raises:
+            Invalid (`current`): it is not the password. TooManySignIns. Conflict (`no_session`): nobody signed in.
+        """
+        if actor.session is None:
+            raise Conflict("Only a signed-in person has a password to change", code="no_session")
+        try:
+            user = await self._examine(actor.label, password, trace=False)
+        except Unauthenticated:
+            raise Invalid.field("current", "is not your password") from None
+        async with self._database.transaction(SYSTEM) as session:
+            await repository.forgive_sign_in(session, self._place, user.email)
 
     async def with_link(self, link: str, email: str, password: str) -> Secret:
         """Make the first owner, and sign in as that.
@@ -237,6 +237,29 @@ class SignIn:
             used.used_at = datetime.now(UTC)
             await _add_owner(session, actor, user)
             return await self._open(session, actor)
+
+    @property
+    def _place(self) -> str:
+        return self._address or "unknown"
+
+    async def _examine(self, email: str, password: str, *, trace: bool) -> User:
+        """Count the try, then look at the password.
+
+        Raises:
+            TooManySignIns, Unauthenticated, Forbidden: with `trace`, a row in the audit log tells of it.
+        """
+        email = email.strip().lower()
+        account = email if _EMAIL.fullmatch(email) else _NO_ACCOUNT
+        async with self._database.transaction(SYSTEM) as session:
+            failures = await repository.count_sign_in(session, self._place, account)
+            user = await repository.user_by_email(session, account)
+        try:
+            return await _examine(failures, user, password)
+        except Problem:
+            # The counter bounds these rows.
+            if trace and failures.account <= FAILURES_PER_ACCOUNT + 1:
+                await self._trace_refusal(user)
+            raise
 
     async def _trace_refusal(self, user: User | None) -> None:
         """For an unknown account the row is taken back, so that both take as long; neither waits for the disk."""
@@ -274,10 +297,14 @@ class TokenService:
     def grantable(self, tenant_id: UUID) -> list[Permission]:
         """What a token of this tenant may be given by this actor: never more than the actor may do."""
         known: Mapping[str, Permission] = self._session.info["permissions"]
-        of_platform: Collection[str] = self._session.info["owner_scopes"]
-        platform = tenant_id == PLATFORM_TENANT
-        wanted = (known[name] for name in sorted(known) if (name in of_platform if platform else known[name].tenant))
+        wanted = (known[name] for name in sorted(known) if tenant_id == PLATFORM_TENANT or known[name].tenant)
         return [permission for permission in wanted if self._actor.may(permission)]
+
+    def offered(self, tenant_id: UUID) -> list[Permission]:
+        """Of these what is of use to the token itself. A platform token that makes tenants' tokens needs more."""
+        of_platform: Collection[str] = self._session.info["owner_scopes"]
+        found = self.grantable(tenant_id)
+        return [each for each in found if each.name in of_platform] if tenant_id == PLATFORM_TENANT else found
 
     async def create(
         self,
@@ -373,7 +400,7 @@ class TokenService:
         refused = sorted(set(scopes) - allowed)
         if refused:
             kind = "a platform" if tenant_id == PLATFORM_TENANT else "a tenant's"
-            choice = ", ".join(sorted(allowed))
+            choice = ", ".join(permission.name for permission in self.offered(tenant_id))
             raise Invalid.field("scopes", f"{kind} token cannot be given {', '.join(refused)}, but: {choice}")
         if not scopes:
             raise Invalid.field("scopes", "choose at least one scope")
