@@ -54,7 +54,8 @@ class Module:
     """One feature. Its providers are visible to its own routes only.
 
     `api`, `owner_api` and `pages` are mounted under /api/v1, /api/owner and the dashboard; `public` is mounted
-    as it is, and each of its routes names its own plane or is public.
+    as it is, and each of its routes names its own plane or is public. `actions` are those that it records in the
+    audit log without a route that names them: what its processors do.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Module:
     queues: Sequence[QueueSpec] = ()
     schedules: Sequence[Schedule] = ()
     permissions: Sequence[Permission] = ()
+    actions: Sequence[str] = ()
     topics: Sequence[Topic] = ()
     navigation: Sequence[NavigationItem] = ()
     cards: Sequence[Card] = ()
@@ -110,6 +112,17 @@ def permissions(modules: Sequence[Module]) -> dict[str, Permission]:
     return {p.name: p for module in modules for p in module.permissions}
 
 
+def owner_scopes(modules: Sequence[Module]) -> frozenset[str]:
+    """What a token for /api/owner can be of use for: the permissions that its routes ask for."""
+    known = permissions(modules)
+    return frozenset(p.name for module in modules for p in _asked(module.owner_api) if p.name in known)
+
+
+def _asked(controllers: Sequence[type[Controller]]) -> list[Permission]:
+    handlers = (handler for controller in controllers for _, handler in inspect.getmembers(controller))
+    return [opt["permission"] for handler in handlers if "permission" in (opt := getattr(handler, "opt", {}))]
+
+
 def check(modules: Sequence[Module]) -> None:
     """
     Raises:
@@ -121,11 +134,7 @@ def check(modules: Sequence[Module]) -> None:
         asked += [topic.permission for topic in module.topics]
         asked += [card.permission for card in module.cards]
         asked += [about.permission for about in module.about]
-        controllers = (*module.api, *module.owner_api, *module.pages, *module.public)
-        for controller in controllers:
-            for _, handler in inspect.getmembers(controller):
-                permission = getattr(handler, "opt", {}).get("permission")
-                asked += [permission] if permission else []
+        asked += _asked((*module.api, *module.owner_api, *module.pages, *module.public))
         bare = {p.name for p in asked if p.name not in (*known, "public", "signed-in")}
         if bare:
             raise RuntimeError(f"Module {module.name} asks for undeclared permissions: {', '.join(sorted(bare))}")

@@ -52,7 +52,8 @@ class Process:
         broker = RedisBroker(queue_redis, patient_redis, settings.key("live", "signals", "all"))
         queues = Queues(database, specs, kinds, engine if settings.enable_queue else None)
         schedules = registry.schedules()
-        database.provide(broker=broker, queues=queues, permissions=registry.permissions(), schedules=schedules)
+        database.provide(broker=broker, queues=queues, schedules=schedules)
+        database.provide(permissions=registry.permissions(), owner_scopes=registry.owner_scopes())
         return cls(
             settings,
             database,

@@ -3,6 +3,7 @@
 from app.core.errors import Invalid
 from app.core.policy import Permission
 from app.module import Module
+from app.module import owner_scopes as owner_scopes_of
 from app.module import permissions as permissions_of
 from app.modules.ai.module import ai
 from app.modules.articles.module import articles
@@ -56,6 +57,10 @@ def schedules() -> dict[str, Schedule]:
         except Invalid as error:
             raise RuntimeError(f"The schedule {schedule.name!r} cannot be: {error.detail}") from error
     return found
+
+
+def owner_scopes() -> frozenset[str]:
+    return owner_scopes_of(MODULES)
 
 
 def permissions() -> dict[str, Permission]:

@@ -8,7 +8,7 @@ from uuid import UUID
 import rich_click as click
 from msgspec import ValidationError, convert, to_builtins
 
-from app.cli.command import as_json, columns, in_process, show
+from app.cli.command import as_json, columns, cursor, in_process, limit, pager_of, show
 
 T = TypeVar("T")
 queue_name = click.argument("queue")
@@ -89,8 +89,8 @@ def queues_resume(queue: str, reason: str | None, as_json: bool) -> None:
 @click.option("--state", type=click.Choice(STATES), default="waiting", show_default=True)
 @click.option("--kind", help="Only jobs of this kind.")
 @click.option("--tenant", type=click.UUID, help="Only this tenant's, by id.")
-@click.option("--limit", type=click.IntRange(1, 100), default=25, show_default=True)
-@click.option("--cursor", help="Where the page before ended, as it printed it.")
+@limit
+@cursor
 @as_json
 def queues_jobs(
     queue: str, state: str, kind: str | None, tenant: UUID | None, limit: int, cursor: str | None, as_json: bool
@@ -99,11 +99,9 @@ def queues_jobs(
     from app.modules.queues.schemas import JobPage, item
 
     async def find(process: Any, actor: Any) -> Any:
-        from app.core.paging import Pager
-        from app.core.secrets import Signer
         from app.modules.queues.service import JobFilter, JobState, QueueService
 
-        pager = Pager(Signer(process.settings.secret_key))
+        pager = pager_of(process)
         wanted = JobFilter(JobState(state), kind, tenant)
         async with process.database.transaction(actor.scope) as session:
             return await QueueService(session, actor).jobs(pager, queue, wanted, limit=limit, cursor=cursor)

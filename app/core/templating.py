@@ -45,6 +45,11 @@ def ago(moment: datetime | None) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(iso, iso.replace("+00:00", " UTC"), text)
 
 
+def exactly(moment: datetime) -> str:
+    """2026-01-31 12:00:00 UTC"""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def _distance(seconds: float) -> str:
     """In words; `times.js` says the same ones later on. What is 90 days off stays so for its first half day."""
     if abs(seconds) < 1:
@@ -108,6 +113,7 @@ def environment(settings: Settings) -> Environment:
     )
     jinja.filters |= {
         "ago": ago,
+        "moment": exactly,
         "duration_ms": duration_ms,
         "number": number,
         "bytes": size,

@@ -34,7 +34,7 @@ async def watch_two_jobs_die(page: Page, app: TenantApp, article: str) -> tuple[
         await expect(letter).to_contain_text("3 of 3")
     for task in tasks:
         found = await app.until(task, "failed")
-        assert found["error"]["code"] == "unreachable"
+        assert found["error"]["message"] == "the AI provider cannot be reached"
     assert await waits(page) == [pytest.approx(2, abs=1.9), pytest.approx(4, abs=1.9)]
     return tasks
 

@@ -52,6 +52,7 @@ ai = Module(
     },
     processors=[summarize],
     permissions=permissions.ALL,
+    actions=["ai.summary.complete", "ai.summary.fail"],
     topics=[Topic(TASKS, permissions.READ), Topic(RUNS, permissions.READ)],
     navigation=[
         NavigationItem("AI", "Runs", "/ai/runs", "sparkles", permissions.READ, 40),

@@ -10,7 +10,8 @@ from sqlalchemy import Select, column, func, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.ids import PLATFORM_TENANT, floor_id
-from app.modules.ai.models import AiEventLog, AiMessage, AiRun, AiTask, RunStatus, TaskStatus
+from app.modules.ai.models import AiEventLog, AiMessage, AiRun, AiTask, RunStatus, TaskStatus, Tries
+from app.queues.models import JobRow, State
 
 # Tables of the modules below, by name: their models are their own.
 _ARTICLE = table("article", column("id"), column("tenant_id"), column("workspace_id"), column("title"))
@@ -107,6 +108,15 @@ async def last_seq(session: AsyncSession, run_id: UUID) -> int:
     """The number of a run's newest event; 0 when it has none."""
     query = select(func.coalesce(func.max(AiEventLog.seq), 0)).where(AiEventLog.run_id == run_id)
     return int((await session.execute(query)).scalar_one())
+
+
+async def add_tries(session: AsyncSession, tasks: Iterable[AiTask]) -> None:
+    """Let each task know its `tries`."""
+    by_job = {task.job_id: task for task in tasks}
+    columns = (JobRow.id, JobRow.state, JobRow.attempts_made, JobRow.max_attempts, JobRow.run_at)
+    for row in await session.execute(select(*columns).where(JobRow.id.in_(by_job))):
+        next_at = row.run_at if row.state == State.RETRYING else None
+        by_job[row.id].tries = Tries(row.attempts_made, row.max_attempts, next_at)
 
 
 @dataclass(frozen=True, slots=True)

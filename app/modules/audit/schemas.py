@@ -21,6 +21,8 @@ class AuditFilter(Struct, frozen=True, kw_only=True):
     """An action, or the start of several: `owner.tenant` finds `owner.tenant.create` too."""
     resource: str | None = None
     """A type, `article`, or one thing, `article:ID`."""
+    actor: str | None = None
+    """The start of an e-mail address or of a token's name, whatever the case."""
     actor_id: UUID | None = None
     tenant_id: UUID | None = None
     outcome: str | None = None
@@ -73,6 +75,7 @@ class AuditQuery(Struct, frozen=True, kw_only=True):
 
     action: str | None
     resource: str | None
+    actor: str | None
     actor_id: str | None
     tenant_id: str | None
     outcome: str | None
@@ -89,6 +92,7 @@ class AuditQuery(Struct, frozen=True, kw_only=True):
         return AuditFilter(
             action=_text("action", self.action),
             resource=_text("resource", self.resource),
+            actor=_text("actor", self.actor),
             actor_id=_id("actorId", self.actor_id),
             tenant_id=_id("tenantId", self.tenant_id),
             outcome=self.outcome or None,
