@@ -122,7 +122,7 @@ async def test_a_child_that_is_cancelled_or_removed_has_ended_too(
     parent = await ask(own_database, Flow(job=Gather(name="book"), children=children))
     for child in await children_of(own_database, parent):
         async with own_database.transaction(PLATFORM) as session:
-            await (cancel if end == "cancel" else control.remove)(session, child)
+            await (cancel(session, child, by="somebody") if end == "cancel" else control.remove(session, child))
     assert (await row_of(parent)).state in (State.PENDING, State.QUEUED)
     quick_worker()
     await until_state(parent, State.COMPLETED)
