@@ -16,6 +16,7 @@ from app.core.settings import Settings
 from app.modules.ai.client import Provider, provider_for
 from app.queues import trash
 from app.queues.cancel import repeat_wishes
+from app.queues.due import note_due
 from app.queues.engine import Engine
 from app.queues.job import Kinds
 from app.queues.loops import Loop
@@ -77,6 +78,7 @@ class Process:
             Loop("partitions", 3600.0, self._partitions),
             Loop("cancellations", 2.0, lambda: repeat_wishes(self.database)),
             Loop("trash", 60.0, self._trash),
+            Loop("due", 1.0, lambda: note_due(self.database)),
         ]
         if self.settings.enable_scheduler:
             scheduler = Scheduler(self.database, tuple(registry.schedules().values()))

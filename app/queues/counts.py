@@ -85,13 +85,12 @@ async def overview(session: AsyncSession, only: Sequence[str] | None = None) -> 
 
 
 async def _moving(session: AsyncSession, names: Sequence[str], states: tuple[State, ...]) -> dict[str, Counts]:
-    later = (JobRow.state == State.RETRYING) | ((JobRow.run_at > func.now()) & (JobRow.state != State.ACTIVE))
     active = JobRow.state == State.ACTIVE
     query = (
         select(
             JobRow.queue,
-            func.count(case((~later & ~active, 1))),
-            func.count(case((later, 1))),
+            func.count(case((~JobRow.delayed & ~active, 1))),
+            func.count(case((JobRow.delayed, 1))),
             func.count(case((active, 1))),
         )
         .where(JobRow.state.in_(states), JobRow.finished_at.is_(None), JobRow.queue.in_(names))
@@ -106,7 +105,7 @@ async def _moving(session: AsyncSession, names: Sequence[str], states: tuple[Sta
 async def _ended(session: AsyncSession, names: Sequence[str], state: State, since: datetime | None) -> dict[str, int]:
     """Counted up to COUNTED: a queue with millions of ended jobs must not slow the page down."""
     name = select(func.unnest(array(names)).label("queue")).subquery()
-    found = select(JobRow.id).where(JobRow.queue == name.c.queue, JobRow.state == state)
+    found = select(JobRow.id).where(JobRow.queue == name.c.queue, JobRow.state == state, ~JobRow.delayed)
     if since is not None:
         found = found.where(JobRow.id >= floor_id(since))
     one = found.limit(COUNTED).lateral()

@@ -12,6 +12,7 @@ import msgspec
 from bullmq.redis_connection import RedisConnection
 from redis.asyncio import Redis
 
+from app.queues.clock import clock
 from app.queues.consumer import Consumer
 from app.queues.limits import PARKED, parked_key
 from app.queues.models import JobRow
@@ -74,6 +75,8 @@ class Engine:
     async def counts(self, names: Iterable[str]) -> dict[str, Counts]:
         """All queues in one round trip."""
         names = list(names)
+        # BullMQ's score is the millisecond with twelve bits behind it. What is due waits for a worker to look.
+        due = round(clock.now() * 1000) << 12 | 0xFFF
         async with self.client.pipeline(transaction=False) as pipe:
             for name in names:
                 base = self.specs[name].engine_name
@@ -81,10 +84,11 @@ class Engine:
                     pipe.llen(self.key(base, waiting))
                 pipe.zcard(self.key(base, "prioritized"))
                 pipe.zcard(self.key(base, "delayed"))
+                pipe.zcount(self.key(base, "delayed"), 0, due)
                 pipe.llen(self.key(base, "active"))
                 pipe.hvals(self.key(base, PARKED))
             found = iter(await pipe.execute())
-        return {name: _counts(*(next(found) for _ in range(6))) for name in names}
+        return {name: _counts(*(next(found) for _ in range(7))) for name in names}
 
     async def pause(self, name: str, paused: bool) -> None:
         await self.queue(self.specs[name].engine_name).backend.pause(paused)
@@ -161,9 +165,9 @@ class Engine:
 
 
 def _counts(*found: Any) -> Counts:
-    wait, paused, prioritized, delayed, active, parked_by_tenant = found
-    parked = min(sum(map(int, parked_by_tenant)), delayed)
-    return Counts(wait + paused + prioritized + parked, delayed - parked, active)
+    wait, paused, prioritized, delayed, due, active, parked_by_tenant = found
+    waiting = min(due + sum(map(int, parked_by_tenant)), delayed)
+    return Counts(wait + paused + prioritized + waiting, delayed - waiting, active)
 
 
 def _options(row: JobRow, spec: QueueSpec) -> dict[str, Any]:

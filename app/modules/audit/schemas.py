@@ -1,13 +1,14 @@
 """Audit rows on the wire."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from msgspec import Struct, convert
 
 from app.core.errors import Invalid
+from app.core.moments import moment
 from app.core.wire import Outgoing
 from app.modules.audit.models import AuditLog
 
@@ -96,8 +97,8 @@ class AuditQuery(Struct, frozen=True, kw_only=True):
             actor_id=_id("actorId", self.actor_id),
             tenant_id=_id("tenantId", self.tenant_id),
             outcome=self.outcome or None,
-            since=_moment("from", self.since),
-            until=_moment("to", self.until, end=True),
+            since=moment("from", self.since),
+            until=moment("to", self.until, end=True),
         )
 
 
@@ -112,21 +113,3 @@ def _id(field: str, value: str | None) -> UUID | None:
         return UUID(value) if value else None
     except ValueError:
         raise Invalid.field(field, "must be a UUID") from None
-
-
-def _moment(field: str, text: str | None, *, end: bool = False) -> datetime | None:
-    """A day or a moment in ISO 8601; without a zone it is UTC. With `end`, a day means the start of the next."""
-    if not text:
-        return None
-    try:
-        if len(text) == len("2026-01-31"):
-            day = date.fromisoformat(text) + timedelta(days=1 if end else 0)
-            found = datetime.combine(day, time(), UTC)
-        else:
-            found = datetime.fromisoformat(text)
-            found = found if found.tzinfo else found.replace(tzinfo=UTC)
-        if found.timestamp() < 0:
-            raise ValueError(text)
-    except (ValueError, OverflowError):
-        raise Invalid.field(field, "must be a day (2026-01-31) or a moment (2026-01-31T12:00:00Z)") from None
-    return found

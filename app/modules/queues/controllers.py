@@ -9,10 +9,12 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import convert
 
 from app.core.errors import Invalid
+from app.core.moments import moment
 from app.core.paging import Pager
 from app.modules.queues.permissions import MANAGE, READ
 from app.modules.queues.repository import JobFilter
 from app.modules.queues.schemas import (
+    ANY,
     DeadLetterPage,
     EditedPayload,
     JobItem,
@@ -37,29 +39,48 @@ from app.modules.queues.schemas import (
 )
 from app.modules.queues.service import QueueService
 
+STATES = [*JobState, ANY]
+MOST_SEARCHED = 200
+
 
 def provide_filter(
     # Litestar keeps the name `state` for itself, and its own errors would name the parameter as Python does.
-    job_state: Annotated[str, QueryParameter(name="state", schema_extra={"enum": list(JobState)})] = JobState.WAITING,
+    job_state: Annotated[str, QueryParameter(name="state", schema_extra={"enum": STATES})] = "",
     kind: FromQuery[str] = "",
     tenant_id: Annotated[str, QueryParameter(name="tenantId")] = "",
     fingerprint: FromQuery[str] = "",
+    q: FromQuery[str] = "",
+    since: Annotated[str, QueryParameter(name="from")] = "",
+    until: Annotated[str, QueryParameter(name="to")] = "",
 ) -> JobFilter:
     """Which jobs the address asks for; a filter that is empty is none, as browsers send it.
+
+    Without a state, `q` searches all of them, and what is no search shows the waiting ones.
 
     Raises:
         Invalid: naming the parameter.
     """
-    if job_state not in list(JobState):
-        raise Invalid.field("state", f"must be one of {', '.join(JobState)}")
-    for name, value in (("kind", kind), ("fingerprint", fingerprint)):
+    job_state = job_state or (ANY if q.strip() else JobState.WAITING)
+    if job_state not in STATES:
+        raise Invalid.field("state", f"must be one of {', '.join(STATES)}")
+    for name, value in (("kind", kind), ("fingerprint", fingerprint), ("q", q)):
         if "\0" in value:
             raise Invalid.field(name, "must not contain the character U+0000")
+    if len(q) > MOST_SEARCHED:
+        raise Invalid.field("q", f"must have at most {MOST_SEARCHED} characters")
     try:
         tenant = UUID(tenant_id) if tenant_id else None
     except ValueError:
         raise Invalid.field("tenantId", "must be a UUID") from None
-    return JobFilter(JobState(job_state), kind.strip() or None, tenant, fingerprint.strip() or None)
+    return JobFilter(
+        None if job_state == ANY else JobState(job_state),
+        kind.strip() or None,
+        tenant,
+        fingerprint.strip() or None,
+        q.strip() or None,
+        moment("from", since),
+        moment("to", until, end=True),
+    )
 
 
 class QueueController(Controller):
@@ -119,7 +140,11 @@ class JobController(Controller):
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> JobPage:
-        """List jobs of one state, newest first, without their payloads."""
+        """List jobs of one state or of `any`, newest first, without their payloads.
+
+        `q` is a job's or a tenant's id, or a part of an error message or a kind; alone it searches every state. `from`
+        and `to` take days or moments.
+        """
         page = await queues.jobs(pager, queue, wanted, limit=limit, cursor=cursor)
         items = [item(row) for row in page.items]
         return JobPage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)

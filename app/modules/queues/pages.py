@@ -24,7 +24,7 @@ from app.module import About
 from app.modules.queues import repository
 from app.modules.queues.permissions import MANAGE, READ
 from app.modules.queues.repository import JobFilter
-from app.modules.queues.schemas import JobState, LetterChoice, LimitsChange, read, state_of
+from app.modules.queues.schemas import ANY, JobState, LetterChoice, LimitsChange, read, state_of
 from app.modules.queues.service import QueueService
 from app.modules.workers.service import WorkerService
 from app.modules.workers.service import read as seen
@@ -58,7 +58,8 @@ class Views:
 
     async def jobs(self, queue: str, wanted: JobFilter, cursor: str) -> Template:
         page = await self.queues.jobs(self.pager, queue, wanted, cursor=cursor or None)
-        filters = {"state": wanted.state, "kind": wanted.kind, "tenantId": wanted.tenant_id}
+        filters = {"state": wanted.state or ANY, "kind": wanted.kind, "tenantId": wanted.tenant_id, "q": wanted.text}
+        filters |= {name: self.request.query_params.get(name) for name in ("from", "to")}
         context = await self._list(queue, page.items) | {
             "page": page,
             "cursor": cursor,

@@ -2,50 +2,83 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, column, func, not_, or_, select, table
+from sqlalchemy import ColumnElement, Select, and_, column, or_, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
-from app.modules.queues.schemas import JobState
+from app.core.ids import floor_id
+from app.modules.queues.schemas import WAITING, JobState
 from app.queues.models import AttemptRow, JobRow, State
 
 _HEAVY = (defer(JobRow.payload, raiseload=True), defer(JobRow.result, raiseload=True))
 MOST_IN_TREE = 500
+_PLACES = [*((state, False) for state in State), *((state, True) for state in WAITING)]
 _TENANT = table("tenant", column("id"), column("name"))
 
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs of a queue; None means any."""
+    """Which jobs of a queue; None means any. `since` is in, `until` is not, and both are about when it was asked for.
 
-    state: JobState
+    `text` is a job's or a tenant's id, or a part of an error message or of a kind.
+    """
+
+    state: JobState | None
     kind: str | None = None
     tenant_id: UUID | None = None
     fingerprint: str | None = None
+    text: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 def jobs(queue: str, wanted: JobFilter) -> Select[tuple[JobRow]]:
-    """The jobs that fit, without payload and result, in no order."""
-    query = select(JobRow).where(JobRow.queue == queue, _in_state(wanted.state)).options(*_HEAVY)
+    """The jobs that fit all but state and text, without payload and result, in no order."""
+    query = select(JobRow).where(JobRow.queue == queue).options(*_HEAVY)
     if wanted.kind is not None:
         query = query.where(JobRow.kind == wanted.kind)
     if wanted.tenant_id is not None:
         query = query.where(JobRow.tenant_id == wanted.tenant_id)
     if wanted.fingerprint is not None:
         query = query.where(JobRow.error_fingerprint == wanted.fingerprint)
+    # By id and not by created_at: ids carry the time, and choose the month's partition.
+    if wanted.since is not None:
+        query = query.where(JobRow.id >= floor_id(wanted.since))
+    if wanted.until is not None:
+        query = query.where(JobRow.id < floor_id(wanted.until))
     return query
 
 
-def _in_state(state: JobState) -> ColumnElement[bool]:
-    ready = JobRow.state.in_((State.PENDING, State.QUEUED))
-    later = and_(JobRow.delayed, JobRow.run_at > func.now())
-    if state is JobState.WAITING:
-        return and_(ready, not_(later))
-    if state is JobState.DELAYED:
-        return or_(and_(ready, later), JobRow.state == State.RETRYING)
-    return JobRow.state == (State.DEAD if state is JobState.FAILED else state.value)
+def branches(wanted: JobFilter, kinds: Collection[str]) -> list[ColumnElement[bool]]:
+    """The conditions of which a job of this state and text fulfils one; each has an index.
+
+    Args:
+        kinds: those that the queue is known to have.
+    """
+    places = [_place(state, later) for state, later in (_PLACES if wanted.state is None else _places(wanted.state))]
+    if wanted.text is None:
+        return places
+    try:
+        id_ = UUID(wanted.text)
+    except ValueError:
+        found = [JobRow.error_message.icontains(wanted.text, autoescape=True)]
+        alike = {kind for kind in kinds if wanted.text.lower() in kind.lower()}
+        found += [JobRow.kind == kind for kind in sorted(alike | {wanted.text})]
+        return found if wanted.state is None else [and_(one, place) for one in found for place in places]
+    return [and_(JobRow.id == id_, or_(*places)), *(and_(JobRow.tenant_id == id_, place) for place in places)]
+
+
+def _places(state: JobState) -> list[tuple[State, bool]]:
+    if state in (JobState.WAITING, JobState.DELAYED):
+        return [(one, state is JobState.DELAYED) for one in WAITING]
+    return [(State.DEAD if state is JobState.FAILED else State(state.value), False)]
+
+
+def _place(state: State, later: bool) -> ColumnElement[bool]:
+    return and_(JobRow.state == state, JobRow.delayed if later else ~JobRow.delayed)
 
 
 async def job(session: AsyncSession, queue: str, job_id: UUID, *, lock: bool = False) -> JobRow | None:

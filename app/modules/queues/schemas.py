@@ -46,6 +46,12 @@ class JobState(StrEnum):
     REMOVED = "removed"
 
 
+ANY = "any"
+"""In an address: jobs of every state."""
+WAITING = (State.PENDING, State.QUEUED, State.RETRYING)
+"""What waits, for a worker or first for its time."""
+
+
 class Reason(Incoming):
     """Why, for whoever reads the audit log."""
 
@@ -295,9 +301,9 @@ class DeadLetterPage(Outgoing):
 
 def state_of(row: JobRow) -> JobState:
     """The name people know: what waits for a later moment is delayed, and so is a failed attempt to be retried."""
-    if row.state in (State.PENDING, State.QUEUED):
-        return JobState.DELAYED if row.delayed and row.run_at > datetime.now(UTC) else JobState.WAITING
-    return {State.RETRYING: JobState.DELAYED, State.DEAD: JobState.FAILED}.get(State(row.state)) or JobState(row.state)
+    if row.state in WAITING:
+        return JobState.DELAYED if row.delayed else JobState.WAITING
+    return JobState.FAILED if row.state == State.DEAD else JobState(row.state)
 
 
 def in_trash(row: JobRow) -> bool:

@@ -19,6 +19,7 @@ from app.modules.queues.schemas import state_of as state_of  # what lists jobs e
 from app.queues import control, counts, lag, letters, trash
 from app.queues.cancel import cancel
 from app.queues.counts import QueueOverview
+from app.queues.job import declared
 from app.queues.lag import Lags
 from app.queues.letters import Done, Group
 from app.queues.models import JobRow, State
@@ -54,7 +55,10 @@ class QueueService:
         """Newest first, without payloads."""
         control.spec_of(self._session, queue)
         query, of = repository.jobs(queue, wanted), f"jobs {queue} {wanted}"
-        return await pager.page(self._session, query, key=JobRow.id, of=of, limit=limit, cursor=cursor)
+        branches = repository.branches(wanted, [one.kind for one in declared() if one.queue == queue])
+        return await pager.page(
+            self._session, query, key=JobRow.id, of=of, limit=limit, cursor=cursor, branches=branches
+        )
 
     async def letters(
         self, pager: Pager, queue: str, wanted: JobFilter, *, limit: int = 25, cursor: str | None = None

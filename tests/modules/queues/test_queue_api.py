@@ -46,9 +46,10 @@ async def test_jobs_stand_under_the_state_people_know(owner: AsyncClient, make_j
     for name, state, later in (
         ("waiting", State.PENDING, False),
         ("waiting", State.QUEUED, False),
+        ("waiting", State.RETRYING, False),
         ("delayed", State.PENDING, True),
         ("delayed", State.QUEUED, True),
-        ("delayed", State.RETRYING, False),
+        ("delayed", State.RETRYING, True),
         ("active", State.ACTIVE, False),
         ("completed", State.COMPLETED, False),
         ("failed", State.DEAD, False),
