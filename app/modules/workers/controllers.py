@@ -21,6 +21,7 @@ class WorkerController(Controller):
 
     @get("/{worker_id:uuid}", permission=READ)
     async def show(self, worker_id: FromPath[UUID], workers: NamedDependency[WorkerService]) -> WorkerRead:
+        """Read a worker process, with the jobs it has in hand."""
         return read(await workers.get(worker_id))
 
     @post("/{worker_id:uuid}/quiet", permission=MANAGE, audit="owner.worker.quiet", status_code=200)
