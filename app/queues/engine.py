@@ -12,6 +12,7 @@ import msgspec
 from bullmq.redis_connection import RedisConnection
 from redis.asyncio import Redis
 
+from app.queues.clock import clock
 from app.queues.consumer import Consumer
 from app.queues.limits import PARKED, parked_key
 from app.queues.models import JobRow
@@ -167,12 +168,15 @@ def _counts(*found: Any) -> Counts:
 
 
 def _options(row: JobRow, spec: QueueSpec) -> dict[str, Any]:
-    delay_ms = max(0, round((row.run_at - datetime.now(UTC)).total_seconds() * 1000))
+    # By the time that all share: a relay whose host is ahead must not push early what is due later.
+    now = clock.now()
+    delay_ms = max(0, round((row.run_at.timestamp() - now) * 1000))
     return {
         **spec.engine_options(),
         "jobId": row.engine_id,
         "attempts": row.max_attempts,
         "delay": delay_ms,
+        "timestamp": round(now * 1000),
         "priority": row.priority,
         # For the limits: BullMQ hands it through.
         "tenant": str(row.tenant_id),
