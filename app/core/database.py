@@ -22,6 +22,8 @@ from app.core.ids import PLATFORM_TENANT, set_clock_offset
 from app.core.settings import Settings
 
 log = structlog.get_logger()
+# No disk, memory or connection left, which somebody will give it; the connection failed; the server stops or starts.
+AWAY = ("53", "08", "57P")
 AfterCommit = Callable[[], Awaitable[None]]
 _ENTER = text("SELECT set_config('role', :role, true), set_config('app.tenant_id', :tenant, true)")
 
@@ -144,9 +146,8 @@ def is_unavailable(error: BaseException) -> bool:
     if not isinstance(error, DBAPIError):
         return False
     told = error.__cause__.__cause__ if error.__cause__ else None
-    # Class 53: no disk, memory or connection left, which somebody will give it.
-    exhausted = str(getattr(error.orig, "sqlstate", None) or "").startswith("53")
-    return error.connection_invalidated or isinstance(told, ConnectionDoesNotExistError) or exhausted
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    return error.connection_invalidated or isinstance(told, ConnectionDoesNotExistError) or state.startswith(AWAY)
 
 
 def asyncpg_url(url: str) -> tuple[str, dict[str, Any]]:

@@ -171,12 +171,15 @@ def _counts(*found: Any) -> Counts:
 
 
 def _options(row: JobRow, spec: QueueSpec) -> dict[str, Any]:
-    delay_ms = max(0, round((row.run_at - datetime.now(UTC)).total_seconds() * 1000))
+    # By the time that all share: a relay whose host is ahead must not push early what is due later.
+    now = clock.now()
+    delay_ms = max(0, round((row.run_at.timestamp() - now) * 1000))
     return {
         **spec.engine_options(),
         "jobId": row.engine_id,
         "attempts": row.max_attempts,
         "delay": delay_ms,
+        "timestamp": round(now * 1000),
         "priority": row.priority,
         # For the limits: BullMQ hands it through.
         "tenant": str(row.tenant_id),

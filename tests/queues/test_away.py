@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from asyncpg.exceptions import CannotConnectNowError, DiskFullError
+from asyncpg.exceptions import AdminShutdownError, CannotConnectNowError, DiskFullError, PostgresError
 from sqlalchemy.exc import DBAPIError
 
 from app.core.database import Database
@@ -17,16 +17,16 @@ from tests.queues.conftest import Ledger
 from tests.queues.kinds import PLATFORM, Note
 
 
-def full() -> DBAPIError:
-    reason = DiskFullError("no space left on device")
-    reason.sqlstate = "53100"
+def told(reason: PostgresError) -> DBAPIError:
+    """As SQLAlchemy hands it on."""
     return DBAPIError("INSERT", None, reason)
 
 
 AWAY = {
     "refused": ConnectionRefusedError("connection refused"),
     "starting": CannotConnectNowError("the database system is starting up"),
-    "full": full(),
+    "full": told(DiskFullError("no space left on device")),
+    "stopping": told(AdminShutdownError("terminating connection due to administrator command")),
 }
 
 
