@@ -124,7 +124,7 @@ def environment(settings: Settings) -> Environment:
         "version": __version__,
         "app_env": settings.app_env,
         "prefix": PREFIX,
-        "now": lambda: datetime.now(UTC),
+        "rendered_at": lambda: datetime.now(UTC),
     }
     return jinja
 

@@ -66,13 +66,12 @@ async def pause_while_a_third_one_is_retried(page: Page, app: TenantApp) -> str:
     return task
 
 
-async def retry_under_the_pause(page: Page) -> None:
-    await page.goto(f"{CONTENT}/jobs?state=delayed")
-    await page.get_by_role("row").filter(has_text="summarize_article").get_by_role("link").click()
-    drawer = page.get_by_role("dialog")
-    await drawer.get_by_role("button", name="Retry").click()
-    await page.get_by_role("dialog").last.get_by_role("button", name="Run").click()
-    await expect(page.get_by_text("The job is back in its queue")).to_be_visible()
+async def see_it_come_due_under_the_pause(page: Page) -> None:
+    """Its back-off is over, and nothing starts: it waits, in the list as in the counter."""
+    await page.goto(f"{CONTENT}/jobs?state=waiting")
+    await expect(page.get_by_role("row").filter(has_text="summarize_article")).to_have_count(1, timeout=30_000)
+    await page.goto(f"{HOME}/queues")
+    await expect(count(page, "Waiting")).to_have_text("1", timeout=30_000)
 
 
 async def see_that_the_pause_held(page: Page, app: TenantApp, waiting: str) -> None:

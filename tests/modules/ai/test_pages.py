@@ -74,7 +74,7 @@ async def test_a_failed_task_shows_why_with_its_runs_and_its_job(
     async with OpenAIServer(behaviour="402") as server:
         await drain_with(database, stage.worker(database, server.url))
     listed = await page(owner, f"{TASKS}?status=failed")
-    assert "has no credit left" in listed
+    assert "the AI provider could not do this" in listed, "as the tenant reads it"
     drawer = await page(owner, f"{TASKS}/{task['id']}", **HTMX)
     job_id = await stage.job_id_of(database, task["id"])
     (run,) = await stage.rows(database, AiRun)
@@ -85,7 +85,8 @@ async def test_a_failed_task_shows_why_with_its_runs_and_its_job(
         f"articles/{task['articleId']}",
     ):
         assert expected in drawer
-    assert "no_credit" in await page(owner, f"{RUNS}/{run.id}")
+    shown = await page(owner, f"{RUNS}/{run.id}")
+    assert "no_credit" in shown and "has no credit left" in shown
 
 
 async def test_what_tenants_and_models_wrote_is_escaped(

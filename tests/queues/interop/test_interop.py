@@ -15,7 +15,7 @@ from sqlalchemy import select, text, update
 from app.core.database import SYSTEM, Database
 from app.core.ids import PLATFORM_TENANT
 from app.core.settings import Settings
-from app.queues import record
+from app.queues import control, record
 from app.queues.engine import Engine
 from app.queues.enqueue import enqueue
 from app.queues.models import JobRow, KeyRow, State
@@ -99,12 +99,13 @@ async def untouched_for_long(database: Database, job_id: UUID) -> None:
 
 
 async def test_a_node_worker_runs_our_job_and_the_reconciler_closes_its_row(
-    node: Node, own_database: Database, reconciler: Reconciler, row_of: RowOf, ledger: Ledger
+    node: Node, own_database: Database, reconciler: Reconciler, row_of: RowOf, until_state: Until, ledger: Ledger
 ) -> None:
     async with node("work", QUICK.engine_name, "complete") as said:
         assert await said.next() == {"ready": True}
         job_id = await ask(own_database, Note(text="for node"))
         assert await said.next() == {"completed": str(job_id)}
+    await until_state(job_id, State.QUEUED)  # the push marks it in the background
     await untouched_for_long(own_database, job_id)
     await reconciler.sweep()
     assert (await row_of(job_id)).state == State.COMPLETED
@@ -112,13 +113,14 @@ async def test_a_node_worker_runs_our_job_and_the_reconciler_closes_its_row(
 
 
 async def test_our_job_that_fails_on_node_as_often_as_it_may_becomes_a_dead_letter(
-    node: Node, own_database: Database, reconciler: Reconciler, row_of: RowOf, ledger: Ledger
+    node: Node, own_database: Database, reconciler: Reconciler, row_of: RowOf, until_state: Until, ledger: Ledger
 ) -> None:
     async with node("work", QUICK.engine_name, "fail") as said:
         assert await said.next() == {"ready": True}
         job_id = await ask(own_database, Fail(message="unused"))
         ends = [await said.next() for _ in range(QUICK.attempts)]
     assert [end["attempts"] for end in ends] == [1, 2, 3]
+    await until_state(job_id, State.QUEUED)
     await untouched_for_long(own_database, job_id)
     await reconciler.sweep()
     row = await row_of(job_id)
@@ -151,11 +153,12 @@ async def test_our_worker_runs_a_job_that_node_has_added_and_gives_it_one_row(
 
 
 async def test_bull_board_opens_our_queues_and_lists_our_jobs_and_dead_letters(
-    node: Node, worker: WorkerProcess, own_database: Database, engine: Engine, until_state: Until
+    node: Node, worker: WorkerProcess, own_database: Database, until_state: Until
 ) -> None:
     dead = await ask(own_database, Fail(message="boom"))
     await until_state(dead, State.DEAD)
-    await engine.pause(QUICK.name, True)
+    async with own_database.transaction(PLATFORM) as session:
+        await control.pause(session, QUICK.name, by="owner", reason=None)
     waiting = await ask(own_database, Note(text="shown"))
     await until_state(waiting, State.QUEUED)
     names = (QUICK.engine_name, QUICK.dead_letters_engine_name)
