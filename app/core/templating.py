@@ -118,7 +118,7 @@ def environment(settings: Settings) -> Environment:
         "version": __version__,
         "app_env": settings.app_env,
         "prefix": PREFIX,
-        "now": lambda: datetime.now(UTC),
+        "server_time": lambda: datetime.now(UTC),
     }
     return jinja
 
