@@ -124,7 +124,7 @@ def environment(settings: Settings) -> Environment:
         "version": __version__,
         "app_env": settings.app_env,
         "prefix": PREFIX,
-        "rendered_at": lambda: datetime.now(UTC),
+        "server_time": lambda: datetime.now(UTC),
     }
     return jinja
 

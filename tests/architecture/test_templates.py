@@ -16,7 +16,9 @@ APP = Path(__file__).parents[2] / "app"
 TEMPLATES = APP / "templates"
 NAMES = sorted(str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*.html"))
 
-UNESCAPED: dict[tuple[str, str], str] = {}
+UNESCAPED = {
+    ("articles/_article.html", "body|safe"): "Sanitised when the article is written.",
+}
 
 
 @pytest.fixture(scope="module")

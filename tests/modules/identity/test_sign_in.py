@@ -1,7 +1,6 @@
 """The front door: sign-in, sessions, sign-out."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 
 import asyncpg
@@ -62,8 +61,7 @@ async def test_an_unknown_account_and_a_wrong_password_look_the_same(client: Asy
     unknown = await client.post("/signin", data={"email": EMAIL[1:], "password": "x" * 12}, headers=ORIGIN)
     nonsense = await client.post("/signin", data={"email": "a\0b", "password": "x"}, headers=ORIGIN)
     assert wrong.status_code == unknown.status_code == nonsense.status_code == 401
-    moment = re.compile(r'data-rendered="[^"]*"')
-    assert moment.sub("", wrong.text.replace(EMAIL, "")) == moment.sub("", unknown.text.replace(EMAIL[1:], ""))
+    assert wrong.text.replace(EMAIL, "") == unknown.text.replace(EMAIL[1:], "")
     assert "E-mail or password is wrong" in wrong.text
     assert COOKIE not in client.cookies
 
