@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from uuid import UUID
 
 import structlog
-from asyncpg.exceptions import CannotConnectNowError, ConnectionDoesNotExistError
+from asyncpg.exceptions import CannotConnectNowError, ConnectionDoesNotExistError, InternalClientError
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -147,7 +147,9 @@ def is_unavailable(error: BaseException) -> bool:
         return False
     told = error.__cause__.__cause__ if error.__cause__ else None
     state = str(getattr(error.orig, "sqlstate", None) or "")
-    return error.connection_invalidated or isinstance(told, ConnectionDoesNotExistError) or state.startswith(AWAY)
+    # The last is what asyncpg says where a connection ends in the middle of an answer.
+    lost = isinstance(told, (ConnectionDoesNotExistError, InternalClientError))
+    return error.connection_invalidated or lost or state.startswith(AWAY)
 
 
 def asyncpg_url(url: str) -> tuple[str, dict[str, Any]]:
