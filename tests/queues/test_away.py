@@ -7,6 +7,7 @@ import pytest
 from asyncpg.exceptions import (
     AdminShutdownError,
     CannotConnectNowError,
+    ConnectionDoesNotExistError,
     DiskFullError,
     InternalClientError,
     PostgresError,
@@ -40,6 +41,7 @@ AWAY = {
     "cut off": cut_off(),
     "refused": ConnectionRefusedError("connection refused"),
     "starting": CannotConnectNowError("the database system is starting up"),
+    "closed": ConnectionDoesNotExistError("connection was closed in the middle of operation"),
     "full": told(DiskFullError("no space left on device")),
     "stopping": told(AdminShutdownError("terminating connection due to administrator command")),
 }
