@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from uuid import UUID
 
 import structlog
-from asyncpg.exceptions import CannotConnectNowError, ConnectionDoesNotExistError
+from asyncpg.exceptions import CannotConnectNowError, ConnectionDoesNotExistError, InternalClientError
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -24,6 +24,8 @@ from app.core.settings import Settings
 log = structlog.get_logger()
 # No disk, memory or connection left, which somebody will give it; the connection failed; the server stops or starts.
 AWAY = ("53", "08", "57P")
+# The second is what asyncpg says where a connection ends in the middle of an answer.
+CUT_OFF = (ConnectionDoesNotExistError, InternalClientError)
 AfterCommit = Callable[[], Awaitable[None]]
 _ENTER = text("SELECT set_config('role', :role, true), set_config('app.tenant_id', :tenant, true)")
 
@@ -141,13 +143,14 @@ def is_unavailable(error: BaseException) -> bool:
 
     Where there is nothing to connect to, the error is an OSError, which anything else may have raised too.
     """
-    if isinstance(error, (OperationalError, InterfaceError, PoolTimeout, CannotConnectNowError)):
+    # SQLAlchemy leaves as it is what asyncpg says before there is a connection.
+    if isinstance(error, (OperationalError, InterfaceError, PoolTimeout, CannotConnectNowError, *CUT_OFF)):
         return True
     if not isinstance(error, DBAPIError):
         return False
     told = error.__cause__.__cause__ if error.__cause__ else None
     state = str(getattr(error.orig, "sqlstate", None) or "")
-    return error.connection_invalidated or isinstance(told, ConnectionDoesNotExistError) or state.startswith(AWAY)
+    return error.connection_invalidated or isinstance(told, CUT_OFF) or state.startswith(AWAY)
 
 
 def asyncpg_url(url: str) -> tuple[str, dict[str, Any]]:

@@ -4,7 +4,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from asyncpg.exceptions import AdminShutdownError, CannotConnectNowError, DiskFullError, PostgresError
+from asyncpg.exceptions import (
+    AdminShutdownError,
+    CannotConnectNowError,
+    ConnectionDoesNotExistError,
+    DiskFullError,
+    InternalClientError,
+    PostgresError,
+)
 from sqlalchemy.exc import DBAPIError
 
 from app.core.database import Database
@@ -22,9 +29,19 @@ def told(reason: PostgresError) -> DBAPIError:
     return DBAPIError("INSERT", None, reason)
 
 
+def cut_off() -> DBAPIError:
+    reason = RuntimeError("as the dialect calls it")
+    reason.__cause__ = InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+    error = told(PostgresError("as SQLAlchemy calls it"))
+    error.__cause__ = reason
+    return error
+
+
 AWAY = {
+    "cut off": cut_off(),
     "refused": ConnectionRefusedError("connection refused"),
     "starting": CannotConnectNowError("the database system is starting up"),
+    "closed": ConnectionDoesNotExistError("connection was closed in the middle of operation"),
     "full": told(DiskFullError("no space left on device")),
     "stopping": told(AdminShutdownError("terminating connection due to administrator command")),
 }
