@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, column, or_, select, table, true
+from sqlalchemy import ColumnElement, Select, and_, column, func, or_, select, table, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
@@ -64,11 +64,15 @@ def branches(wanted: JobFilter, kinds: Collection[str]) -> list[ColumnElement[bo
     try:
         id_ = UUID(wanted.text)
     except ValueError:
-        # Its own index holds those with an error only: how many match is nothing that PostgreSQL could know before,
-        # because of the row-level security, so nothing may hang on its guess.
-        told = and_(JobRow.error_message.is_not(None), JobRow.error_message.icontains(wanted.text, autoescape=True))
+        # Not ILIKE: row-level security hides its statistics, so PostgreSQL takes every pattern for rare, and fetches
+        # and sorts all that matches. Of this it takes a third to match, and reads an index in order: that of the
+        # jobs with an error alone.
+        found = func.strpos(func.lower(JobRow.error_message), func.lower(wanted.text)) > 0
+        told = and_(JobRow.error_message.is_not(None), found)
         alike = {kind for kind in kinds if wanted.text.lower() in kind.lower()} | {wanted.text}
-        return [and_(told, anywhere), *(and_(JobRow.kind == kind, one) for kind in sorted(alike) for one in there)]
+        # The end of what is completed takes its error back.
+        errors = [] if wanted.state is JobState.COMPLETED else [and_(told, anywhere)]
+        return [*errors, *(and_(JobRow.kind == kind, one) for kind in sorted(alike) for one in there)]
     return [and_(JobRow.id == id_, anywhere), *(and_(JobRow.tenant_id == id_, one) for one in there)]
 
 
