@@ -21,6 +21,7 @@ from app.queues.engine import Engine
 from app.queues.job import Kinds
 from app.queues.loops import Loop
 from app.queues.push import Queues
+from app.queues.retention import Retention
 from app.queues.runner import Runner
 from app.queues.schedules import Scheduler
 from app.redis.broker import RedisBroker
@@ -28,6 +29,7 @@ from app.redis.connection import hasty, patient
 from app.redis.service import RedisService
 
 MONTHS_AHEAD = 3
+DAY_S, RETENTION_LIMIT_S = 86_400.0, 600.0
 
 
 @dataclass(slots=True)
@@ -74,10 +76,12 @@ class Process:
 
     def loops(self) -> list[Loop]:
         """What the leading process does beside the queues."""
+        retention = Retention(self.database, self.settings.job_retention_months)
         loops = [
             Loop("partitions", 3600.0, self._partitions),
             Loop("cancellations", 2.0, lambda: repeat_wishes(self.database)),
             Loop("trash", 60.0, self._trash),
+            Loop("retention", DAY_S, retention.run, RETENTION_LIMIT_S),
             Loop("due", 1.0, lambda: note_due(self.database)),
         ]
         if self.settings.enable_scheduler:

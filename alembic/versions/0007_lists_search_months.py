@@ -1,4 +1,4 @@
-"""Lists of several states by one index, search in errors, and months that go when their time is over."""
+"""Lists of several states by one index, search, and months that go when their time is over."""
 
 import sqlalchemy as sa
 
@@ -57,16 +57,8 @@ def upgrade() -> None:
     op.create_index("ix_job_due", "job", ["run_at"], unique=False, postgresql_where=sa.text("delayed"))
     op.drop_index("ix_job_queue_state", "job")
     op.create_index("ix_job_kind", "job", ["queue", "kind", NEWEST], unique=False)
-    op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
-    op.create_index(
-        "ix_job_error",
-        "job",
-        ["error_message"],
-        unique=False,
-        postgresql_using="gin",
-        postgresql_ops={"error_message": "gin_trgm_ops"},
-        postgresql_where=sa.text("error_message IS NOT NULL"),
-    )
+    has_error = sa.text("error_message IS NOT NULL")
+    op.create_index("ix_job_error", "job", ["queue", NEWEST], unique=False, postgresql_where=has_error)
     op.execute(DROP_MONTH)
     op.execute("REVOKE ALL ON FUNCTION teknav_drop_month(date) FROM PUBLIC")
     op.execute("GRANT EXECUTE ON FUNCTION teknav_drop_month(date) TO teknav_system")

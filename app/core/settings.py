@@ -82,6 +82,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     worker_hang_s: Annotated[
         int, _doc("seconds after which a worker that hangs ends itself, to be started again; 0: never", ge=0)
     ] = 60
+    job_retention_months: Annotated[
+        int, _doc("whole months that jobs are kept after their own, unless unfinished or dead; 0: for ever", ge=0)
+    ] = 12
 
     def __repr__(self) -> str:
         """Without secrets; addresses hold passwords too."""

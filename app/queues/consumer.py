@@ -36,6 +36,8 @@ class Delivery:
     engine_id: str
     fields: dict[str, str]
     token: str
+    queue: str = ""
+    """Its name as people know it."""
     job_id: UUID | None = None
     """Its row in the record, once that is known."""
 
@@ -250,7 +252,7 @@ class Consumer:
             return None
         fields, engine_id, limited_ms, due_ms = answer
         if fields:
-            return Delivery(engine_id, dict(zip(fields[::2], fields[1::2], strict=True)), token)
+            return Delivery(engine_id, dict(zip(fields[::2], fields[1::2], strict=True)), token, self.spec.name)
         if limited_ms:
             self.due_at = clock.now() + limited_ms / 1000
         elif due_ms:

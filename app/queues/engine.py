@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from app.queues.clock import clock
 from app.queues.consumer import Consumer
+from app.queues.deadletter import FAILED_SOURCE, failed_keys_and_args
 from app.queues.limits import PARKED, parked_key
 from app.queues.models import JobRow
 from app.queues.spec import QueueSpec
@@ -41,6 +42,7 @@ class Engine:
         self.prefix = prefix
         self.specs = specs
         self._queues: dict[str, bullmq.Queue] = {}
+        self._bury_failed = client.register_script(FAILED_SOURCE)
 
     def queue(self, engine_name: str) -> bullmq.Queue:
         if engine_name not in self._queues:
@@ -155,6 +157,16 @@ class Engine:
             return await self.field(row, "failedReason")
         letter = await self.field(row, "data", dead=True)
         return str(msgspec.json.decode(letter).get("lastError", "")) if letter else None
+
+    async def bury_failed(self, row: JobRow, reason: str) -> None:
+        """Move a job that another program's worker has failed for good to the dead letters, in one step."""
+        spec = self.specs[row.queue]
+        job = await bullmq.Job.fromId(self.queue(spec.engine_name), row.engine_id)
+        # Redis may have lost what it is; then the row alone is the letter.
+        if job is not None and job.name:
+            letters = self.queue(spec.dead_letters_engine_name)
+            keys, args = failed_keys_and_args(job, letters, spec.name, reason)
+            await self._bury_failed(keys=keys, args=args)
 
     async def epoch(self) -> bool:
         """Whether this Redis still holds what we put there; False once it was emptied."""

@@ -164,7 +164,10 @@ class Reconciler:
             # Somebody wanted it at once, and Redis was not told.
             await self._engine.promote(row)
         elif place in ("dead", "failed"):
-            await self._runner.bury(row, Failure.told("Failed", await self._engine.reason(row, place) or "it failed"))
+            reason = await self._engine.reason(row, place) or "it failed"
+            if place == "failed":
+                await self._engine.bury_failed(row, reason)
+            await self._runner.bury(row, Failure.told("Failed", reason))
 
     async def tidy(self) -> int:
         """Take out of Redis what was ended, removed or replayed while Redis was away; returns how many.
