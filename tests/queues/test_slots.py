@@ -237,7 +237,7 @@ async def test_a_job_that_stalled_too_often_dies_without_being_run(
     assert await engine.places([row]) == ["dead"]
 
 
-async def test_a_job_that_another_program_added_is_a_clear_dead_letter(
+async def test_another_programs_job_of_a_kind_that_nobody_runs_is_a_clear_dead_letter(
     start: Start, engine: Engine, own_database: Database, until_state: Until
 ) -> None:
     await start()
@@ -246,7 +246,7 @@ async def test_a_job_that_another_program_added_is_a_clear_dead_letter(
     async with asyncio.timeout(10):
         while not await engine.client.exists(letter):
             await asyncio.sleep(0.01)
-    assert "job '42' has no row in the record of work" in str(await engine.client.hget(letter, "data"))
+    assert "no processor for the kind 'theirs'" in str(await engine.client.hget(letter, "data"))
     await until_state(await ask(own_database, Note(text="ours")), State.COMPLETED)
 
 
