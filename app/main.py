@@ -37,7 +37,8 @@ from app.core.unit_of_work import keep_rendered, provide_session, replay
 from app.core.wire import JsonRequest
 from app.module import ModulesPlugin
 from app.modules.audit.service import record_attempt
-from app.modules.identity.service import Authenticator
+from app.modules.identity.service import Sessions
+from app.modules.tokens.service import Bearers
 from app.process import Process
 from app.queues.inline import drain
 from app.queues.leader import Leader
@@ -97,7 +98,8 @@ def create_app(settings: Settings) -> Litestar:
     signer = Signer(settings.secret_key)
     declared = registry.permissions()
     limits = Limits(settings, RateLimiter(process.queue_redis, settings.key)) if settings.enable_rate_limit else None
-    policy = Policy(Authenticator(process.database, declared), signer, limits.admit if limits else None)
+    sessions, bearers = Sessions(process.database, declared), Bearers(process.database, declared)
+    policy = Policy(sessions.actor, bearers.actor, signer, limits.admit if limits else None)
     hub = live.Hub(process.broker)
     hub.topics = {topic.name: topic for module in registry.MODULES for topic in module.topics}
 

@@ -13,13 +13,25 @@ from app.modules.identity.module import identity
 from app.modules.queues.module import queues
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.tenants.module import tenants
+from app.modules.tokens.module import tokens
 from app.modules.workers.module import workers
 from app.queues.core import CORE_QUEUES
 from app.queues.job import Kinds, declared
 from app.queues.schedules import Schedule
 from app.queues.spec import QueueSpec
 
-MODULES: tuple[Module, ...] = (audit, tenants, identity, articles, ai, workers, queues, schedules_module, dashboard)
+MODULES: tuple[Module, ...] = (
+    audit,
+    tenants,
+    identity,
+    tokens,
+    articles,
+    ai,
+    workers,
+    queues,
+    schedules_module,
+    dashboard,
+)
 
 
 def specs() -> dict[str, QueueSpec]:
