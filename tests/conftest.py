@@ -69,6 +69,7 @@ def settings(servers: Urls) -> Settings:
             "ENCRYPTION_KEY": "e" * 40,
             "LOG_LEVEL": "warning",
             "ENABLE_QUEUE": "true",
+            "ENABLE_RATE_LIMIT": "false",  # all tests call from one address; tests/core/test_limits.py has limits
         }
     )
 

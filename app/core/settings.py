@@ -66,6 +66,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jwt_secret: Annotated[str, _doc("signs API clients' JWTs; 32 characters or more")] = ""
     encryption_key: Annotated[str, _doc("encrypts columns at rest; 32 characters or more")] = ""
 
+    enable_rate_limit: Annotated[bool, _doc("false counts no calls of the API: where a gateway in front does")] = True
+    rate_limit_max: Annotated[int, _doc("calls of /api/owner that one address may make in a window", ge=1)] = 60
+    rate_limit_window_ms: Annotated[int, _doc("length of that window in milliseconds, at least 1000", ge=1000)] = 60_000
+
     ai_provider: Annotated[Literal["local", "openrouter"], _doc("local (no network) or openrouter")] = "local"
     ai_model: Annotated[str, _doc("the model asked for at OpenRouter")] = "openrouter/auto"
     openrouter_api_key: Annotated[str, _doc("key for OpenRouter, or for a server that speaks its protocol")] = ""
