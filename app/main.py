@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from app import __version__, checks, registry
 from app.core import live
+from app.core.access import check_reads
 from app.core.answers import answer
 from app.core.errors import Unauthenticated
 from app.core.idempotency import Replayed
@@ -35,6 +36,7 @@ from app.core.templating import ROOT, Chrome, template_config
 from app.core.unit_of_work import keep_rendered, provide_session, replay
 from app.core.wire import JsonRequest
 from app.module import ModulesPlugin
+from app.modules.access.service import note
 from app.modules.audit.service import record_attempt
 from app.modules.identity.service import Authenticator
 from app.process import Process
@@ -162,11 +164,13 @@ def create_app(settings: Settings) -> Litestar:
     app.state.process = process
     app.state.hub = hub
     app.state.policy = policy
+    app.state.note_read = note
     app.state.chrome = Chrome(policy, [item for module in registry.MODULES for item in module.navigation])
     app.state.actions = [action for module in registry.MODULES for action in module.actions]
     app.state.cards = [card for module in registry.MODULES for card in module.cards]
     app.state.about = {about.kind: about for module in registry.MODULES for about in module.about}
     check_routes(app.routes)
+    check_reads(app.routes)
     name_queries(app.routes, "/api/")
     # Outermost, so that an address that no route has gets its id and headers too.
     app.asgi_handler = RequestMiddleware(app.asgi_handler, settings=settings, audit=record_attempt(process.database))

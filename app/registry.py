@@ -5,6 +5,7 @@ from app.core.policy import Permission
 from app.module import Module
 from app.module import owner_scopes as owner_scopes_of
 from app.module import permissions as permissions_of
+from app.modules.access.module import access
 from app.modules.ai.module import ai
 from app.modules.articles.module import articles
 from app.modules.audit.module import audit
@@ -19,7 +20,18 @@ from app.queues.job import Kinds, declared
 from app.queues.schedules import Schedule
 from app.queues.spec import QueueSpec
 
-MODULES: tuple[Module, ...] = (audit, tenants, identity, articles, ai, workers, queues, schedules_module, dashboard)
+MODULES: tuple[Module, ...] = (
+    audit,
+    access,
+    tenants,
+    identity,
+    articles,
+    ai,
+    workers,
+    queues,
+    schedules_module,
+    dashboard,
+)
 
 
 def specs() -> dict[str, QueueSpec]:

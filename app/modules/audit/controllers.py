@@ -8,14 +8,14 @@ from litestar.params import FromPath, FromQuery
 
 from app.core.paging import Pager
 from app.modules.audit.permissions import READ
-from app.modules.audit.schemas import AuditPage, AuditQuery, AuditRead, read
+from app.modules.audit.schemas import ENTRY_SEEN, LIST_SEEN, AuditPage, AuditQuery, AuditRead, read
 from app.modules.audit.service import AuditTrail
 
 
 class AuditController(Controller):
     path = "/logs/audit"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, access=LIST_SEEN)
     async def search(
         self,
         trail: NamedDependency[AuditTrail],
@@ -28,7 +28,7 @@ class AuditController(Controller):
         page = (await trail.search(pager, asked.filter(), limit=limit, cursor=cursor)).map(read)
         return AuditPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
-    @get("/{entry_id:uuid}", permission=READ)
+    @get("/{entry_id:uuid}", permission=READ, access=ENTRY_SEEN)
     async def show(self, trail: NamedDependency[AuditTrail], entry_id: FromPath[UUID]) -> AuditRead:
         """Read one entry of the audit log."""
         return read(await trail.get(entry_id))

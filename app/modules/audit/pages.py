@@ -9,12 +9,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Template
 
+from app.core.access import tell
 from app.core.errors import Invalid
 from app.core.paging import Page, Pager
 from app.core.templating import render
 from app.modules.audit.models import AuditLog
 from app.modules.audit.permissions import READ
-from app.modules.audit.schemas import OUTCOMES, AuditQuery, read
+from app.modules.audit.schemas import ENTRY_SEEN, OUTCOMES, AuditQuery, read
 from app.modules.audit.service import AuditTrail
 
 FILTERS = ("action", "resource", "actor", "actorId", "tenantId", "outcome", "from", "to")
@@ -50,11 +51,12 @@ class AuditPages(Controller):
         status = 422 if refused else 200
         return render(request, "audit/index.html", context, fragment="audit/_list.html", status=status)
 
-    @get("/{entry_id:uuid}", permission=READ)
+    @get("/{entry_id:uuid}", permission=READ, access=ENTRY_SEEN)
     async def entry(
         self, request: Request[Any, Any, Any], trail: NamedDependency[AuditTrail], entry_id: FromPath[UUID]
     ) -> Template:
         row = await trail.get(entry_id)
+        tell(request, tenant_id=row.tenant_id)
         return render(
             request,
             "audit/entry.html",

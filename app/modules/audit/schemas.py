@@ -7,11 +7,16 @@ from uuid import UUID
 
 from msgspec import Struct, convert
 
+from app.core.access import Access
 from app.core.errors import Invalid
 from app.core.moments import moment
-from app.core.wire import Outgoing
+from app.core.queries import text_of, uuid_of
+from app.core.wire import Outgoing, Sensitive
 from app.modules.audit.models import AuditLog
 
+SHOWN = ("before", "after", "ip", "user_agent")
+LIST_SEEN = Access("owner.read.audit", "audit", fields=SHOWN)
+ENTRY_SEEN = Access("owner.read.audit", "audit", of="entry_id", fields=SHOWN)
 OUTCOMES = ("success", "invalid", "denied", "failed")
 
 
@@ -31,7 +36,7 @@ class AuditFilter(Struct, frozen=True, kw_only=True):
     until: datetime | None = None
 
 
-class AuditRead(Outgoing):
+class AuditRead(Sensitive):
     """One action. `before` and `after` hold the changed fields alone, with secrets hidden."""
 
     id: UUID
@@ -91,25 +96,12 @@ class AuditQuery(Struct, frozen=True, kw_only=True):
         if self.outcome and self.outcome not in OUTCOMES:
             raise Invalid.field("outcome", f"must be one of {', '.join(OUTCOMES)}")
         return AuditFilter(
-            action=_text("action", self.action),
-            resource=_text("resource", self.resource),
-            actor=_text("actor", self.actor),
-            actor_id=_id("actorId", self.actor_id),
-            tenant_id=_id("tenantId", self.tenant_id),
+            action=text_of("action", self.action),
+            resource=text_of("resource", self.resource),
+            actor=text_of("actor", self.actor),
+            actor_id=uuid_of("actorId", self.actor_id),
+            tenant_id=uuid_of("tenantId", self.tenant_id),
             outcome=self.outcome or None,
             since=moment("from", self.since),
             until=moment("to", self.until, end=True),
         )
-
-
-def _text(field: str, value: str | None) -> str | None:
-    if value and (len(value) > 200 or not value.isprintable()):
-        raise Invalid.field(field, "must have at most 200 printable characters")
-    return (value or "").strip() or None
-
-
-def _id(field: str, value: str | None) -> UUID | None:
-    try:
-        return UUID(value) if value else None
-    except ValueError:
-        raise Invalid.field(field, "must be a UUID") from None
