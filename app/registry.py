@@ -14,6 +14,7 @@ from app.modules.identity.module import identity
 from app.modules.queues.module import queues
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.tenants.module import tenants
+from app.modules.views.module import views
 from app.modules.workers.module import workers
 from app.queues.core import CORE_QUEUES
 from app.queues.job import Kinds, declared
@@ -23,6 +24,7 @@ from app.queues.spec import QueueSpec
 MODULES: tuple[Module, ...] = (
     audit,
     access,
+    views,
     tenants,
     identity,
     articles,

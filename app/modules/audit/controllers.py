@@ -24,7 +24,10 @@ class AuditController(Controller):
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> AuditPage:
-        """List who did what, newest first. `from` and `to` take days or moments; `action` also the start of several."""
+        """List who did what, newest first. `from` and `to` take days or moments; `action` also the start of several.
+
+        `q` is the start of a thing's label, or an id: of a thing, of who acted, of the request or what it caused.
+        """
         page = (await trail.search(pager, asked.filter(), limit=limit, cursor=cursor)).map(read)
         return AuditPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 

@@ -12,13 +12,25 @@ from litestar.response import Template
 from app.core.access import tell
 from app.core.errors import Invalid
 from app.core.paging import Page, Pager
-from app.core.templating import render
+from app.core.templating import render, where
 from app.modules.audit.models import AuditLog
 from app.modules.audit.permissions import READ
-from app.modules.audit.schemas import ENTRY_SEEN, OUTCOMES, AuditQuery, read
+from app.modules.audit.schemas import ENTRY_SEEN, OUTCOMES, AuditQuery, changes, read
 from app.modules.audit.service import AuditTrail
 
-FILTERS = ("action", "resource", "actor", "actorId", "tenantId", "outcome", "from", "to")
+FILTERS = (
+    "action",
+    "resource",
+    "actor",
+    "actorId",
+    "tenantId",
+    "outcome",
+    "requestId",
+    "correlationId",
+    "q",
+    "from",
+    "to",
+)
 
 
 class AuditPages(Controller):
@@ -60,7 +72,13 @@ class AuditPages(Controller):
         return render(
             request,
             "audit/entry.html",
-            {"entry": row, "tenants": await trail.tenants([row]), "plain": msgspec.to_builtins(read(row))},
+            {
+                "entry": row,
+                "changes": changes(row.before, row.after),
+                "tenants": await trail.tenants([row]),
+                "plain": msgspec.to_builtins(read(row)),
+                "where": where(request, row.resource_type, row.resource_id),
+            },
             fragment="audit/_entry.html",
         )
 

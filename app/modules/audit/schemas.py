@@ -1,7 +1,8 @@
 """Audit rows on the wire."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import islice, zip_longest
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from app.modules.audit.models import AuditLog
 SHOWN = ("before", "after", "ip", "user_agent")
 LIST_SEEN = Access("owner.read.audit", "audit", fields=SHOWN)
 ENTRY_SEEN = Access("owner.read.audit", "audit", of="entry_id", fields=SHOWN)
+ABSENT: Any = object()
 OUTCOMES = ("success", "invalid", "denied", "failed")
 
 
@@ -32,6 +34,10 @@ class AuditFilter(Struct, frozen=True, kw_only=True):
     actor_id: UUID | None = None
     tenant_id: UUID | None = None
     outcome: str | None = None
+    request_id: str | None = None
+    correlation_id: UUID | None = None
+    text: str | None = None
+    """The start of a thing's label, whatever the case; or an id: of a thing, of who acted, of what caused it."""
     since: datetime | None = None
     until: datetime | None = None
 
@@ -85,6 +91,9 @@ class AuditQuery(Struct, frozen=True, kw_only=True):
     actor_id: str | None
     tenant_id: str | None
     outcome: str | None
+    request_id: str | None
+    correlation_id: str | None
+    q: str | None
     since: str | None
     until: str | None
 
@@ -102,6 +111,41 @@ class AuditQuery(Struct, frozen=True, kw_only=True):
             actor_id=uuid_of("actorId", self.actor_id),
             tenant_id=uuid_of("tenantId", self.tenant_id),
             outcome=self.outcome or None,
+            request_id=text_of("requestId", self.request_id),
+            correlation_id=uuid_of("correlationId", self.correlation_id),
+            text=text_of("q", self.q),
             since=moment("from", self.since),
             until=moment("to", self.until, end=True),
         )
+
+
+class Change(Outgoing):
+    """One value that differs: its path in the entry, `settings.limits[0]`, and what it was and is.
+
+    `kind` is added, removed or changed; on the side that has none, the value is null.
+    """
+
+    path: str
+    kind: str
+    before: Any
+    after: Any
+
+
+def changes(before: dict[str, Any] | None, after: dict[str, Any] | None, most: int = 200) -> list[Change]:
+    """The values that differ between two states of a thing, at any depth, in the order of their paths."""
+    return [*islice(_differing("", before or {}, after or {}), most)]
+
+
+def _differing(path: str, old: Any, new: Any) -> Iterator[Change]:
+    if old == new:
+        return
+    if isinstance(old, dict) and isinstance(new, dict):
+        dot = f"{path}." if path else ""
+        for name in sorted(old.keys() | new.keys()):
+            yield from _differing(f"{dot}{name}", old.get(name, ABSENT), new.get(name, ABSENT))
+    elif isinstance(old, list) and isinstance(new, list):
+        for n, (one, two) in enumerate(zip_longest(old, new, fillvalue=ABSENT)):
+            yield from _differing(f"{path}[{n}]", one, two)
+    else:
+        kind = "added" if old is ABSENT else "removed" if new is ABSENT else "changed"
+        yield Change(path=path, kind=kind, before=None if old is ABSENT else old, after=None if new is ABSENT else new)

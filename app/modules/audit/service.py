@@ -18,7 +18,7 @@ from app.core.paging import Page, Pager
 from app.core.policy import Actor, Attempt, Audit
 from app.core.request import correlation_id
 from app.modules.audit.models import AuditLog
-from app.modules.audit.repository import fitting
+from app.modules.audit.repository import fitting, places
 from app.modules.audit.repository import tenant_names as tenant_names
 from app.modules.audit.schemas import AuditFilter
 
@@ -104,7 +104,15 @@ class AuditTrail:
     ) -> Page[AuditLog]:
         """Newest first. A cursor is good for the same filter only."""
         of = f"audit {scope_of(self._session).tenant_id} {wanted}"
-        return await pager.page(self._session, fitting(wanted), key=AuditLog.id, of=of, limit=limit, cursor=cursor)
+        return await pager.page(
+            self._session,
+            fitting(wanted),
+            key=AuditLog.id,
+            of=of,
+            limit=limit,
+            cursor=cursor,
+            branches=places(wanted.text),
+        )
 
     async def tenants(self, rows: Iterable[AuditLog]) -> dict[UUID, str]:
         """The names of the tenants under which these rows are filed. For the platform."""

@@ -1,4 +1,4 @@
-"""Who read what: the access log, by month."""
+"""Who read what; what the audit log is searched by; saved views."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -39,6 +39,8 @@ END $$
 
 def upgrade() -> None:
     access_log()
+    audit_search()
+    saved_views()
     op.execute(MAKE_PARTITIONS.format(tables=", ".join(f"'{table}'" for table in PARTITIONED)))
     op.execute(f"SELECT teknav_make_partitions({MONTHS_AT_FIRST})")
 
@@ -82,6 +84,33 @@ def access_log() -> None:
     ):
         op.create_index(f"ix_data_access_log_{name}", "data_access_log", columns, unique=False)
     protect("data_access_log", "SELECT, INSERT")
+
+
+def audit_search() -> None:
+    for name, columns in (
+        ("label", [sa.literal_column("lower(resource_label) text_pattern_ops"), NEWEST]),
+        ("thing", ["resource_id", NEWEST]),
+        ("request", ["request_id"]),
+        ("correlation", ["correlation_id"]),
+    ):
+        op.create_index(f"ix_audit_log_{name}", "audit_log", columns, unique=False)
+
+
+def saved_views() -> None:
+    op.create_table(
+        "saved_view",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("owner", sa.String(), nullable=False),
+        sa.Column("page", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("query", sa.String(), nullable=False),
+        sa.Column("created_at", MOMENT, server_default=sa.text("now()"), nullable=False),
+        sa.Column("updated_at", MOMENT, server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_saved_view")),
+        sa.UniqueConstraint("tenant_id", "owner", "page", "name", name="uq_saved_view_name"),
+    )
+    protect("saved_view", "SELECT, INSERT, DELETE")
 
 
 def protect(table: str, rights: str) -> None:
