@@ -9,6 +9,7 @@ from app.modules.ai.module import ai
 from app.modules.articles.module import articles
 from app.modules.audit.module import audit
 from app.modules.dashboard.module import dashboard
+from app.modules.email.module import email
 from app.modules.identity.module import identity
 from app.modules.queues.module import queues
 from app.modules.schedules.module import schedules as schedules_module
@@ -19,7 +20,18 @@ from app.queues.job import Kinds, declared
 from app.queues.schedules import Schedule
 from app.queues.spec import QueueSpec
 
-MODULES: tuple[Module, ...] = (audit, tenants, identity, articles, ai, workers, queues, schedules_module, dashboard)
+MODULES: tuple[Module, ...] = (
+    audit,
+    tenants,
+    email,
+    identity,
+    articles,
+    ai,
+    workers,
+    queues,
+    schedules_module,
+    dashboard,
+)
 
 
 def specs() -> dict[str, QueueSpec]:
