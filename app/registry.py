@@ -14,6 +14,7 @@ from app.modules.identity.module import identity
 from app.modules.queues.module import queues
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.tenants.module import tenants
+from app.modules.tokens.module import tokens
 from app.modules.workers.module import workers
 from app.queues.core import CORE_QUEUES
 from app.queues.job import Kinds, declared
@@ -25,6 +26,7 @@ MODULES: tuple[Module, ...] = (
     tenants,
     email,
     identity,
+    tokens,
     articles,
     ai,
     workers,
