@@ -10,6 +10,7 @@ from app.modules.ai.module import ai
 from app.modules.articles.module import articles
 from app.modules.audit.module import audit
 from app.modules.dashboard.module import dashboard
+from app.modules.email.module import email
 from app.modules.identity.module import identity
 from app.modules.queues.module import queues
 from app.modules.schedules.module import schedules as schedules_module
@@ -27,6 +28,7 @@ MODULES: tuple[Module, ...] = (
     access,
     views,
     tenants,
+    email,
     identity,
     tokens,
     articles,

@@ -58,11 +58,12 @@ def servers() -> Generator[Urls, None, None]:
 
 
 @pytest.fixture(scope="session")
-def settings(servers: Urls) -> Settings:
+def settings(servers: Urls, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return load(
         servers.environment()
         | {
             "APP_ENV": "test",
+            "TEKNAV_DATA_DIR": str(tmp_path_factory.mktemp("data")),
             "PUBLIC_URL": ORIGIN,
             "SECRET_KEY": "k" * 40,
             "JWT_SECRET": "j" * 40,
