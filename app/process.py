@@ -71,7 +71,10 @@ class Process:
 
     def runner(self, worker: UUID | None = None) -> Runner:
         """Runs jobs in this process, with what processors may ask for by type; for a worker of its own, or another."""
-        resources: dict[type, Any] = {Provider: provider_for(self.settings, self.egress)}
+        resources: dict[type, Any] = {
+            Provider: provider_for(self.settings, self.egress),
+            Database: self.database,
+        }
         return Runner(self.database, self.kinds, self.engine.specs, worker or new_id(), resources)
 
     def loops(self) -> list[Loop]:
