@@ -75,6 +75,7 @@ class Process:
         resources: dict[type, Any] = {
             Provider: provider_for(self.settings, self.egress),
             Post: Post(self.settings),
+            Database: self.database,
         }
         return Runner(self.database, self.kinds, self.engine.specs, worker or new_id(), resources)
 

@@ -12,6 +12,7 @@ from app.modules.audit.module import audit
 from app.modules.dashboard.module import dashboard
 from app.modules.email.module import email
 from app.modules.identity.module import identity
+from app.modules.isolation.module import isolation
 from app.modules.queues.module import queues
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.tenants.module import tenants
@@ -33,6 +34,7 @@ MODULES: tuple[Module, ...] = (
     tokens,
     articles,
     ai,
+    isolation,
     workers,
     queues,
     schedules_module,
