@@ -15,6 +15,7 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
 
+from app.core.direct import Direct, begun, direct
 from app.core.ids import PLATFORM_TENANT, set_clock_offset
 from app.core.settings import Settings
 
@@ -56,7 +57,7 @@ def _enter_scope(session: Session, transaction: SessionTransaction, connection: 
     connection.execute(_ENTER, {"role": scope.plane.value, "tenant": str(scope.tenant_id)})
 
 
-def after_commit(session: AsyncSession, action: AfterCommit) -> None:
+def after_commit(session: AsyncSession | Direct, action: AfterCommit) -> None:
     """Run `action` once this transaction has committed; never when it rolls back.
 
     Actions are best effort: what must happen is a row, and a loop finds it. An action that raises is
@@ -101,11 +102,23 @@ class Database:
         ) as session:
             yield session
             await session.commit()
-        for action in session.info.get("after_commit", ()):
-            try:
-                await action()
-            except Exception:
-                log.warning("after_commit.failed", exc_info=True)
+        await _after(session.info)
+
+    @asynccontextmanager
+    async def connection(self, scope: Scope, *, session: bool = False) -> AsyncGenerator[Direct, None]:
+        """A transaction like that of `transaction`, on asyncpg's own connection, which costs a fifth of a session.
+
+        Args:
+            session: with a session beside it, for code that wants one in the same transaction.
+        """
+        if session:
+            async with self.transaction(scope) as opened:
+                yield await direct(opened)
+            return
+        info = {**self._ports, "scope": scope}
+        async with begun(self.engine(scope.plane), scope.plane.value, scope.tenant_id) as connection:
+            yield Direct(connection, info)
+        await _after(info)
 
     async def measure_clock(self) -> float:
         """Compare this process's clock with PostgreSQL's; returns seconds PostgreSQL is ahead."""
@@ -129,6 +142,14 @@ class Database:
     async def close(self) -> None:
         await self._tenant.dispose()
         await self._platform.dispose()
+
+
+async def _after(info: dict[str, Any]) -> None:
+    for action in info.get("after_commit", ()):
+        try:
+            await action()
+        except Exception:
+            log.warning("after_commit.failed", exc_info=True)
 
 
 def asyncpg_url(url: str) -> tuple[str, dict[str, Any]]:

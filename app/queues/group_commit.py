@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
+import asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError
 
 Item = TypeVar("Item")
@@ -33,7 +34,6 @@ class GroupCommit(Generic[Item, Answer]):
         """The future is the answer, or why it could not be written; it may be left unawaited."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._waiting.append((item, future))
         if self._writing is None:
             self._writing = loop.create_task(self._write_all())
@@ -65,6 +65,7 @@ class GroupCommit(Generic[Item, Answer]):
                 for _, future in group:
                     if not future.done():
                         future.set_exception(error)
+                        future.exception()  # it may be left unawaited
                 return
             # One of them cannot be written; the others must not suffer for it.
             for each in group:
@@ -82,4 +83,6 @@ def is_away(error: Exception) -> bool:
 
 def is_lost(error: Exception) -> bool:
     """Whether a connection to PostgreSQL ended under a statement."""
-    return isinstance(error, DBAPIError) and (error.connection_invalidated or isinstance(error, InterfaceError))
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or isinstance(error, InterfaceError)
+    return isinstance(error, asyncpg.PostgresConnectionError | asyncpg.InterfaceError | asyncpg.InternalClientError)

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Database, Plane, Scope
+from app.core.direct import Direct, direct
 from app.core.ids import PLATFORM_TENANT
 from app.core.logging import redact
 from app.queues import record
@@ -110,12 +111,35 @@ class Work:
         await self.claim.confirm()
         done = False
         async with self._database.transaction(self.scope) as session:
-            new = await record.mark_effect(session, self._row, step)
+            new = await record.mark_effect(await direct(session), self._row, step)
             yield session if new else None
             done = "completed" in session.info
         self.completed = self.completed or done
 
-    async def complete(self, session: AsyncSession, result: dict[str, Any] | None = None) -> None:
+    @asynccontextmanager
+    async def connection(self, step: str) -> AsyncGenerator[Direct | None, None]:
+        """`transaction` for handlers whose own Python is the limit: asyncpg's connection in place of a session.
+
+        ```
+        async with work.connection("result") as direct:
+            if direct is not None:
+                await direct.connection.execute("UPDATE ...", ...)
+                await work.complete(direct)
+        ```
+
+        Raises:
+            Superseded: another attempt is the current one.
+        """
+        await self.claim.confirm()
+        done = False
+        # The end of a child may wake its parent, which is written with a session.
+        async with self._database.connection(self.scope, session=self._row.parent_id is not None) as opened:
+            new = await record.mark_effect(opened, self._row, step)
+            yield opened if new else None
+            done = "completed" in opened.info
+        self.completed = self.completed or done
+
+    async def complete(self, session: AsyncSession | Direct, result: dict[str, Any] | None = None) -> None:
         """Finish the job in this transaction: its effects and its end commit together.
 
         Raises:
@@ -123,6 +147,7 @@ class Work:
         """
         # From here on this transaction holds the row: who told progress now would wait for it.
         self._teller.stop()
-        if not await record.complete(session, self._row, result, self.lines):
+        here = session if isinstance(session, Direct) else await direct(session)
+        if not await record.complete(here, self._row, result, self.lines):
             raise Superseded
         session.info["completed"] = True
