@@ -25,8 +25,10 @@ class Direct:
     """The session whose transaction this is, where it has one."""
 
 
-async def direct(session: AsyncSession) -> Direct:
+async def direct(session: AsyncSession | Direct) -> Direct:
     """The connection under a session, in the session's transaction. What the ORM has to write is not flushed."""
+    if isinstance(session, Direct):
+        return session
     pooled = await (await session.connection()).get_raw_connection()
     return Direct(cast("asyncpg.Connection", pooled.driver_connection), session.info, session)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import CursorResult, Update, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.direct import Direct
+from app.core.direct import Direct, direct
 from app.core.live import signal
 from app.queues import batch_sql
 from app.queues.children import release, unfinished_children
@@ -60,12 +60,12 @@ async def after_end(session: AsyncSession, ended: Sequence[Ended]) -> None:
     signal_all(session, ended)
 
 
-async def after_completion(direct: Direct, ended: Sequence[Ended]) -> None:
+async def after_completion(here: Direct, ended: Sequence[Ended]) -> None:
     """The same for jobs that `batch_sql` has completed. Where one of them has a parent, a session is wanted."""
     if parents := {job.parent_id for job in ended if job.parent_id is not None}:
-        assert direct.session is not None
-        await release(direct.session, parents)
-    signal_all(direct, ended)
+        assert here.session is not None
+        await release(here.session, parents)
+    signal_all(here, ended)
 
 
 def signal_all(session: AsyncSession | Direct, changed: Iterable[Ended | AnyJob]) -> None:
@@ -74,15 +74,18 @@ def signal_all(session: AsyncSession | Direct, changed: Iterable[Ended | AnyJob]
         signal(session, TOPIC, queue, tenant)
 
 
-async def complete(direct: Direct, row: AnyJob, result: dict[str, Any] | None, log: Sequence[str]) -> bool:
+async def complete(
+    session: AsyncSession | Direct, row: AnyJob, result: dict[str, Any] | None, log: Sequence[str]
+) -> bool:
     """False when the attempt is no longer the current one."""
+    here = await direct(session)
     # Fifty handlers at once end like this, so it is the one statement that ends a whole batch.
     told = None if result is None else json.dumps(result)
     lines = json.dumps(list(log))
     this = ([row.id], row.id, row.id, [row.run], [row.attempt])
-    done = await direct.connection.fetch(batch_sql.COMPLETE, *this, [None], [told], [lines])
+    done = await here.connection.fetch(batch_sql.COMPLETE, *this, [None], [told], [lines])
     if done:
-        await after_completion(direct, [Ended.of(row)])
+        await after_completion(here, [Ended.of(row)])
     return bool(done)
 
 
@@ -263,9 +266,10 @@ def _open_attempt(row: AnyJob) -> Update:
     return update(AttemptRow).where(*this, AttemptRow.ended_at.is_(None))
 
 
-async def mark_effect(direct: Direct, row: AnyJob, step: str) -> bool:
+async def mark_effect(session: AsyncSession | Direct, row: AnyJob, step: str) -> bool:
     """False when the step was done before."""
-    return await direct.connection.fetchrow(batch_sql.MARK_EFFECT, row.id, step, row.tenant_id) is not None
+    here = await direct(session)
+    return await here.connection.fetchrow(batch_sql.MARK_EFFECT, row.id, step, row.tenant_id) is not None
 
 
 async def push_again(session: AsyncSession, job_id: UUID, run: int, seen: datetime) -> bool:

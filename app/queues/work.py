@@ -1,6 +1,6 @@
 """What a processor gets: its job, and transactions that count each step once."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from uuid import UUID
@@ -8,9 +8,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Database, Plane, Scope
-from app.core.direct import Direct, direct
+from app.core.direct import Direct
 from app.core.ids import PLATFORM_TENANT
 from app.core.logging import redact
+from app.core.threads import in_thread
 from app.queues import record
 from app.queues.batch import Claim
 from app.queues.children import Child
@@ -60,6 +61,10 @@ class Work:
     @property
     def last_attempt(self) -> bool:
         return self._row.last_attempt
+
+    async def in_thread(self, function: Callable[..., R], *args: Any) -> R:
+        """Call what burns CPU in a thread, so that other jobs and queues go on. It runs to its end, heard or not."""
+        return await in_thread(function, *args)
 
     def resource(self, kind: type[R]) -> R:
         """What the worker was given under this type, such as a provider of texts."""
@@ -111,7 +116,7 @@ class Work:
         await self.claim.confirm()
         done = False
         async with self._database.transaction(self.scope) as session:
-            new = await record.mark_effect(await direct(session), self._row, step)
+            new = await record.mark_effect(session, self._row, step)
             yield session if new else None
             done = "completed" in session.info
         self.completed = self.completed or done
@@ -147,7 +152,6 @@ class Work:
         """
         # From here on this transaction holds the row: who told progress now would wait for it.
         self._teller.stop()
-        here = session if isinstance(session, Direct) else await direct(session)
-        if not await record.complete(here, self._row, result, self.lines):
+        if not await record.complete(session, self._row, result, self.lines):
             raise Superseded
         session.info["completed"] = True
