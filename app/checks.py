@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import structlog
 from redis.asyncio import Redis
@@ -12,6 +13,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.database import SYSTEM, Database, Plane
+from app.core.egress import Egress, EgressError, TooLarge
 from app.core.settings import Settings, SettingsError
 from app.migrate import head
 from app.queues import lag
@@ -21,6 +23,7 @@ from app.queues.relay import ALIVE
 log = structlog.get_logger()
 REDIS_AT_LEAST = (7, 0)
 POSTGRESQL_AT_LEAST = 150_000
+REACH_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,31 @@ def proxies(settings: Settings) -> Finding:
         message = "PUBLIC_URL is https, so a proxy stands in front, and all callers seem to have its address"
         return Finding("proxies", "warning", message, "Name the proxy's addresses in TRUSTED_PROXIES")
     return Finding("proxies", "ok", "callers' addresses are their own")
+
+
+async def web(egress: Egress, address: str) -> Finding:
+    """Whether the web process answers."""
+    remedy = "Start `teknav web`, or set PUBLIC_URL, or HOST and PORT, to where it is"
+    try:
+        answer = await egress.request("GET", f"{address}/health", timeout=REACH_S, private_ok=True)
+    except EgressError as error:
+        return Finding("web", "error", str(error), remedy)
+    if answer.status != 200:
+        return Finding("web", "error", f"{address}/health answers {answer.status}", remedy)
+    return Finding("web", "ok", f"answers at {address}")
+
+
+async def provider(egress: Egress, settings: Settings) -> Finding:
+    """Whether somebody answers at the provider's address; nothing is asked of it that costs."""
+    if settings.ai_provider == "local":
+        return Finding("ai", "ok", "local, which needs no network")
+    try:
+        await egress.request("GET", settings.openrouter_base_url, timeout=REACH_S, private_ok=True)
+    except TooLarge:
+        pass  # somebody answered
+    except EgressError as error:
+        return Finding("ai", "error", str(error), "Check OPENROUTER_BASE_URL and the way out of this network")
+    return Finding("ai", "ok", f"{settings.ai_provider} answers at {urlsplit(settings.openrouter_base_url).netloc}")
 
 
 async def redis(client: Redis) -> Finding:

@@ -14,7 +14,6 @@ from litestar import Litestar, Request, Response, get
 from litestar.config.compression import CompressionConfig
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.router import Router
 from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
@@ -26,8 +25,9 @@ from app.core.answers import answer
 from app.core.errors import Unauthenticated
 from app.core.idempotency import Replayed
 from app.core.logging import configure
+from app.core.openapi import DescriptionPlugin
 from app.core.paging import Pager
-from app.core.policy import PUBLIC, Actor, Policy, actor_of, check_routes
+from app.core.policy import PUBLIC, Actor, Policy, actor_of, check_routes, name_queries
 from app.core.request import RequestMiddleware
 from app.core.secrets import Signer
 from app.core.settings import Settings, SettingsError, load, missing_for_service
@@ -45,6 +45,7 @@ from app.queues.loops import Loop, Loops
 log = structlog.get_logger()
 MAX_BODY = 10 * 1024 * 1024
 INLINE_S = 0.5
+DESCRIPTION = "`/api/v1` is for tenants' programs, `/api/owner` for the platform's. Every error is Problem Details."
 
 
 class Part(Struct, rename="camel"):
@@ -64,13 +65,13 @@ class Readiness(Struct, rename="camel"):
 
 @get("/health", permission=PUBLIC, sync_to_thread=False)
 def health() -> dict[str, str]:
-    """This process is alive."""
+    """Tell that this process is alive."""
     return {"status": "ok", "version": __version__}
 
 
 @get("/health/ready", permission=PUBLIC)
 async def ready(request: Request[Any, Any, Any]) -> Response[Readiness]:
-    """Every part without which work does not get done; 503 when one is missing."""
+    """Look at every part without which work does not get done; 503 when one is missing."""
     process: Process = request.app.state.process
     found = await checks.readiness(process.database, process.queue_redis, process.settings)
     parts = [Part(item.part, item.level != "error", item.message, item.latency_ms) for item in found]
@@ -146,7 +147,9 @@ def create_app(settings: Settings) -> Litestar:
         openapi_config=OpenAPIConfig(
             title="TekNav",
             version=__version__,
-            render_plugins=[JsonRenderPlugin(path="/")],
+            description=DESCRIPTION,
+            use_handler_docstrings=True,
+            render_plugins=[DescriptionPlugin(path="/")],
             openapi_router=Router(
                 "/api/openapi.json", route_handlers=[], opt={"permission": PUBLIC}, include_in_schema=False
             ),
@@ -160,8 +163,11 @@ def create_app(settings: Settings) -> Litestar:
     app.state.hub = hub
     app.state.policy = policy
     app.state.chrome = Chrome(policy, [item for module in registry.MODULES for item in module.navigation])
+    app.state.actions = [action for module in registry.MODULES for action in module.actions]
     app.state.cards = [card for module in registry.MODULES for card in module.cards]
+    app.state.about = {about.kind: about for module in registry.MODULES for about in module.about}
     check_routes(app.routes)
+    name_queries(app.routes, "/api/")
     # Outermost, so that an address that no route has gets its id and headers too.
     app.asgi_handler = RequestMiddleware(app.asgi_handler, settings=settings, audit=record_attempt(process.database))
     return app

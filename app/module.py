@@ -1,14 +1,16 @@
 """What a module is: what it contributes, as data. `app/registry.py` lists them, and this makes an app of them."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from litestar import Controller, Router
 from litestar.config.app import AppConfig
 from litestar.di import Provide
 from litestar.plugins import InitPlugin
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Plane
 from app.core.live import Topic
@@ -35,12 +37,25 @@ class Card:
     order: int = 50
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What jobs of a kind are about, for whoever reads of a job; a module above the queues' would know it otherwise.
+
+    `find(session, job ids)` answers with a label and a path under the dashboard's prefix, by job id.
+    """
+
+    kind: str
+    find: Callable[[AsyncSession, Collection[UUID]], Awaitable[dict[UUID, tuple[str, str]]]]
+    permission: Permission
+
+
 @dataclass(frozen=True)
 class Module:
     """One feature. Its providers are visible to its own routes only.
 
     `api`, `owner_api` and `pages` are mounted under /api/v1, /api/owner and the dashboard; `public` is mounted
-    as it is, and each of its routes names its own plane or is public.
+    as it is, and each of its routes names its own plane or is public. `actions` are those that it records in the
+    audit log without a route that names them: what its processors do.
     """
 
     name: str
@@ -53,9 +68,11 @@ class Module:
     queues: Sequence[QueueSpec] = ()
     schedules: Sequence[Schedule] = ()
     permissions: Sequence[Permission] = ()
+    actions: Sequence[str] = ()
     topics: Sequence[Topic] = ()
     navigation: Sequence[NavigationItem] = ()
     cards: Sequence[Card] = ()
+    about: Sequence[About] = ()
 
     def routers(self) -> list[Router]:
         mounts: list[tuple[Mount, Sequence[type[Controller]]]] = [
@@ -95,6 +112,17 @@ def permissions(modules: Sequence[Module]) -> dict[str, Permission]:
     return {p.name: p for module in modules for p in module.permissions}
 
 
+def owner_scopes(modules: Sequence[Module]) -> frozenset[str]:
+    """What a token for /api/owner can be of use for: the permissions that its routes ask for."""
+    known = permissions(modules)
+    return frozenset(p.name for module in modules for p in _asked(module.owner_api) if p.name in known)
+
+
+def _asked(controllers: Sequence[type[Controller]]) -> list[Permission]:
+    handlers = (handler for controller in controllers for _, handler in inspect.getmembers(controller))
+    return [opt["permission"] for handler in handlers if "permission" in (opt := getattr(handler, "opt", {}))]
+
+
 def check(modules: Sequence[Module]) -> None:
     """
     Raises:
@@ -105,11 +133,8 @@ def check(modules: Sequence[Module]) -> None:
         asked: list[Permission] = [item.permission for item in module.navigation]
         asked += [topic.permission for topic in module.topics]
         asked += [card.permission for card in module.cards]
-        controllers = (*module.api, *module.owner_api, *module.pages, *module.public)
-        for controller in controllers:
-            for _, handler in inspect.getmembers(controller):
-                permission = getattr(handler, "opt", {}).get("permission")
-                asked += [permission] if permission else []
+        asked += [about.permission for about in module.about]
+        asked += _asked((*module.api, *module.owner_api, *module.pages, *module.public))
         bare = {p.name for p in asked if p.name not in (*known, "public", "signed-in")}
         if bare:
             raise RuntimeError(f"Module {module.name} asks for undeclared permissions: {', '.join(sorted(bare))}")

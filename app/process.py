@@ -16,10 +16,12 @@ from app.core.settings import Settings
 from app.modules.ai.client import Provider, provider_for
 from app.queues import trash
 from app.queues.cancel import repeat_wishes
+from app.queues.due import note_due
 from app.queues.engine import Engine
 from app.queues.job import Kinds
 from app.queues.loops import Loop
 from app.queues.push import Queues
+from app.queues.retention import Retention
 from app.queues.runner import Runner
 from app.queues.schedules import Scheduler
 from app.redis.broker import RedisBroker
@@ -27,6 +29,7 @@ from app.redis.connection import hasty, patient
 from app.redis.service import RedisService
 
 MONTHS_AHEAD = 3
+DAY_S, RETENTION_LIMIT_S = 86_400.0, 600.0
 
 
 @dataclass(slots=True)
@@ -52,7 +55,8 @@ class Process:
         broker = RedisBroker(queue_redis, patient_redis, settings.key("live", "signals", "all"))
         queues = Queues(database, specs, kinds, engine if settings.enable_queue else None)
         schedules = registry.schedules()
-        database.provide(broker=broker, queues=queues, permissions=registry.permissions(), schedules=schedules)
+        database.provide(broker=broker, queues=queues, schedules=schedules)
+        database.provide(permissions=registry.permissions(), owner_scopes=registry.owner_scopes())
         return cls(
             settings,
             database,
@@ -72,10 +76,13 @@ class Process:
 
     def loops(self) -> list[Loop]:
         """What the leading process does beside the queues."""
+        retention = Retention(self.database, self.settings.job_retention_months)
         loops = [
             Loop("partitions", 3600.0, self._partitions),
             Loop("cancellations", 2.0, lambda: repeat_wishes(self.database)),
             Loop("trash", 60.0, self._trash),
+            Loop("retention", DAY_S, retention.run, RETENTION_LIMIT_S),
+            Loop("due", 1.0, lambda: note_due(self.database)),
         ]
         if self.settings.enable_scheduler:
             scheduler = Scheduler(self.database, tuple(registry.schedules().values()))

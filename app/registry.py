@@ -3,6 +3,7 @@
 from app.core.errors import Invalid
 from app.core.policy import Permission
 from app.module import Module
+from app.module import owner_scopes as owner_scopes_of
 from app.module import permissions as permissions_of
 from app.modules.ai.module import ai
 from app.modules.articles.module import articles
@@ -12,12 +13,13 @@ from app.modules.identity.module import identity
 from app.modules.queues.module import queues
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.tenants.module import tenants
+from app.modules.workers.module import workers
 from app.queues.core import CORE_QUEUES
 from app.queues.job import Kinds, declared
 from app.queues.schedules import Schedule
 from app.queues.spec import QueueSpec
 
-MODULES: tuple[Module, ...] = (audit, tenants, identity, articles, ai, queues, schedules_module, dashboard)
+MODULES: tuple[Module, ...] = (audit, tenants, identity, articles, ai, workers, queues, schedules_module, dashboard)
 
 
 def specs() -> dict[str, QueueSpec]:
@@ -55,6 +57,10 @@ def schedules() -> dict[str, Schedule]:
         except Invalid as error:
             raise RuntimeError(f"The schedule {schedule.name!r} cannot be: {error.detail}") from error
     return found
+
+
+def owner_scopes() -> frozenset[str]:
+    return owner_scopes_of(MODULES)
 
 
 def permissions() -> dict[str, Permission]:

@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -32,7 +32,7 @@ async def enqueueing(ground: Ground, requests: int) -> dict[str, Any]:
     Each article is asked a summary for once, so that every such request writes and pushes a job.
     """
     await ground.empty()
-    async with _served(ground) as client:
+    async with served(ground, {"Authorization": f"Bearer {await _token(ground)}"}) as client:
         articles = []
         for number in range(requests + WARM_UP):
             made = await client.post("/api/v1/articles", json={"title": f"Number {number}", "body": "One. Two. Three."})
@@ -55,8 +55,8 @@ async def _timed(client: httpx2.AsyncClient, method: str, path: str) -> float:
 
 
 @asynccontextmanager
-async def _served(ground: Ground) -> AsyncIterator[httpx2.AsyncClient]:
-    """`teknav web` on loopback, and a client with a new tenant's token. No worker runs beside it."""
+async def served(ground: Ground, headers: Mapping[str, str]) -> AsyncIterator[httpx2.AsyncClient]:
+    """`teknav web` on loopback, and a client that sends these headers. No worker runs beside it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -70,7 +70,6 @@ async def _served(ground: Ground) -> AsyncIterator[httpx2.AsyncClient]:
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        headers = {"Authorization": f"Bearer {await _token(ground)}"}
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
             await _until_up(client, web)
             yield client

@@ -16,6 +16,8 @@ import hypothesis  # noqa: F401 - its plugin imports it at the very end, too dee
 import pytest
 from httpx2 import ASGITransport, AsyncClient
 from litestar import Litestar
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import migrate, registry
@@ -26,6 +28,7 @@ from app.core.secrets import Signer
 from app.core.settings import Settings, load
 from app.embedded.servers import Servers, Urls
 from app.main import create_app
+from app.modules.identity import service as identity_service
 from app.modules.identity.service import IdentityService, TokenService
 from app.modules.tenants.service import TenantService
 from app.queues.inline import drain as drain_record
@@ -67,6 +70,18 @@ def settings(servers: Urls) -> Settings:
             "ENABLE_QUEUE": "true",
         }
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Generator[PasswordHash, None, None]:
+    """Argon2 at its cheapest: hundreds of tests sign in, and each would burn half a second of CPU for it.
+
+    The value is the real one.
+    """
+    real = identity_service._ARGON2
+    identity_service._ARGON2 = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
+    yield real
+    identity_service._ARGON2 = real
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from app.cli.doctor import config, doctor
 from app.cli.queues import queues
 from app.cli.schedules import schedules
 from app.cli.serve import migrate, suspects, up, web, worker
+from app.cli.workers import workers
 
 OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -18,5 +19,5 @@ def main() -> None:
     """TekNav: the control room and API of a multi-tenant publishing platform that works with AI."""
 
 
-for command in (up, web, worker, suspects, migrate, owner, tenant, token, queues, schedules, doctor, config):
+for command in (up, web, worker, suspects, migrate, owner, tenant, token, queues, workers, schedules, doctor, config):
     main.add_command(command)

@@ -2,10 +2,14 @@
 
 import sys
 from typing import Any
+from uuid import UUID
 
 import rich_click as click
 
-from app.cli.command import Failed, as_json, in_process, settings_of, show
+from app.cli.command import Failed, as_json, cursor, in_process, limit, pager_of, settings_of, show, show_page
+
+tenant_option = click.option("--tenant", "slug", help="The tenant, by slug or id.")
+platform_option = click.option("--platform", is_flag=True, help="The platform's own, for /api/owner, instead.")
 
 
 @click.group()
@@ -19,11 +23,7 @@ def owner() -> None:
 @as_json
 def owner_create(email: str, password_stdin: bool, as_json: bool) -> None:
     """Make an owner who can sign in to the dashboard."""
-    password = (
-        sys.stdin.readline().rstrip("\n")
-        if password_stdin
-        else click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    )
+    password = _ask_password(password_stdin)
 
     async def create(process: Any, actor: Any) -> dict[str, Any]:
         from app.modules.identity.service import IdentityService
@@ -56,6 +56,32 @@ def owner_link(as_json: bool) -> None:
     show(as_json, {"link": link}, text=str(link))
 
 
+@owner.command("password")
+@click.option("--email", required=True)
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input instead of asking.")
+@as_json
+def owner_password(email: str, password_stdin: bool, as_json: bool) -> None:
+    """Give an owner another password, and end all sessions of that person."""
+    password = _ask_password(password_stdin)
+
+    async def change(process: Any, actor: Any) -> dict[str, Any]:
+        from app.modules.identity.service import IdentityService
+
+        async with process.database.transaction(actor.scope) as session:
+            user = await IdentityService(session, actor).reset_password(email, password)
+            return {"id": str(user.id), "email": user.email}
+
+    made = in_process(change)
+    show(as_json, made, text=f"{made['email']} has a new password. All sessions are ended.")
+
+
+def _ask_password(from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\n")
+    asked: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return asked
+
+
 @click.group()
 def tenant() -> None:
     """Tenants."""
@@ -75,7 +101,28 @@ def tenant_create(name: str, as_json: bool) -> None:
             return {"id": str(made.id), "name": made.name, "slug": made.slug}
 
     made = in_process(create)
-    show(as_json, made, text=f"{made['name']} is there, as {made['slug']} ({made['id']}).")
+    show(as_json, made, text=f"{made['name']} was made, as {made['slug']} ({made['id']}).")
+
+
+@tenant.command("list")
+@limit
+@cursor
+@as_json
+def tenant_list(limit: int, cursor: str | None, as_json: bool) -> None:
+    """List tenants, newest first."""
+
+    async def find(process: Any, actor: Any) -> Any:
+        from app.modules.tenants.schemas import TenantPage, read
+        from app.modules.tenants.service import TenantService
+
+        async with process.database.transaction(actor.scope) as session:
+            page = await TenantService(session, actor).search(pager_of(process), limit=limit, cursor=cursor)
+            found = page.map(read)
+            return TenantPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
+
+    found = in_process(find)
+    rows = [(one.slug, one.name, one.status, f"{one.created_at:%Y-%m-%d}", one.id) for one in found.items]
+    show_page(as_json, found, ("slug", "name", "status", "created", "id"), rows)
 
 
 @click.group()
@@ -83,9 +130,79 @@ def token() -> None:
     """API tokens."""
 
 
-@token.command("create")
-@click.option("--tenant", "slug", help="The tenant, by slug or id.")
-@click.option("--platform", is_flag=True, help="A token for /api/owner instead.")
+class ScopesInHelp(click.RichCommand):
+    """Lists the scopes below the help, and looks them up only then."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        from app import registry
+
+        known = registry.permissions()
+        of_tenants = [name for name in sorted(known) if known[name].tenant]
+        self.epilog = (
+            f"Scopes of a tenant's token: {', '.join(of_tenants)}.\n\n"
+            f"Scopes of a platform token: {', '.join(sorted(registry.owner_scopes()))}; "
+            "to make tenants' tokens it also needs the scopes that it gives them."
+        )
+        super().format_help(ctx, formatter)
+
+
+@token.command("list")
+@tenant_option
+@platform_option
+@limit
+@cursor
+@as_json
+def token_list(slug: str | None, platform: bool, limit: int, cursor: str | None, as_json: bool) -> None:
+    """List a tenant's tokens or the platform's own, newest first, without their secrets."""
+
+    async def find(process: Any, actor: Any) -> Any:
+        from app.modules.identity.schemas import TokenPage, read
+        from app.modules.identity.service import TokenService
+
+        async with process.database.transaction(actor.scope) as session:
+            holder = await _holder(session, actor, slug, platform)
+            page = await TokenService(session, actor).search(pager_of(process), holder, limit=limit, cursor=cursor)
+            states = [(row.state, row) for row in page.items]
+            items = [read(row) for row in page.items]
+            return states, TokenPage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
+
+    states, found = in_process(find)
+    rows = [(row.name, f"{row.prefix}…", state, ",".join(row.scopes), row.id) for state, row in states]
+    show_page(as_json, found, ("name", "begins", "state", "scopes", "id"), rows)
+
+
+@token.command("revoke")
+@click.argument("token", type=click.UUID)
+@tenant_option
+@platform_option
+@as_json
+def token_revoke(token: UUID, slug: str | None, platform: bool, as_json: bool) -> None:
+    """Refuse a token from now on; it is named by its id, which `teknav token list` shows."""
+
+    async def revoke(process: Any, actor: Any) -> dict[str, Any]:
+        from app.modules.identity.service import TokenService
+
+        async with process.database.transaction(actor.scope) as session:
+            holder = await _holder(session, actor, slug, platform)
+            row = await TokenService(session, actor).revoke(holder, token)
+            return {"id": str(row.id), "name": row.name}
+
+    gone = in_process(revoke)
+    show(as_json, gone, text=f"{gone['name']} is revoked.")
+
+
+async def _holder(session: Any, actor: Any, slug: str | None, platform: bool) -> UUID:
+    from app.core.ids import PLATFORM_TENANT
+    from app.modules.tenants.service import TenantService
+
+    if platform == bool(slug):
+        raise click.UsageError("Give either --tenant or --platform.")
+    return (await TenantService(session, actor).find(slug)).id if slug else PLATFORM_TENANT
+
+
+@token.command("create", cls=ScopesInHelp)
+@tenant_option
+@platform_option
 @click.option("--scope", "scopes", multiple=True, required=True, help="What it may do; give it several times.")
 @click.option("--name", default="made by teknav", show_default=True)
 @click.option("--expires-in-days", type=click.IntRange(1, 3650), default=90, show_default=True)
@@ -94,16 +211,12 @@ def token_create(
     slug: str | None, platform: bool, scopes: tuple[str, ...], name: str, expires_in_days: int, as_json: bool
 ) -> None:
     """Make an API token. It is shown once."""
-    if platform == bool(slug):
-        raise click.UsageError("Give either --tenant or --platform.")
 
     async def create(process: Any, actor: Any) -> dict[str, Any]:
-        from app.core.ids import PLATFORM_TENANT
         from app.modules.identity.service import TokenService
-        from app.modules.tenants.service import TenantService
 
         async with process.database.transaction(actor.scope) as session:
-            tenant_id = (await TenantService(session, actor).find(slug)).id if slug else PLATFORM_TENANT
+            tenant_id = await _holder(session, actor, slug, platform)
             made, secret = await TokenService(session, actor).create(
                 tenant_id, name=name, scopes=list(scopes), expires_in_days=expires_in_days
             )

@@ -5,7 +5,7 @@ import getpass
 import json
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import rich_click as click
 import structlog
@@ -31,17 +31,33 @@ class Failed(click.ClickException):
         click.echo(self.message, err=True, file=file)
 
 
-def settings_of(*, running: bool = True) -> Settings:
+class Layers(NamedTuple):
+    """Where settings come from, the strongest first; each holds variables that are not empty."""
+
+    environment: dict[str, str]
+    file: dict[str, str]
+    running: dict[str, str]
+
+    @property
+    def values(self) -> dict[str, str]:
+        return self.running | self.file | self.environment
+
+
+def layers_of(*, running: bool = True) -> Layers:
     """The environment over `.env` over what a running `teknav up` in this data folder has told."""
     from app.embedded import lock
 
-    values = {name: value or "" for name, value in dotenv_values(".env").items()} | dict(os.environ)
+    file, environment = (
+        {name: value for name, value in source.items() if value} for source in (dotenv_values(".env"), os.environ)
+    )
+    folder = (file | environment).get("TEKNAV_DATA_DIR", "")
+    found = lock.running(load({"TEKNAV_DATA_DIR": folder}).data_dir) if running else None
+    return Layers(environment, file, found.environment if found else {})
+
+
+def settings_of(*, running: bool = True) -> Settings:
     try:
-        if running:
-            found = lock.running(load(values).data_dir)
-            told = found.environment if found else {}
-            values = told | {name: value for name, value in values.items() if value or name not in told}
-        return load(values)
+        return load(layers_of(running=running).values)
     except SettingsError as error:
         raise Failed(str(error), 2) from None
 
@@ -96,4 +112,21 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     )
 
 
+def pager_of(process: Any) -> Any:
+    from app.core.paging import Pager
+    from app.core.secrets import Signer
+
+    return Pager(Signer(process.settings.secret_key))
+
+
+def show_page(as_json: bool, page: Any, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A page of a list, as the API tells it or in columns; the cursor of the next one stands below."""
+    from msgspec import to_builtins
+
+    more = f"\n\nMore: --cursor {page.next_cursor}" if page.next_cursor else ""
+    show(as_json, to_builtins(page), text=columns(head, rows) + more)
+
+
+limit = click.option("--limit", type=click.IntRange(1, 100), default=25, show_default=True)
+cursor = click.option("--cursor", help="Where the page before ended.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")

@@ -1,20 +1,21 @@
 """`teknav queues`: the queue console without a browser."""
 
+import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
 import rich_click as click
-from msgspec import to_builtins
+from msgspec import ValidationError, convert, to_builtins
 
-from app.cli.command import as_json, columns, in_process, show
+from app.cli.command import Failed, as_json, columns, cursor, in_process, limit, pager_of, show
 
 T = TypeVar("T")
 queue_name = click.argument("queue")
 job_id = click.argument("job", type=click.UUID)
 reason = click.option("--reason", help="Shown beside the queue and kept in the audit log.")
-STATES = ("waiting", "delayed", "active", "completed", "failed", "waiting_children", "cancelled", "removed")
+STATES = ("any", "waiting", "delayed", "active", "completed", "failed", "waiting_children", "cancelled", "removed")
 
 
 def _with(action: Callable[[Any], Awaitable[T]]) -> T:
@@ -86,25 +87,32 @@ def queues_resume(queue: str, reason: str | None, as_json: bool) -> None:
 
 @queues.command("jobs")
 @queue_name
-@click.option("--state", type=click.Choice(STATES), default="waiting", show_default=True)
+@click.option("--state", type=click.Choice(STATES), help="Without one: waiting.")
 @click.option("--kind", help="Only jobs of this kind.")
 @click.option("--tenant", type=click.UUID, help="Only this tenant's, by id.")
-@click.option("--limit", type=click.IntRange(1, 100), default=25, show_default=True)
-@click.option("--cursor", help="Where the page before ended, as it printed it.")
+@click.option("--search", help="A job's or tenant's id, or a part of an error message or kind.")
+@limit
+@cursor
 @as_json
 def queues_jobs(
-    queue: str, state: str, kind: str | None, tenant: UUID | None, limit: int, cursor: str | None, as_json: bool
+    queue: str,
+    state: str | None,
+    kind: str | None,
+    tenant: UUID | None,
+    search: str | None,
+    limit: int,
+    cursor: str | None,
+    as_json: bool,
 ) -> None:
-    """Jobs of one state, newest first; `failed` are the dead letters."""
+    """Jobs of one state or of any, newest first; `failed` are the dead letters. A search is of any state."""
     from app.modules.queues.schemas import JobPage, item
 
     async def find(process: Any, actor: Any) -> Any:
-        from app.core.paging import Pager
-        from app.core.secrets import Signer
         from app.modules.queues.service import JobFilter, JobState, QueueService
 
-        pager = Pager(Signer(process.settings.secret_key))
-        wanted = JobFilter(JobState(state), kind, tenant)
+        pager = pager_of(process)
+        named = state or ("any" if search else "waiting")
+        wanted = JobFilter(None if named == "any" else JobState(named), kind, tenant, text=search)
         async with process.database.transaction(actor.scope) as session:
             return await QueueService(session, actor).jobs(pager, queue, wanted, limit=limit, cursor=cursor)
 
@@ -114,7 +122,7 @@ def queues_jobs(
         (row.id, row.kind, f"{row.attempts_made}/{row.max_attempts}", row.error_message or "") for row in page.items
     ]
     more = f"\nMore: --cursor {page.next_cursor}" if page.next_cursor else ""
-    text = columns(("job", "kind", "attempts", "error"), rows) + more if rows else f"No {state} jobs in {queue}."
+    text = columns(("job", "kind", "attempts", "error"), rows) + more if rows else f"No such jobs in {queue}."
     show(as_json, to_builtins(found), text=text)
 
 
@@ -141,8 +149,93 @@ def queues_replay(queue: str, job: UUID, as_json: bool) -> None:
 @job_id
 @as_json
 def queues_remove(queue: str, job: UUID, as_json: bool) -> None:
-    """Take a job or a dead letter out of every list."""
+    """Take a job or a dead letter out of every list; for ten minutes `restore` undoes it."""
     _print_job(_with(lambda service: service.remove(queue, job)), as_json, "is removed")
+
+
+@queues.command("restore")
+@queue_name
+@job_id
+@as_json
+def queues_restore(queue: str, job: UUID, as_json: bool) -> None:
+    """Undo a removal, within ten minutes."""
+    _print_job(_with(lambda service: service.restore(queue, job)), as_json, "is back")
+
+
+@queues.command("cancel")
+@queue_name
+@job_id
+@as_json
+def queues_cancel(queue: str, job: UUID, as_json: bool) -> None:
+    """End a job that waits, with all it waits for itself; one that runs is told to stop."""
+    row = _with(lambda service: service.cancel(queue, job))
+    _print_job(row, as_json, "is being stopped" if row.state == "active" else "is cancelled")
+
+
+@queues.command("edit")
+@queue_name
+@job_id
+@click.argument("payload", type=click.File())
+@as_json
+def queues_edit(queue: str, job: UUID, payload: Any, as_json: bool) -> None:
+    """Put a new job in place of a dead letter, with the payload of this file, a JSON object; - is standard input.
+
+    A value that is *** there, as it is shown, stays what it was.
+    """
+    try:
+        told = json.loads(payload.read())
+    except (ValueError, RecursionError) as error:
+        raise Failed(f"PAYLOAD: must be a JSON object: {error}", 2) from None
+    if not isinstance(told, dict):
+        raise Failed("PAYLOAD: must be a JSON object", 2)
+    _print_job(_with(lambda service: service.edit_letter(queue, job, told)), as_json, "runs in its place")
+
+
+def _which(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that choose dead letters of a queue; those that are given all have to fit."""
+    for option in (
+        click.option("--all", "every", is_flag=True, help="All dead letters of the queue."),
+        click.option("--tenant", type=click.UUID, help="Only this tenant's, by id."),
+        click.option("--fingerprint", help="Only those with this cause, as `errorFingerprint` of a job names it."),
+        click.option("--kind", help="Only those of this kind."),
+        click.option("--job", "jobs", type=click.UUID, multiple=True, help="This one; may be given again."),
+    ):
+        command = option(command)
+    return command
+
+
+@queues.command("replay-all")
+@queue_name
+@_which
+@as_json
+def queues_replay_all(queue: str, as_json: bool, **which: Any) -> None:
+    """Run dead letters again, each once; at most 1,000, oldest first."""
+    choice = _choice(**which)
+    _print_done(_with(lambda service: service.replay_letters(queue, choice)), as_json, "replayed")
+
+
+@queues.command("remove-all")
+@queue_name
+@_which
+@as_json
+def queues_remove_all(queue: str, as_json: bool, **which: Any) -> None:
+    """Remove dead letters, at most 1,000, oldest first; for ten minutes `restore` brings each back."""
+    choice = _choice(**which)
+    _print_done(_with(lambda service: service.remove_letters(queue, choice)), as_json, "removed")
+
+
+def _choice(jobs: Sequence[UUID], kind: str | None, fingerprint: str | None, tenant: UUID | None, every: bool) -> Any:
+    from app.modules.queues.schemas import LetterChoice
+
+    return LetterChoice(ids=jobs or None, kind=kind, fingerprint=fingerprint, tenant_id=tenant, all=every)
+
+
+def _print_done(done: Any, as_json: bool, what: str) -> None:
+    from app.modules.queues.schemas import done as told
+
+    found = told(done)
+    text = f"{found.done} dead letters {what}, {found.skipped} skipped, {found.left} left."
+    show(as_json, to_builtins(found), text=text)
 
 
 def _print_job(row: Any, as_json: bool, what: str) -> None:
@@ -172,3 +265,36 @@ def queues_rebuild(as_json: bool) -> None:
     found = in_process(fill)
     text = f"{found['pushed']} jobs pushed, {found['handedBack']} of them had been in Redis before."
     show(as_json, found, text=text)
+
+
+@queues.command("limit")
+@queue_name
+@click.option("--rate", metavar="JOBS/SECONDS", help="At most so many starts in so many seconds: 20/1; none lifts it.")
+@click.option("--running", metavar="N", help="Jobs at once over all workers; none lifts it.")
+@click.option("--per-tenant", metavar="N", help="Jobs of one tenant at once; none lifts it.")
+@click.option("--declared", is_flag=True, help="Back to what the code says.")
+@as_json
+def queues_limit(
+    queue: str, rate: str | None, running: str | None, per_tenant: str | None, declared: bool, as_json: bool
+) -> None:
+    """Set what a queue may do over all workers together; what is not given stays as it is."""
+    from app.modules.queues.schemas import LimitsChange, QueueRead, read_queue
+
+    given = {"rate": rate, "running": running, "runningPerTenant": per_tenant}
+    if declared == any(given.values()):
+        raise click.UsageError("Give limits, or --declared.")
+    wanted: dict[str, Any] = {name: None if value == "none" else value for name, value in given.items() if value}
+    if wanted.get("rate"):
+        jobs, _, seconds = str(rate).partition("/")
+        wanted["rate"] = {"jobs": jobs, "perS": seconds or "1"}
+    try:
+        change = convert(wanted, LimitsChange, strict=False)
+    except ValidationError as error:
+        raise click.UsageError(str(error)) from None
+
+    async def act(service: Any) -> QueueRead:
+        await (service.limit_as_declared(queue) if declared else service.limit(queue, change))
+        return read_queue(await service.stats(queue))
+
+    found = _with(act)
+    show(as_json, to_builtins(found), text=f"{queue}: {to_builtins(found.limits)}")

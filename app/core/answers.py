@@ -1,19 +1,21 @@
 """How errors leave: Problem Details for programs, a toast for HTMX, a page for people."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 import structlog
-from asyncpg.exceptions import CannotConnectNowError, ConnectionDoesNotExistError
 from litestar import MediaType, Request, Response
 from litestar.exceptions import HTTPException, InternalServerException, ValidationException
+from litestar.handlers import HTTPRouteHandler
 from litestar.response import Redirect
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
 
+from app.core.choices import choices, choices_of_field
+from app.core.database import is_unavailable
 from app.core.errors import (
     BadRequest,
     Conflict,
@@ -50,23 +52,26 @@ class ProblemDetails(Outgoing):
 
 
 def wants_html(request: AnyRequest) -> bool:
-    """People's addresses, unless a program came with its token."""
+    """People's addresses, and any that a browser asks for outside the API; unless a program came with its token."""
     pages = ("/dashboard", "/signin", "/signout", "/setup")
     path = request.scope["path"]
-    return "authorization" not in request.headers and (path == "/" or path.startswith(pages))
+    asked = not path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
+    return "authorization" not in request.headers and (path == "/" or path.startswith(pages) or asked)
 
 
-def problem_of(error: Exception) -> Problem:
-    """The problem that stands for any error that reached the edge."""
+def problem_of(error: Exception, parameters: Mapping[str, Any] | None = None) -> Problem:
+    """The problem that stands for any error that reached the edge.
+
+    Args:
+        parameters: the route's, by name, as types: what they let choose is named.
+    """
     if isinstance(error, Problem):
         return error
     if isinstance(error, StaleDataError):
         return Stale()
     if isinstance(error, IntegrityError) and _sqlstate(error) in CLASHES:
         return Conflict("This clashes with something that is there already", code="already_exists")
-    if isinstance(error, (OperationalError, InterfaceError, PoolTimeout, OSError, CannotConnectNowError)) or (
-        isinstance(error, DBAPIError) and (error.connection_invalidated or _lost(error) or _exhausted(error))
-    ):
+    if isinstance(error, OSError) or is_unavailable(error):
         return Unavailable("The database is not available; try again soon", headers={"Retry-After": "2"})
     if isinstance(error, DBAPIError) and "invalid byte sequence" in str(error.orig):
         return Invalid("The input holds the character U+0000, which cannot be stored", code="bad_character")
@@ -76,7 +81,7 @@ def problem_of(error: Exception) -> Problem:
         where = f"is not UTF-8: byte {error.start + 1} cannot be read"
         return BadRequest(f"body: {where}", code="bad_encoding", errors=[FieldError("body", where)])
     if isinstance(error, HTTPException):
-        return _of_framework(error)
+        return _of_framework(error, parameters or {})
     return Problem("The server failed. The log has the details under this request id")
 
 
@@ -84,23 +89,10 @@ def _sqlstate(error: DBAPIError) -> str | None:
     return getattr(error.orig, "sqlstate", None)
 
 
-def _lost(error: SQLAlchemyError) -> bool:
-    return isinstance(error.__cause__.__cause__ if error.__cause__ else None, ConnectionDoesNotExistError)
-
-
-def _exhausted(error: DBAPIError) -> bool:
-    """Class 53: PostgreSQL has no disk, memory or connection left, which somebody will give it."""
-    return (_sqlstate(error) or "").startswith("53")
-
-
-def _of_framework(error: HTTPException) -> Problem:
+def _of_framework(error: HTTPException, parameters: Mapping[str, Any]) -> Problem:
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
-        fields = [_field(str(e.get("key", "")), str(e.get("message", ""))) for e in error.extra]
-        problem: Problem = Invalid(
-            "; ".join(f"{f.field}: {f.message}" if f.field else f.message for f in fields), errors=fields
-        )
-        problem.status = 400
-        return problem
+        fields = [_field(str(e.get("key", "")), str(e.get("message", "")), parameters) for e in error.extra]
+        return Invalid("; ".join(f"{f.field}: {f.message}" if f.field else f.message for f in fields), errors=fields)
     code = CODES.get(error.status_code, f"http_{error.status_code}")
     problem = Problem(error.detail or "", code=code, headers=dict(error.headers or {}))
     problem.status = error.status_code
@@ -110,8 +102,12 @@ def _of_framework(error: HTTPException) -> Problem:
     return problem
 
 
-def _field(key: str, message: str) -> FieldError:
+def _field(key: str, message: str, parameters: Mapping[str, Any]) -> FieldError:
     """The decoder names a field that is too many or missing in its message only, and calls the body `data`."""
+    if message.startswith("Invalid enum value"):
+        body = choices_of_field(parameters["data"], key) if "data" in parameters else []
+        may_be = choices(parameters[key]) if key in parameters else body
+        message = f"must be one of {', '.join(may_be)}" if may_be else message
     within = "" if key in ("", "data") else f"{key}."
     if found := _NO_FIELD.match(message):
         return FieldError(within + found["name"], "is wanted" if found["missing"] else "is not known here")
@@ -123,11 +119,16 @@ def answer(request: AnyRequest, error: Exception) -> Response[Any]:
     path: str = request.scope["path"]
     # The file system refuses some names, such as one with U+0000 or of 5,000 characters: there is no such file.
     nameless = path.startswith("/static/") and isinstance(error, (OSError, ValueError, InternalServerException))
-    problem = NotFound() if nameless else problem_of(error)
+    handler = request.scope.get("route_handler")
+    parameters = handler.parsed_fn_signature.parameters if isinstance(handler, HTTPRouteHandler) else {}
+    kinds = {name: field.raw for name, field in parameters.items()}
+    problem = NotFound() if nameless else problem_of(error, kinds)
     request.scope["problem"] = problem  # type: ignore[typeddict-unknown-key]
     if problem.status >= 500 and not isinstance(error, Problem):
         log.error("request.failed", exc_info=error)
     headers = dict(problem.headers)
+    if problem.status == 401:
+        headers.setdefault("WWW-Authenticate", 'Bearer realm="TekNav"')
     body = ProblemDetails(
         type="about:blank",
         title=problem.title,

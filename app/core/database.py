@@ -10,8 +10,12 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from uuid import UUID
 
+import asyncpg
 import structlog
+from asyncpg.exceptions import ConnectionDoesNotExistError, InternalClientError
 from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
 
@@ -20,6 +24,10 @@ from app.core.ids import PLATFORM_TENANT, set_clock_offset
 from app.core.settings import Settings
 
 log = structlog.get_logger()
+# No disk, memory or connection left, which somebody will give it; the connection failed; the server stops or starts.
+AWAY = ("53", "08", "57P")
+# The second is what asyncpg says where a connection ends in the middle of an answer.
+CUT_OFF = (ConnectionDoesNotExistError, InternalClientError)
 AfterCommit = Callable[[], Awaitable[None]]
 _ENTER = text("SELECT set_config('role', :role, true), set_config('app.tenant_id', :tenant, true)")
 
@@ -150,6 +158,23 @@ async def _after(info: dict[str, Any]) -> None:
             await action()
         except Exception:
             log.warning("after_commit.failed", exc_info=True)
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether PostgreSQL went away, does not let anybody in, or has no room: the same will go well later.
+
+    Where there is nothing to connect to, the error is an OSError, which anything else may have raised too.
+    """
+    if isinstance(error, (OperationalError, InterfaceError, PoolTimeout, asyncpg.InterfaceError, *CUT_OFF)):
+        return True
+    # What asyncpg says on a connection of its own, and to SQLAlchemy before there is one.
+    if isinstance(error, asyncpg.PostgresError):
+        return str(error.sqlstate or "").startswith(AWAY)
+    if not isinstance(error, DBAPIError):
+        return False
+    told = error.__cause__.__cause__ if error.__cause__ else None
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    return error.connection_invalidated or isinstance(told, CUT_OFF) or state.startswith(AWAY)
 
 
 def asyncpg_url(url: str) -> tuple[str, dict[str, Any]]:

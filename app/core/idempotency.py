@@ -33,6 +33,7 @@ class IdempotencyKey(Base):
     body_hash: Mapped[bytes]
     status: Mapped[int]
     location: Mapped[str | None]
+    etag: Mapped[str | None]
     media_type: Mapped[str | None]
     answer: Mapped[bytes | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -94,6 +95,7 @@ class Once:
                 body_hash=self._hash,
                 status=status,
                 location=headers.get("location"),
+                etag=headers.get("etag"),
                 media_type=headers.get("content-type"),
                 answer=None if self._secret else body,
             )

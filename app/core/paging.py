@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Select
+from sqlalchemy import ColumnElement, Select, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -55,6 +55,7 @@ class Pager:
         of: str,
         limit: int = 25,
         cursor: str | None = None,
+        branches: Sequence[ColumnElement[bool]] = (),
     ) -> Page[T]:
         """The rows of `query`, newest first, that lie beyond `cursor`.
 
@@ -62,6 +63,8 @@ class Pager:
             key: the UUIDv7 column the list is ordered by.
             of: what list this is: its name, tenant and filters; a cursor of another list is refused.
             limit: rows on a page, 1 to 100.
+            branches: conditions of which a row has to fulfil one. Each is read in order by its own index, and no
+                further than a page; one `OR` would read and sort all that fits.
 
         Raises:
             Invalid: `limit` is out of range. BadRequest (`bad_cursor`): the cursor is not of this list.
@@ -71,10 +74,14 @@ class Pager:
         label = hashlib.sha256(of.encode()).hexdigest()[:16]
         place = self._read(cursor, label) if cursor else None
         back = place is not None and place.back
-        ordered = query.order_by(key.asc() if back else key.desc()).limit(limit + 1)
         if place is not None:
-            ordered = ordered.where(key > place.id if back else key < place.id)
-        rows = list((await session.scalars(ordered)).all())
+            query = query.where(key > place.id if back else key < place.id)
+        order = key.asc() if back else key.desc()
+        if branches:
+            first_of = (query.with_only_columns(key).where(one).order_by(order).limit(limit + 1) for one in branches)
+            firsts = union_all(*(select(one.subquery()) for one in first_of)).subquery()
+            query = query.where(key.in_(select(firsts)))
+        rows = list((await session.scalars(query.order_by(order).limit(limit + 1))).all())
         more, rows = len(rows) > limit, rows[:limit]
         if back:
             rows.reverse()

@@ -16,7 +16,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 
 from app.core.database import SYSTEM, Plane, Scope
-from app.core.errors import BadRequest, Forbidden, Unauthenticated
+from app.core.errors import BadRequest, FieldError, Forbidden, Invalid, Unauthenticated
 from app.core.ids import PLATFORM_TENANT
 from app.core.secrets import Signer
 
@@ -41,7 +41,7 @@ SIGNED_IN = Permission("signed-in", "Any signed-in caller")
 class Actor:
     """Who acts. `tenant_id` is the platform's own tenant for the owner and for the system."""
 
-    kind: Literal["user", "token", "cli", "system"]
+    kind: Literal["user", "token", "cli", "system", "anonymous"]
     id: UUID | None
     label: str
     permissions: frozenset[str]
@@ -63,11 +63,11 @@ SYSTEM_ACTOR = Actor("system", None, "system", frozenset(), Plane.SYSTEM)
 
 
 class Authenticate(Protocol):
-    """The port that identity fills: who sent this cookie or this bearer token?"""
+    """The port that identity fills: who sent this cookie or this bearer token? `token` raises for one it refuses."""
 
     async def session(self, cookie: str) -> Actor | None: ...
 
-    async def token(self, bearer: str) -> Actor | None: ...
+    async def token(self, bearer: str) -> Actor: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,7 @@ class Policy:
             raise Forbidden(f"This needs the permission {permission.name}", code="permission_missing")
         if unsafe and actor.session is not None:
             await self._check_csrf(connection, actor)
+        _check_query(connection, handler)
 
     async def actor(self, connection: AnyConnection) -> Actor | None:
         """Who is asking, as of now."""
@@ -128,10 +129,7 @@ class Policy:
         scheme, _, bearer = header.partition(" ")
         if scheme.lower() != "bearer" or not bearer:
             raise Unauthenticated("Authorization wants the form: Bearer TOKEN", code="bad_authorization")
-        actor = await self._authenticate.token(bearer.strip())
-        if actor is None:
-            raise Unauthenticated("This token is unknown, expired or revoked", code="bad_token")
-        return actor
+        return await self._authenticate.token(bearer.strip())
 
     async def _check_csrf(self, connection: AnyConnection, actor: Actor) -> None:
         sent = connection.headers.get("x-csrf-token")
@@ -142,6 +140,27 @@ class Policy:
         expected = self.csrf_token(actor)
         if not sent or not hmac.compare_digest(sent.encode(), expected.encode()):
             raise Forbidden("The form is out of date: reload the page and try again", code="bad_csrf_token")
+
+
+def _check_query(connection: AnyConnection, handler: BaseRouteHandler) -> None:
+    """A misspelt filter must not look like one that finds everything."""
+    known: frozenset[str] | None = handler.opt.get("query")
+    unknown = sorted({*connection.query_params} - known) if known is not None else []
+    if unknown:
+        errors = [FieldError(name, "is not known here") for name in unknown]
+        raise Invalid("; ".join(f"{error.field}: {error.message}" for error in errors), errors=errors)
+
+
+def name_queries(routes: list[Any], under: str) -> None:
+    """Note beside each handler of the API which query parameters it and its dependencies read.
+
+    A handler that reads others by itself names them: `reads=("title",)`.
+    """
+    for route in routes:
+        if isinstance(route, HTTPRoute) and route.path.startswith(under):
+            for handler, reads in route.route_handler_map.values():
+                read = {parameter.field_alias for parameter in reads.expected_query_params}
+                handler.opt["query"] = frozenset(read).union(handler.opt.get("reads", ()))
 
 
 def actor_of(connection: AnyConnection) -> Actor | None:

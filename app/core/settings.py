@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from app.core.choices import explained
+
 PLACEHOLDERS = ("change-me", "changeme", "secret", "example", "placeholder")
 SECRETS = ("secret_key", "jwt_secret", "encryption_key")
 SECRET_FIELD = re.compile(r"(_key|_secret|_token|_url)$")
@@ -80,6 +82,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     worker_hang_s: Annotated[
         int, _doc("seconds after which a worker that hangs ends itself, to be started again; 0: never", ge=0)
     ] = 60
+    job_retention_months: Annotated[
+        int, _doc("whole months that jobs are kept after their own, unless unfinished or dead; 0: for ever", ge=0)
+    ] = 12
 
     def __repr__(self) -> str:
         """Without secrets; addresses hold passwords too."""
@@ -130,12 +135,22 @@ def load(environ: Mapping[str, str]) -> Settings:
                 value, hints[field.name], strict=False, dec_hook=lambda kind, text: kind(text)
             )
         except msgspec.ValidationError as error:
-            problems.append(f"{field.name.upper()}: {error}")
+            problems.append(f"{field.name.upper()}: {explained(error, hints[field.name])}")
     settings = Settings(**values)
     problems += _unsafe(settings)
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def given(settings: Settings) -> dict[str, str]:
+    """The variables that make these settings, without those that have their default."""
+    found = {}
+    for field in msgspec.structs.fields(Settings):
+        value = getattr(settings, field.name)
+        if value != field.default:
+            found[field.name.upper()] = ",".join(value) if isinstance(value, tuple) else str(value)
+    return found
 
 
 def _is_list(kind: Any) -> bool:

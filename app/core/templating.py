@@ -1,7 +1,7 @@
 """Jinja2 set up once, with what every page needs; a page and its live update render the same partial."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,18 +40,28 @@ def ago(moment: datetime | None) -> Markup:
     """A `<time>` element: how long ago, with the exact moment as its title."""
     if moment is None:
         return Markup('<span class="text-secondary">–</span>')
-    seconds = (datetime.now(UTC) - moment).total_seconds()
-    text = _span(abs(seconds))
-    text = "now" if text == "0 s" else f"{text} ago" if seconds >= 0 else f"in {text}"
+    text = _distance((datetime.now(UTC) - moment).total_seconds())
     iso = moment.astimezone(UTC).isoformat(timespec="seconds")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(iso, iso.replace("+00:00", " UTC"), text)
 
 
-def _span(seconds: float) -> str:
+def exactly(moment: datetime) -> str:
+    """2026-01-31 12:00:00 UTC"""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _distance(seconds: float) -> str:
+    """In words; `times.js` says the same ones later on. What is 90 days off stays so for its first half day."""
+    if abs(seconds) < 1:
+        return "now"
+    return f"{_span(seconds, int)} ago" if seconds > 0 else f"in {_span(-seconds, round)}"
+
+
+def _span(seconds: float, whole: Callable[[float], int] = int) -> str:
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
-            return f"{int(seconds // size)} {unit}"
-    return f"{int(seconds)} s"
+            return f"{whole(seconds / size)} {unit}"
+    return f"{whole(seconds)} s"
 
 
 def duration_ms(value: float | None) -> str:
@@ -75,6 +85,8 @@ def size(value: int) -> str:
 
 
 def state_label(state: str) -> str:
+    if state == "dead":
+        return "dead letter"
     return state.replace("_", " ")
 
 
@@ -101,6 +113,7 @@ def environment(settings: Settings) -> Environment:
     )
     jinja.filters |= {
         "ago": ago,
+        "moment": exactly,
         "duration_ms": duration_ms,
         "number": number,
         "bytes": size,
@@ -111,6 +124,7 @@ def environment(settings: Settings) -> Environment:
         "version": __version__,
         "app_env": settings.app_env,
         "prefix": PREFIX,
+        "server_time": lambda: datetime.now(UTC),
     }
     return jinja
 

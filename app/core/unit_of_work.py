@@ -61,5 +61,6 @@ async def provide_session(
 def replay(_: AnyRequest, error: Replayed) -> Response[bytes | None]:
     """The answer that was given the first time."""
     row = error.row
-    headers = {"Idempotency-Replayed": "true"} | ({"Location": row.location} if row.location else {})
+    kept = {"Location": row.location, "ETag": row.etag}
+    headers = {"Idempotency-Replayed": "true"} | {name: value for name, value in kept.items() if value}
     return Response(row.answer, status_code=row.status, headers=headers, media_type=row.media_type)

@@ -16,7 +16,7 @@ LOOK_S = 0.3  # `running` holds the lock for a moment too, when it looks whether
 
 
 class Running(msgspec.Struct, frozen=True):
-    """What the owner of a folder tells: its process, its address, and variables to reach its servers."""
+    """What the owner of a folder tells: its process, its address, and the variables it runs with."""
 
     pid: int
     address: str

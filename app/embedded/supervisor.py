@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from app.core.settings import Settings
+from app.core.settings import Settings, given
 from app.embedded import probe, secrets
 from app.embedded.backing import Backing
 from app.embedded.child import Child
@@ -92,9 +92,9 @@ class Up:
 
     def _use(self, urls: dict[str, str]) -> None:
         settings = self._settings
-        given = {name: getattr(settings, name.lower()) for name in secrets.NAMES}
-        reach = urls | secrets.ensure(settings.data_dir, given)
-        self._lock.publish(reach)
+        own_secrets = {name: getattr(settings, name.lower()) for name in secrets.NAMES}
+        reach = urls | secrets.ensure(settings.data_dir, own_secrets)
+        self._lock.publish(given(settings) | {"TEKNAV_DATA_DIR": str(settings.data_dir)} | reach)
         own = {"HOST": settings.host, "PORT": str(settings.port), "TEKNAV_DATA_DIR": str(settings.data_dir)}
         # Two arenas keep the C library's memory small; it only grows with threads otherwise.
         environment = {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1"} | dict(os.environ) | own | reach
@@ -141,8 +141,12 @@ class Up:
     async def end(self) -> None:
         """Web and worker first, while their servers still run; then the servers."""
         everyone = (self._migrate, *self._children)
+        if self._stop.asked.is_set():
+            say("Stopping: jobs at hand may end first. Ctrl-C again does not wait.")
         await asyncio.gather(*(child.stop(GRACE_S, self._stop.forced) for child in everyone))
         await self._backing.stop()
+        if self._stop.asked.is_set():
+            say("TekNav has stopped.")
 
 
 def _end_of(log: Path | None) -> str:

@@ -1,6 +1,8 @@
 """Adopting: a job that another program, such as a Node service, put into Redis gets its row in the record of work."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import bullmq
@@ -9,10 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.ids import PLATFORM_TENANT, new_id
 from app.queues.enqueue import insert_rows
 from app.queues.keys import take_keys
-from app.queues.models import JobRow, State
+from app.queues.models import JobRow, State, job_id_of
 
 
-async def adopt(session: AsyncSession, queue: str, job: bullmq.Job) -> JobRow:
+def is_ours(engine_id: str, options: str) -> bool:
+    """Whether we have put it into Redis: then its id is a row's, and its options, in JSON, say whose it is."""
+    return '"tenant"' in options and job_id_of(engine_id) is not None
+
+
+async def adopt(session: AsyncSession, queue: str, engine_id: str, fields: Mapping[str, str]) -> JobRow:
     """The row of a job that BullMQ has and the record has not; the same row however often this is asked.
 
     It belongs to the platform, and keeps BullMQ's id in `engine_id`. The key that says so outlives the job's end:
@@ -20,8 +27,15 @@ async def adopt(session: AsyncSession, queue: str, job: bullmq.Job) -> JobRow:
 
     Args:
         queue: the queue's name as people know it.
-        job: as BullMQ read it from Redis.
+        fields: BullMQ's hash of the job.
+
+    Raises:
+        ValueError, OverflowError or DBAPIError: the record cannot hold what it is.
     """
+    known = job_id_of(engine_id)
+    if known is not None and (row := await session.get(JobRow, known)) is not None:
+        return row
+    job = bullmq.Job.fromJSON(SimpleNamespace(backend=None, qualifiedName=""), fields, engine_id)
     given, opts = job.data, job.opts
     added = datetime.fromtimestamp(job.timestamp / 1000, UTC)
     run_at = added + timedelta(milliseconds=int(opts.get("delay") or 0))
@@ -37,7 +51,7 @@ async def adopt(session: AsyncSession, queue: str, job: bullmq.Job) -> JobRow:
         delayed=run_at > datetime.now(UTC),
         run_at=run_at,
         max_attempts=max(1, int(opts.get("attempts") or 1)),
-        attempts_made=0,
+        attempts_made=job.attemptsMade,
         run=0,
         key=f"bullmq:{job.id}:{job.timestamp}",
         required=True,

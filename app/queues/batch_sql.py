@@ -14,7 +14,7 @@ WHERE id = ANY(CAST($1 AS uuid[])) AND id BETWEEN $2 AND $3
 
 START = """
 UPDATE job
-SET state = 'active', attempt = job.attempt + 1, worker = $5, started_at = now(), updated_at = now()
+SET state = 'active', delayed = false, attempt = job.attempt + 1, worker = $5, started_at = now(), updated_at = now()
 FROM unnest(CAST($1 AS uuid[]), CAST($4 AS int[])) AS mine(id, run)
 WHERE job.id = mine.id AND job.run = mine.run AND job.id BETWEEN $2 AND $3
   AND job.state IN ('pending', 'queued', 'active', 'retrying', 'waiting_children')
@@ -42,7 +42,7 @@ SELECT id, run, attempt, tenant_id, $5 FROM mine
 START_FIRST = """
 WITH begun AS (
   UPDATE job
-  SET state = 'active', attempt = 1, worker = $5, updated_at = now(),
+  SET state = 'active', delayed = false, attempt = 1, worker = $5, updated_at = now(),
       started_at = now() - make_interval(secs => mine.since_s)
   FROM unnest(CAST($1 AS uuid[]), CAST($4 AS int[]), CAST($6 AS float8[])) AS mine(id, run, since_s)
   WHERE job.id = mine.id AND job.run = mine.run AND job.id BETWEEN $2 AND $3
@@ -57,8 +57,9 @@ RETURNING job_id
 COMPLETE_FIRST = """
 WITH done AS (
   UPDATE job
-  SET state = 'completed', attempt = 1, attempts_made = job.attempts_made + 1, worker = NULL, updated_at = now(),
-      started_at = now() - make_interval(secs => mine.since_s), finished_at = now(), duration_ms = mine.took_ms,
+  SET state = 'completed', delayed = false, attempt = 1, attempts_made = job.attempts_made + 1, worker = NULL,
+      updated_at = now(), started_at = now() - make_interval(secs => mine.since_s), finished_at = now(),
+      duration_ms = mine.took_ms,
       result = CAST(mine.result AS jsonb), error_class = NULL, error_message = NULL, error_fingerprint = NULL,
       progress = CASE WHEN job.progress IS NOT NULL THEN 100 END
   FROM unnest(CAST($1 AS uuid[]), CAST($4 AS int[]), CAST($6 AS float8[]), CAST($7 AS int[]),

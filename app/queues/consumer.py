@@ -20,8 +20,9 @@ from app.queues.limits import Gate
 from app.queues.spec import QueueSpec
 
 LAYOUTS_OF = "3.4.4"
-LOCK_MS = 10_000
-STALL_CHECK_MS = 5_000
+LOCK_MS = 6_000
+STALL_CHECK_MS = 2_000
+"""A killed worker's jobs are taken up after a lock and a check; a loop that is blocked for longer loses its own."""
 STALLS_ALLOWED = 20
 """A job that stalled once runs alone, in a process of its own: only what ends its worker each time gets this far."""
 _THERE_ALREADY, _GONE = -100, -1
@@ -35,6 +36,8 @@ class Delivery:
     engine_id: str
     fields: dict[str, str]
     token: str
+    queue: str = ""
+    """Its name as people know it."""
     job_id: UUID | None = None
     """Its row in the record, once that is known."""
 
@@ -249,7 +252,7 @@ class Consumer:
             return None
         fields, engine_id, limited_ms, due_ms = answer
         if fields:
-            return Delivery(engine_id, dict(zip(fields[::2], fields[1::2], strict=True)), token)
+            return Delivery(engine_id, dict(zip(fields[::2], fields[1::2], strict=True)), token, self.spec.name)
         if limited_ms:
             self.due_at = clock.now() + limited_ms / 1000
         elif due_ms:

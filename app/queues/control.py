@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from uuid import UUID
 
 import structlog
+from msgspec import to_builtins
 from redis.exceptions import RedisError
 from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
@@ -18,8 +19,9 @@ from app.queues import record
 from app.queues.engine import Engine
 from app.queues.keys import take_keys
 from app.queues.models import JobRow, QueueRow, State
+from app.queues.orders import tell_limits
 from app.queues.push import push_after_commit, queues_of
-from app.queues.spec import QueueSpec
+from app.queues.spec import Limits, QueueSpec
 
 log = structlog.get_logger()
 FORGOTTEN_AT_ONCE = 8
@@ -69,6 +71,15 @@ async def resume(session: AsyncSession, name: str) -> QueueRow:
     _then(session, lambda engine: engine.pause(name, False))
     signal(session, record.TOPIC, name, PLATFORM_TENANT)
     return row
+
+
+async def limit(session: AsyncSession, name: str, limits: Limits | None) -> None:
+    """Set what the queue may do over all worker processes together; None goes back to what is declared."""
+    spec_of(session, name)
+    row = await _queue(session, name)
+    row.limits = None if limits is None else to_builtins(limits)
+    tell_limits(session, name)
+    signal(session, record.TOPIC, name, PLATFORM_TENANT)
 
 
 async def retry(session: AsyncSession, row: JobRow) -> None:

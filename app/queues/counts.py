@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from msgspec import convert
 from redis.exceptions import RedisError
 from sqlalchemy import case, func, literal, select
 from sqlalchemy.dialects.postgresql import array
@@ -14,7 +15,7 @@ from app.core.ids import floor_id
 from app.queues.engine import Counts
 from app.queues.models import JobRow, QueueRow, State
 from app.queues.push import queues_of
-from app.queues.spec import QueueSpec
+from app.queues.spec import Limits, QueueSpec
 
 log = structlog.get_logger()
 UNPUSHED = (State.PENDING,)
@@ -36,6 +37,9 @@ class QueueOverview:
     paused_by: str | None
     paused_reason: str | None
     from_redis: bool
+    limits: Limits
+    """Those in force: a person's, or else the declared ones."""
+    limits_changed: bool
 
     @property
     def name(self) -> str:
@@ -73,19 +77,20 @@ async def overview(session: AsyncSession, only: Sequence[str] | None = None) -> 
                 paused_by=row.paused_by if row else None,
                 paused_reason=row.paused_reason if row else None,
                 from_redis=held is not None,
+                limits=convert(row.limits, Limits) if row and row.limits is not None else spec.limits,
+                limits_changed=row is not None and row.limits is not None,
             )
         )
     return found
 
 
 async def _moving(session: AsyncSession, names: Sequence[str], states: tuple[State, ...]) -> dict[str, Counts]:
-    later = (JobRow.state == State.RETRYING) | ((JobRow.run_at > func.now()) & (JobRow.state != State.ACTIVE))
     active = JobRow.state == State.ACTIVE
     query = (
         select(
             JobRow.queue,
-            func.count(case((~later & ~active, 1))),
-            func.count(case((later, 1))),
+            func.count(case((~JobRow.delayed & ~active, 1))),
+            func.count(case((JobRow.delayed, 1))),
             func.count(case((active, 1))),
         )
         .where(JobRow.state.in_(states), JobRow.finished_at.is_(None), JobRow.queue.in_(names))
@@ -100,7 +105,7 @@ async def _moving(session: AsyncSession, names: Sequence[str], states: tuple[Sta
 async def _ended(session: AsyncSession, names: Sequence[str], state: State, since: datetime | None) -> dict[str, int]:
     """Counted up to COUNTED: a queue with millions of ended jobs must not slow the page down."""
     name = select(func.unnest(array(names)).label("queue")).subquery()
-    found = select(JobRow.id).where(JobRow.queue == name.c.queue, JobRow.state == state)
+    found = select(JobRow.id).where(JobRow.queue == name.c.queue, JobRow.state == state, ~JobRow.delayed)
     if since is not None:
         found = found.where(JobRow.id >= floor_id(since))
     one = found.limit(COUNTED).lateral()

@@ -12,7 +12,9 @@ import msgspec
 from bullmq.redis_connection import RedisConnection
 from redis.asyncio import Redis
 
+from app.queues.clock import clock
 from app.queues.consumer import Consumer
+from app.queues.deadletter import FAILED_SOURCE, failed_keys_and_args
 from app.queues.limits import PARKED, parked_key
 from app.queues.models import JobRow
 from app.queues.spec import QueueSpec
@@ -40,6 +42,7 @@ class Engine:
         self.prefix = prefix
         self.specs = specs
         self._queues: dict[str, bullmq.Queue] = {}
+        self._bury_failed = client.register_script(FAILED_SOURCE)
 
     def queue(self, engine_name: str) -> bullmq.Queue:
         if engine_name not in self._queues:
@@ -74,6 +77,8 @@ class Engine:
     async def counts(self, names: Iterable[str]) -> dict[str, Counts]:
         """All queues in one round trip."""
         names = list(names)
+        # BullMQ's score is the millisecond with twelve bits behind it. What is due waits for a worker to look.
+        due = round(clock.now() * 1000) << 12 | 0xFFF
         async with self.client.pipeline(transaction=False) as pipe:
             for name in names:
                 base = self.specs[name].engine_name
@@ -81,10 +86,11 @@ class Engine:
                     pipe.llen(self.key(base, waiting))
                 pipe.zcard(self.key(base, "prioritized"))
                 pipe.zcard(self.key(base, "delayed"))
+                pipe.zcount(self.key(base, "delayed"), 0, due)
                 pipe.llen(self.key(base, "active"))
                 pipe.hvals(self.key(base, PARKED))
             found = iter(await pipe.execute())
-        return {name: _counts(*(next(found) for _ in range(6))) for name in names}
+        return {name: _counts(*(next(found) for _ in range(7))) for name in names}
 
     async def pause(self, name: str, paused: bool) -> None:
         await self.queue(self.specs[name].engine_name).backend.pause(paused)
@@ -152,6 +158,16 @@ class Engine:
         letter = await self.field(row, "data", dead=True)
         return str(msgspec.json.decode(letter).get("lastError", "")) if letter else None
 
+    async def bury_failed(self, row: JobRow, reason: str) -> None:
+        """Move a job that another program's worker has failed for good to the dead letters, in one step."""
+        spec = self.specs[row.queue]
+        job = await bullmq.Job.fromId(self.queue(spec.engine_name), row.engine_id)
+        # Redis may have lost what it is; then the row alone is the letter.
+        if job is not None and job.name:
+            letters = self.queue(spec.dead_letters_engine_name)
+            keys, args = failed_keys_and_args(job, letters, spec.name, reason)
+            await self._bury_failed(keys=keys, args=args)
+
     async def epoch(self) -> bool:
         """Whether this Redis still holds what we put there; False once it was emptied."""
         return bool(await self.client.exists(f"{self.prefix}:epoch"))
@@ -161,18 +177,21 @@ class Engine:
 
 
 def _counts(*found: Any) -> Counts:
-    wait, paused, prioritized, delayed, active, parked_by_tenant = found
-    parked = min(sum(map(int, parked_by_tenant)), delayed)
-    return Counts(wait + paused + prioritized + parked, delayed - parked, active)
+    wait, paused, prioritized, delayed, due, active, parked_by_tenant = found
+    waiting = min(due + sum(map(int, parked_by_tenant)), delayed)
+    return Counts(wait + paused + prioritized + waiting, delayed - waiting, active)
 
 
 def _options(row: JobRow, spec: QueueSpec) -> dict[str, Any]:
-    delay_ms = max(0, round((row.run_at - datetime.now(UTC)).total_seconds() * 1000))
+    # By the time that all share: a relay whose host is ahead must not push early what is due later.
+    now = clock.now()
+    delay_ms = max(0, round((row.run_at.timestamp() - now) * 1000))
     return {
         **spec.engine_options(),
         "jobId": row.engine_id,
         "attempts": row.max_attempts,
         "delay": delay_ms,
+        "timestamp": round(now * 1000),
         "priority": row.priority,
         # For the limits: BullMQ hands it through.
         "tenant": str(row.tenant_id),

@@ -20,6 +20,10 @@ class Superseded(Exception):
     """This attempt is no longer the job's current one; its transaction must not commit."""
 
 
+class RecordAway(Exception):
+    """The record of work could not be reached, which is not the job's fault."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """`fingerprint` is equal for errors of one cause: class, place, and message without its variable parts."""

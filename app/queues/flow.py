@@ -55,7 +55,7 @@ def _collect(session: AsyncSession, node: Flow, rows: list[JobRow], *, child: bo
     below = [_collect(session, one, rows, child=True) for one in nodes]
     values: dict[str, Any] = {"required": node.required, "children": len(below)}
     if below:
-        values["state"] = State.WAITING_CHILDREN
+        values |= {"state": State.WAITING_CHILDREN, "delayed": False}
     row = row_for(session, wanted, **values)
     for child_row in below:
         child_row.parent_id = row.id

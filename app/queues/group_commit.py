@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
-import asyncpg
-from sqlalchemy.exc import DBAPIError, InterfaceError
+from app.core.database import is_unavailable
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -78,11 +77,4 @@ class GroupCommit(Generic[Item, Answer]):
 
 def is_away(error: Exception) -> bool:
     """Whether PostgreSQL cannot be reached, so that trying the others would only take longer."""
-    return isinstance(error, OSError | TimeoutError) or is_lost(error)
-
-
-def is_lost(error: Exception) -> bool:
-    """Whether a connection to PostgreSQL ended under a statement."""
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated or isinstance(error, InterfaceError)
-    return isinstance(error, asyncpg.PostgresConnectionError | asyncpg.InterfaceError | asyncpg.InternalClientError)
+    return isinstance(error, OSError | TimeoutError) or is_unavailable(error)

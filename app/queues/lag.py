@@ -77,7 +77,8 @@ class Lags:
         """What people should know, in one sentence; empty where all is well."""
         if self.leader is None:
             return "No worker leads: nothing is pushed again, compared or scheduled"
-        return f"Late: {', '.join(self.late)}" if self.late else ""
+        told = [f"Late: {', '.join(self.late)}"] if self.late else []
+        return ". ".join([*told, *(f"{loop.name.capitalize()}: {loop.error}" for loop in self.loops if loop.failing)])
 
 
 async def write(database: Database, holder: UUID, rounds: Mapping[str, LastRound]) -> None:

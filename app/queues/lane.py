@@ -28,6 +28,7 @@ IN_HAND_PER_PLACE = 8
 """A job whose end is being written holds no place; this bounds how many of those there are."""
 AGAIN_S = 0.5
 SETTLE_TRIES = 3
+FOLLOW_TRIES = 5
 STUMBLED_S = 2.0
 
 Handle = Callable[[Delivery, Callable[[], None]], Awaitable[Verdict]]
@@ -59,7 +60,8 @@ class Lane:
         self._name = name
         self._numbers = count(1)
         self._uncovered = uncovered
-        self._due: asyncio.TimerHandle | None = None
+        self._due: asyncio.Handle | None = None
+        self._due_at = 0.0
         # Chains start from it, not from the log context of whatever job happens to make room.
         self._context = copy_context()
 
@@ -112,10 +114,11 @@ class Lane:
         """Ask for a job then, in seconds since 1970. Of several moments the earliest counts."""
         loop = asyncio.get_running_loop()
         at = loop.time() + max(0.0, moment_s - clock.now())
-        if self._due is not None and self._due.when() <= at:
+        if self._due is not None and self._due_at <= at:
             return
         self.forget_due()
-        self._due = loop.call_at(at, self._look_when_due)
+        # The handle does not say when: uvloop's knows nothing of it where the moment has come.
+        self._due, self._due_at = loop.call_at(at, self._look_when_due), at
 
     def forget_due(self) -> None:
         if self._due is not None:
@@ -239,7 +242,19 @@ class Chain:
                 await consumer.hand_back(delivery, wait_s)
             case Dead(message=message, then=then):
                 await consumer.bury(delivery, message)
-                await then()
+                await self._follow(then)
             case Refused() | Cancelled():
                 await consumer.drop(delivery)
         return None
+
+    async def _follow(self, then: Callable[[], Awaitable[object]]) -> None:
+        """Let the record follow Redis. Where it cannot for longer, the reconciler does, a quarter of a minute later."""
+        for left in reversed(range(FOLLOW_TRIES)):
+            try:
+                await then()
+                return
+            except Exception as error:
+                if not left:
+                    raise
+                log.warning("job.death_not_told", error=str(error) or type(error).__name__, tries_left=left)
+            await asyncio.sleep(AGAIN_S * 2 ** (FOLLOW_TRIES - 1 - left))

@@ -10,7 +10,7 @@ from app.core.database import SYSTEM, Database
 from app.queues.models import LeaseRow
 
 LEASE = "worker-loops"
-LEASE_LASTS = timedelta(seconds=15)
+LEASE_LASTS = timedelta(seconds=6)
 
 
 class Leader:

@@ -12,7 +12,7 @@ from app.queues.lag import LastRound
 from app.queues.leader import LEASE_LASTS, Leader
 
 log = structlog.get_logger()
-LEASE_EVERY_S, LEASE_LIMIT_S = 5.0, 10.0
+LEASE_EVERY_S, LEASE_LIMIT_S = 2.0, 4.0
 ASK_AGAIN_S = 0.5
 TELL_EVERY_S = 2.0
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index, SmallInteger, func, text
+from sqlalchemy import BigInteger, CheckConstraint, Index, SmallInteger, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.ids import new_id
@@ -42,6 +42,7 @@ class JobRow(Base):
     priority: Mapped[int] = mapped_column(server_default="0")
     state: Mapped[str] = mapped_column(server_default=State.PENDING)
     delayed: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Waits for `run_at`, pending, queued or retrying. A loop takes it back when that time has come."""
     run_at: Mapped[datetime] = mapped_column(server_default=func.now())
     max_attempts: Mapped[int]
     attempts_made: Mapped[int] = mapped_column(server_default="0")
@@ -84,7 +85,12 @@ class JobRow(Base):
     """BullMQ's id of a job that another program put into Redis."""
 
     __table_args__ = (
-        Index("ix_job_queue_state", "queue", "state", text("id DESC")),
+        CheckConstraint("NOT delayed OR state IN ('pending', 'queued', 'retrying')", name="delayed"),
+        # A page of a list is one stretch of this index for each pair of state and `delayed` that it shows.
+        Index("ix_job_place", "queue", "state", "delayed", text("id DESC")),
+        Index("ix_job_due", "run_at", postgresql_where=text("delayed")),
+        Index("ix_job_kind", "queue", "kind", text("id DESC")),
+        Index("ix_job_error", "queue", text("id DESC"), postgresql_where=text("error_message IS NOT NULL")),
         Index("ix_job_tenant_state", "tenant_id", "state", text("id DESC")),
         Index("ix_job_state", "state", "run_at", postgresql_where=text("finished_at IS NULL")),
         Index("ix_job_parent", "parent_id", "finished_at", postgresql_where=text("parent_id IS NOT NULL")),

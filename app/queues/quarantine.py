@@ -1,4 +1,4 @@
-"""Suspects of a crash run alone: a job whose worker was lost is run in a process of its own, one at a time.
+"""Suspects of a crash run alone: a job whose worker was lost is run in a process of its own.
 
 If it ends that process too, the attempt is its own and nobody else's. An innocent one completes there like anywhere.
 """

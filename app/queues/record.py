@@ -21,7 +21,7 @@ TOPIC = "queues"
 CANCEL_TOPIC = "queues.cancel"
 """Signals on it name a job that somebody wants to stop; its worker listens. Pages cannot follow it."""
 TRASH_LASTS = timedelta(minutes=10)
-_FINISHED = {"finished_at": func.now(), "worker": None}
+_FINISHED = {"finished_at": func.now(), "worker": None, "delayed": False}
 _NEW_RUN: dict[str, Any] = {
     "run": JobRow.run + 1,
     "attempt": 0,
@@ -115,6 +115,7 @@ async def retry_later(
         state=State.RETRYING,
         attempts_made=JobRow.attempts_made + 1,
         run_at=func.now() + wait,
+        delayed=True,
         worker=None,
         **_error(failure),
     )
@@ -191,6 +192,7 @@ async def close(
     values: dict[str, Any] = {
         "state": state,
         "worker": None,
+        "delayed": False,
         "finished_at": func.coalesce(JobRow.finished_at, func.now()),
     }
     if state is State.REMOVED:
@@ -235,7 +237,7 @@ async def restore(session: AsyncSession, job_id: UUID) -> JobRow | None:
         .where(JobRow.id == job_id, JobRow.state == State.REMOVED, JobRow.removed_at > func.now() - TRASH_LASTS)
         .values(
             state=before,
-            delayed=JobRow.run_at > func.now(),
+            delayed=(before == State.PENDING) & (JobRow.run_at > func.now()),
             removed_from=None,
             removed_at=None,
             **{name: case((unfinished, value), else_=getattr(JobRow, name)) for name, value in _NEW_RUN.items()},

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Select, func, select, text, update
 
 from app.core.database import SYSTEM, Database
 from app.queues import record
+from app.queues.clock import clock
 from app.queues.engine import Engine
 from app.queues.failure import Failure
 from app.queues.models import JobRow, QueueRow, State, WorkerRow, engine_id_of, job_id_of
@@ -138,7 +139,7 @@ class Reconciler:
     def _overdue(self, row: JobRow) -> bool:
         """No handler runs longer than its queue's time limit, so this one ended and its end got lost."""
         limit = timedelta(seconds=self._engine.specs[row.queue].timeout_s) + GRACE
-        return row.started_at is not None and row.started_at < datetime.now(UTC) - limit
+        return row.started_at is not None and row.started_at < _now() - limit
 
     def _slice(self) -> Select[tuple[JobRow]]:
         states = (State.QUEUED, State.ACTIVE, State.RETRYING)
@@ -159,11 +160,14 @@ class Reconciler:
             # Another program's worker finished it.
             async with self._database.transaction(SYSTEM) as session:
                 await record.complete_elsewhere(session, row)
-        elif place == "delayed" and row.run_at < datetime.now(UTC) - GRACE:
+        elif place == "delayed" and row.run_at < _now() - GRACE:
             # Somebody wanted it at once, and Redis was not told.
             await self._engine.promote(row)
         elif place in ("dead", "failed"):
-            await self._runner.bury(row, Failure.told("Failed", await self._engine.reason(row, place) or "it failed"))
+            reason = await self._engine.reason(row, place) or "it failed"
+            if place == "failed":
+                await self._engine.bury_failed(row, reason)
+            await self._runner.bury(row, Failure.told("Failed", reason))
 
     async def tidy(self) -> int:
         """Take out of Redis what was ended, removed or replayed while Redis was away; returns how many.
@@ -197,3 +201,7 @@ class Reconciler:
         return [
             one for row in rows for one in by_job[row.id] if one != engine_id_of(row.id, row.run) or row.state in ended
         ]
+
+
+def _now() -> datetime:
+    return datetime.fromtimestamp(clock.now(), UTC)

@@ -12,12 +12,12 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from app.core.database import SYSTEM, Database
+from app.core.database import SYSTEM, Database, is_unavailable
 from app.queues import record
 from app.queues.batch import Batch
 from app.queues.children import missing
-from app.queues.failure import Failure, Superseded, Unrecoverable
-from app.queues.group_commit import is_away, is_lost
+from app.queues.failure import Failure, RecordAway, Superseded, Unrecoverable
+from app.queues.group_commit import is_away
 from app.queues.job import Kinds
 from app.queues.models import AnyJob
 from app.queues.spec import QueueSpec
@@ -105,7 +105,7 @@ class Runner:
         except Superseded:
             raise
         except Exception as error:
-            if is_lost(error) and row.attempt - row.attempts_made <= MOST_LOST:
+            if _not_its_own(error) and row.attempt - row.attempts_made <= MOST_LOST:
                 raise  # the record went away under the handler, which is not the job's fault
             return _failed(row, error, work.lines)
         finally:
@@ -191,6 +191,10 @@ class Runner:
             await self.bury(outcome.row, outcome.failure, outcome.lines)
         else:
             await self.retry_later(outcome)
+
+
+def _not_its_own(error: Exception) -> bool:
+    return isinstance(error, RecordAway) or is_unavailable(error)
 
 
 def _failed(row: AnyJob, error: Exception, lines: Sequence[str]) -> Outcome:

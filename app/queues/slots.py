@@ -187,11 +187,11 @@ class Slots:
 
     async def _every(self, seconds: float, action: Callable[[Lane], Awaitable[None]]) -> None:
         while True:
-            await asyncio.sleep(seconds)
             try:
                 await asyncio.gather(*(action(lane) for lane in self.lanes))
             except (RedisError, OSError) as error:
                 log.warning("worker.upkeep_failed", error=str(error))
+            await asyncio.sleep(seconds)
 
     async def _renew(self, lane: Lane) -> None:
         """All queues' locks leave in one write."""

@@ -1,7 +1,7 @@
 """What a processor gets: its job, and transactions that count each step once."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from app.queues import record
 from app.queues.batch import Claim
 from app.queues.children import Child
 from app.queues.children import children as children_of
-from app.queues.failure import Superseded
+from app.queues.failure import RecordAway, Superseded
 from app.queues.progress import Teller
 
 MAX_LOG_LINES = 200
@@ -91,6 +91,7 @@ class Work:
         self._teller.stop()
 
     async def _tell(self, told: tuple[int, str | None]) -> None:
+        await self.claim.confirm()
         async with self._database.transaction(self.scope) as session:
             await record.tell(session, self._row, *told, self.lines)
 
@@ -111,12 +112,14 @@ class Work:
         ```
 
         Raises:
-            Superseded: another attempt is the current one.
+            Superseded: another attempt is the current one. RecordAway: there is nothing to connect to.
         """
-        await self.claim.confirm()
+        with _reaching_the_record():
+            await self.claim.confirm()
         done = False
         async with self._database.transaction(self.scope) as session:
-            new = await record.mark_effect(session, self._row, step)
+            with _reaching_the_record():
+                new = await record.mark_effect(session, self._row, step)
             yield session if new else None
             done = "completed" in session.info
         self.completed = self.completed or done
@@ -133,13 +136,16 @@ class Work:
         ```
 
         Raises:
-            Superseded: another attempt is the current one.
+            Superseded: another attempt is the current one. RecordAway: there is nothing to connect to.
         """
-        await self.claim.confirm()
         done = False
-        # The end of a child may wake its parent, which is written with a session.
-        async with self._database.connection(self.scope, session=self._row.parent_id is not None) as opened:
-            new = await record.mark_effect(opened, self._row, step)
+        async with AsyncExitStack() as stack:
+            with _reaching_the_record():
+                await self.claim.confirm()
+                # The end of a child may wake its parent, which is written with a session.
+                opening = self._database.connection(self.scope, session=self._row.parent_id is not None)
+                opened = await stack.enter_async_context(opening)
+                new = await record.mark_effect(opened, self._row, step)
             yield opened if new else None
             done = "completed" in opened.info
         self.completed = self.completed or done
@@ -155,3 +161,12 @@ class Work:
         if not await record.complete(session, self._row, result, self.lines):
             raise Superseded
         session.info["completed"] = True
+
+
+@contextmanager
+def _reaching_the_record() -> Generator[None, None, None]:
+    """Nobody is there: told apart from the same error of something else that a handler talks to."""
+    try:
+        yield
+    except OSError as error:
+        raise RecordAway(str(error) or type(error).__name__) from error

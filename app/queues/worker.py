@@ -9,10 +9,12 @@ from redis.asyncio import Redis
 
 from app.core.database import SYSTEM, Database
 from app.core.live import Broker
+from app.queues.adopt import adopt, is_ours
 from app.queues.clock import clock
 from app.queues.consumer import Cancelled, Dead, Delivery, Done, HandBack, Refused, Retry, Verdict, check_layouts
 from app.queues.engine import Engine
 from app.queues.failure import Failure
+from app.queues.group_commit import is_away
 from app.queues.heartbeat import Heartbeat
 from app.queues.leader import Leader
 from app.queues.loops import Loop, Loops
@@ -23,6 +25,7 @@ from app.queues.relay import Reconciler, Relay
 from app.queues.runner import Runner
 from app.queues.slots import Slots
 from app.queues.spec import QueueSpec
+from app.queues.wards import Wards
 from app.queues.watchdog import Watchdog
 
 log = structlog.get_logger()
@@ -78,7 +81,7 @@ class WorkerProcess:
         ]
         clocks = Loop("queue-clock", CLOCK_S, lambda: clock.measure(client))
         self._loops = Loops(Leader(database, runner.worker), led, own=[clocks, *own])
-        self._quarantine = Quarantine(quarantine, database, runner, engine.specs) if quarantine else None
+        self._quarantine = Wards(lambda: Quarantine(quarantine, database, runner, engine.specs)) if quarantine else None
         self._watchdog = Watchdog(hang_s, self.slots.idle_s)
         names = [spec.name for spec in specs]
         self._heartbeat = Heartbeat(
@@ -93,7 +96,8 @@ class WorkerProcess:
         Raises:
             Exception: what ended the slots or the loops, which should never end.
         """
-        await self._heartbeat.beat()
+        # The limits are known, and the record knows of this process, before the first job starts.
+        await self._orders.look()
         log.info("worker.started", worker=str(self._runner.worker), queues=list(self.slots.names))
         running: list[asyncio.Task[object]] = [
             asyncio.create_task(self._serve()),
@@ -129,17 +133,19 @@ class WorkerProcess:
             log.warning("job.refused", engine_id=delivery.engine_id, error="Redis has lost what the job is")
             return Refused()
         try:
-            job_id, run = split_engine_id(delivery.engine_id)
-        except ValueError:
-            return self._adopt(delivery)
-        delivery.job_id = job_id
-        if delivery.doomed is not None:
-            return Dead(delivery.doomed, lambda: self._bury_stalled(job_id, run, str(delivery.doomed)))
-        try:
+            if is_ours(delivery.engine_id, delivery.fields.get("opts", "")):
+                job_id, run = split_engine_id(delivery.engine_id)
+            else:
+                job_id, run = await self._adopt(delivery), 0
+            delivery.job_id = job_id
+            if delivery.doomed is not None:
+                return Dead(delivery.doomed, lambda: self._bury_stalled(job_id, run, str(delivery.doomed)))
             return await self._attempt(delivery, job_id, run, leave)
+        except Unreadable as error:
+            return self._refuse(delivery, str(error))
         except Exception as error:
             # The record of work could not be reached, which is not the job's fault: it keeps its attempts.
-            log.warning("job.handed_back", job_id=str(job_id), error=str(error) or type(error).__name__)
+            log.warning("job.handed_back", engine_id=delivery.engine_id, error=str(error) or type(error).__name__)
             return HandBack(HAND_BACK_S)
 
     async def _attempt(self, delivery: Delivery, job_id: UUID, run: int, leave: Callable[[], None]) -> Verdict:
@@ -160,12 +166,26 @@ class WorkerProcess:
         wait_s = await self._runner.retry_later(outcome)
         return Retry(wait_s, failure.message, failure.stack)
 
-    def _adopt(self, delivery: Delivery) -> Verdict:
-        """A job that another program put into Redis. It has no row, and nothing here gives it one yet."""
-        message = f"job {delivery.engine_id!r} has no row in the record of work"
+    async def _adopt(self, delivery: Delivery) -> UUID:
+        """The row of a job that another program put into Redis. That is its first run: later ones are ours.
+
+        Raises:
+            Unreadable: the record cannot hold it.
+        """
+        try:
+            async with self._database.transaction(SYSTEM) as session:
+                return (await adopt(session, delivery.queue, delivery.engine_id, delivery.fields)).id
+        except Exception as error:
+            if is_away(error):
+                raise
+            raise Unreadable(f"the record of work cannot hold the job {delivery.engine_id!r}") from error
+
+    @staticmethod
+    def _refuse(delivery: Delivery, message: str) -> Verdict:
+        """It can only be a letter in Redis, where whoever added it finds it."""
 
         async def told() -> None:
-            log.warning("job.not_ours", engine_id=delivery.engine_id)
+            log.warning("job.not_adopted", engine_id=delivery.engine_id, queue=delivery.queue)
 
         return Dead(message, told)
 
@@ -174,6 +194,10 @@ class WorkerProcess:
             row = await session.get(JobRow, job_id)
         if row is not None and row.run == run:
             await self._runner.bury(row, Failure.told("Stalled", message))
+
+
+class Unreadable(Exception):
+    """Another program's job that has no row and can get none."""
 
 
 def split_engine_id(text_id: str) -> tuple[UUID, int]:

@@ -208,7 +208,13 @@ async def test_a_function_with_its_owners_rights_names_its_schemas(admin: asyncp
         WHERE p.prosecdef AND p.pronamespace = 'public'::regnamespace
     """
     found = await admin.fetch(query)
-    assert {row["name"] for row in found} == {"teknav_make_partitions", "teknav_session", "teknav_token"}
+    assert {row["name"] for row in found} == {
+        "teknav_drop_month",
+        "teknav_make_partitions",
+        "teknav_refused_token",
+        "teknav_session",
+        "teknav_token",
+    }
     for row in found:
         paths = [entry for entry in row["config"] or [] if entry.startswith("search_path=")]
         assert [path.endswith("pg_temp") for path in paths] == [True], row["name"]

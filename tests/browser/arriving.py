@@ -52,7 +52,7 @@ async def make_tenant_workspace_and_token(page: Page) -> str:
     await dialog.get_by_role("button", name="Create token").click()
     secret = await dialog.get_by_label("Token Website").input_value()
     assert len(secret) > 30
-    await dialog.get_by_role("link", name="Done").click()
+    await dialog.get_by_role("button", name="Done").click()
     await expect(page.get_by_role("link", name="Website")).to_be_visible()
     assert secret not in await page.content(), "a token is shown once"
     return secret

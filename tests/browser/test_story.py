@@ -14,7 +14,7 @@ from tests.browser.failing import (
     provider_where_nobody_listens,
     replay_one_and_remove_the_other,
     resume,
-    retry_under_the_pause,
+    see_it_come_due_under_the_pause,
     see_that_the_pause_held,
     watch_two_jobs_die,
 )
@@ -53,7 +53,7 @@ async def test_an_owner_follows_a_summary_through_success_failure_and_repair(
         replayed, removed = await watch_two_jobs_die(page, app, article)
         waiting = await pause_while_a_third_one_is_retried(page, app)
         await take_pictures(page, "queues", f"{HOME}/queues")
-        await retry_under_the_pause(page)
+        await see_it_come_due_under_the_pause(page)
 
         await page.goto("about:blank")
         teknav.restart()
@@ -62,7 +62,7 @@ async def test_an_owner_follows_a_summary_through_success_failure_and_repair(
         await app.until(waiting, "completed")
         await replay_one_and_remove_the_other(page, app, replayed, removed)
     await see_in_the_audit_log(
-        page, "owner.queue.pause", "owner.job.retry", "owner.queue.resume", "owner.dlq.replay", "owner.dlq.remove",
+        page, "owner.queue.pause", "owner.queue.resume", "owner.dlq.replay", "owner.dlq.remove",
         told="The provider does not answer",
     )  # fmt: skip
     await take_pictures(page, "runs", f"{HOME}/ai/runs")

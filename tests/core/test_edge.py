@@ -62,6 +62,56 @@ async def test_a_wrong_field_is_named_and_nothing_is_written(
     assert (await app.get("/api/v1/articles")).json()["items"] == []
 
 
+async def test_a_choice_that_is_none_is_told_the_choices_in_address_and_body(
+    tenant_client: TenantClient, owner: AsyncClient, tenant: Made
+) -> None:
+    app = await tenant_client()
+    answers = [
+        (await app.get("/api/v1/articles?status=nope"), "draft, published"),
+        (await owner.get("/api/owner/tenants?status=nope"), "active, suspended"),
+        (await owner.patch(f"/api/owner/tenants/{tenant.id}", json={"status": "nope"}), "active, suspended"),
+    ]
+    for answer, choices in answers:
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+        assert answer.json()["errors"] == [{"field": "status", "message": f"must be one of {choices}"}]
+
+
+async def test_a_misspelt_filter_is_refused_and_not_ignored(tenant_client: TenantClient, owner: AsyncClient) -> None:
+    app = await tenant_client()
+    for answer in (
+        await app.get("/api/v1/articles?statsu=draft"),
+        await app.post("/api/v1/articles?statsu=draft", json={"title": "T", "body": "b"}),
+        await owner.get("/api/owner/logs/audit?statsu=draft&from=2026-01-01"),
+    ):
+        assert (answer.status_code, answer.json()["errors"]) == (
+            422,
+            [{"field": "statsu", "message": "is not known here"}],
+        )
+    assert (await app.get("/api/v1/articles")).json()["items"] == []
+
+
+async def test_an_empty_markdown_body_names_what_is_wanted(tenant_client: TenantClient) -> None:
+    app = await tenant_client()
+    answer = await app.post("/api/v1/articles", content=b"", headers={"Content-Type": "text/markdown"})
+    assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (422, ["title"])
+    titled = await app.post("/api/v1/articles?title=T", content=b"", headers={"Content-Type": "text/markdown"})
+    assert titled.status_code == 201, titled.text
+
+
+async def test_who_is_not_known_is_told_how_to_be(client: AsyncClient) -> None:
+    for headers in ({}, {"Authorization": "Bearer tn_x"}):
+        answer = await client.get("/api/v1/articles", headers=headers)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="TekNav"')
+
+
+async def test_a_browser_gets_a_page_where_nothing_is_and_a_program_a_problem(client: AsyncClient) -> None:
+    page = await client.get("/nowhere", headers={"Accept": "text/html,*/*"})
+    assert page.status_code == 404 and page.headers["content-type"].startswith("text/html")
+    for path, accept in (("/nowhere", "*/*"), ("/api/v1/nowhere", "text/html")):
+        answer = await client.get(path, headers={"Accept": accept})
+        assert answer.headers["content-type"].startswith("application/problem+json"), path
+
+
 async def test_a_cursor_of_another_list_or_made_up_is_refused(tenant_client: TenantClient) -> None:
     app = await tenant_client()
     for number in range(3):

@@ -17,6 +17,7 @@ async def test_a_repeat_gets_the_first_answer_and_changes_nothing(owner: AsyncCl
     assert first.status_code == again.status_code == 201
     assert first.json() == again.json()
     assert first.headers["location"] == again.headers["location"]
+    assert first.headers["etag"] == again.headers["etag"]
     assert again.headers["idempotency-replayed"] == "true"
     assert await tenants(owner) == ["Once Press"]
 

@@ -35,7 +35,8 @@ def test_the_parts_get_addresses_secrets_and_settings(shared_up: Up, shared_fold
     assert found is not None and (found.pid, found.address) == (shared_up.process.pid, shared_up.address)
     assert found.environment.items() <= given.items()
     assert {"DATABASE_URL", "PLATFORM_DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL",
-            "SECRET_KEY", "JWT_SECRET", "ENCRYPTION_KEY"} == set(found.environment)  # fmt: skip
+            "SECRET_KEY", "JWT_SECRET", "ENCRYPTION_KEY",
+            "PORT", "TEKNAV_DATA_DIR"} == set(found.environment)  # fmt: skip
     assert given["MALLOC_ARENA_MAX"] == "2" and given["TEKNAV_DATA_DIR"] == str(shared_folder)
     kept = (shared_folder / "secrets.env").read_text()
     assert f"SECRET_KEY={given['SECRET_KEY']}\n" in kept

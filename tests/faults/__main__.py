@@ -32,12 +32,19 @@ def line(one: Result) -> str:
 async def lane(waiting: deque[Scenario], size: Size, seed: int, results: list[Result], keep: bool) -> None:
     """Play what is waiting on one stage, one after the other; then ask the judge again about all of it."""
     played: list[Run] = []
+    deadline = time.monotonic() + size.total_s
     async with Stage(keep=keep) as stage:
         if keep:
             print(f"logs and traces: {stage.folder}", file=sys.stderr)
         while waiting:
-            run = Run(waiting.popleft(), stage, size, seed)
-            print(line(await run.play()), file=sys.stderr, flush=True)
+            scenario = waiting.popleft()
+            # That the judge can see is shown by a small load as well as by a large one.
+            run = Run(scenario, stage, SHORT if scenario.off else size, seed)
+            if time.monotonic() < deadline:
+                await run.play()
+            else:
+                run.result.verdict, run.result.complaints = "FAILED", ["not played: there is no time left"]
+            print(line(run.result), file=sys.stderr, flush=True)
             played.append(run)
             results.append(run.result)
         for run in played:

@@ -27,7 +27,7 @@ from app.queues.work import Work
 QUICK = QueueSpec("faults:quick", attempts=3, backoff=Backoff("exponential", 1), timeout_s=20)
 LONG = QueueSpec("faults:long", attempts=3, backoff=Backoff("fixed", 1), timeout_s=120)
 QUEUES = (QUICK, LONG)
-CALL_S = 1.0
+CALL_S = 3.0
 HUGE = 20_000_000
 WRITE = text("INSERT INTO ledger (mark, entry, job, pid) VALUES (:mark, :entry, :job, :pid)")
 

@@ -12,7 +12,8 @@ from typing import Any
 from app import worker as worker_root
 from app.core import unit_of_work
 from app.modules.queues import service
-from app.queues import record
+from app.queues import consumer, record
+from app.queues.clock import Clock
 from app.queues.relay import Reconciler, Relay
 
 
@@ -78,15 +79,29 @@ def no_compare_and_set() -> None:
     async def letter(self: Any, queue: str, job_id: Any) -> Any:
         return await self._job(queue, job_id)
 
-    async def run_again(session: Any, row: Any) -> bool:
-        await session.refresh(row)
-        query = record.update(record.JobRow).where(record.JobRow.id == row.id)
-        values = {"state": record.State.PENDING, "run": record.JobRow.run + 1, "attempts_made": 0, "attempt": 0}
-        await session.execute(query.values(values | {"finished_at": None}))
-        return True
+    async def run_again(session: Any, ids: Any) -> Any:
+        values = record._NEW_RUN | {"state": record.State.PENDING, "attempts_made": 0, "delayed": False}
+        return await record._returned(
+            session, record.update(record.JobRow).where(record.JobRow.id.in_(ids)).values(values)
+        )
 
     _replace(service.QueueService, "_letter", letter)
     _replace(record, "run_again", run_again)
+
+
+def no_quarantine() -> None:
+    """A job that was in hand when its worker died runs among the others again."""
+    _replace(worker_root, "SUSPECTS", ())
+
+
+def no_patience() -> None:
+    """Who loses its worker twice is dead, as BullMQ has it."""
+    _replace(consumer, "STALLS_ALLOWED", 1)
+
+
+def no_clock() -> None:
+    """Nobody asks Redis what time it is."""
+    _replace(Clock, "measure", _nothing)
 
 
 GUARDS: dict[str, Callable[[], None]] = {
@@ -96,6 +111,9 @@ GUARDS: dict[str, Callable[[], None]] = {
     "hand-back": no_hand_back,
     "idempotency": no_idempotency,
     "compare-and-set": no_compare_and_set,
+    "quarantine": no_quarantine,
+    "patience": no_patience,
+    "clock": no_clock,
 }
 
 

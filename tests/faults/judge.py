@@ -35,7 +35,7 @@ class Traces:
 
     def ended(self, one: Accepted) -> bool:
         mark = one.wanted.mark
-        if one.wanted.what == "plain":
+        if one.wanted.what == "plain" or one.wanted.expect == "either":
             return bool(self.tries[mark] or self.deaths.get(mark))
         return bool(self.effects.get(mark) or self.deaths.get(mark))
 

@@ -11,7 +11,7 @@ import os
 import sys
 from collections import Counter
 
-SLOW_S = 3.0
+SLOW_S = 6.0
 ANSWER = b'{"done": true}'
 seen: Counter[str] = Counter()
 

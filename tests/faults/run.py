@@ -20,18 +20,25 @@ FIRST, LAST = 0.15, 0.7  # the part of the load during which faults happen
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much: deeds and their rate, seconds that an outage lasts, rounds of a fault, seconds to wait for the ends."""
+    """How much: deeds and their rate, seconds that an outage lasts, rounds of a fault, seconds to wait for the ends.
+
+    `bound_s` ends a scenario, and `total_s` begins no further one.
+    """
 
     jobs: int
     per_s: float
     outage_s: float
     rounds: int
     drain_s: float
+    bound_s: float
+    total_s: float
     short: bool = False
 
 
-SHORT = Size(jobs=160, per_s=40, outage_s=3, rounds=1, drain_s=60, short=True)
-LONG = Size(jobs=3000, per_s=60, outage_s=30, rounds=10, drain_s=240)
+SHORT = Size(jobs=160, per_s=40, outage_s=3, rounds=1, drain_s=100, bound_s=240, total_s=900, short=True)
+LONG = Size(jobs=1500, per_s=60, outage_s=30, rounds=5, drain_s=120, bound_s=420, total_s=2700)
+LONGEST_OUTAGES = 2
+"""So many rounds have an outage as long as `outage_s`; more of them say no more, and take minutes."""
 
 
 class Skipped(Exception):
@@ -133,10 +140,11 @@ class Run:
         """Never raises for what the product does; a scenario that cannot go on has the verdict FAILED."""
         began, result = time.monotonic(), self.result
         try:
-            await self.scenario.play(self)
-            if not self.closed:
-                await self.drained()
-                await self.judge()
+            async with asyncio.timeout(self.size.bound_s):
+                await self.scenario.play(self)
+                if not self.closed:
+                    await self.drained()
+                    await self.judge()
             # What a proof has broken is mended by the next scenario's processes.
             self.closed = self.closed or bool(self.scenario.off)
         except Skipped as why:

@@ -39,7 +39,7 @@ async def test_the_commands_of_the_readme_lead_to_a_published_article_with_a_sum
 ) -> None:
     assert len(BLOCKS) == 3
     made, published, done, summary, provider, article, task, token = shell.splitlines()
-    assert made.startswith("Harbour Press is there, as harbour-press")
+    assert made.startswith("Harbour Press was made, as harbour-press")
     assert (published, done, provider) == ("published", "completed", "local")
     async with TenantApp(teknav.address, token) as app:
         found = await app.read(f"/api/v1/articles/{article}")

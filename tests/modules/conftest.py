@@ -21,9 +21,9 @@ def teknav(app: Litestar, settings: Settings, tmp_path: Path) -> Teknav:
     environment = {name.upper(): str(getattr(settings, name)) for name in names}
     environment |= {"APP_ENV": "test", "LOG_LEVEL": settings.log_level, "TEKNAV_DATA_DIR": str(tmp_path)}
 
-    async def run(*arguments: str, code: int = 0) -> str:
+    async def run(*arguments: str, code: int = 0, input: str | None = None) -> str:
         # In a thread, where the command can have an event loop of its own.
-        done = await asyncio.to_thread(CliRunner().invoke, main, arguments, env=environment)
+        done = await asyncio.to_thread(CliRunner().invoke, main, arguments, env=environment, input=input)
         assert done.exit_code == code, done.output
         return done.stderr if code else done.stdout
 

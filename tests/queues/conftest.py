@@ -15,6 +15,7 @@ from app import registry
 from app.core.database import SYSTEM, Database
 from app.core.ids import new_id
 from app.core.settings import Settings
+from app.queues.batch import Batch
 from app.queues.engine import Engine
 from app.queues.job import Kinds, processor
 from app.queues.models import JobRow
@@ -38,6 +39,13 @@ class Ledger:
 @pytest.fixture
 def ledger() -> Ledger:
     return Ledger()
+
+
+async def begin(database: Database, job_id: UUID, run: int = 0) -> JobRow:
+    """A worker's next attempt at a job, as far as the record knows of it."""
+    claim = await Batch(database, new_id()).open(job_id, run, first=False)
+    assert claim is not None
+    return claim.row
 
 
 @pytest.fixture
@@ -85,8 +93,12 @@ def kinds(ledger: Ledger) -> Kinds:
             return None
         if payload.what == "silent":
             raise TimeoutError
-        await asyncio.Event().wait()
+        await (ledger.release if payload.what == "release" else asyncio.Event()).wait()
         return None
+
+    @sin.dead
+    async def sin_dead(session: AsyncSession, payload: Sin, error: str) -> None:
+        ledger.dead.append(error)
 
     return Kinds((note, fail, sin), frozenset([QUICK.name]))
 

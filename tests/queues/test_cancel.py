@@ -19,8 +19,8 @@ from app.queues.cancel import cancel, repeat_wishes
 from app.queues.engine import Engine
 from app.queues.enqueue import enqueue
 from app.queues.models import AttemptRow, JobRow, KeyRow, State
-from tests.queues.conftest import Ledger
-from tests.queues.kinds import PLATFORM, QUICK, Fail, Note, begun
+from tests.queues.conftest import Ledger, begin
+from tests.queues.kinds import PLATFORM, QUICK, Fail, Note
 
 RowOf = Callable[[UUID], Awaitable[JobRow]]
 Until = Callable[..., Awaitable[JobRow]]
@@ -34,7 +34,7 @@ async def ask(database: Database, until_state: Until, **options: object) -> JobR
 
 
 async def active(database: Database, row: JobRow) -> JobRow:
-    return await begun(database, row.id, row.run)
+    return await begin(database, row.id, row.run)
 
 
 async def test_a_job_that_waits_is_cancelled_at_once_and_leaves_redis_with_its_hash(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -21,8 +22,8 @@ from app.queues.models import JobRow, State
 from app.queues.runner import Runner
 from app.queues.work import Work
 from app.queues.worker import WorkerProcess
-from tests.queues.conftest import Ledger
-from tests.queues.kinds import PLATFORM, QUICK, Fail, Note, begun
+from tests.queues.conftest import Ledger, begin
+from tests.queues.kinds import PLATFORM, QUICK, Fail, Note
 
 Until = Callable[..., Awaitable[JobRow]]
 RowOf = Callable[[UUID], Awaitable[JobRow]]
@@ -122,7 +123,7 @@ async def test_a_child_that_is_cancelled_or_removed_has_ended_too(
     parent = await ask(own_database, Flow(job=Gather(name="book"), children=children))
     for child in await children_of(own_database, parent):
         async with own_database.transaction(PLATFORM) as session:
-            await (cancel if end == "cancel" else control.remove)(session, child)
+            await (partial(cancel, by="owner@example.org") if end == "cancel" else control.remove)(session, child)
     assert (await row_of(parent)).state in (State.PENDING, State.QUEUED)
     quick_worker()
     await until_state(parent, State.COMPLETED)
@@ -186,7 +187,7 @@ async def test_a_parent_is_replayed_after_its_child_and_waits_for_it_again(
         async with own_database.transaction(PLATFORM) as session:
             await control.replay(session, await session.get_one(JobRow, job_id))
     assert (await row_of(parent)).state == State.WAITING_CHILDREN
-    row = await begun(own_database, child.id, 1)
+    row = await begin(own_database, child.id, 1)
     async with own_database.transaction(SYSTEM) as session:
         assert await record.complete(session, row, {"text": "mended"}, ())
     quick_worker()

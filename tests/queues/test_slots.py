@@ -12,16 +12,20 @@ from uuid import UUID
 import bullmq
 import msgpack
 import pytest
+import uvloop
 from redis.asyncio import Redis
 
 from app.core.database import SYSTEM, Database
 from app.core.ids import new_id
 from app.queues import consumer as consumer_module
+from app.queues import lane as lane_module
 from app.queues import slots as slots_module
-from app.queues.consumer import LOCK_MS, Consumer, Delivery, check_layouts
+from app.queues.clock import clock
+from app.queues.consumer import LOCK_MS, Consumer, Delivery, Verdict, check_layouts
 from app.queues.engine import Engine
 from app.queues.enqueue import enqueue
 from app.queues.job import Kinds
+from app.queues.lane import Lane
 from app.queues.models import JobRow, State
 from app.queues.relay import Reconciler
 from app.queues.runner import Runner
@@ -233,7 +237,7 @@ async def test_a_job_that_stalled_too_often_dies_without_being_run(
     assert await engine.places([row]) == ["dead"]
 
 
-async def test_a_job_that_another_program_added_is_a_clear_dead_letter(
+async def test_another_programs_job_of_a_kind_that_nobody_runs_is_a_clear_dead_letter(
     start: Start, engine: Engine, own_database: Database, until_state: Until
 ) -> None:
     await start()
@@ -242,7 +246,7 @@ async def test_a_job_that_another_program_added_is_a_clear_dead_letter(
     async with asyncio.timeout(10):
         while not await engine.client.exists(letter):
             await asyncio.sleep(0.01)
-    assert "job '42' has no row in the record of work" in str(await engine.client.hget(letter, "data"))
+    assert "no processor for the kind 'theirs'" in str(await engine.client.hget(letter, "data"))
     await until_state(await ask(own_database, Note(text="ours")), State.COMPLETED)
 
 
@@ -281,6 +285,41 @@ async def test_a_handler_that_cancels_its_own_task_harms_no_other_job(
         await until_state(await ask(own_database, Note(text=str(n))), State.COMPLETED)
     assert ledger.notes == ["0", "1", "2"]
     assert "cancelled from within" in ((await until_state(job_id, State.DEAD)).error_message or "")
+
+
+async def test_a_death_that_the_record_could_not_be_told_at_once_is_told_soon(
+    start: Start, own_database: Database, until_state: Until, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bury, away = Runner.bury, iter([ConnectionRefusedError("connection refused")])
+
+    async def bury_later(*args: Any) -> bool:
+        for error in away:
+            raise error
+        return await bury(*args)
+
+    monkeypatch.setattr(Runner, "bury", bury_later)
+    monkeypatch.setattr(lane_module, "AGAIN_S", 0.01)
+    await start()
+    job_id = await ask(own_database, Fail(message="wrong"))
+    await until_state(job_id, State.DEAD)
+    assert next(away, None) is None
+    assert ledger.dead == ["wrong"]
+
+
+async def test_a_moment_that_has_come_may_be_followed_by_another_on_the_workers_own_loop(by_hand: Consumer) -> None:
+    async def look() -> bool:
+        lane = Lane(by_hand, 0, never, "test", lambda: None)
+        lane.look_at(clock.now() - 1)
+        lane.look_at(clock.now() + 60)
+        lane.look_at(clock.now() - 1)
+        lane.forget_due()
+        return lane.has_room
+
+    assert not await asyncio.to_thread(uvloop.run, look())
+
+
+async def never(*_: Any) -> Verdict:
+    raise NotImplementedError
 
 
 async def test_a_worker_whose_loop_broke_does_not_live_on(

@@ -32,6 +32,27 @@ STATUSES = {
 }
 
 
+# What a tenant is told. Hosts, keys and the account's state are the operator's.
+TOLD = {
+    "article_gone": "the article was deleted",
+    "bad_answer": "the AI provider gave no answer that could be used",
+    "forbidden": "the AI provider did not take this text",
+    "interrupted": "the work was stopped before it ended",
+    "not_completed": "the work was given up before it was completed",
+    "not_started": "the work was given up before it began",
+    "nothing_to_read": "the article has no sentence to read",
+    "rate_limited": "the AI provider has too much to do",
+    "timed_out": "the AI provider took too long",
+    "too_long": "the article is too long for the AI provider's model",
+    "unavailable": "the AI provider is not available",
+    "unreachable": "the AI provider cannot be reached",
+}
+
+
+def told(code: str) -> str:
+    return TOLD.get(code, "the AI provider could not do this")
+
+
 class Message(TypedDict):
     """One message to a model."""
 

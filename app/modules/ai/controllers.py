@@ -73,7 +73,7 @@ class SummaryController(Controller):
     async def request(
         self, article_id: FromPath[UUID], ai: NamedDependency[AiService], data: JSONBody[SummaryRequest | None] = None
     ) -> Response[AiTaskRead]:
-        """Ask for a summary. `Location` is the task's address; while one is unfinished, it is that one's."""
+        """Ask for the summary of an article. `Location` is the task's address; while one is unfinished, that one's."""
         task = await ai.request_summary(article_id)
         return _answer(task, 202, {"Location": f"/api/v1/ai/tasks/{task.id}"})
 
@@ -91,12 +91,13 @@ class AiTaskController(Controller):
         limit: FromQuery[int] = 25,
         cursor: FromQuery[Text] = None,
     ) -> AiTaskPage:
-        """Newest first."""
+        """List AI tasks, newest first."""
         wanted = provide_task_filter(status, None, article)
         return read(await ai.tasks(pager, wanted, limit=limit, cursor=cursor), AiTaskPage)
 
     @get("/{task_id:uuid}", permission=READ)
     async def show(self, task_id: FromPath[UUID], ai: NamedDependency[AiService]) -> Response[AiTaskRead]:
+        """Read one AI task, with what came of it."""
         return _answer(await ai.task(task_id), 200, {})
 
 
@@ -114,6 +115,7 @@ class OwnerAiController(Controller):
         limit: FromQuery[int] = 25,
         cursor: FromQuery[Text] = None,
     ) -> AiTaskOwnedPage:
+        """List all tenants' AI tasks, newest first."""
         return read(await ai.tasks(pager, wanted_tasks, limit=limit, cursor=cursor), AiTaskOwnedPage)
 
     @get("/runs", permission=READ)
@@ -125,6 +127,7 @@ class OwnerAiController(Controller):
         limit: FromQuery[int] = 25,
         cursor: FromQuery[Text] = None,
     ) -> AiRunPage:
+        """List the runs of AI tasks, newest first."""
         return read(await ai.runs(pager, wanted_runs, limit=limit, cursor=cursor), AiRunPage)
 
     @get("/messages", permission=READ)
@@ -136,6 +139,7 @@ class OwnerAiController(Controller):
         limit: FromQuery[int] = 25,
         cursor: FromQuery[Text] = None,
     ) -> AiMessagePage:
+        """List what was said to providers and what they answered, newest first."""
         return read(await ai.messages(pager, wanted_entries, limit=limit, cursor=cursor), AiMessagePage)
 
     @get("/event-logs", permission=READ)
@@ -148,6 +152,7 @@ class OwnerAiController(Controller):
         limit: FromQuery[int] = 25,
         cursor: FromQuery[Text] = None,
     ) -> AiEventPage:
+        """List what happened in AI runs, newest first."""
         wanted = replace(wanted_entries, level=one_of("level", level, Level))
         return read(await ai.events(pager, wanted, limit=limit, cursor=cursor), AiEventPage)
 

@@ -1,5 +1,6 @@
 """What AI was asked to do, each try at it, what was said, and what happened on the way."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -53,9 +54,21 @@ class _Fallible:
         return {"code": code, "message": self.error_message or code} if code else None
 
 
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """How often a task's job has failed since it was begun, of how many times, and when the next try begins."""
+
+    failed: int
+    most: int
+    next_at: datetime | None
+
+
 class AiTask(_Fallible, TenantRow):
     """Something that a caller wants of AI. Its job runs it; each try is an `AiRun`."""
 
+    __allow_unmapped__ = True
+    tries: Tries | None = None
+    """Not a column: read from the job by whoever shows the task; None when the job's month is gone."""
     __tablename__ = "ai_task"
     kind: Mapped[str]
     status: Mapped[str] = mapped_column(server_default=TaskStatus.QUEUED)

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.live import Topic
 from app.core.templating import NavigationItem
-from app.module import Card, Module
+from app.module import About, Card, Module
 from app.modules.ai import permissions
 from app.modules.ai.controllers import (
     AiTaskController,
@@ -18,9 +18,10 @@ from app.modules.ai.controllers import (
     provide_run_filter,
     provide_task_filter,
 )
+from app.modules.ai.jobs import SummarizeArticle
 from app.modules.ai.pages import AiPages
 from app.modules.ai.processor import summarize
-from app.modules.ai.repository import count_runs, failed_runs, names
+from app.modules.ai.repository import about_jobs, count_runs, failed_runs, names
 from app.modules.ai.service import RUNS, TASKS
 
 CARD_SPAN = timedelta(hours=24)
@@ -51,10 +52,12 @@ ai = Module(
     },
     processors=[summarize],
     permissions=permissions.ALL,
+    actions=["ai.summary.complete", "ai.summary.fail"],
     topics=[Topic(TASKS, permissions.READ), Topic(RUNS, permissions.READ)],
     navigation=[
         NavigationItem("AI", "Runs", "/ai/runs", "sparkles", permissions.READ, 40),
         NavigationItem("AI", "Tasks", "/ai/tasks", "list-check", permissions.READ, 41),
     ],
+    about=[About(SummarizeArticle.kind, about_jobs, permissions.READ)],
     cards=[Card("ai/_card.html", load_card, permissions.READ, RUNS, 30)],
 )

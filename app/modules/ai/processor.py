@@ -65,7 +65,14 @@ async def _text(session: AsyncSession, article_id: UUID) -> tuple[str, str] | No
         article = await ArticleService(session, SYSTEM_ACTOR).get(article_id)
     except NotFound:
         return None
-    return article.title, article.body_markdown
+    return article.title, untitled(article.title, article.body_markdown)
+
+
+def untitled(title: str, markdown: str) -> str:
+    """The body without a first heading that repeats the title, which is said beside it anyway."""
+    first, _, rest = markdown.lstrip().partition("\n")
+    heading = first.startswith("# ") and first.removeprefix("# ").strip() == title
+    return rest.lstrip("\n") if heading else markdown
 
 
 async def _try(

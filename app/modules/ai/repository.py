@@ -1,6 +1,6 @@
 """Queries on AI's tables, and the names that their pages show beside the ids."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -10,7 +10,8 @@ from sqlalchemy import Select, column, func, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.ids import PLATFORM_TENANT, floor_id
-from app.modules.ai.models import AiEventLog, AiMessage, AiRun, AiTask, RunStatus, TaskStatus
+from app.modules.ai.models import AiEventLog, AiMessage, AiRun, AiTask, RunStatus, TaskStatus, Tries
+from app.queues.models import JobRow, State
 
 # Tables of the modules below, by name: their models are their own.
 _ARTICLE = table("article", column("id"), column("tenant_id"), column("workspace_id"), column("title"))
@@ -109,6 +110,15 @@ async def last_seq(session: AsyncSession, run_id: UUID) -> int:
     return int((await session.execute(query)).scalar_one())
 
 
+async def add_tries(session: AsyncSession, tasks: Iterable[AiTask]) -> None:
+    """Let each task know its `tries`."""
+    by_job = {task.job_id: task for task in tasks}
+    columns = (JobRow.id, JobRow.state, JobRow.attempts_made, JobRow.max_attempts, JobRow.run_at)
+    for row in await session.execute(select(*columns).where(JobRow.id.in_(by_job))):
+        next_at = row.run_at if row.state == State.RETRYING else None
+        by_job[row.id].tries = Tries(row.attempts_made, row.max_attempts, next_at)
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """What pages show beside ids. Titles also of articles that were deleted; tenants all, in the order of names."""
@@ -133,6 +143,13 @@ async def names(session: AsyncSession, *, runs: Iterable[AiRun] = (), tasks: Ite
 async def article_titles(session: AsyncSession, ids: set[UUID]) -> dict[UUID, str]:
     rows = await session.execute(select(_ARTICLE.c.id, _ARTICLE.c.title).where(_ARTICLE.c.id.in_(ids)))
     return {row.id: row.title for row in rows}
+
+
+async def about_jobs(session: AsyncSession, jobs: Collection[UUID]) -> dict[UUID, tuple[str, str]]:
+    """The title of the article that a job is to summarise, and where its task is shown."""
+    query = select(AiTask.id, AiTask.job_id, _ARTICLE.c.title).join(_ARTICLE, _ARTICLE.c.id == AiTask.article_id)
+    rows = await session.execute(query.where(AiTask.job_id.in_(jobs)))
+    return {row.job_id: (row.title, f"/ai/tasks/{row.id}") for row in rows}
 
 
 async def count_runs(session: AsyncSession, since: datetime) -> dict[str, int]:

@@ -23,6 +23,14 @@ class AiError(Outgoing):
     message: str
 
 
+class AiTries(Outgoing):
+    """How many tries have failed, how many there are at most, and when the next one begins."""
+
+    failed: int
+    most: int
+    next_at: datetime | None
+
+
 class SummaryResult(Outgoing):
     """What was written, and which provider did."""
 
@@ -32,7 +40,11 @@ class SummaryResult(Outgoing):
 
 
 class AiTaskRead(Outgoing):
-    """One task. `status` is queued, running, completed or failed; `version` is also its ETag."""
+    """One task. `status` is queued, running, completed or failed; `version` is also its ETag.
+
+    While a failed try is followed by another, `status` is queued, `error` is that of the last try, and
+    `tries.nextAt` says when the next one begins.
+    """
 
     id: UUID
     kind: str
@@ -41,6 +53,7 @@ class AiTaskRead(Outgoing):
     requested_by: str
     result: SummaryResult | None
     error: AiError | None
+    tries: AiTries | None
     created_at: datetime
     finished_at: datetime | None
     version: int

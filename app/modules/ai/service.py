@@ -17,7 +17,7 @@ from app.core.paging import Page, Pager
 from app.core.policy import Actor
 from app.core.request import correlation_id
 from app.modules.ai import repository
-from app.modules.ai.client import Completion, ProviderError, Usage
+from app.modules.ai.client import Completion, ProviderError, Usage, told
 from app.modules.ai.jobs import SummarizeArticle
 from app.modules.ai.models import AiEventLog, AiMessage, AiRun, AiTask, RunStatus, TaskStatus
 from app.modules.ai.repository import EntryFilter, RunFilter, TaskFilter
@@ -51,6 +51,7 @@ class AiService:
         job_id = await enqueue(self._session, SummarizeArticle(task_id=task_id), key=f"summary:{article_id}")
         task = await repository.task_of_job(self._session, job_id)
         if task is not None:
+            await repository.add_tries(self._session, [task])
             return task
         task = AiTask(
             id=task_id,
@@ -68,6 +69,7 @@ class AiService:
         resource = ("article", article_id, article.title)
         await record(self._session, self._actor, "ai.summary.request", resource=resource, after=after)
         signal(self._session, TASKS, task_id, task.tenant_id)
+        await repository.add_tries(self._session, [task])
         return task
 
     async def task(self, task_id: UUID) -> AiTask:
@@ -76,7 +78,9 @@ class AiService:
             NotFound: there is none with this id, or it is not the caller's.
         """
         own = repository.tasks(TaskFilter(), workspace_id=self._actor.workspace_id)
-        return await self._one(own.where(AiTask.id == task_id), "task")
+        task = await self._one(own.where(AiTask.id == task_id), "task")
+        await repository.add_tries(self._session, [task])
+        return task
 
     async def run(self, run_id: UUID) -> AiRun:
         """For the platform.
@@ -91,7 +95,9 @@ class AiService:
     ) -> Page[AiTask]:
         """Newest first."""
         own = self._actor.workspace_id
-        return await self._page(pager, repository.tasks(wanted, workspace_id=own), AiTask.id, wanted, limit, cursor)
+        page = await self._page(pager, repository.tasks(wanted, workspace_id=own), AiTask.id, wanted, limit, cursor)
+        await repository.add_tries(self._session, page.items)
+        return page
 
     async def runs(self, pager: Pager, wanted: RunFilter, *, limit: int = 25, cursor: str | None = None) -> Page[AiRun]:
         """Newest first. For the platform."""
@@ -200,6 +206,7 @@ class RunLog:
         self._close(run, error.code, str(error))
         if again:
             task.status = TaskStatus.QUEUED
+            self._tell(task, error.code)
         after_s = {} if error.retry_after is None else {"retryAfterS": error.retry_after}
         why = {"code": error.code, "message": str(error), "retryable": error.retryable} | after_s
         await self._note(run, "run.failed", "error", **why)
@@ -216,13 +223,19 @@ class RunLog:
         task.status, task.finished_at = TaskStatus.FAILED, _NOW
         # The last run's code, where it was that run which ended the job; somebody may also have removed it since.
         ran = last is not None and last.error_message == reason
-        task.error_code = last.error_code if last and ran else "not_completed" if last else "not_started"
-        task.error_message = reason
-        after = {"task": str(task_id), "error": reason}
+        code = last.error_code if last and ran else None
+        self._tell(task, code or ("not_completed" if last else "not_started"))
+        after = {"task": str(task_id), "error": task.error_message}
         title = (await repository.article_titles(self._session, {task.article_id})).get(task.article_id)
         resource = ("article", task.article_id, title)
         await record(
-            self._session, self._actor, "ai.summary.fail", resource=resource, after=after, tenant_id=task.tenant_id
+            self._session,
+            self._actor,
+            "ai.summary.fail",
+            resource=resource,
+            after=after,
+            tenant_id=task.tenant_id,
+            outcome="failed",
         )
         self._announce(task)
 
@@ -247,6 +260,10 @@ class RunLog:
             await self._session.flush()
             signal(self._session, RUNS, last.id, last.tenant_id)
         return last
+
+    def _tell(self, task: AiTask, code: str) -> None:
+        """The tenant reads the task; the run and the job keep what the provider said, for the platform."""
+        task.error_code, task.error_message = code, told(code)
 
     def _close(self, run: AiRun, code: str, message: str) -> None:
         run.status, run.error_code, run.error_message, run.finished_at = RunStatus.FAILED, code, message, _NOW

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, Parameter, RequestBody, Schema
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from app.core.errors import BadRequest, FieldError, Invalid
@@ -19,9 +19,20 @@ from app.modules.articles.repository import ArticleFilter
 from app.modules.articles.schemas import MAX_TITLE, ArticleChange, ArticleCreate, ArticlePage, ArticleRead, item, read
 from app.modules.articles.service import ArticleService, heading
 
+# What stands beside the Markdown: a file has no place for it.
+IN_ADDRESS = {
+    "title": "The title; without it, the first heading",
+    "slug": "The slug; without it, one made of the title",
+    "language": "The language, `en` or `pt-BR`",
+}
+
 
 class MarkdownRequest(JsonRequest):
     """Also takes `text/markdown`, so that a file can be sent as it is; it is read as the JSON that it stands for."""
+
+    async def body(self) -> bytes:
+        """Of Markdown never empty: an empty body would not be asked what it is."""
+        return await super().body() or (b"\n" if self.content_type[0] == "text/markdown" else b"")
 
     async def json(self) -> Any:
         try:
@@ -31,7 +42,7 @@ class MarkdownRequest(JsonRequest):
             raise BadRequest(f"body: {where}", code="bad_encoding", errors=[FieldError("body", where)]) from error
         if self.content_type[0] != "text/markdown":
             return await super().json()
-        asked = {name: self.query_params[name] for name in ("title", "slug", "language") if name in self.query_params}
+        asked = {name: self.query_params[name] for name in IN_ADDRESS if name in self.query_params}
         title = asked.get("title") or (heading(text) or "")[:MAX_TITLE]
         if not title:
             raise Invalid.field("title", "is wanted: give ?title=…, or begin the Markdown with a heading")
@@ -45,16 +56,28 @@ class MarkdownToo(Operation):
     def __post_init__(self) -> None:
         if isinstance(self.request_body, RequestBody):
             self.request_body.content["text/markdown"] = OpenAPIMediaType(Schema(type=OpenAPIType.STRING))
+        asked = [
+            Parameter(name, "query", schema=Schema(type=OpenAPIType.STRING), description=f"For `text/markdown`: {text}")
+            for name, text in IN_ADDRESS.items()
+        ]
+        self.parameters = [*(self.parameters or []), *asked]
 
 
 class ArticleController(Controller):
     path = "/articles"
 
-    @post("/", permission=WRITE, audit="article.create", request_class=MarkdownRequest, operation_class=MarkdownToo)
+    @post(
+        "/",
+        permission=WRITE,
+        audit="article.create",
+        request_class=MarkdownRequest,
+        operation_class=MarkdownToo,
+        reads=tuple(IN_ADDRESS),
+    )
     async def create(
         self, data: JSONBody[ArticleCreate], articles: NamedDependency[ArticleService]
     ) -> Response[ArticleRead]:
-        """Write a draft. `text/markdown` is accepted too: the title is `?title=` or the first heading."""
+        """Write the draft of an article. `text/markdown` is taken too: the title is `?title=` or the first heading."""
         article = await articles.create(data)
         return _with_version(article, 201, location=f"/api/v1/articles/{article.id}")
 
@@ -68,7 +91,7 @@ class ArticleController(Controller):
         status: FromQuery[Status | None] = None,
         language: FromQuery[str | None] = None,
     ) -> ArticlePage:
-        """Newest first, without bodies."""
+        """List articles, newest first, without bodies."""
         wanted = ArticleFilter(status=status, language=language)
         page = await articles.search(pager, wanted, limit=limit, cursor=cursor)
         items = [item(row) for row in page.items]
@@ -78,6 +101,7 @@ class ArticleController(Controller):
     async def show(
         self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService]
     ) -> Response[ArticleRead]:
+        """Read one article."""
         return _with_version(await articles.get(article_id))
 
     @patch("/{article_id:uuid}", permission=WRITE, audit="article.update")
@@ -88,27 +112,28 @@ class ArticleController(Controller):
         articles: NamedDependency[ArticleService],
         if_match: IfMatch = None,
     ) -> Response[ArticleRead]:
-        """Change the fields that are sent. With `If-Match` only if the article is still at that version."""
+        """Change the fields of an article that are sent. With `If-Match` only if it is still at that version."""
         return _with_version(await articles.update(article_id, data, expected=versions(if_match)))
 
     @delete("/{article_id:uuid}", permission=WRITE, audit="article.delete")
     async def discard(
         self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService], if_match: IfMatch = None
     ) -> None:
+        """Delete an article."""
         await articles.delete(article_id, expected=versions(if_match))
 
     @post("/{article_id:uuid}/publication", permission=PUBLISH, audit="article.publish", status_code=200)
     async def publish(
         self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService], if_match: IfMatch = None
     ) -> Response[ArticleRead]:
-        """Publish. Publishing what is published answers the same and changes nothing."""
+        """Publish an article. Publishing what is published answers the same and changes nothing."""
         return _with_version(await articles.publish(article_id, expected=versions(if_match)))
 
     @delete("/{article_id:uuid}/publication", permission=PUBLISH, audit="article.unpublish")
     async def unpublish(
         self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService], if_match: IfMatch = None
     ) -> None:
-        """Make it a draft again. A draft stays one."""
+        """Make an article a draft again. A draft stays one."""
         await articles.unpublish(article_id, expected=versions(if_match))
 
 

@@ -23,6 +23,7 @@ articles = Module(
     pages=[ArticlePages],
     providers={"articles": provide_articles},
     permissions=permissions.ALL,
+    actions=["article.summarize"],
     topics=[Topic(TOPIC, permissions.READ)],
     navigation=[NavigationItem("Content", "Articles", "/articles", "article", permissions.READ, 30)],
 )

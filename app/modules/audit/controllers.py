@@ -24,10 +24,11 @@ class AuditController(Controller):
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> AuditPage:
-        """Who did what, newest first. `from` and `to` take days or moments; `action` also the start of several."""
+        """List who did what, newest first. `from` and `to` take days or moments; `action` also the start of several."""
         page = (await trail.search(pager, asked.filter(), limit=limit, cursor=cursor)).map(read)
         return AuditPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
     @get("/{entry_id:uuid}", permission=READ)
     async def show(self, trail: NamedDependency[AuditTrail], entry_id: FromPath[UUID]) -> AuditRead:
+        """Read one entry of the audit log."""
         return read(await trail.get(entry_id))

@@ -46,5 +46,6 @@ class AuditLog(Base):
         Index("ix_audit_log_action", "action", text("id DESC")),
         Index("ix_audit_log_resource", "resource_type", "resource_id", text("id DESC")),
         Index("ix_audit_log_actor", "actor_id", text("id DESC")),
+        Index("ix_audit_log_actor_label", text("lower(actor_label) text_pattern_ops"), text("id DESC")),
         {"postgresql_partition_by": "RANGE (id)"},
     )

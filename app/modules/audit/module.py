@@ -25,6 +25,7 @@ def provide_trail(session: NamedDependency[AsyncSession]) -> AuditTrail:
 def provide_query(
     action: FromQuery[str | None] = None,
     resource: FromQuery[str | None] = None,
+    who: Annotated[str | None, QueryParameter(name="actor")] = None,
     actor_id: Annotated[str | None, QueryParameter(name="actorId")] = None,
     tenant_id: Annotated[str | None, QueryParameter(name="tenantId")] = None,
     outcome: FromQuery[str | None] = None,
@@ -35,6 +36,7 @@ def provide_query(
     return AuditQuery(
         action=action,
         resource=resource,
+        actor=who,
         actor_id=actor_id,
         tenant_id=tenant_id,
         outcome=outcome,

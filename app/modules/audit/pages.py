@@ -9,13 +9,15 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Template
 
-from app.core.paging import Pager
+from app.core.errors import Invalid
+from app.core.paging import Page, Pager
 from app.core.templating import render
+from app.modules.audit.models import AuditLog
 from app.modules.audit.permissions import READ
 from app.modules.audit.schemas import OUTCOMES, AuditQuery, read
 from app.modules.audit.service import AuditTrail
 
-FILTERS = ("action", "resource", "actorId", "tenantId", "outcome", "from", "to")
+FILTERS = ("action", "resource", "actor", "actorId", "tenantId", "outcome", "from", "to")
 
 
 class AuditPages(Controller):
@@ -30,14 +32,23 @@ class AuditPages(Controller):
         pager: NamedDependency[Pager],
         cursor: FromQuery[str | None] = None,
     ) -> Template:
+        page: Page[AuditLog]
+        refused: str | None
+        try:
+            page, refused = await trail.search(pager, asked.filter(), cursor=cursor), None
+        except Invalid as problem:  # shown where the rows would be: rows that nobody asked for would mislead
+            page, refused = Page([], None, None), problem.detail
         context = {
-            "page": await trail.search(pager, asked.filter(), cursor=cursor),
+            "page": page,
+            "refused": refused,
+            "tenants": await trail.tenants(page.items),
             "cursor": cursor,
             "params": {name: request.query_params[name] for name in FILTERS if request.query_params.get(name)},
             "actions": _actions(request),
-            "outcomes": [(outcome, outcome) for outcome in OUTCOMES],
+            "outcomes": [(outcome, outcome.capitalize()) for outcome in OUTCOMES],
         }
-        return render(request, "audit/index.html", context, fragment="audit/_list.html")
+        status = 422 if refused else 200
+        return render(request, "audit/index.html", context, fragment="audit/_list.html", status=status)
 
     @get("/{entry_id:uuid}", permission=READ)
     async def entry(
@@ -47,13 +58,13 @@ class AuditPages(Controller):
         return render(
             request,
             "audit/entry.html",
-            {"entry": row, "plain": msgspec.to_builtins(read(row))},
+            {"entry": row, "tenants": await trail.tenants([row]), "plain": msgspec.to_builtins(read(row))},
             fragment="audit/_entry.html",
         )
 
 
 def _actions(request: Request[Any, Any, Any]) -> list[tuple[str, str]]:
-    """Every action that a route of this app can leave in the log."""
+    """Every action that a route or a processor of this app can leave in the log."""
     handlers = [handler for route in request.app.routes for handler in getattr(route, "route_handlers", ())]
-    names = sorted({handler.opt["audit"] for handler in handlers if handler.opt.get("audit")})
-    return [(name, name) for name in names]
+    of_routes = {handler.opt["audit"] for handler in handlers if handler.opt.get("audit")}
+    return [(name, name) for name in sorted(of_routes | {*request.app.state.actions})]

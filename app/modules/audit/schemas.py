@@ -1,13 +1,14 @@
 """Audit rows on the wire."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from msgspec import Struct, convert
 
 from app.core.errors import Invalid
+from app.core.moments import moment
 from app.core.wire import Outgoing
 from app.modules.audit.models import AuditLog
 
@@ -21,6 +22,8 @@ class AuditFilter(Struct, frozen=True, kw_only=True):
     """An action, or the start of several: `owner.tenant` finds `owner.tenant.create` too."""
     resource: str | None = None
     """A type, `article`, or one thing, `article:ID`."""
+    actor: str | None = None
+    """The start of an e-mail address or of a token's name, whatever the case."""
     actor_id: UUID | None = None
     tenant_id: UUID | None = None
     outcome: str | None = None
@@ -73,6 +76,7 @@ class AuditQuery(Struct, frozen=True, kw_only=True):
 
     action: str | None
     resource: str | None
+    actor: str | None
     actor_id: str | None
     tenant_id: str | None
     outcome: str | None
@@ -89,11 +93,12 @@ class AuditQuery(Struct, frozen=True, kw_only=True):
         return AuditFilter(
             action=_text("action", self.action),
             resource=_text("resource", self.resource),
+            actor=_text("actor", self.actor),
             actor_id=_id("actorId", self.actor_id),
             tenant_id=_id("tenantId", self.tenant_id),
             outcome=self.outcome or None,
-            since=_moment("from", self.since),
-            until=_moment("to", self.until, end=True),
+            since=moment("from", self.since),
+            until=moment("to", self.until, end=True),
         )
 
 
@@ -108,21 +113,3 @@ def _id(field: str, value: str | None) -> UUID | None:
         return UUID(value) if value else None
     except ValueError:
         raise Invalid.field(field, "must be a UUID") from None
-
-
-def _moment(field: str, text: str | None, *, end: bool = False) -> datetime | None:
-    """A day or a moment in ISO 8601; without a zone it is UTC. With `end`, a day means the start of the next."""
-    if not text:
-        return None
-    try:
-        if len(text) == len("2026-01-31"):
-            day = date.fromisoformat(text) + timedelta(days=1 if end else 0)
-            found = datetime.combine(day, time(), UTC)
-        else:
-            found = datetime.fromisoformat(text)
-            found = found if found.tzinfo else found.replace(tzinfo=UTC)
-        if found.timestamp() < 0:
-            raise ValueError(text)
-    except (ValueError, OverflowError):
-        raise Invalid.field(field, "must be a day (2026-01-31) or a moment (2026-01-31T12:00:00Z)") from None
-    return found

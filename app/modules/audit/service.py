@@ -1,6 +1,7 @@
 """The audit log: `record` writes changes, `record_attempt` failed attempts, `AuditTrail` reads."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -17,7 +18,7 @@ from app.core.paging import Page, Pager
 from app.core.policy import Actor, Attempt, Audit
 from app.core.request import correlation_id
 from app.modules.audit.models import AuditLog
-from app.modules.audit.repository import fitting
+from app.modules.audit.repository import fitting, tenant_names
 from app.modules.audit.schemas import AuditFilter
 
 TOPIC = "audit"
@@ -35,6 +36,7 @@ async def record(
     after: dict[str, Any] | None = None,
     reason: str | None = None,
     tenant_id: UUID | None = None,
+    outcome: Literal["success", "denied", "failed"] = "success",
 ) -> None:
     """Write one row into the transaction of the change it tells of.
 
@@ -62,7 +64,7 @@ async def record(
         after=_fields(after, changed),
         changed_fields=changed,
         reason=reason,
-        outcome="success",
+        outcome=outcome,
     )
     session.add(row)
     signal(session, TOPIC, row.id, row.tenant_id)
@@ -102,6 +104,10 @@ class AuditTrail:
         """Newest first. A cursor is good for the same filter only."""
         of = f"audit {scope_of(self._session).tenant_id} {wanted}"
         return await pager.page(self._session, fitting(wanted), key=AuditLog.id, of=of, limit=limit, cursor=cursor)
+
+    async def tenants(self, rows: Iterable[AuditLog]) -> dict[UUID, str]:
+        """The names of the tenants under which these rows are filed. For the platform."""
+        return await tenant_names(self._session, (row.tenant_id for row in rows))
 
     async def latest(self, count: int) -> list[AuditLog]:
         return list(await self._session.scalars(select(AuditLog).order_by(AuditLog.id.desc()).limit(count)))

@@ -2,15 +2,41 @@
 
 from uuid import UUID
 
-from litestar import Controller, Response, delete, get, post
+from litestar import Controller, Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from app.core.ids import PLATFORM_TENANT
 from app.core.paging import Pager
+from app.core.policy import SIGNED_IN, Actor
 from app.modules.identity.permissions import READ, WRITE
-from app.modules.identity.schemas import PlatformTokenCreate, TokenCreate, TokenMade, TokenPage, TokenRead, made, read
-from app.modules.identity.service import TokenService
+from app.modules.identity.schemas import (
+    PasswordChange,
+    PlatformTokenCreate,
+    TokenCreate,
+    TokenMade,
+    TokenPage,
+    TokenRead,
+    made,
+    read,
+)
+from app.modules.identity.service import IdentityService, SignIn, TokenService
+
+
+class AccountController(Controller):
+    path = "/account"
+
+    @put("/password", permission=SIGNED_IN, audit="owner.password.change", status_code=204)
+    async def change_password(
+        self,
+        actor: NamedDependency[Actor],
+        door: NamedDependency[SignIn],
+        identity: NamedDependency[IdentityService],
+        data: JSONBody[PasswordChange],
+    ) -> None:
+        """Change the signed-in person's password, and end that person's other sessions. Tokens have none: 409."""
+        await door.confirm(actor, data.current)
+        await identity.change_password(data.password)
 
 
 class TenantTokenController(Controller):
@@ -25,7 +51,7 @@ class TenantTokenController(Controller):
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> TokenPage:
-        """A tenant's tokens, newest first, without their secrets."""
+        """List a tenant's tokens, newest first, without their secrets."""
         page = (await tokens.search(pager, tenant_id, limit=limit, cursor=cursor)).map(read)
         return TokenPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
@@ -48,13 +74,14 @@ class TenantTokenController(Controller):
     async def show(
         self, tokens: NamedDependency[TokenService], tenant_id: FromPath[UUID], token_id: FromPath[UUID]
     ) -> TokenRead:
+        """Read one of a tenant's tokens, without its secret."""
         return read(await tokens.get(tenant_id, token_id))
 
     @delete("/{token_id:uuid}", permission=WRITE, audit="owner.token.revoke")
     async def revoke(
         self, tokens: NamedDependency[TokenService], tenant_id: FromPath[UUID], token_id: FromPath[UUID]
     ) -> None:
-        """Refuse the token from now on."""
+        """Revoke one of a tenant's tokens. It is refused from now on."""
         await tokens.revoke(tenant_id, token_id)
 
 
@@ -69,7 +96,7 @@ class PlatformTokenController(Controller):
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> TokenPage:
-        """The platform's own tokens, newest first, without their secrets."""
+        """List the platform's own tokens, newest first, without their secrets."""
         page = (await tokens.search(pager, PLATFORM_TENANT, limit=limit, cursor=cursor)).map(read)
         return TokenPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
@@ -85,9 +112,10 @@ class PlatformTokenController(Controller):
 
     @get("/{token_id:uuid}", permission=READ)
     async def show(self, tokens: NamedDependency[TokenService], token_id: FromPath[UUID]) -> TokenRead:
+        """Read one of the platform's tokens, without its secret."""
         return read(await tokens.get(PLATFORM_TENANT, token_id))
 
     @delete("/{token_id:uuid}", permission=WRITE, audit="owner.token.revoke")
     async def revoke(self, tokens: NamedDependency[TokenService], token_id: FromPath[UUID]) -> None:
-        """Refuse the token from now on."""
+        """Revoke one of the platform's tokens. It is refused from now on."""
         await tokens.revoke(PLATFORM_TENANT, token_id)

@@ -16,12 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.errors import Forbidden, Invalid, Problem
 from app.core.ids import PLATFORM_TENANT
 from app.core.paging import Pager
-from app.core.policy import COOKIE, PUBLIC, SIGNED_IN, actor_of
+from app.core.policy import COOKIE, PUBLIC, SIGNED_IN, Actor, actor_of
 from app.core.secrets import Secret
 from app.core.settings import Settings
 from app.core.templating import PREFIX, render
 from app.modules.identity.permissions import READ, WRITE
-from app.modules.identity.schemas import SetupForm, SignInForm, TokenForm
+from app.modules.identity.schemas import PasswordForm, SetupForm, SignInForm, TokenForm
 from app.modules.identity.service import (
     SESSION_LASTS,
     IdentityService,
@@ -50,11 +50,6 @@ def _check_origin(request: AnyRequest, settings: Settings) -> None:
         theirs = ""
     if theirs is not None and theirs not in ours:
         raise Forbidden("This form was sent from another site", code="bad_origin")
-
-
-def _door(request: AnyRequest) -> SignIn:
-    address: str | None = request.scope.get("client_address")  # type: ignore[assignment]
-    return SignIn(request.app.state.database, address, request.headers.get("user-agent"))
 
 
 def _enter(secret: Secret, settings: Settings, where: str) -> Redirect:
@@ -97,14 +92,16 @@ class FrontDoor(Controller):
 
     @post("/signin", permission=PUBLIC, audit="session.create")
     async def enter(
-        self, request: AnyRequest, settings: NamedDependency[Settings], data: URLEncodedBody[SignInForm]
+        self,
+        request: AnyRequest,
+        settings: NamedDependency[Settings],
+        door: NamedDependency[SignIn],
+        data: URLEncodedBody[SignInForm],
     ) -> Template | Redirect:
         _check_origin(request, settings)
         actor = actor_of(request)
         try:
-            secret = await _door(request).with_password(
-                data.email, data.password, instead_of=actor.session if actor else None
-            )
+            secret = await door.with_password(data.email, data.password, instead_of=actor.session if actor else None)
         except Problem as problem:
             return _form("signin", {"email": data.email}, problem, next=_inside(data.next))
         return _enter(secret, settings, _inside(data.next))
@@ -127,6 +124,7 @@ class FrontDoor(Controller):
         self,
         request: AnyRequest,
         settings: NamedDependency[Settings],
+        door: NamedDependency[SignIn],
         link: FromPath[str],
         data: URLEncodedBody[SetupForm],
     ) -> Template | Redirect:
@@ -134,10 +132,38 @@ class FrontDoor(Controller):
         try:
             if data.password != data.repeat:
                 raise Invalid.field("repeat", "is not the same password")
-            secret = await _door(request).with_link(Secret(link), data.email, data.password)
+            secret = await door.with_link(Secret(link), data.email, data.password)
         except Problem as problem:
             return _form("setup", {"email": data.email}, problem, expired=isinstance(problem, LinkExpired))
         return _enter(secret, settings, PREFIX)
+
+
+class AccountPages(Controller):
+    """The signed-in person's own account."""
+
+    path = "/account"
+
+    @get("/", permission=SIGNED_IN, sync_to_thread=False)
+    def show(self, request: AnyRequest) -> Template:
+        return render(request, "identity/account.html", {}, fragment="identity/_password.html")
+
+    @post("/password", permission=SIGNED_IN, audit="owner.password.change", status_code=200)
+    async def change_password(
+        self,
+        request: AnyRequest,
+        actor: NamedDependency[Actor],
+        door: NamedDependency[SignIn],
+        identity: NamedDependency[IdentityService],
+        data: URLEncodedBody[PasswordForm],
+    ) -> Template:
+        if data.password != data.repeat:
+            raise Invalid.field("repeat", "is not the same password")
+        await door.confirm(actor, data.current)
+        await identity.change_password(data.password)
+        answer = render(request, "identity/account.html", {}, fragment="identity/_password.html")
+        told = {"toast": {"message": "Your password is changed; your other sessions have ended.", "tone": "ok"}}
+        answer.headers["HX-Trigger"] = json.dumps(told)
+        return answer
 
 
 def provide_holder(request: AnyRequest) -> UUID:
@@ -234,7 +260,7 @@ async def _list(
     return await _holder(tenants, holder) | {
         "page": await tokens.search(pager, holder, cursor=cursor),
         "cursor": cursor,
-        "scopes": [(item.name, item.name, item.label) for item in tokens.grantable(holder)],
+        "scopes": [(item.name, item.name, item.label) for item in tokens.offered(holder)],
         "workspaces": await tenants.workspace_names(holder),
     }
 

@@ -42,6 +42,12 @@ async def revoke_session(session: AsyncSession, session_id: UUID) -> None:
     await session.execute(query.values(revoked_at=func.now()))
 
 
+async def revoke_sessions_of(session: AsyncSession, user_id: UUID, *, keep: UUID | None = None) -> None:
+    query = update(Session).where(Session.user_id == user_id, Session.revoked_at.is_(None))
+    query = query if keep is None else query.where(Session.id != keep)
+    await session.execute(query.values(revoked_at=func.now()))
+
+
 @dataclass(frozen=True, slots=True)
 class Failures:
     """Sign-ins from one address that are not known to be right, and when counting starts anew."""

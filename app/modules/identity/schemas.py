@@ -77,6 +77,22 @@ class SetupForm(Incoming):
     repeat: Password = ""
 
 
+class PasswordChange(Incoming):
+    """Another password for the signed-in person; `current` is the one before."""
+
+    current: Password
+    password: Password
+
+
+class PasswordForm(Incoming):
+    """The dashboard's form for that."""
+
+    current: Password = ""
+    password: Password = ""
+    repeat: Password = ""
+    csrf_token: str = field(name="_csrf_token", default="")
+
+
 class TokenForm(Incoming):
     """The dashboard's form for a new token. `expires_in_days` is empty for a token that does not expire."""
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -34,10 +34,12 @@ LINK_LASTS = timedelta(minutes=30)
 MIN_PASSWORD, MAX_PASSWORD = 12, 1024
 FAILURES_PER_ACCOUNT, FAILURES_PER_ADDRESS = 10, 50
 SHOWN_OF_TOKEN = 8
+ANONYMOUS = Actor("anonymous", None, "not signed in", frozenset(), Plane.SYSTEM)
 _NO_ACCOUNT = "not an e-mail address"
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,255}")
 _SESSION = text("SELECT session_id, user_id, email, role FROM public.teknav_session(:hash)")
 _TOKEN = text("SELECT token_id, tenant_id, workspace_id, name, scopes FROM public.teknav_token(:hash)")
+_REFUSED = text("SELECT public.teknav_refused_token(:hash)")
 # Argon2 wants 64 MB and a core for each password: two at a time, whoever knocks.
 _THREADS = ThreadPoolExecutor(2, "argon2")
 _ARGON2 = PasswordHash.recommended()
@@ -69,15 +71,28 @@ class Authenticator:
             return None
         return Actor("user", row.user_id, row.email, self._every, Plane.PLATFORM, session=str(row.session_id))
 
-    async def token(self, bearer: str) -> Actor | None:
+    async def token(self, bearer: str) -> Actor:
+        """
+        Raises:
+            Unauthenticated (`bad_token`): it is unknown, expired or revoked. Forbidden (`tenant_suspended`).
+        """
         async with self._engine.connect() as connection:
             row = (await connection.execute(_TOKEN, {"hash": digest(bearer)})).one_or_none()
+            if row is None:
+                why = (await connection.execute(_REFUSED, {"hash": digest(bearer)})).scalar_one_or_none()
         if row is None:
-            return None
+            raise _refusal(why)
         platform = row.tenant_id == PLATFORM_TENANT
         granted = frozenset(row.scopes) & (self._every if platform else self._tenants)
         plane = Plane.PLATFORM if platform else Plane.TENANT
         return Actor("token", row.token_id, row.name, granted, plane, row.tenant_id, row.workspace_id)
+
+
+def _refusal(why: str | None) -> Problem:
+    if why == "suspended":
+        return Forbidden("This tenant is suspended", code="tenant_suspended")
+    said = {"revoked": "was revoked", "expired": "has expired"}.get(why or "", "is unknown")
+    return Unauthenticated(f"This token {said}", code="bad_token")
 
 
 class IdentityService:
@@ -93,6 +108,36 @@ class IdentityService:
             Invalid: naming `email` or `password`. Conflict (`email_taken`): there is an account with that e-mail.
         """
         return await _add_owner(self._session, self._actor, await _new_owner(email, password))
+
+    async def change_password(self, password: str) -> None:
+        """Give the signed-in person, whom `SignIn.confirm` has asked, another password. Other sessions of it end.
+
+        Raises:
+            Invalid (`password`): it is too short or too long.
+        """
+        assert self._actor.session is not None
+        user = await self._session.get_one(User, self._actor.id)
+        await self._set_password(user, password, keep=UUID(self._actor.session))
+
+    async def reset_password(self, email: str, password: str) -> User:
+        """For the command line: another password without knowing the one before. All sessions of the person end.
+
+        Raises:
+            NotFound: nobody has this e-mail. Invalid: naming `password`.
+        """
+        user = await repository.user_by_email(self._session, email.strip().lower())
+        if user is None:
+            raise NotFound("There is no account with this e-mail")
+        await self._set_password(user, password)
+        return user
+
+    async def _set_password(self, user: User, password: str, *, keep: UUID | None = None) -> None:
+        if wrong := _wrong_password(password):
+            raise Invalid.field(wrong.field, wrong.message)
+        user.password_hash = await _in_thread(_ARGON2.hash, password)
+        await repository.revoke_sessions_of(self._session, user.id, keep=keep)
+        resource = ("user", user.id, user.email)
+        await record(self._session, self._actor, "owner.password.change", resource=resource)
 
     async def sign_out(self) -> None:
         """End the actor's session, at once.
@@ -152,26 +197,29 @@ class SignIn:
             Unauthenticated: without saying which of the two is wrong. Forbidden: the account is no owner's.
             TooManySignIns: with `Retry-After`.
         """
-        email = email.strip().lower()
-        address = self._address or "unknown"
-        async with self._database.transaction(SYSTEM) as session:
-            account = email if _EMAIL.fullmatch(email) else _NO_ACCOUNT
-            failures = await repository.count_sign_in(session, address, account)
-            user = await repository.user_by_email(session, account)
-        if failures.account > FAILURES_PER_ACCOUNT or failures.address > FAILURES_PER_ADDRESS:
-            wait = max(1, round((failures.until - datetime.now(UTC)).total_seconds()))
-            raise TooManySignIns(headers={"Retry-After": str(wait)})
-        right = await _in_thread(_matches, password, user.password_hash if user else None)
-        if not right or user is None or user.disabled_at is not None:
-            raise Unauthenticated("E-mail or password is wrong", code="bad_credentials")
-        if user.role != "owner":
-            raise Forbidden("This account cannot sign in here yet: the dashboard is for owners", code="not_an_owner")
+        # The rows of a caller who is signed in are written under its own name, as those of other refused requests.
+        user = await self._examine(email, password, trace=instead_of is None)
         actor = _actor(user)
         async with self._database.transaction(actor.scope) as session:
-            await repository.forgive_sign_in(session, address, account)
+            await repository.forgive_sign_in(session, self._place, user.email)
             if instead_of is not None:
                 await repository.revoke_session(session, UUID(instead_of))
             return await self._open(session, actor)
+
+    async def confirm(self, actor: Actor, password: str) -> None:
+        """Whether a signed-in person is who signed in; wrong answers count as failed sign-ins.
+
+        Raises:
+            Invalid (`current`): it is not the password. TooManySignIns. Conflict (`no_session`): nobody signed in.
+        """
+        if actor.session is None:
+            raise Conflict("Only a signed-in person has a password to change", code="no_session")
+        try:
+            user = await self._examine(actor.label, password, trace=False)
+        except Unauthenticated:
+            raise Invalid.field("current", "is not your password") from None
+        async with self._database.transaction(SYSTEM) as session:
+            await repository.forgive_sign_in(session, self._place, user.email)
 
     async def with_link(self, link: str, email: str, password: str) -> Secret:
         """Make the first owner, and sign in as that.
@@ -189,6 +237,39 @@ class SignIn:
             used.used_at = datetime.now(UTC)
             await _add_owner(session, actor, user)
             return await self._open(session, actor)
+
+    @property
+    def _place(self) -> str:
+        return self._address or "unknown"
+
+    async def _examine(self, email: str, password: str, *, trace: bool) -> User:
+        """Count the try, then look at the password.
+
+        Raises:
+            TooManySignIns, Unauthenticated, Forbidden: with `trace`, a row in the audit log tells of it.
+        """
+        email = email.strip().lower()
+        account = email if _EMAIL.fullmatch(email) else _NO_ACCOUNT
+        async with self._database.transaction(SYSTEM) as session:
+            failures = await repository.count_sign_in(session, self._place, account)
+            user = await repository.user_by_email(session, account)
+        try:
+            return await _examine(failures, user, password)
+        except Problem:
+            # The counter bounds these rows.
+            if trace and failures.account <= FAILURES_PER_ACCOUNT + 1:
+                await self._trace_refusal(user)
+            raise
+
+    async def _trace_refusal(self, user: User | None) -> None:
+        """For an unknown account the row is taken back, so that both take as long; neither waits for the disk."""
+        resource = ("user", user.id if user else None, user.email if user else None)
+        async with self._database.transaction(SYSTEM) as session:
+            await session.execute(text("SET LOCAL synchronous_commit = off"))
+            await record(session, ANONYMOUS, "session.create", resource=resource, outcome="denied")
+            if user is None:
+                await session.flush()
+                await session.rollback()
 
     async def _open(self, session: AsyncSession, actor: Actor) -> Secret:
         secret = new_secret()
@@ -218,6 +299,12 @@ class TokenService:
         known: Mapping[str, Permission] = self._session.info["permissions"]
         wanted = (known[name] for name in sorted(known) if tenant_id == PLATFORM_TENANT or known[name].tenant)
         return [permission for permission in wanted if self._actor.may(permission)]
+
+    def offered(self, tenant_id: UUID) -> list[Permission]:
+        """Of these what is of use to the token itself. A platform token that makes tenants' tokens needs more."""
+        of_platform: Collection[str] = self._session.info["owner_scopes"]
+        found = self.grantable(tenant_id)
+        return [each for each in found if each.name in of_platform] if tenant_id == PLATFORM_TENANT else found
 
     async def create(
         self,
@@ -313,9 +400,10 @@ class TokenService:
         refused = sorted(set(scopes) - allowed)
         if refused:
             kind = "a platform" if tenant_id == PLATFORM_TENANT else "a tenant's"
-            raise Invalid.field("scopes", f"{kind} token cannot be given {', '.join(refused)} here")
+            choice = ", ".join(permission.name for permission in self.offered(tenant_id))
+            raise Invalid.field("scopes", f"{kind} token cannot be given {', '.join(refused)}, but: {choice}")
         if not scopes:
-            raise Invalid.field("scopes", "name at least one")
+            raise Invalid.field("scopes", "choose at least one scope")
         return sorted(set(scopes))
 
     async def _trace(self, action: str, token: ApiToken, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
@@ -330,6 +418,25 @@ def _expiry(days: int | None) -> datetime | None:
     if not 1 <= days <= 3650:
         raise Invalid.field("expiresInDays", "must be from 1 to 3650, or null")
     return datetime.now(UTC) + timedelta(days=days)
+
+
+async def _examine(failures: repository.Failures, user: User | None, password: str) -> User:
+    """
+    Raises:
+        TooManySignIns, Unauthenticated, Forbidden.
+    """
+    if failures.account > FAILURES_PER_ACCOUNT or failures.address > FAILURES_PER_ADDRESS:
+        wait = max(1, round((failures.until - datetime.now(UTC)).total_seconds()))
+        minutes = f"{-(-wait // 60)} minutes" if wait > 60 else "a minute"
+        raise TooManySignIns(
+            f"Too many failed sign-ins: wait {minutes}, then try again", headers={"Retry-After": str(wait)}
+        )
+    right = await _in_thread(_matches, password, user.password_hash if user else None)
+    if not right or user is None or user.disabled_at is not None:
+        raise Unauthenticated("E-mail or password is wrong", code="bad_credentials")
+    if user.role != "owner":
+        raise Forbidden("This account cannot sign in here yet: the dashboard is for owners", code="not_an_owner")
+    return user
 
 
 def _actor(user: User) -> Actor:
@@ -355,12 +462,18 @@ async def _new_owner(email: str, password: str) -> User:
     errors = []
     if not _EMAIL.fullmatch(email):
         errors.append(FieldError("email", "is not an e-mail address"))
-    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        errors.append(FieldError("password", f"must have {MIN_PASSWORD} to {MAX_PASSWORD} characters"))
+    if wrong := _wrong_password(password):
+        errors.append(wrong)
     if errors:
         raise Invalid("; ".join(f"{error.field} {error.message}" for error in errors), errors=errors)
     hashed = await _in_thread(_ARGON2.hash, password)
     return User(id=new_id(), email=email, name=email.partition("@")[0], password_hash=hashed, role="owner")
+
+
+def _wrong_password(password: str) -> FieldError | None:
+    if MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+        return None
+    return FieldError("password", f"must have {MIN_PASSWORD} to {MAX_PASSWORD} characters")
 
 
 async def _in_thread(work: Callable[..., T], *arguments: Any) -> T:

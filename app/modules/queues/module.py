@@ -21,6 +21,7 @@ from app.modules.queues.controllers import (
 )
 from app.modules.queues.pages import QueuePages, Views
 from app.modules.queues.service import QueueService
+from app.modules.workers.service import WorkerService
 from app.queues.counts import overview
 from app.queues.record import TOPIC
 
@@ -33,9 +34,10 @@ def provide_views(
     request: Request[Any, Any, Any],
     session: NamedDependency[AsyncSession],
     queues: NamedDependency[QueueService],
+    actor: NamedDependency[Actor],
     pager: NamedDependency[Pager],
 ) -> Views:
-    return Views(request, session, queues, pager)
+    return Views(request, session, queues, WorkerService(session, actor), pager)
 
 
 async def load_card(session: AsyncSession) -> dict[str, Any]:

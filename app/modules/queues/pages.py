@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,19 +16,25 @@ from msgspec.json import decode
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Invalid
+from app.core.ids import PLATFORM_TENANT
 from app.core.paging import Pager
+from app.core.policy import actor_of
 from app.core.templating import PREFIX, render
+from app.module import About
 from app.modules.queues import repository
 from app.modules.queues.permissions import MANAGE, READ
 from app.modules.queues.repository import JobFilter
-from app.modules.queues.schemas import JobState, LetterChoice, read, state_of
+from app.modules.queues.schemas import ANY, JobState, LetterChoice, LimitsChange, read, state_of
 from app.modules.queues.service import QueueService
+from app.modules.workers.service import WorkerService
+from app.modules.workers.service import read as seen
 from app.queues.job import declared
 from app.queues.letters import Done
 from app.queues.models import JobRow, State
+from app.queues.spec import UNLIMITED
 
+LIMITS = ("rate.jobs", "rate.perS", "running", "runningPerTenant")
 LISTED = ("list", "cursor", "fingerprint")
-BEATS_WITHIN = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +44,22 @@ class Views:
     request: Request[Any, Any, Any]
     session: AsyncSession
     queues: QueueService
+    workers: WorkerService
     pager: Pager
 
     async def overview(self) -> Template:
         context = {
             "queues": await self.queues.overview(),
-            "workers": await self.queues.workers(),
+            "workers": [seen(row) for row in await self.workers.list()],
+            "unlimited": UNLIMITED,
             "lags": await self.queues.loops(),
-            "alive_since": datetime.now(UTC) - BEATS_WITHIN,
         }
         return self._render("index", "_overview", context)
 
     async def jobs(self, queue: str, wanted: JobFilter, cursor: str) -> Template:
         page = await self.queues.jobs(self.pager, queue, wanted, cursor=cursor or None)
-        filters = {"state": wanted.state, "kind": wanted.kind, "tenantId": wanted.tenant_id}
+        filters = {"state": wanted.state or ANY, "kind": wanted.kind, "tenantId": wanted.tenant_id, "q": wanted.text}
+        filters |= {name: self.request.query_params.get(name) for name in ("from", "to")}
         context = await self._list(queue, page.items) | {
             "page": page,
             "cursor": cursor,
@@ -108,7 +115,23 @@ class Views:
 
     async def _list(self, queue: str, rows: Sequence[JobRow]) -> dict[str, Any]:
         names = await repository.tenant_names(self.session, {row.tenant_id for row in rows})
-        return {"queue": await self.queues.stats(queue), "tenants": names, "state_of": state_of}
+        return {
+            "queue": await self.queues.stats(queue),
+            "tenants": names,
+            "about": await self._about(rows),
+            "platform": PLATFORM_TENANT,
+            "state_of": state_of,
+        }
+
+    async def _about(self, rows: Sequence[JobRow]) -> dict[UUID, tuple[str, str]]:
+        """What each job is about, where a module says so and the viewer may see it: a label and an address."""
+        known: dict[str, About] = self.request.app.state.about
+        actor = actor_of(self.request)
+        found: dict[UUID, tuple[str, str]] = {}
+        for kind in {row.kind for row in rows} & known.keys():
+            if actor is not None and actor.may(known[kind].permission):
+                found |= await known[kind].find(self.session, [row.id for row in rows if row.kind == kind])
+        return {id_: (label, PREFIX + path) for id_, (label, path) in found.items()}
 
     def _render(self, page: str, fragment: str, context: dict[str, Any]) -> Template:
         context["path"] = f"{PREFIX}/queues"
@@ -131,6 +154,25 @@ def payload_of(form: FormMultiDict) -> dict[str, Any]:
         return decode(str(form.get("payload") or ""), type=dict[str, Any])
     except (DecodeError, RecursionError) as error:
         raise Invalid.field("payload", f"must be a JSON object: {error}") from None
+
+
+def limits_of(form: FormMultiDict) -> LimitsChange:
+    """All fields of the form; an empty one is no limit.
+
+    Raises:
+        Invalid: naming the field.
+    """
+    given = {name: str(form.get(name) or "").strip() for name in LIMITS}
+    jobs, per_s = given.pop("rate.jobs"), given.pop("rate.perS")
+    if bool(jobs) != bool(per_s):
+        raise Invalid.field("rate.perS" if jobs else "rate.jobs", "a rate has both: so many starts, in so many seconds")
+    plain: dict[str, Any] = {name: value or None for name, value in given.items()}
+    plain["rate"] = {"jobs": jobs, "perS": per_s} if jobs else None
+    try:
+        return convert(plain, LimitsChange, strict=False)
+    except ValidationError as error:
+        message, _, place = str(error).partition(" - at `$.")
+        raise Invalid.field(place.rstrip("`"), message) from None
 
 
 def listed(form: FormMultiDict) -> JobFilter:
@@ -171,6 +213,15 @@ class QueuePages(Controller):
     async def resume(self, queue: FromPath[str], views: NamedDependency[Views]) -> Template:
         await views.queues.resume(queue)
         return told(await views.overview(), f"{queue} goes on")
+
+    @post("/{queue:str}/limits", permission=MANAGE, audit="owner.queue.limit", status_code=200)
+    async def limit(self, queue: FromPath[str], views: NamedDependency[Views]) -> Template:
+        form = await views.request.form()
+        if form.get("declared"):
+            await views.queues.limit_as_declared(queue)
+        else:
+            await views.queues.limit(queue, limits_of(form))
+        return told(await views.overview(), f"{queue} has its limits")
 
     @get("/{queue:str}/jobs", permission=READ)
     async def jobs(

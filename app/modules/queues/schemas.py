@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
-from msgspec import Meta, convert
+from msgspec import UNSET, Meta, UnsetType, convert
+from msgspec.structs import replace
 
 from app.core.logging import redact
 from app.core.wire import Incoming, Outgoing
@@ -16,6 +17,7 @@ from app.queues.lag import Lags
 from app.queues.letters import Done
 from app.queues.models import AttemptRow, JobRow, State
 from app.queues.record import TRASH_LASTS
+from app.queues.spec import Limits, Rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,12 @@ class JobState(StrEnum):
     WAITING_CHILDREN = "waiting_children"
     CANCELLED = "cancelled"
     REMOVED = "removed"
+
+
+ANY = "any"
+"""In an address: jobs of every state."""
+WAITING = (State.PENDING, State.QUEUED, State.RETRYING)
+"""What waits, for a worker or first for its time."""
 
 
 class Reason(Incoming):
@@ -93,9 +101,48 @@ class LetterGroups(Outgoing):
     items: Sequence[LetterGroup]
 
 
+Jobs = Annotated[int, Meta(ge=1, le=1_000_000)]
+Places = Annotated[int, Meta(ge=1, le=100_000)]
+Seconds = Annotated[float, Meta(ge=0.01, le=86_400)]
+
+
+class RateChange(Incoming):
+    """At most so many starts in so many seconds."""
+
+    jobs: Jobs
+    per_s: Seconds
+
+
+class LimitsChange(Incoming):
+    """What to change; fields that are left out stay as they are, and null is no limit."""
+
+    rate: RateChange | UnsetType | None = UNSET
+    running: Places | UnsetType | None = UNSET
+    running_per_tenant: Places | UnsetType | None = UNSET
+
+    def over(self, limits: Limits) -> Limits:
+        rate = Rate(self.rate.jobs, self.rate.per_s) if isinstance(self.rate, RateChange) else self.rate
+        given = {"rate": rate, "running": self.running, "running_per_tenant": self.running_per_tenant}
+        return replace(limits, **{name: value for name, value in given.items() if value is not UNSET})
+
+
+class RateRead(Outgoing):
+    jobs: int
+    per_s: float
+
+
+class LimitsRead(Outgoing):
+    """What a queue may do over all worker processes together; null is no limit."""
+
+    rate: RateRead | None
+    running: int | None
+    running_per_tenant: int | None
+
+
 class QueueRead(Outgoing):
     """A queue with its numbers. `completed` counts the last 24 hours; `failed` is the number of dead letters.
 
+    `limitsChanged` says that a person has set the limits; else they are those of the code.
     `fromRedis` is false while Redis is away: then every number comes from the record of work.
     """
 
@@ -112,6 +159,8 @@ class QueueRead(Outgoing):
     max_attempts: int
     timeout_s: float
     from_redis: bool
+    limits: LimitsRead
+    limits_changed: bool
 
 
 class QueueList(Outgoing):
@@ -252,9 +301,9 @@ class DeadLetterPage(Outgoing):
 
 def state_of(row: JobRow) -> JobState:
     """The name people know: what waits for a later moment is delayed, and so is a failed attempt to be retried."""
-    if row.state in (State.PENDING, State.QUEUED):
-        return JobState.DELAYED if row.delayed and row.run_at > datetime.now(UTC) else JobState.WAITING
-    return {State.RETRYING: JobState.DELAYED, State.DEAD: JobState.FAILED}.get(State(row.state)) or JobState(row.state)
+    if row.state in WAITING:
+        return JobState.DELAYED if row.delayed else JobState.WAITING
+    return JobState.FAILED if row.state == State.DEAD else JobState(row.state)
 
 
 def in_trash(row: JobRow) -> bool:
@@ -276,6 +325,8 @@ def read_queue(one: QueueOverview) -> QueueRead:
         max_attempts=one.spec.attempts,
         timeout_s=one.spec.timeout_s,
         from_redis=one.from_redis,
+        limits=convert(one.limits, LimitsRead, from_attributes=True),
+        limits_changed=one.limits_changed,
     )
 
 

@@ -13,15 +13,16 @@ from app.core.policy import Actor
 from app.modules.audit.service import record
 from app.modules.queues import repository
 from app.modules.queues.repository import JobFilter as JobFilter
-from app.modules.queues.schemas import JobSeen, LetterChoice
+from app.modules.queues.schemas import JobSeen, LetterChoice, LimitsChange
 from app.modules.queues.schemas import JobState as JobState
 from app.modules.queues.schemas import state_of as state_of  # what lists jobs elsewhere says the same words
 from app.queues import control, counts, lag, letters, trash
 from app.queues.cancel import cancel
 from app.queues.counts import QueueOverview
+from app.queues.job import declared
 from app.queues.lag import Lags
 from app.queues.letters import Done, Group
-from app.queues.models import JobRow, State, WorkerRow
+from app.queues.models import JobRow, State
 
 MAX_REASON = 500
 
@@ -44,9 +45,6 @@ class QueueService:
         control.spec_of(self._session, queue)
         return (await counts.overview(self._session, [queue]))[0]
 
-    async def workers(self) -> list[WorkerRow]:
-        return await repository.workers(self._session)
-
     async def loops(self) -> Lags:
         """Who leads the loops, and how each of them fares."""
         return await lag.read(self._session)
@@ -57,7 +55,10 @@ class QueueService:
         """Newest first, without payloads."""
         control.spec_of(self._session, queue)
         query, of = repository.jobs(queue, wanted), f"jobs {queue} {wanted}"
-        return await pager.page(self._session, query, key=JobRow.id, of=of, limit=limit, cursor=cursor)
+        branches = repository.branches(wanted, [one.kind for one in declared() if one.queue == queue])
+        return await pager.page(
+            self._session, query, key=JobRow.id, of=of, limit=limit, cursor=cursor, branches=branches
+        )
 
     async def letters(
         self, pager: Pager, queue: str, wanted: JobFilter, *, limit: int = 25, cursor: str | None = None
@@ -103,6 +104,18 @@ class QueueService:
         """
         await control.resume(self._session, queue)
         await self._trace_queue("owner.queue.resume", queue, paused=False, reason=_reason(reason))
+
+    async def limit(self, queue: str, change: LimitsChange) -> None:
+        """Set what the queue may do over all worker processes together. Workers obey within two seconds."""
+        before = await self.stats(queue)
+        await control.limit(self._session, queue, change.over(before.limits))
+        await self._trace_limits(queue, before)
+
+    async def limit_as_declared(self, queue: str) -> None:
+        """Back to what the code says."""
+        before = await self.stats(queue)
+        await control.limit(self._session, queue, None)
+        await self._trace_limits(queue, before)
 
     async def retry(self, queue: str, job_id: UUID) -> JobRow:
         """Run a dead job again, or one that waits for its time at once.
@@ -235,6 +248,19 @@ class QueueService:
         await record(self._session, self._actor, action, resource=resource, before={}, after=asked | met)
         return found
 
+    async def _trace_limits(self, queue: str, before: QueueOverview) -> None:
+        await self._session.flush()
+        after = await self.stats(queue)
+        changes = [to_builtins(one.limits) | {"declared": not one.limits_changed} for one in (before, after)]
+        await record(
+            self._session,
+            self._actor,
+            "owner.queue.limit",
+            resource=("queue", queue, queue),
+            before=changes[0],
+            after=changes[1],
+        )
+
     async def _trace_queue(self, action: str, queue: str, *, paused: bool, reason: str | None) -> None:
         before, after = {"paused": not paused}, {"paused": paused}
         resource = ("queue", queue, queue)
@@ -242,7 +268,7 @@ class QueueService:
 
 
 def _seen(row: JobRow) -> dict[str, Any]:
-    return {"state": str(state_of(row)), "run": row.run, "attempts": row.attempts_made}
+    return {"state": str(state_of(row)), "run": row.run + 1, "attempts": row.attempts_made}
 
 
 def _which(choice: LetterChoice) -> letters.Which:

@@ -28,7 +28,7 @@ class ScheduleController(Controller):
 
     @get("/", permission=READ)
     async def index(self, schedules: NamedDependency[ScheduleService]) -> ScheduleList:
-        """All of them, by name, each with its last run."""
+        """List all schedules, by name, each with its last run."""
         return ScheduleList(items=[read(plan) for plan in await schedules.all()])
 
     @get("/preview", permission=READ)
@@ -39,12 +39,12 @@ class ScheduleController(Controller):
         every_s: Annotated[str, QueryParameter(name="everyS")] = "",
         timezone: FromQuery[str] = "UTC",
     ) -> Preview:
-        """When a timing would be due next, five times; a wrong one is refused as a change to it would be."""
+        """Tell when a timing would be due next, five times; a wrong one is refused as a change to it would be."""
         return Preview(upcoming=await schedules.upcoming(typed_timing(cron, every_s, timezone)))
 
     @get("/{name:str}", permission=READ)
     async def show(self, name: FromPath[str], schedules: NamedDependency[ScheduleService]) -> Response[ScheduleDetail]:
-        """With its next five runs and its last ten."""
+        """Read a schedule, with its next five runs and its last ten."""
         return await _answer(schedules, name)
 
     @patch("/{name:str}", permission=MANAGE, audit="owner.schedule.update")
@@ -55,7 +55,7 @@ class ScheduleController(Controller):
         data: JSONBody[ScheduleChange],
         if_match: IfMatch = None,
     ) -> Response[ScheduleDetail]:
-        """Time it otherwise than the code does."""
+        """Time a schedule otherwise than the code does."""
         await schedules.change(name, data, expected=versions(if_match))
         return await _answer(schedules, name)
 
@@ -63,7 +63,7 @@ class ScheduleController(Controller):
     async def pause(
         self, name: FromPath[str], schedules: NamedDependency[ScheduleService], data: JSONBody[Reason | None] = None
     ) -> Response[ScheduleDetail]:
-        """Make no jobs until it is resumed. 409 where it is paused already."""
+        """Pause a schedule: it makes no jobs until it is resumed. 409 where it is paused already."""
         await schedules.pause(name, data.reason if data else None)
         return await _answer(schedules, name)
 
@@ -71,25 +71,25 @@ class ScheduleController(Controller):
     async def resume(
         self, name: FromPath[str], schedules: NamedDependency[ScheduleService], data: JSONBody[Reason | None] = None
     ) -> Response[ScheduleDetail]:
-        """Go on with the next time from now. 409 where it is not paused."""
+        """Let a paused schedule go on with the next time from now. 409 where it is not paused."""
         await schedules.resume(name, data.reason if data else None)
         return await _answer(schedules, name)
 
     @post("/{name:str}/reset", permission=MANAGE, audit="owner.schedule.reset", status_code=200)
     async def reset(self, name: FromPath[str], schedules: NamedDependency[ScheduleService]) -> Response[ScheduleDetail]:
-        """Back to what the code says."""
+        """Set a schedule back to what the code says."""
         await schedules.reset(name)
         return await _answer(schedules, name)
 
     @post("/{name:str}/run", permission=MANAGE, audit="owner.schedule.run", status_code=200)
     async def run(self, name: FromPath[str], schedules: NamedDependency[ScheduleService]) -> RunAnswer:
-        """Make a job at once. Asked again within ten seconds, or while the job is unfinished, it is that job."""
+        """Make a schedule's job at once. Asked within ten seconds, or while that job is unfinished, it is that one."""
         run, created = await schedules.run(name)
         return RunAnswer(run=read_run(run), created=created)
 
     @delete("/{name:str}", permission=MANAGE, audit="owner.schedule.remove")
     async def remove(self, name: FromPath[str], schedules: NamedDependency[ScheduleService]) -> None:
-        """Take away what the code declares no more. 409 while it does."""
+        """Remove a schedule that the code declares no more. 409 while it does."""
         await schedules.remove(name)
 
 

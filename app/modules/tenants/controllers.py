@@ -38,7 +38,7 @@ class TenantController(Controller):
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> TenantPage:
-        """Newest first; `q` is looked for in name and slug."""
+        """List tenants, newest first. `q` is looked for in name and slug."""
         page = (await tenants.search(pager, text=q, status=status, limit=limit, cursor=cursor)).map(read)
         return TenantPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
@@ -52,6 +52,7 @@ class TenantController(Controller):
 
     @get("/{tenant_id:uuid}", permission=READ)
     async def show(self, tenants: NamedDependency[TenantService], tenant_id: FromPath[UUID]) -> Response[TenantRead]:
+        """Read one tenant."""
         return _answer(await tenants.get(tenant_id))
 
     @patch("/{tenant_id:uuid}", permission=WRITE, audit="owner.tenant.update")
@@ -62,7 +63,7 @@ class TenantController(Controller):
         data: JSONBody[TenantChange],
         if_match: IfMatch = None,
     ) -> Response[TenantRead]:
-        """Rename, suspend or reactivate."""
+        """Rename, suspend or reactivate a tenant."""
         return _answer(await tenants.update(tenant_id, data, expected=versions(if_match)))
 
     @get("/{tenant_id:uuid}/workspaces", permission=READ)
@@ -74,22 +75,27 @@ class TenantController(Controller):
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> WorkspacePage:
+        """List a tenant's workspaces, newest first."""
         page = (await tenants.workspaces(pager, tenant_id, limit=limit, cursor=cursor)).map(read_workspace)
         return WorkspacePage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
     @get("/{tenant_id:uuid}/workspaces/{workspace_id:uuid}", permission=READ)
     async def show_workspace(
         self, tenants: NamedDependency[TenantService], tenant_id: FromPath[UUID], workspace_id: FromPath[UUID]
-    ) -> WorkspaceRead:
-        return read_workspace(await tenants.workspace(tenant_id, workspace_id))
+    ) -> Response[WorkspaceRead]:
+        """Read one workspace."""
+        workspace = await tenants.workspace(tenant_id, workspace_id)
+        return Response(read_workspace(workspace), headers=etag(workspace.version))
 
     @post("/{tenant_id:uuid}/workspaces", permission=WRITE, audit="owner.workspace.create")
     async def create_workspace(
         self, tenants: NamedDependency[TenantService], tenant_id: FromPath[UUID], data: JSONBody[WorkspaceCreate]
     ) -> Response[WorkspaceRead]:
+        """Make a workspace in a tenant."""
         workspace = await tenants.create_workspace(tenant_id, data.name)
         where = f"/api/owner/tenants/{tenant_id}/workspaces/{workspace.id}"
-        return Response(read_workspace(workspace), status_code=201, headers={"Location": where})
+        headers = etag(workspace.version) | {"Location": where}
+        return Response(read_workspace(workspace), status_code=201, headers=headers)
 
 
 def _answer(tenant: Tenant, *, status: int = 200, headers: dict[str, str] | None = None) -> Response[TenantRead]:

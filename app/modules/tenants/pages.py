@@ -18,7 +18,7 @@ from app.modules.tenants.service import TenantService
 
 PATH = f"{PREFIX}/tenants"
 AnyRequest = Request[Any, Any, Any]
-STATUSES = [("active", "active"), ("suspended", "suspended")]
+STATUSES = [("active", "Active"), ("suspended", "Suspended")]
 
 
 class TenantPages(Controller):
@@ -92,7 +92,7 @@ class TenantPages(Controller):
         workspace = await tenants.create_workspace(tenant_id, data.name)
         context = await self._detail(tenants, pager, tenant_id)
         answer = render(request, "tenants/detail.html", context, fragment="tenants/_workspaces.html")
-        message = {"toast": {"message": f"The workspace {workspace.name} is there.", "tone": "ok"}}
+        message = {"toast": {"message": f"The workspace {workspace.name} was made.", "tone": "ok"}}
         answer.headers["HX-Trigger"] = json.dumps(message)
         return answer
 

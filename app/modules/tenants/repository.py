@@ -2,27 +2,29 @@
 
 from collections.abc import Iterator
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from slugify import slugify
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.ids import PLATFORM_TENANT
 from app.modules.tenants.models import Tenant, Workspace
 
 T = TypeVar("T", Tenant, Workspace)
 MAX_SLUG = 80
+_NAME_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
-def tenants(text: str | None = None, status: str | None = None) -> Select[tuple[Tenant]]:
-    """All of them, or those whose name or slug has `text` in it, whatever the case."""
+def tenants(words: str | None = None, status: str | None = None) -> Select[tuple[Tenant]]:
+    """All of them, or those whose name or slug has `words` in it, whatever the case."""
     query = select(Tenant).where(Tenant.id != PLATFORM_TENANT)
-    if text:
+    if words:
         query = query.where(
-            or_(Tenant.name.icontains(text, autoescape=True), Tenant.slug.icontains(text, autoescape=True))
+            or_(Tenant.name.icontains(words, autoescape=True), Tenant.slug.icontains(words, autoescape=True))
         )
     return query.where(Tenant.status == status) if status else query
 
@@ -38,6 +40,12 @@ async def tenant_by_slug(session: AsyncSession, slug: str) -> Tenant | None:
 
 def workspaces(tenant_id: UUID) -> Select[tuple[Workspace]]:
     return select(Workspace).where(Workspace.tenant_id == tenant_id)
+
+
+async def take_name(session: AsyncSession, name: str, rows: Select[Any], column: InstrumentedAttribute[str]) -> bool:
+    """Whether one of `rows` has this name, whatever the case. Nobody else can take it until the transaction ends."""
+    await session.execute(_NAME_LOCK, {"name": f"{column} {name.casefold()}"})
+    return bool(await session.scalar(select(rows.where(func.lower(column) == func.lower(name)).exists())))
 
 
 async def add(session: AsyncSession, row: type[T], values: dict[str, object], taken: Select[tuple[str]]) -> T:

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import scope_of
-from app.core.errors import Invalid, NotFound
+from app.core.errors import Conflict, Invalid, NotFound
 from app.core.etag import Expected, require
 from app.core.ids import new_id
 from app.core.live import signal
@@ -23,6 +23,18 @@ TOPIC = "tenants"
 FIRST_WORKSPACE = "Main"
 
 
+def named(field: str, text: str) -> str:
+    """A name that a slug can be made of.
+
+    Raises:
+        Invalid.
+    """
+    name = one_line(field, text, MAX_NAME)
+    if not any(sign.isalnum() for sign in name):
+        raise Invalid.field(field, "must have a letter or a digit")
+    return name
+
+
 class TenantService:
     """Tenants, for the platform. Every change is audited in its transaction."""
 
@@ -31,12 +43,12 @@ class TenantService:
         self._actor = actor
 
     async def create(self, name: str) -> Tenant:
-        """Make a tenant with a first workspace. Names need not differ; slugs get a number where they would clash.
+        """Make a tenant with a first workspace. Slugs get a number where they would clash.
 
         Raises:
-            Invalid: the name is empty, too long or more than a line.
+            Invalid: the name is empty, too long, more than a line or without a letter. Conflict (`name_taken`).
         """
-        values = {"id": new_id(), "name": one_line("name", name, MAX_NAME), "status": "active"}
+        values = {"id": new_id(), "name": await self._free_name(name), "status": "active"}
         tenant = await repository.add(self._session, Tenant, values, select(Tenant.slug))
         workspace = await self._add_workspace(tenant, FIRST_WORKSPACE)
         after = {"name": tenant.name, "slug": tenant.slug, "status": tenant.status, "workspace": workspace.slug}
@@ -92,13 +104,13 @@ class TenantService:
             expected: the versions that the caller is willing to change; None means any.
 
         Raises:
-            NotFound, Stale, Invalid.
+            NotFound, Stale, Invalid, Conflict (`name_taken`).
         """
         tenant = self._found(await repository.tenant(self._session, tenant_id, lock=True))
         require(tenant.version, expected, "tenant")
         before = {"name": tenant.name, "status": tenant.status}
         after = {
-            "name": before["name"] if change.name is UNSET else one_line("name", change.name, MAX_NAME),
+            "name": before["name"] if change.name is UNSET else await self._free_name(change.name, tenant),
             "status": before["status"] if change.status is UNSET else change.status,
         }
         if after != before:
@@ -139,7 +151,8 @@ class TenantService:
     async def create_workspace(self, tenant_id: UUID, name: str) -> Workspace:
         """
         Raises:
-            NotFound: there is no such tenant. Invalid: the name is empty, too long or more than a line.
+            NotFound: there is no such tenant. Invalid: the name is empty, too long, more than a line or without a
+            letter. Conflict (`name_taken`).
         """
         tenant = await self.get(tenant_id)
         workspace = await self._add_workspace(tenant, name)
@@ -150,9 +163,20 @@ class TenantService:
         return workspace
 
     async def _add_workspace(self, tenant: Tenant, name: str) -> Workspace:
-        values = {"id": new_id(), "tenant_id": tenant.id, "name": one_line("name", name, MAX_NAME)}
+        label = named("name", name)
+        if await repository.take_name(self._session, label, repository.workspaces(tenant.id), Workspace.name):
+            raise Conflict(f"{tenant.name} has a workspace called {label} already", code="name_taken")
+        values = {"id": new_id(), "tenant_id": tenant.id, "name": label}
         taken = select(Workspace.slug).where(Workspace.tenant_id == tenant.id)
         return await repository.add(self._session, Workspace, values, taken)
+
+    async def _free_name(self, name: str, of: Tenant | None = None) -> str:
+        """The name as it is kept; `of` is who may have it already."""
+        label = named("name", name)
+        others = repository.tenants() if of is None else repository.tenants().where(Tenant.id != of.id)
+        if await repository.take_name(self._session, label, others, Tenant.name):
+            raise Conflict(f"There is a tenant called {label} already", code="name_taken")
+        return label
 
     async def _trace(self, action: str, tenant: Tenant, before: dict[str, str] | None, after: dict[str, str]) -> None:
         resource = ("tenant", tenant.id, tenant.name)

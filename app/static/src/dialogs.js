@@ -21,6 +21,16 @@ document.addEventListener("click", (event) => {
   if (!inside) dialog.close();
 });
 
+// [data-once] holds what is shown once, as a token's secret is: closing the dialog, or leaving the page, ends it.
+const forget = (dialog) => {
+  for (const holder of dialog.querySelectorAll("[data-once]:not(:empty)")) {
+    holder.replaceChildren();
+    dialog.querySelectorAll("form").forEach((form) => form.reset());
+  }
+};
+document.addEventListener("close", (event) => forget(event.target), true);
+addEventListener("pagehide", () => forget(document));
+
 // Success closes the dialog whose form asked, unless the answer was put inside that dialog.
 document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
   const dialog = ctx.sourceElement.closest?.("dialog.dialog");

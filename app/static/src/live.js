@@ -3,14 +3,14 @@
 
 const PACE = 1000; // an element asks at most once in this time
 const POLL = 10_000; // only while there is no stream
+const ABSENT = new Set([502, 503, 504]); // a proxy's word that the server is not there
 const states = new WeakMap();
 const indicator = document.getElementById("live-state");
 
 let stream = null;
 let topics = "";
 let poll = null;
-let retry = null;
-let failures = 0;
+let since = null; // when the server stopped answering
 
 const parts = () => [...document.querySelectorAll("[data-live][hx-get]")];
 const stateOf = (part) => {
@@ -102,9 +102,14 @@ const show = (state, label) => {
   indicator.dataset.state = state;
   if (indicator.textContent !== label) indicator.textContent = label;
 };
+const clock = (moment) => moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const showPolling = () => {
+  if (since) show("lost", `Not connected since ${clock(since)}`);
+  else show("polling", "Every 10 s");
+};
 
 const startPolling = () => {
-  show("polling", "Every 10 s");
+  showPolling();
   poll ??= setInterval(refreshAll, POLL);
 };
 const stopPolling = () => {
@@ -112,45 +117,57 @@ const stopPolling = () => {
   poll = null;
 };
 
-const close = () => {
-  stream?.close();
-  stream = null;
-  clearTimeout(retry);
-  stopPolling();
+// What the server last had to say to a request of a part: while it says nothing, the page is as old as that.
+document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
+  if (!underWay.has(ctx)) return;
+  since = ABSENT.has(ctx.response.status) ? (since ?? new Date()) : null;
+  if (poll !== null) showPolling();
+});
+document.addEventListener("htmx:error", ({ detail: { ctx } }) => {
+  if (!ctx || ctx.response || !ctx.sourceElement.matches?.("[data-live]")) return;
+  since ??= new Date();
+  if (poll !== null) showPolling();
+});
+
+const heard = {
+  open: () => {
+    since = null;
+    stopPolling();
+    show("live", "Live");
+    refreshAll(); // what changed while nobody was listening
+  },
+  lost: () => {
+    if (poll === null) refreshAll(); // its answer, or none, says how bad it is
+    startPolling();
+  },
 };
 
 const topicsOf = (part) => part.dataset.live.split(/\s+/).filter(Boolean);
 const wanted = () => [...new Set(parts().flatMap(topicsOf))].sort().join(",");
 
-const open = () => {
-  stream?.close();
-  topics = wanted();
-  if (topics === "") {
-    close();
-    show("off", "");
-    return;
-  }
-  startPolling(); // until the stream stands
-  stream = new EventSource(`/dashboard/live?topics=${encodeURIComponent(topics)}`);
-  stream.addEventListener("open", () => {
-    failures = 0;
-    stopPolling();
-    show("live", "Live");
-    refreshAll(); // what changed while nobody was listening
-  });
-  stream.addEventListener("signal", ({ data }) => {
-    const { topic, id } = JSON.parse(data);
-    for (const part of parts()) {
-      if (topicsOf(part).includes(topic)) refresh(part, `${topic}:${id}`);
+const connect = () => {
+  const { stream: address } = indicator.dataset;
+  const worker = window.SharedWorker ? new SharedWorker(address).port : new Worker(address);
+  worker.onmessage = ({ data: { state, signal } }) => {
+    if (state && topics !== "") heard[state]();
+    for (const part of signal ? parts() : []) {
+      if (topicsOf(part).includes(signal.topic)) refresh(part, `${signal.topic}:${signal.id}`);
     }
-  });
-  stream.addEventListener("error", () => {
-    if (poll === null) refreshAll();
-    startPolling();
-    if (stream?.readyState !== EventSource.CLOSED) return; // the browser reconnects by itself
-    clearTimeout(retry);
-    retry = setTimeout(open, Math.min(60_000, 5000 * 2 ** failures++));
-  });
+  };
+  return worker;
+};
+
+const follow = () => {
+  topics = wanted();
+  if (topics === "") show("off", "");
+  else startPolling(); // until the stream stands
+  stream ??= connect();
+  stream.postMessage(topics.split(",").filter(Boolean));
+};
+const leave = () => {
+  topics = "";
+  stream?.postMessage([]);
+  stopPolling();
 };
 
 const thaw = () => {
@@ -165,13 +182,13 @@ document.addEventListener("click", (event) => {
 });
 
 // A hidden tab asks for nothing.
-document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
-addEventListener("pagehide", close);
-addEventListener("pageshow", (event) => event.persisted && open());
+document.addEventListener("visibilitychange", () => (document.hidden ? leave() : follow()));
+addEventListener("pagehide", leave);
+addEventListener("pageshow", (event) => event.persisted && follow());
 
 // Parts come and go with swaps; the stream follows.
 document.addEventListener("htmx:after:swap", () => {
-  if (wanted() !== topics && !document.hidden) open();
+  if (wanted() !== topics && !document.hidden) follow();
 });
 
 // What a person opened stays open when its surroundings are refreshed.
@@ -188,4 +205,4 @@ setInterval(() => {
   }
 }, 1000);
 
-if (!document.hidden) open();
+if (indicator && !document.hidden) follow();

@@ -77,7 +77,7 @@ async def deploys(run: Run) -> None:
     wanted = [run.wanted(f"long-{n}", "effect", queue=LONG_QUEUE, seconds=seconds) for n in range(count)]
     await run.load.send(wanted)
     # Without its hand-back a job is lost after the third worker that it outlives.
-    rounds = 4 if run.scenario.off else 1 if run.size.short else 20
+    rounds = 4 if run.scenario.off else 1 if run.size.short else 10
     for n in range(rounds):
         if not await _begun(run):
             break

@@ -2,12 +2,13 @@
 
 import asyncio
 
+from app.queues.consumer import LOCK_MS
 from app.queues.core import CORE_QUEUES
 from tests.faults.deeds import SINS
 from tests.faults.load import PROVIDERS
 from tests.faults.run import Run, Scenario
 
-LOCK_S = 10.0
+LOCK_S = LOCK_MS / 1000
 BOTH = ("faults:quick", "faults:long")
 EVERY_QUEUE = tuple(spec.name for spec in CORE_QUEUES)
 
@@ -62,9 +63,10 @@ async def sins(run: Run) -> None:
 
 async def loop_blocked(run: Run) -> None:
     """A handler that keeps the loop for longer than a lock lasts, with others in hand beside it."""
-    await run.dress()
+    # The watchdog would end a worker after 60 s.
+    await run.dress(WORKER_HANG_S="120")
     before = [each.pid for each in run.stage.workers]
-    seconds = LOCK_S * 1.4 if run.size.short else 60.0
+    seconds = LOCK_S * 2 if run.size.short else 60.0
     async with run.under_load(run.plan(seconds=1.0)) as points:
         await run.load.reached(points[0])
         await run.load.send([run.wanted("block", "block", queue="faults:long", seconds=seconds, expect="either")])

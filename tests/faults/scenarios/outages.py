@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from tests.faults.proxy import LossyProxy
-from tests.faults.run import Run, Scenario, Skipped
+from tests.faults.run import LONGEST_OUTAGES, Run, Scenario, Skipped
 from tests.faults.stage import Stage
 
 DISK_MB, LEFT_KB = 320, 64
@@ -23,7 +23,7 @@ ODDS = 0.02
 async def redis_killed(run: Run) -> None:
     await run.dress()
     async with run.under_load() as points:
-        for point in points:
+        for point in points[:LONGEST_OUTAGES]:
             await run.load.reached(point)
             await run.stage.kill_server("valkey")
             await asyncio.sleep(run.size.outage_s)
@@ -33,7 +33,8 @@ async def redis_killed(run: Run) -> None:
 
 async def redis_emptied(run: Run) -> None:
     await run.dress()
-    async with run.under_load(run.plan(seconds=1.0)) as points:
+    # Longer than the workers can keep up with, so that Redis holds jobs when it is emptied.
+    async with run.under_load(run.plan(seconds=4.0)) as points:
         for point in points:
             await run.load.reached(point)
             async with run.stage.redis() as redis:
@@ -44,7 +45,7 @@ async def redis_emptied(run: Run) -> None:
 async def redis_frozen(run: Run) -> None:
     await run.dress()
     async with run.under_load() as points:
-        for point in points[:3]:
+        for point in points[:LONGEST_OUTAGES]:
             await run.load.reached(point)
             run.stage.signal_server("valkey", signal.SIGSTOP)
             try:

@@ -5,7 +5,7 @@ import signal
 
 from tests.faults.judge import traces_of
 from tests.faults.run import Run, Scenario
-from tests.faults.scenarios import deaths, edges, outages
+from tests.faults.scenarios import deaths, edges, handlers, outages
 
 SHORT_S = 25.0
 
@@ -64,7 +64,12 @@ SCENARIOS = (
         finds="double clicks",
     ),
     Scenario(
-        "no-hand-back", "SIGTERM, and no hand-back", deaths.deploys, off="hand-back", finds="dead wrong",
+        "no-hand-back", "SIGTERM, and no hand-back", deaths.deploys, off="hand-back,patience", finds="dead wrong",
         queues=("faults:long",),
     ),
+    Scenario(
+        "no-quarantine", "poison among innocents, and no quarantine", handlers.poison_10, off="quarantine,patience",
+        finds="dead wrong",
+    ),
+    Scenario("no-clock", "a clock ahead, and nobody asks Redis", edges.clock_ahead, off="clock", finds="early"),
 )  # fmt: skip

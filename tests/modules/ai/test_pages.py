@@ -8,6 +8,7 @@ from httpx2 import AsyncClient
 from app.core.database import Database
 from app.core.ids import new_id
 from app.modules.ai.models import AiRun
+from app.modules.ai.processor import untitled
 from app.queues.inline import drain as drain_with
 from tests.conftest import Made
 from tests.modules.ai import stage
@@ -74,7 +75,7 @@ async def test_a_failed_task_shows_why_with_its_runs_and_its_job(
     async with OpenAIServer(behaviour="402") as server:
         await drain_with(database, stage.worker(database, server.url))
     listed = await page(owner, f"{TASKS}?status=failed")
-    assert "has no credit left" in listed
+    assert "the AI provider could not do this" in listed, "as the tenant reads it"
     drawer = await page(owner, f"{TASKS}/{task['id']}", **HTMX)
     job_id = await stage.job_id_of(database, task["id"])
     (run,) = await stage.rows(database, AiRun)
@@ -85,7 +86,8 @@ async def test_a_failed_task_shows_why_with_its_runs_and_its_job(
         f"articles/{task['articleId']}",
     ):
         assert expected in drawer
-    assert "no_credit" in await page(owner, f"{RUNS}/{run.id}")
+    shown = await page(owner, f"{RUNS}/{run.id}")
+    assert "no_credit" in shown and "has no credit left" in shown
 
 
 async def test_what_tenants_and_models_wrote_is_escaped(
@@ -109,3 +111,27 @@ async def test_a_filter_that_makes_no_sense_is_named(owner: AsyncClient) -> None
 async def test_the_pages_are_not_for_strangers(client: AsyncClient, tenant_client: TenantClient) -> None:
     assert (await client.get(RUNS)).status_code in (302, 303, 307)
     assert (await (await tenant_client()).get(RUNS)).status_code == 403
+
+
+async def test_jobs_runs_and_articles_lead_to_one_another(
+    owner: AsyncClient, tenant_client: TenantClient, drain: Drain, tenant: Made, database: Database
+) -> None:
+    client = await tenant_client()
+    article = await stage.article(client, body="# Only a heading")  # nothing to read: its job dies at once
+    task = await stage.ask(client, article)
+    await drain()
+    letters = await page(owner, "/dashboard/owner/queues/ai:content/dlq")
+    assert f'<a href="{TASKS}/{task["id"]}">{stage.TITLE}</a>' in letters
+    (run,) = await stage.rows(database, AiRun)
+    shown = await page(owner, f"{RUNS}/{run.id}")
+    assert f'href="/dashboard/owner/articles/{article}"' in shown
+    assert f'href="/dashboard/owner/tenants/{tenant.id}"' in shown
+    of_article = f"{TASKS}?articleId={article}"
+    assert f'href="{of_article}"' in await page(owner, f"/dashboard/owner/articles/{article}")
+    assert "Only tasks of one article are shown" in await page(owner, of_article)
+
+
+def test_a_heading_that_repeats_the_title_is_not_sent_twice() -> None:
+    assert untitled("Tides", "\n# Tides\n\nTwice a day.") == "Twice a day."
+    assert untitled("Tides", "# Moons\n\nOnce a month.") == "# Moons\n\nOnce a month."
+    assert untitled("Tides", "Tides\n\nTwice a day.") == "Tides\n\nTwice a day."

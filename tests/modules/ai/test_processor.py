@@ -102,18 +102,22 @@ async def test_a_provider_that_cannot_be_reached_is_tried_three_times_and_a_repl
     broken = stage.worker(database, NOBODY)
 
     assert await drain_with(database, broken) == 1
-    assert (await stage.task_of(client, task_id))["status"] == "queued", "it waits for its next run"
+    waiting = await stage.task_of(client, task_id)
+    assert waiting["status"] == "queued", "it waits for its next run"
+    assert (waiting["error"]["code"], waiting["tries"]["failed"]) == ("unreachable", 1)
+    assert datetime.fromisoformat(waiting["tries"]["nextAt"]) > datetime.now(UTC)
     assert await drain_with(database, broken, until=later()) == 2
     task = await stage.task_of(client, task_id)
     assert (task["status"], task["error"]["code"]) == ("failed", "unreachable")
-    assert "127.0.0.1" in task["error"]["message"]
+    assert task["error"]["message"] == "the AI provider cannot be reached", "whose address is the operator's"
+    assert task["tries"] == {"failed": 3, "most": 3, "nextAt": None}
     failed = await stage.rows(database, AiRun, AiRun.attempt)
     assert [(run.attempt, run.status, run.error_code) for run in failed] == [
         (n, "failed", "unreachable") for n in (1, 2, 3)
     ]
     (job,) = await stage.rows(database, JobRow)
     assert (job.state, job.attempts_made) == (State.DEAD, 3)
-    assert job.error_message == task["error"]["message"]
+    assert "127.0.0.1" in job.error_message and "127.0.0.1" in failed[-1].error_message
 
     async with database.transaction(stage.PLATFORM) as session:
         await control.replay(session, await session.get_one(JobRow, job.id))
@@ -334,4 +338,4 @@ async def test_a_death_that_no_run_saw_still_fails_the_task(tenant_client: Tenan
     assert await runner.bury(job, Failure.told("StalledTooOften", "the job stalled more often than allowed"))
     task = await stage.task_of(client, task_id)
     assert (task["status"], task["error"]["code"]) == ("failed", "not_started")
-    assert task["error"]["message"] == "the job stalled more often than allowed"
+    assert task["error"]["message"] == "the work was given up before it began"

@@ -128,7 +128,7 @@ async def test_a_change_makes_a_new_version_and_a_stale_one_is_refused(tenant_cl
         assert (await app.post(f"{here}/publication", headers={"If-Match": stale})).status_code == 412
     same = await app.patch(here, json={"body": "New."}, headers={"If-Match": '"1", "2"'})
     assert (same.status_code, same.headers["etag"]) == (200, '"2"')
-    assert (await app.patch(here, json={"title": None})).status_code == 400
+    assert (await app.patch(here, json={"title": None})).status_code == 422
     assert (await app.get(here)).json()["version"] == 2
 
 

@@ -97,3 +97,22 @@ async def test_a_tenants_token_does_not_open_the_owners_pages(tenant_client: Cli
     assert (await (await tenant_client()).get(PAGES)).status_code == 403
     answer = await client.get(PAGES)
     assert answer.headers["location"].startswith("/signin")
+
+
+async def test_pictures_are_links_and_a_heading_that_repeats_the_title_is_left_out(
+    owner: AsyncClient, tenant_client: Clients
+) -> None:
+    body = (
+        '# Tides & *moons*\n\nTwice a day.\n\n![A <boat> > at "sea"](https://example.org/b.png?a=1&b=2)\n\n'
+        "![](/dashboard/owner/x.png)\n\n[![Shop](https://example.org/s.png)](https://example.org/shop)\n"
+    )
+    made = await post(await tenant_client(), title="Tides & moons", body=body)
+    page = (await owner.get(f"{PAGES}/{made['id']}", headers=HTMX)).text
+    prose = page[page.index('<div class="prose"') :]
+    assert "<h1>" not in prose and "<img" not in prose
+    assert '<a href="https://example.org/b.png?a=1&amp;b=2"' in prose
+    assert "[Picture: A &lt;boat&gt; &gt; at &quot;sea&quot;]" in prose
+    assert 'href="/dashboard/owner/x.png"' not in prose and "without a description" in prose
+    assert "<span>[Picture: Shop]</span></a>" in prose
+    other = await post(await tenant_client(), title="Another title", body=body)
+    assert "<h1>Tides &amp; <em>moons</em></h1>" in (await owner.get(f"{PAGES}/{other['id']}", headers=HTMX)).text

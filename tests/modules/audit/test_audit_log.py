@@ -78,7 +78,7 @@ async def test_rows_carry_the_request_they_came_with(owner: AsyncClient, admin: 
 @pytest.mark.parametrize(
     ("method", "path", "body", "outcome", "status"),
     [
-        ("POST", "/api/owner/tenants", {"name": ""}, "invalid", 400),
+        ("POST", "/api/owner/tenants", {"name": ""}, "invalid", 422),
         ("PATCH", f"/api/owner/tenants/{new_id()}", {"name": "A"}, "invalid", 404),
         ("POST", "/api/owner/tenants", {"name": "A"}, "denied", 403),
     ],
@@ -138,6 +138,8 @@ async def test_filters_find_what_they_name(owner: AsyncClient, transaction: Tran
     assert [r["action"] for r in await found(owner, resource="tenant")] == ["tenant.create"]
     assert await found(owner, outcome="denied") == []
     assert await found(owner, tenantId=str(uuid4())) == []
+    assert len(await found(owner, actor="CLI:T")) == 4
+    assert await found(owner, actor="li:test") == [] == await found(owner, actor="%")
     mine = (await owner.get(PATH)).json()["items"]
     me = next(row["actorId"] for row in mine if row["actorKind"] == "user")
     by_me = (await owner.get(PATH, params={"actorId": me})).json()["items"]

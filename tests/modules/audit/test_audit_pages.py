@@ -15,6 +15,7 @@ async def test_the_list_shows_who_did_what(owner: AsyncClient, tenant: Any) -> N
     page = await owner.get(PATH)
     assert page.status_code == 200, page.text
     assert all(part in page.text for part in ("owner.tenant.create", "cli:test", "Harbour Press", "owner@example.org"))
+    assert '<td data-label="Tenant">Platform</td>' in page.text
     assert 'data-live="audit"' in page.text
     assert '<option value="owner.token.revoke">' in page.text
     fragment = await owner.get(PATH, headers=HTMX)
@@ -29,9 +30,22 @@ async def test_filters_stay_in_the_address(owner: AsyncClient, tenant: Any) -> N
     assert "Nothing fits" in (await owner.get(PATH, params={"to": "2020-01-01"})).text
 
 
-async def test_a_bad_filter_is_told_on_the_page(owner: AsyncClient) -> None:
-    answer = await owner.get(PATH, params={"actorId": "me"})
-    assert answer.status_code == 422 and "must be a UUID" in answer.text
+async def test_a_bad_filter_is_told_in_place_of_the_rows(owner: AsyncClient) -> None:
+    for headers in ({}, HTMX):
+        answer = await owner.get(PATH, params={"actorId": "me"}, headers=headers)
+        assert answer.status_code == 422 and answer.text.count("must be a UUID") == 1
+        assert "data-drawer>" not in answer.text
+
+
+async def test_a_person_is_found_by_e_mail(owner: AsyncClient, tenant: Any) -> None:
+    page = (await owner.get(PATH, params={"actor": "owner@"})).text
+    assert "owner@example.org" in page and "cli:test" not in page and 'value="owner@"' in page
+
+
+async def test_what_a_processor_does_can_be_chosen_too(owner: AsyncClient) -> None:
+    page = (await owner.get(PATH)).text
+    for action in ("ai.summary.fail", "ai.summary.complete", "article.summarize", "session.create"):
+        assert f'<option value="{action}">' in page
 
 
 async def test_an_entry_shows_each_change_before_and_after(
@@ -50,4 +64,4 @@ async def test_an_attempt_without_a_thing_can_be_shown(owner: AsyncClient, admin
     await owner.post("/api/owner/tenants", json={"name": ""})
     id_ = await admin.fetchval("SELECT id FROM audit_log WHERE outcome = 'invalid'")
     entry = (await owner.get(f"{PATH}/{id_}", headers=HTMX)).text
-    assert "/api/owner/tenants" in entry and "400" in entry
+    assert "/api/owner/tenants" in entry and "422" in entry

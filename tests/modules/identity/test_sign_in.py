@@ -11,7 +11,7 @@ from pwdlib import PasswordHash
 from app.core.database import Database
 from app.core.policy import Actor
 from app.core.secrets import digest
-from app.modules.identity.service import IdentityService
+from app.modules.identity.service import FAILURES_PER_ACCOUNT, IdentityService
 
 EMAIL, PASSWORD = "owner@example.org", "a long enough password"
 ORIGIN = {"Origin": "http://testserver"}
@@ -74,7 +74,7 @@ async def test_an_unknown_account_costs_one_argon2_as_well(
     verify = PasswordHash.verify
 
     def counted(hasher: PasswordHash, password: str, hashed: str) -> bool:
-        tried.append(hashed[:30])
+        tried.append(hashed.rsplit("$", 2)[0])
         return verify(hasher, password, hashed)
 
     monkeypatch.setattr(PasswordHash, "verify", counted)
@@ -82,6 +82,11 @@ async def test_an_unknown_account_costs_one_argon2_as_well(
         await client.post("/signin", data={"email": email, "password": "x" * 12}, headers=ORIGIN)
     known, unknown = tried
     assert known == unknown  # the same algorithm with the same costs
+
+
+def test_passwords_cost_an_attacker_what_is_recommended(quick_passwords: PasswordHash) -> None:
+    """The costs of the program, not those of the tests: RFC 9106's second choice."""
+    assert quick_passwords.hash(PASSWORD).startswith("$argon2id$v=19$m=65536,t=3,p=4$")
 
 
 async def test_a_made_up_cookie_is_never_adopted(client: AsyncClient, register: Register) -> None:
@@ -214,3 +219,30 @@ async def test_a_token_has_no_session_to_end(tenant_client: Callable[..., Awaita
 
 async def test_the_root_leads_to_the_dashboard(client: AsyncClient) -> None:
     assert (await client.get("/")).headers["location"] == "/dashboard/owner"
+
+
+DENIED = "SELECT actor_kind, actor_id, resource_label, ip FROM audit_log WHERE outcome = 'denied'"
+
+
+async def test_a_refused_sign_in_to_a_known_account_leaves_a_row_and_others_none(
+    client: AsyncClient, register: Register, admin: asyncpg.Connection
+) -> None:
+    await register()
+    await client.post("/signin", data={"email": "nobody@example.org", "password": "x" * 12}, headers=ORIGIN)
+    await client.post("/signin", data={"email": "a\0b", "password": "x"}, headers=ORIGIN)
+    assert await admin.fetch(DENIED) == []
+    await sign_in(client, "x" * 12)
+    (row,) = await admin.fetch(DENIED)
+    assert tuple(row) == ("anonymous", None, EMAIL, "127.0.0.1")
+
+
+async def test_refused_sign_ins_cannot_flood_the_audit_log_and_say_how_long_to_wait(
+    client: AsyncClient, register: Register, admin: asyncpg.Connection
+) -> None:
+    await register()
+    for _ in range(FAILURES_PER_ACCOUNT):
+        await sign_in(client, "x" * 12)
+    for _ in range(3):
+        answer = await client.post("/signin", data={"email": EMAIL, "password": PASSWORD}, headers=ORIGIN)
+        assert answer.status_code == 429 and "wait 15 minutes" in answer.text
+    assert len(await admin.fetch(DENIED)) == FAILURES_PER_ACCOUNT + 1

@@ -113,11 +113,14 @@ async def test_a_bad_field_is_named_and_no_token_is_made(
     assert await admin.fetchval("SELECT count(*) FROM api_token") == 0
 
 
+OFFERED = "ai:read, ai:run, articles:publish, articles:read, articles:write"
+
+
 async def test_refused_scopes_are_named(owner: AsyncClient, tenant: Made) -> None:
     answer = await owner.post(path(tenant), json=MINE | {"scopes": ["articles:read", "tenants:write", "nonsense"]})
     assert answer.status_code == 422
     assert answer.json()["errors"] == [
-        {"field": "scopes", "message": "a tenant's token cannot be given nonsense, tenants:write here"}
+        {"field": "scopes", "message": f"a tenant's token cannot be given nonsense, tenants:write, but: {OFFERED}"}
     ]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,8 @@ import pytest
 from httpx2 import AsyncClient
 
 from app.core.database import Database, Plane, Scope
-from app.core.ids import new_id
+from app.core.ids import floor_id, new_id
+from app.queues.due import note_due
 from app.queues.enqueue import enqueue
 from app.queues.models import State
 from tests.modules.queues.conftest import MakeJob, Stumble
@@ -46,9 +48,10 @@ async def test_jobs_stand_under_the_state_people_know(owner: AsyncClient, make_j
     for name, state, later in (
         ("waiting", State.PENDING, False),
         ("waiting", State.QUEUED, False),
+        ("waiting", State.RETRYING, False),
         ("delayed", State.PENDING, True),
         ("delayed", State.QUEUED, True),
-        ("delayed", State.RETRYING, False),
+        ("delayed", State.RETRYING, True),
         ("active", State.ACTIVE, False),
         ("completed", State.COMPLETED, False),
         ("failed", State.DEAD, False),
@@ -265,3 +268,65 @@ async def test_only_the_owner_sees_and_touches_queues(
     del owner.headers["X-CSRF-Token"]
     answer = await owner.post(f"{HERE}/ai:content/pause")
     assert (answer.status_code, answer.json()["code"]) == (403, "bad_csrf_token")
+
+
+async def test_jobs_are_found_by_id_tenant_error_kind_and_time(
+    owner: AsyncClient, make_job: MakeJob, make_tenant: Callable[[str], Awaitable[Any]]
+) -> None:
+    other = await make_tenant("Casa Verde")
+    dead = str(await make_job(State.DEAD, error_message="The Xylophone is 100% away"))
+    waiting = str(await make_job(State.PENDING, kind="translate", error_message="none"))
+    foreign = str(await make_job(State.COMPLETED, tenant_id=other.id))
+    old = str(await make_job(State.COMPLETED, id=floor_id(datetime.now(UTC) - timedelta(days=3))))
+    everything = [foreign, waiting, dead, old]
+    for params, expected in (
+        ({"q": dead}, [dead]),
+        ({"q": f" {other.id} "}, [foreign]),
+        ({"q": "xylophone"}, [dead]),
+        ({"q": "100%"}, [dead]),
+        ({"q": "1_0%"}, []),
+        ({"q": "translate"}, [waiting]),
+        ({"q": "xylophone", "state": "completed"}, []),
+        ({"q": "xylophone", "state": "failed"}, [dead]),
+        ({"q": dead, "state": "waiting"}, []),
+        ({"q": str(new_id())}, []),
+        ({"state": "any"}, everything),
+        ({"state": "any", "from": f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"}, everything[:3]),
+        ({"state": "any", "to": f"{datetime.now(UTC) - timedelta(days=2):%Y-%m-%d}"}, [old]),
+    ):
+        found = (await owner.get(f"{HERE}/ai:content/jobs", params=params)).json()["items"]
+        assert [job["id"] for job in found] == expected, params
+    for params in ({"q": "x" * 201}, {"q": "a\0b"}, {"from": "odd"}, {"to": "2026-13-01"}):
+        answer = await owner.get(f"{HERE}/ai:content/jobs", params=params)
+        assert (answer.status_code, next(iter(params)) in answer.json()["detail"]) == (422, True)
+
+
+async def test_a_search_runs_through_its_pages_and_back(owner: AsyncClient, make_job: MakeJob) -> None:
+    states = (State.DEAD, State.RETRYING, State.CANCELLED)
+    made = [str(await make_job(states[n % 3], later=n % 3 == 1, error_message=f"no. {n}")) for n in range(7)]
+    first = (await owner.get(f"{HERE}/ai:content/jobs", params={"q": "no.", "limit": 3})).json()
+    cursor = first["nextCursor"]
+    second = (await owner.get(f"{HERE}/ai:content/jobs", params={"q": "no.", "limit": 3, "cursor": cursor})).json()
+    assert [job["id"] for job in (*first["items"], *second["items"])] == made[:0:-1]
+    params = {"q": "no.", "limit": 3, "cursor": second["prevCursor"]}
+    assert (await owner.get(f"{HERE}/ai:content/jobs", params=params)).json()["items"] == first["items"]
+    wrong = await owner.get(f"{HERE}/ai:content/jobs", params={"q": "other", "cursor": cursor})
+    assert (wrong.status_code, wrong.json()["code"]) == (400, "bad_cursor")
+
+
+async def test_what_is_due_waits_in_number_and_list_also_in_a_paused_queue(
+    owner: AsyncClient, make_job: MakeJob, database: Database
+) -> None:
+    await owner.post(f"{HERE}/ai:content/pause")
+    past = datetime.now(UTC) - timedelta(minutes=1)
+    due = [
+        str(await make_job(state, later=True, run_at=past)) for state in (State.PENDING, State.QUEUED, State.RETRYING)
+    ]
+    later = str(await make_job(State.RETRYING, later=True))
+    assert await ids(owner, "delayed") == [later, *due[::-1]]
+    assert await note_due(database) == 3
+    assert await note_due(database) == 0
+    assert await ids(owner, "waiting") == due[::-1]
+    assert await ids(owner, "delayed") == [later]
+    row = (await owner.get(f"{HERE}/ai:content/jobs/{due[2]}")).json()
+    assert (row["state"], row["recordState"]) == ("waiting", "retrying")

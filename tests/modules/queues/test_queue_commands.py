@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -71,3 +72,42 @@ async def test_an_emptied_redis_is_filled_again_by_command(
     await admin.execute("UPDATE job SET updated_at = now() - interval '1 minute'")
     assert json.loads(await teknav("queues", "rebuild", "--json")) == {"handedBack": 3, "pushed": 3}, "and once more"
     assert (await engine.counts(["ai:content"]))["ai:content"].waiting == 3
+
+
+async def test_jobs_are_cancelled_restored_edited_and_found_by_command(
+    teknav: Teknav, owner: AsyncClient, make_job: MakeJob, tmp_path: Path
+) -> None:
+    waiting = str(await make_job(State.PENDING))
+    assert json.loads(await teknav("queues", "cancel", "ai:content", waiting, "--json"))["state"] == "cancelled"
+    assert "cannot be cancelled" in await teknav("queues", "cancel", "ai:content", waiting, code=1)
+    await teknav("queues", "remove", "ai:content", waiting)
+    assert json.loads(await teknav("queues", "restore", "ai:content", waiting, "--json"))["state"] == "cancelled"
+    payload_of = {"taskId": str(new_id())}
+    letter = {"kind": "summarize_article", "payload": payload_of, "error_message": "the xylophone is away"}
+    dead = str(await make_job(State.DEAD, **letter))
+    found = json.loads(await teknav("queues", "jobs", "ai:content", "--search", "xylophone", "--json"))
+    assert [job["id"] for job in found["items"]] == [dead]
+    payload = tmp_path / "payload.json"
+    for wrong in ("[1]", "{"):
+        payload.write_text(wrong)
+        assert "JSON object" in await teknav("queues", "edit", "ai:content", dead, str(payload), code=2)
+    payload.write_text(json.dumps({"taskId": str(new_id())}))
+    new = json.loads(await teknav("queues", "edit", "ai:content", dead, str(payload), "--json"))
+    assert (new["editedFrom"], new["state"]) == (dead, "waiting")
+    rows = (await owner.get("/api/owner/logs/audit", params={"action": "owner.dlq.edit"})).json()["items"]
+    assert [row["resourceId"] for row in rows] == [dead]
+
+
+async def test_dead_letters_are_replayed_and_removed_many_at_once_by_command(
+    teknav: Teknav, owner: AsyncClient, dead_job: DeadJob, admin: asyncpg.Connection
+) -> None:
+    letters = [str(await dead_job()) for _ in range(3)]
+    assert "say which" in await teknav("queues", "replay-all", "ai:content", code=1)
+    done = json.loads(await teknav("queues", "replay-all", "ai:content", "--job", letters[0], "--json"))
+    assert done == {"done": 1, "skipped": 0, "left": 0}
+    assert json.loads(await teknav("queues", "remove-all", "ai:content", "--kind", "other", "--json"))["done"] == 0
+    assert "2 dead letters removed" in await teknav("queues", "remove-all", "ai:content", "--all")
+    states = {str(row["id"]): row["state"] for row in await admin.fetch("SELECT id, state FROM job")}
+    assert states == {letters[0]: "pending", letters[1]: "removed", letters[2]: "removed"}
+    actions = await admin.fetch("SELECT action FROM audit_log WHERE action LIKE 'owner.dlq.%' ORDER BY id")
+    assert {row["action"] for row in actions} == {"owner.dlq.replay_many", "owner.dlq.remove_many"}

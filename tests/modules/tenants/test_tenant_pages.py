@@ -85,7 +85,7 @@ async def test_a_new_workspace_appears_with_a_message(owner: AsyncClient, tenant
     assert answer.status_code == 200, answer.text
     assert answer.text.lstrip().startswith('<div id="workspace-list"') and "Çağ" in answer.text
     assert answer.headers["hx-trigger"].isascii()
-    assert json.loads(answer.headers["hx-trigger"])["toast"]["message"] == "The workspace Çağ is there."
+    assert json.loads(answer.headers["hx-trigger"])["toast"]["message"] == "The workspace Çağ was made."
 
 
 async def test_workspaces_go_on_over_pages(owner: AsyncClient, tenant: Any) -> None:

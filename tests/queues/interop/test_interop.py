@@ -15,7 +15,7 @@ from sqlalchemy import select, text, update
 from app.core.database import SYSTEM, Database
 from app.core.ids import PLATFORM_TENANT
 from app.core.settings import Settings
-from app.queues import record
+from app.queues import control
 from app.queues.engine import Engine
 from app.queues.enqueue import enqueue
 from app.queues.models import JobRow, KeyRow, State
@@ -93,9 +93,17 @@ async def ask(database: Database, job: Note | Fail) -> UUID:
 
 
 async def untouched_for_long(database: Database, job_id: UUID) -> None:
-    """The reconciler leaves rows alone that have just moved."""
+    """The reconciler leaves rows alone that have just moved. That the job was pushed is noted by nobody's leave."""
+    async with asyncio.timeout(PATIENCE_S):
+        while await _state(database, job_id) == State.PENDING:
+            await asyncio.sleep(0.02)
     async with database.transaction(SYSTEM) as session:
         await session.execute(update(JobRow).where(JobRow.id == job_id).values(updated_at=LONG_AGO))
+
+
+async def _state(database: Database, job_id: UUID) -> str:
+    async with database.transaction(SYSTEM) as session:
+        return (await session.scalars(select(JobRow.state).where(JobRow.id == job_id))).one()
 
 
 async def test_a_node_worker_runs_our_job_and_the_reconciler_closes_its_row(
@@ -112,7 +120,7 @@ async def test_a_node_worker_runs_our_job_and_the_reconciler_closes_its_row(
 
 
 async def test_our_job_that_fails_on_node_as_often_as_it_may_becomes_a_dead_letter(
-    node: Node, own_database: Database, reconciler: Reconciler, row_of: RowOf, ledger: Ledger
+    node: Node, own_database: Database, engine: Engine, reconciler: Reconciler, row_of: RowOf, ledger: Ledger
 ) -> None:
     async with node("work", QUICK.engine_name, "fail") as said:
         assert await said.next() == {"ready": True}
@@ -124,9 +132,10 @@ async def test_our_job_that_fails_on_node_as_often_as_it_may_becomes_a_dead_lett
     row = await row_of(job_id)
     assert (row.state, row.error_message) == (State.DEAD, "Node could not do it")
     assert ledger.dead == ["Node could not do it"]
+    assert await engine.places([row]) == ["dead"], "Bull Board and Node find it among the dead letters"
+    assert not await engine.client.exists(engine.key(QUICK.engine_name, row.engine_id)), "and nowhere else"
 
 
-@pytest.mark.skipif(not hasattr(record, "adopt"), reason="rows for other programs' jobs are not there yet")
 async def test_our_worker_runs_a_job_that_node_has_added_and_gives_it_one_row(
     node: Node, worker: WorkerProcess, own_database: Database, until_state: Until, ledger: Ledger
 ) -> None:
@@ -151,11 +160,12 @@ async def test_our_worker_runs_a_job_that_node_has_added_and_gives_it_one_row(
 
 
 async def test_bull_board_opens_our_queues_and_lists_our_jobs_and_dead_letters(
-    node: Node, worker: WorkerProcess, own_database: Database, engine: Engine, until_state: Until
+    node: Node, worker: WorkerProcess, own_database: Database, until_state: Until
 ) -> None:
     dead = await ask(own_database, Fail(message="boom"))
     await until_state(dead, State.DEAD)
-    await engine.pause(QUICK.name, True)
+    async with own_database.transaction(PLATFORM) as session:
+        await control.pause(session, QUICK.name, by="somebody", reason=None)
     waiting = await ask(own_database, Note(text="shown"))
     await until_state(waiting, State.QUEUED)
     names = (QUICK.engine_name, QUICK.dead_letters_engine_name)

@@ -1,0 +1,152 @@
+"""The API's description, with what the framework cannot see: callers, errors, headers."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from litestar import Request
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.routes import BaseRoute, HTTPRoute
+
+from app.core.answers import ProblemDetails
+from app.core.errors import Conflict, Forbidden, Invalid, NotFound, Stale, Unauthenticated, Unavailable, Unsupported
+from app.core.idempotency import KEPT, MAX_KEY
+from app.core.policy import COOKIE, PUBLIC, UNSAFE, Permission
+
+Node = dict[str, Any]
+SCHEMAS = "#/components/schemas/{name}"
+TEXT: Node = {"type": "string"}
+PROBLEMS = {
+    "400": "The request cannot be understood: its JSON, its encoding, or its cursor",
+    "401": Unauthenticated.title,
+    "403": Forbidden.title,
+    "404": NotFound.title,
+    "409": Conflict.title,
+    "412": Stale.title,
+    "413": "The body is larger than 10 MB",
+    "415": Unsupported.title,
+    "422": Invalid.title,
+    "500": "The server failed",
+    "503": Unavailable.title,
+}
+PARAMETERS: Node = {
+    "IdempotencyKey": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": f"A repeat with the same key gets the first answer, for {KEPT.total_seconds() / 3600:g} hours.",
+        "schema": TEXT | {"minLength": 1, "maxLength": MAX_KEY},
+    },
+    "RequestId": {
+        "name": "X-Request-Id",
+        "in": "header",
+        "description": "Your own id of this request, 8 to 64 of A-Z, a-z, 0-9, `.`, `_` and `-`; it comes back.",
+        "schema": TEXT,
+    },
+}
+HEADERS: Node = {
+    "RequestId": {"description": "The id of this request, as in the logs and the audit log.", "schema": TEXT},
+    "ETag": {"description": "The version, for `If-Match`.", "schema": TEXT},
+    "Location": {"description": "The address of what was made.", "schema": TEXT},
+    "IdempotencyReplayed": {"description": "`true` where this answer was given before.", "schema": TEXT},
+    "RetryAfter": {"description": "Seconds to wait.", "schema": TEXT},
+    "WwwAuthenticate": {"description": 'Bearer realm="TekNav"', "schema": TEXT},
+}
+SECURITY: Node = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API token, `tn_…`."},
+    "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "The dashboard's session."},
+    "csrf": {"type": "apiKey", "in": "header", "name": "X-CSRF-Token", "description": "Wanted beside the cookie."},
+}
+_SENTENCE = re.compile(r"(?<=[.:;])\s")
+
+
+class DescriptionPlugin(JsonRenderPlugin):
+    """Serves the description, completed once."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path=path)
+        self._written: bytes | None = None
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: Node) -> bytes:
+        if self._written is None:
+            self._written = self.render_json(request, complete(openapi_schema, request.app.routes))
+        return self._written
+
+
+def complete(document: Node, routes: Sequence[BaseRoute]) -> Node:
+    """Add to the description, in its place, what the routes and their guard do."""
+    components = document.setdefault("components", {})
+    _, shapes = msgspec.json.schema_components([ProblemDetails], ref_template=SCHEMAS)
+    components.setdefault("schemas", {}).update(shapes)
+    components |= {"securitySchemes": SECURITY, "parameters": PARAMETERS, "headers": HEADERS}
+    components["responses"] = {f"Problem{status}": _problem(status, text) for status, text in PROBLEMS.items()}
+    for route in routes:
+        item = document["paths"].get(getattr(route, "path_format", ""), {})
+        if not isinstance(route, HTTPRoute):
+            continue
+        for method, (handler, _) in route.route_handler_map.items():
+            if (operation := item.get(method.lower())) is not None:
+                _describe(operation, method, route, handler, components["schemas"])
+    return document
+
+
+def _problem(status: str, text: str) -> Node:
+    headers = {"X-Request-Id": _ref("headers", "RequestId")}
+    if status == "401":
+        headers["WWW-Authenticate"] = _ref("headers", "WwwAuthenticate")
+    if status == "503":
+        headers["Retry-After"] = _ref("headers", "RetryAfter")
+    shape = {"schema": {"$ref": SCHEMAS.format(name="ProblemDetails")}}
+    return {"description": text, "headers": headers, "content": {"application/problem+json": shape}}
+
+
+def _describe(operation: Node, method: str, route: HTTPRoute, handler: HTTPRouteHandler, schemas: Node) -> None:
+    permission: Permission = handler.opt["permission"]
+    text = " ".join(operation.get("description", "").split())
+    operation["summary"] = _SENTENCE.split(text, maxsplit=1)[0].rstrip(".:;")
+    parameters = operation.setdefault("parameters", [])
+    parameters.append(_ref("parameters", "RequestId"))
+    answers = {status: answer for status, answer in operation["responses"].items() if status < "400"}
+    for status, answer in answers.items():
+        answer["headers"] = answer.get("headers", {}) | _headers(status, answer, schemas)
+    operation["responses"] = answers
+    if permission == PUBLIC:
+        operation["security"] = []
+        return
+    operation["description"] = f"{text} Needs the permission `{permission.name}`.".strip()
+    operation["security"] = [{"bearer": []}]
+    if route.path.startswith("/api/owner"):
+        operation["security"].append({"session": []} | ({"csrf": []} if method in UNSAFE else {}))
+    if method == "POST":
+        parameters.append(_ref("parameters", "IdempotencyKey"))
+        for answer in answers.values():
+            answer["headers"]["Idempotency-Replayed"] = _ref("headers", "IdempotencyReplayed")
+    for status in _refusals(operation, method, route):
+        answers[status] = _ref("responses", f"Problem{status}")
+
+
+def _headers(status: str, answer: Node, schemas: Node) -> Node:
+    found = {"X-Request-Id": _ref("headers", "RequestId")}
+    (shape,) = [media.get("schema", {}) for media in answer.get("content", {}).values()] or [{}]
+    named = schemas.get(shape.get("$ref", "").rpartition("/")[2], {})
+    if named.get("properties", {}).get("version", {}).get("type") == "integer":
+        found["ETag"] = _ref("headers", "ETag")
+    if status in ("201", "202"):
+        found["Location"] = _ref("headers", "Location")
+    return found
+
+
+def _refusals(operation: Node, method: str, route: HTTPRoute) -> list[str]:
+    applies = {
+        "404": bool(route.path_parameters),
+        "409": method in UNSAFE,
+        "412": any(parameter.get("name") == "If-Match" for parameter in operation["parameters"]),
+        "413": "requestBody" in operation,
+        "415": "requestBody" in operation,
+    }
+    return [status for status in PROBLEMS if applies.get(status, True)]
+
+
+def _ref(kind: str, name: str) -> Node:
+    return {"$ref": f"#/components/{kind}/{name}"}

@@ -1,0 +1,180 @@
+"""Worker processes that die, block and come back: nobody pays for what another job has done."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
+import pytest
+from litestar import Litestar
+from sqlalchemy import select
+
+from app import registry
+from app.core.database import SYSTEM, Database
+from app.core.settings import Settings
+from app.embedded.servers import Urls
+from app.queues.cancel import cancel
+from app.queues.engine import Engine
+from app.queues.enqueue import enqueue_many
+from app.queues.job import Kinds
+from app.queues.models import AttemptRow, JobRow, State
+from app.queues.push import Queues
+from tests.queues.fleet import Fleet
+from tests.queues.kinds import PLATFORM, SHELL, Act
+
+Effects = Callable[[], Awaitable[Counter[int]]]
+OVER = (State.COMPLETED, State.DEAD, State.CANCELLED)
+
+
+@pytest.fixture
+async def shell_database(app: Litestar, settings: Settings) -> AsyncGenerator[Database, None]:
+    database = Database(settings)
+    specs = registry.specs() | {SHELL.name: SHELL}
+    engine = Engine(app.state.process.queue_redis, settings.queue_prefix, specs)
+    queues = Queues(database, specs, Kinds((), frozenset(specs)), engine)
+    database.provide(broker=app.state.process.broker, queues=queues)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def fleet(effects: Effects, servers: Urls, settings: Settings, tmp_path: Path) -> AsyncGenerator[Fleet, None]:
+    secrets = {"SECRET_KEY": "k" * 40, "JWT_SECRET": "j" * 40, "ENCRYPTION_KEY": "e" * 40}
+    own = {"APP_ENV": "test", "LOG_LEVEL": "error", "CONCURRENCY": "10"}
+    fleet = Fleet(tmp_path / "ledger", servers.environment() | secrets | own)
+    yield fleet
+    await fleet.end()
+
+
+@pytest.fixture
+async def effects(app: Litestar, admin: asyncpg.Connection) -> AsyncGenerator[Effects, None]:
+    """How often each job has had its effect, as committed."""
+    await admin.execute("CREATE TABLE test_ledger (n integer)")
+    await admin.execute("GRANT INSERT ON test_ledger TO teknav_platform")
+
+    async def count() -> Counter[int]:
+        return Counter(row["n"] for row in await admin.fetch("SELECT n FROM test_ledger"))
+
+    yield count
+    await admin.execute("DROP TABLE test_ledger")
+
+
+async def ask(database: Database, *jobs: Act) -> list[UUID]:
+    async with database.transaction(PLATFORM) as session:
+        return await enqueue_many(session, jobs)
+
+
+async def rows_of(database: Database, ids: Sequence[UUID]) -> list[JobRow]:
+    async with database.transaction(SYSTEM) as session:
+        rows = {row.id: row for row in await session.scalars(select(JobRow).where(JobRow.id.in_(ids)))}
+    return [rows[each] for each in ids]
+
+
+async def until_over(database: Database, ids: Sequence[UUID], seconds: float = 90) -> list[JobRow]:
+    async with asyncio.timeout(seconds):
+        while True:
+            rows = await rows_of(database, ids)
+            if all(row.state in OVER for row in rows):
+                return rows
+            await asyncio.sleep(0.1)
+
+
+async def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def test_poison_kills_itself_and_takes_nobody_along(
+    shell_database: Database, fleet: Fleet, effects: Effects
+) -> None:
+    """Trap 7: every job in hand of a dying worker is a suspect; each runs alone."""
+    ways = {5: "kill", 15: "exit", 25: "fault"}
+    ids = await ask(shell_database, *(Act(what=ways.get(n, "note"), n=n) for n in range(40)))
+    await fleet.start()
+    rows = await until_over(shell_database, ids)
+    poison = [rows[n] for n in ways]
+    assert [row.state for row in poison] == [State.DEAD] * 3
+    assert [row.error_class for row in poison] == ["ProcessDied"] * 3
+    told = [row.error_message or "" for row in poison]
+    assert "signal 9, SIGKILL" in told[0] and "exit code 3" in told[1] and "signal 11, SIGSEGV" in told[2]
+    assert [row.attempts_made for row in poison] == [SHELL.attempts] * 3
+    innocent = [row for n, row in enumerate(rows) if n not in ways]
+    assert {(row.state, row.attempts_made) for row in innocent} == {(State.COMPLETED, 1)}
+    assert await effects() == {n: 1 for n in range(40) if n not in ways}
+    assert 1 <= len(fleet.ends) <= 3, "each poison ends a worker once at most"
+
+
+async def test_a_suspect_that_lets_nothing_stop_it_is_stopped(shell_database: Database, fleet: Fleet) -> None:
+    [job] = await ask(shell_database, Act(what="deaf"))
+    blocked = await fleet.start(keep=False, TIMEOUT_S="1")
+    await until(lambda: fleet.began(0))
+    await fleet.start(TIMEOUT_S="1")
+    [row] = await until_over(shell_database, [job])
+    blocked.kill()
+    assert (row.state, row.error_class) == (State.DEAD, "TimeoutError")
+    assert row.error_message == "the job took longer than 1 s and did not let itself be stopped"
+    assert len(fleet.ends) == 0 or fleet.ends == [-9], "the worker that had the suspect lives"
+
+
+async def test_a_loop_blocked_beyond_its_lock_doubles_no_effect(
+    shell_database: Database, fleet: Fleet, effects: Effects
+) -> None:
+    """Trap 11: the first worker wakes up when another one has its job."""
+    [job] = await ask(shell_database, Act(what="block"))
+    await fleet.start(TIMEOUT_S="20")
+    await until(lambda: fleet.began(0))
+    await fleet.start(TIMEOUT_S="20")
+    [row] = await until_over(shell_database, [job])
+    assert row.state == State.COMPLETED
+    assert len(set(fleet.began(0))) == 2, "a copy ran beside the first one"
+    assert await effects() == {0: 1}
+
+
+async def test_a_suspect_is_cancelled_like_any_other(shell_database: Database, fleet: Fleet) -> None:
+    [job] = await ask(shell_database, Act(what="hold"))
+    first = await fleet.start(keep=False)
+    async with asyncio.timeout(30):
+        while (await rows_of(shell_database, [job]))[0].state != State.ACTIVE:
+            await asyncio.sleep(0.02)
+    first.kill()
+    await fleet.start()
+    await until(lambda: len(fleet.began(0)) == 2)
+    async with shell_database.transaction(PLATFORM) as session:
+        await cancel(session, (await session.get_one(JobRow, job)), by="owner@example.org")
+    [row] = await until_over(shell_database, [job])
+    assert (row.state, row.attempts_made) == (State.CANCELLED, 0)
+    async with shell_database.transaction(SYSTEM) as session:
+        attempts = (await session.scalars(select(AttemptRow).filter_by(job_id=job).order_by(AttemptRow.n))).all()
+    assert [attempt.error_class for attempt in attempts] == ["WorkerLost", "Cancelled"]
+    [*_, where] = fleet.began(0)
+    await until(lambda: not Path(f"/proc/{where}").exists() or "Z" in Path(f"/proc/{where}/stat").read_text())
+
+
+async def test_killing_a_worker_ends_what_its_quarantine_does(shell_database: Database, fleet: Fleet) -> None:
+    await ask(shell_database, Act(what="hold"))
+    first = await fleet.start(keep=False)
+    await until(lambda: fleet.began(0))
+    first.kill()
+    second = await fleet.start(keep=False)
+    await until(lambda: len(fleet.began(0)) == 2)
+    second.kill()
+    [*_, where] = fleet.began(0)
+    await until(lambda: not Path(f"/proc/{where}").exists() or "Z" in Path(f"/proc/{where}/stat").read_text())
+
+
+async def test_the_places_of_a_killed_worker_come_back(shell_database: Database, fleet: Fleet) -> None:
+    one_at_a_time = '{"running": 1}'
+    held, waiting = await ask(shell_database, Act(what="hold", n=0), Act(what="note", n=1))
+    first = await fleet.start(keep=False, LIMITS=one_at_a_time)
+    await until(lambda: fleet.began(0))
+    await fleet.start(LIMITS=one_at_a_time)
+    first.kill()
+    # The suspect takes the place first; when it is cancelled the other one has it.
+    await until(lambda: len(fleet.began(0)) == 2 or fleet.began(1))
+    async with shell_database.transaction(PLATFORM) as session:
+        await cancel(session, (await session.get_one(JobRow, held)), by="owner@example.org")
+    rows = await until_over(shell_database, [held, waiting])
+    assert [row.state for row in rows] == [State.CANCELLED, State.COMPLETED]
