@@ -11,7 +11,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -70,7 +70,7 @@ class NoRecord(Runner):
         super().__init__(process.database, Kinds((), frozenset()), process.engine.specs, new_id())
         self._seen = seen
 
-    async def attempt(self, job_id: UUID, run: int) -> Outcome:
+    async def attempt(self, job_id: UUID, run: int, *, first: bool = False, handled: Callable[[], None]) -> Outcome:
         self._seen(job_id.int & 0xFFFFFFFF)
         return Outcome(None)
 
