@@ -37,7 +37,7 @@ from app.core.wire import JsonRequest
 from app.module import ModulesPlugin
 from app.modules.audit.service import record_attempt
 from app.modules.identity.service import Sessions
-from app.modules.tokens.service import Bearers
+from app.modules.tokens.service import Bearers, jwts_of
 from app.process import Process
 from app.queues.inline import drain
 from app.queues.leader import Leader
@@ -95,7 +95,8 @@ def create_app(settings: Settings) -> Litestar:
     process = Process.open(settings)
     signer = Signer(settings.secret_key)
     declared = registry.permissions()
-    sessions, bearers = Sessions(process.database, declared), Bearers(process.database, declared)
+    sessions = Sessions(process.database, declared)
+    bearers = Bearers(process.database, declared, jwts_of(settings))
     policy = Policy(sessions.actor, bearers.actor, signer)
     hub = live.Hub(process.broker)
     hub.topics = {topic.name: topic for module in registry.MODULES for topic in module.topics}

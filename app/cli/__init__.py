@@ -9,7 +9,7 @@ from app.cli.queues import queues
 from app.cli.schedules import schedules
 from app.cli.serve import migrate, suspects, up, web, worker
 from app.cli.tenants import tenant
-from app.cli.tokens import token
+from app.cli.tokens import client, token
 from app.cli.workers import workers
 
 OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -21,5 +21,20 @@ def main() -> None:
     """TekNav: the control room and API of a multi-tenant publishing platform that works with AI."""
 
 
-for command in (up, web, worker, suspects, migrate, owner, tenant, token, queues, workers, schedules, doctor, config):
+for command in (
+    up,
+    web,
+    worker,
+    suspects,
+    migrate,
+    owner,
+    tenant,
+    token,
+    client,
+    queues,
+    workers,
+    schedules,
+    doctor,
+    config,
+):
     main.add_command(command)
