@@ -6,7 +6,7 @@ from sqlalchemy.dialects import postgresql
 from alembic import op
 
 revision = "0013"
-down_revision = "0007"
+down_revision = "0012"
 
 # Both answer about one that is refused too, and why: whoever knows the secret may know what became of it.
 # The first reason that holds is told.
@@ -35,7 +35,7 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
           AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
     )
     SELECT f.id, f.tenant_id, f.workspace_id, f.name, f.scopes, f.plan, q.most, f.refusal
-    FROM found f LEFT JOIN public.tenant_quota q ON q.tenant_id = f.tenant_id AND q.name = 'api_calls_per_day'
+    FROM found f LEFT JOIN public.tenant_quota q ON q.tenant_id = f.tenant_id AND q.name = 'apiCallsPerDay'
 $$
 """
 TOKEN = FIND.format(

@@ -77,7 +77,17 @@ class Bearers:
         if claims is not None and claims.scope is not None:
             granted &= frozenset(claims.scope.split())
         plane = Plane.PLATFORM if platform else Plane.TENANT
-        return Actor("token", found.id, found.name, granted, plane, found.tenant_id, found.workspace_id)
+        return Actor(
+            "token",
+            found.id,
+            found.name,
+            granted,
+            plane,
+            found.tenant_id,
+            found.workspace_id,
+            plan=found.plan,
+            calls_per_day=found.calls_per_day,
+        )
 
     def _claims(self, bearer: str) -> Claims:
         try:
