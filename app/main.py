@@ -38,7 +38,8 @@ from app.core.wire import JsonRequest
 from app.module import ModulesPlugin
 from app.modules.access.service import note
 from app.modules.audit.service import record_attempt
-from app.modules.identity.service import Authenticator
+from app.modules.identity.service import Sessions
+from app.modules.tokens.service import Bearers
 from app.process import Process
 from app.queues.inline import drain
 from app.queues.leader import Leader
@@ -96,7 +97,8 @@ def create_app(settings: Settings) -> Litestar:
     process = Process.open(settings)
     signer = Signer(settings.secret_key)
     declared = registry.permissions()
-    policy = Policy(Authenticator(process.database, declared), signer)
+    sessions, bearers = Sessions(process.database, declared), Bearers(process.database, declared)
+    policy = Policy(sessions.actor, bearers.actor, signer)
     hub = live.Hub(process.broker)
     hub.topics = {topic.name: topic for module in registry.MODULES for topic in module.topics}
 
