@@ -57,6 +57,7 @@ class Process:
         queues = Queues(database, specs, kinds, engine if settings.enable_queue else None)
         schedules = registry.schedules()
         database.provide(broker=broker, queues=queues, schedules=schedules)
+        database.provide(exportables=registry.exportables())
         database.provide(permissions=registry.permissions(), owner_scopes=registry.owner_scopes())
         return cls(
             settings,
