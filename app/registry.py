@@ -36,10 +36,10 @@ MODULES: tuple[Module, ...] = (
     tokens,
     articles,
     ai,
+    isolation,
     workers,
     queues,
     schedules_module,
-    isolation,
     dashboard,
 )
 
