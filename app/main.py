@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from app import __version__, checks, registry
 from app.core import live
+from app.core.access import check_reads
 from app.core.answers import answer
 from app.core.errors import Unauthenticated
 from app.core.idempotency import Replayed
@@ -36,6 +37,7 @@ from app.core.templating import ROOT, Chrome, template_config
 from app.core.unit_of_work import keep_rendered, provide_session, replay
 from app.core.wire import JsonRequest
 from app.module import ModulesPlugin
+from app.modules.access.service import note
 from app.modules.audit.service import record_attempt
 from app.modules.identity.service import Sessions
 from app.modules.tokens.service import Bearers
@@ -167,11 +169,14 @@ def create_app(settings: Settings) -> Litestar:
     app.state.process = process
     app.state.hub = hub
     app.state.policy = policy
+    app.state.note_read = note
     app.state.chrome = Chrome(policy, [item for module in registry.MODULES for item in module.navigation])
     app.state.actions = [action for module in registry.MODULES for action in module.actions]
     app.state.cards = [card for module in registry.MODULES for card in module.cards]
+    app.state.links = {kind: link for module in registry.MODULES for kind, link in module.links.items()}
     app.state.about = {about.kind: about for module in registry.MODULES for about in module.about}
     check_routes(app.routes)
+    check_reads(app.routes)
     name_queries(app.routes, "/api/")
     if limits is not None:
         app.asgi_handler = Door(app.asgi_handler, limits)

@@ -14,6 +14,7 @@ from app.core.ids import new_id
 from app.core.live import Broker
 from app.core.settings import Settings
 from app.modules.ai.client import Provider, provider_for
+from app.modules.email.client import Post
 from app.queues import trash
 from app.queues.cancel import repeat_wishes
 from app.queues.due import note_due
@@ -74,6 +75,7 @@ class Process:
         resources: dict[type, Any] = {
             Provider: provider_for(self.settings, self.egress),
             Database: self.database,
+            Post: Post(self.settings),
         }
         return Runner(self.database, self.kinds, self.engine.specs, worker or new_id(), resources)
 

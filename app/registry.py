@@ -5,16 +5,19 @@ from app.core.policy import Permission
 from app.module import Module
 from app.module import owner_scopes as owner_scopes_of
 from app.module import permissions as permissions_of
+from app.modules.access.module import access
 from app.modules.ai.module import ai
 from app.modules.articles.module import articles
 from app.modules.audit.module import audit
 from app.modules.dashboard.module import dashboard
+from app.modules.email.module import email
 from app.modules.identity.module import identity
 from app.modules.isolation.module import isolation
 from app.modules.queues.module import queues
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.tenants.module import tenants
 from app.modules.tokens.module import tokens
+from app.modules.views.module import views
 from app.modules.workers.module import workers
 from app.queues.core import CORE_QUEUES
 from app.queues.job import Kinds, declared
@@ -23,7 +26,10 @@ from app.queues.spec import QueueSpec
 
 MODULES: tuple[Module, ...] = (
     audit,
+    access,
+    views,
     tenants,
+    email,
     identity,
     tokens,
     articles,

@@ -4,6 +4,7 @@ import rich_click as click
 
 from app import __version__
 from app.cli.doctor import config, doctor
+from app.cli.email import email
 from app.cli.isolation import isolation
 from app.cli.owners import owner
 from app.cli.queues import queues
@@ -22,8 +23,9 @@ def main() -> None:
     """TekNav: the control room and API of a multi-tenant publishing platform that works with AI."""
 
 
-SERVING = (up, web, worker, suspects, migrate)
-THINGS = (owner, tenant, token, queues, workers, schedules, isolation)
-
-for command in (*SERVING, *THINGS, doctor, config):
+COMMANDS = (
+    *(up, web, worker, suspects, migrate, owner, tenant, token, email, queues, workers, schedules, isolation),
+    *(doctor, config),
+)
+for command in COMMANDS:
     main.add_command(command)
