@@ -102,7 +102,7 @@ def create_app(settings: Settings) -> Litestar:
     async def lifespan(_: Litestar) -> AsyncGenerator[None, None]:
         await checks.refuse_unsafe(process.database, process.queue_redis, settings)
         await process.database.measure_clock()
-        tasks = [asyncio.create_task(hub.run())]
+        tasks = [asyncio.create_task(hub.run()), asyncio.create_task(process.cache.run())]
         if not settings.enable_queue:
             runner = process.runner()
             inline = Loop("inline", INLINE_S, functools.partial(drain, process.database, runner))
@@ -161,6 +161,8 @@ def create_app(settings: Settings) -> Litestar:
     app.state.database = process.database
     app.state.process = process
     app.state.hub = hub
+    app.state.cache = process.cache
+    app.state.on_hit = None
     app.state.policy = policy
     app.state.chrome = Chrome(policy, [item for module in registry.MODULES for item in module.navigation])
     app.state.actions = [action for module in registry.MODULES for action in module.actions]

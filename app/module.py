@@ -19,6 +19,8 @@ from app.core.templating import PREFIX, NavigationItem
 from app.queues.job import Processor
 from app.queues.schedules import Schedule
 from app.queues.spec import QueueSpec
+from app.redis.answers import KeepAnswers, from_cache
+from app.redis.cached import Cached
 
 Mount = tuple[str, Plane | None]
 API: Mount = ("/api/v1", Plane.TENANT)
@@ -73,6 +75,7 @@ class Module:
     navigation: Sequence[NavigationItem] = ()
     cards: Sequence[Card] = ()
     about: Sequence[About] = ()
+    caches: Sequence[Cached[Any]] = ()
 
     def routers(self) -> list[Router]:
         mounts: list[tuple[Mount, Sequence[type[Controller]]]] = [
@@ -85,9 +88,12 @@ class Module:
 
     def _router(self, path: str, plane: Plane | None, controllers: Sequence[type[Controller]]) -> Router:
         provided = {name: Provide(call, sync_to_thread=False) for name, call in (self.providers or {}).items()}
+        kept = path == OWNER_API[0]
         return Router(
             path,
             route_handlers=list(controllers),
+            before_request=from_cache if kept else None,
+            middleware=[KeepAnswers] if kept else [],
             dependencies=provided,
             opt={"plane": plane} if plane else {},
             tags=[self.name],
@@ -119,15 +125,39 @@ def owner_scopes(modules: Sequence[Module]) -> frozenset[str]:
 
 
 def _asked(controllers: Sequence[type[Controller]]) -> list[Permission]:
+    return [opt["permission"] for opt in _opts(controllers) if "permission" in opt]
+
+
+def _opts(controllers: Sequence[type[Controller]]) -> list[dict[str, Any]]:
+    """What stands beside each route."""
     handlers = (handler for controller in controllers for _, handler in inspect.getmembers(controller))
-    return [opt["permission"] for handler in handlers if "permission" in (opt := getattr(handler, "opt", {}))]
+    return [opt for handler in handlers if (opt := getattr(handler, "opt", None))]
+
+
+def caches(modules: Sequence[Module]) -> dict[str, tuple[str, Cached[Any]]]:
+    """Every kind of cached value by its name, each with the name of its module.
+
+    Raises:
+        RuntimeError: two have the same name, or a route names one that its module does not list.
+    """
+    found: dict[str, tuple[str, Cached[Any]]] = {}
+    for module in modules:
+        for kind in module.caches:
+            if kind.name in found:
+                raise RuntimeError(f"The cached value {kind.name!r} is declared twice")
+            found[kind.name] = (module.name, kind)
+        for opt in _opts((*module.api, *module.owner_api, *module.pages, *module.public)):
+            if "cached" in opt and opt["cached"] not in module.caches:
+                raise RuntimeError(f"Module {module.name} does not list {opt['cached'].name!r}, which a route names")
+    return found
 
 
 def check(modules: Sequence[Module]) -> None:
     """
     Raises:
-        RuntimeError: a route, topic or menu item asks for a permission that no module declares.
+        RuntimeError: a route, topic or menu item asks for a permission that no module declares, or cached values clash.
     """
+    caches(modules)
     known = permissions(modules)
     for module in modules:
         asked: list[Permission] = [item.permission for item in module.navigation]

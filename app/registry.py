@@ -1,13 +1,17 @@
 """The only list of modules, in the order in which they may import each other: from the bottom up."""
 
+from typing import Any
+
 from app.core.errors import Invalid
 from app.core.policy import Permission
 from app.module import Module
+from app.module import caches as caches_of
 from app.module import owner_scopes as owner_scopes_of
 from app.module import permissions as permissions_of
 from app.modules.ai.module import ai
 from app.modules.articles.module import articles
 from app.modules.audit.module import audit
+from app.modules.cache.module import cache
 from app.modules.dashboard.module import dashboard
 from app.modules.identity.module import identity
 from app.modules.queues.module import queues
@@ -18,8 +22,20 @@ from app.queues.core import CORE_QUEUES
 from app.queues.job import Kinds, declared
 from app.queues.schedules import Schedule
 from app.queues.spec import QueueSpec
+from app.redis.cached import Cached
 
-MODULES: tuple[Module, ...] = (audit, tenants, identity, articles, ai, workers, queues, schedules_module, dashboard)
+MODULES: tuple[Module, ...] = (
+    audit,
+    tenants,
+    identity,
+    articles,
+    ai,
+    workers,
+    queues,
+    schedules_module,
+    cache,
+    dashboard,
+)
 
 
 def specs() -> dict[str, QueueSpec]:
@@ -57,6 +73,10 @@ def schedules() -> dict[str, Schedule]:
         except Invalid as error:
             raise RuntimeError(f"The schedule {schedule.name!r} cannot be: {error.detail}") from error
     return found
+
+
+def caches() -> dict[str, tuple[str, Cached[Any]]]:
+    return caches_of(MODULES)
 
 
 def owner_scopes() -> frozenset[str]:

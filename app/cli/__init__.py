@@ -4,6 +4,7 @@ import rich_click as click
 
 from app import __version__
 from app.cli.access import owner, tenant, token
+from app.cli.cache import cache
 from app.cli.doctor import config, doctor
 from app.cli.queues import queues
 from app.cli.schedules import schedules
@@ -19,5 +20,7 @@ def main() -> None:
     """TekNav: the control room and API of a multi-tenant publishing platform that works with AI."""
 
 
-for command in (up, web, worker, suspects, migrate, owner, tenant, token, queues, workers, schedules, doctor, config):
+SERVING = (up, web, worker, suspects, migrate)
+RUNNING = (owner, tenant, token, queues, workers, schedules, cache, doctor, config)
+for command in (*SERVING, *RUNNING):
     main.add_command(command)

@@ -4,12 +4,14 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from msgspec import convert
+from msgspec import Raw, convert
 
 from app.core.wire import Incoming, Outgoing
 from app.modules.ai.models import RunStatus, TaskStatus
+from app.redis.cached import Cached
 
 T = TypeVar("T")
+AI_ANSWERS = Cached("owner", "ai", "answers", Raw, 30, ("ai",), "AI's tasks, runs, messages and events, over the API.")
 
 
 class SummaryRequest(Incoming):

@@ -12,7 +12,7 @@ from app.module import Card, Module
 from app.modules.audit.controllers import AuditController
 from app.modules.audit.pages import AuditPages
 from app.modules.audit.permissions import ALL, READ
-from app.modules.audit.schemas import AuditQuery
+from app.modules.audit.schemas import AUDIT_ANSWERS, AuditQuery
 from app.modules.audit.service import TOPIC, AuditTrail
 
 ON_CARD = 6
@@ -55,6 +55,7 @@ audit = Module(
     pages=(AuditPages,),
     providers={"trail": provide_trail, "asked": provide_query},
     permissions=ALL,
+    caches=(AUDIT_ANSWERS,),
     topics=(Topic(TOPIC, READ),),
     cards=(Card("audit/_card.html", load_card, READ, TOPIC, order=60),),
     navigation=(NavigationItem("Platform", "Audit log", "/logs/audit", "shield-check", READ, order=80),),

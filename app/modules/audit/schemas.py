@@ -5,13 +5,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct, convert
+from msgspec import Raw, Struct, convert
 
 from app.core.errors import Invalid
 from app.core.moments import moment
 from app.core.wire import Outgoing
 from app.modules.audit.models import AuditLog
+from app.redis.cached import Cached
 
+AUDIT_ANSWERS = Cached("owner", "audit", "answers", Raw, 15, ("audit",), "The audit log, over the API.")
 OUTCOMES = ("success", "invalid", "denied", "failed")
 
 

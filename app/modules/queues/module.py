@@ -20,6 +20,7 @@ from app.modules.queues.controllers import (
     provide_filter,
 )
 from app.modules.queues.pages import QueuePages, Views
+from app.modules.queues.schemas import QUEUE_ANSWERS
 from app.modules.queues.service import QueueService
 from app.modules.workers.service import WorkerService
 from app.queues.counts import overview
@@ -50,6 +51,7 @@ queues = Module(
     pages=[QueuePages],
     providers={"queues": provide_queues, "views": provide_views, "wanted": provide_filter},
     permissions=permissions.ALL,
+    caches=[QUEUE_ANSWERS],
     topics=[Topic(TOPIC, permissions.READ)],
     cards=[Card("queues/_card.html", load_card, permissions.READ, TOPIC, 10)],
     navigation=[NavigationItem("Operations", "Queues", "/queues", "stack-2", permissions.READ, 40)],
