@@ -36,7 +36,8 @@ from app.core.unit_of_work import keep_rendered, provide_session, replay
 from app.core.wire import JsonRequest
 from app.module import ModulesPlugin
 from app.modules.audit.service import record_attempt
-from app.modules.identity.service import Authenticator
+from app.modules.identity.service import Sessions
+from app.modules.tokens.service import Bearers
 from app.process import Process
 from app.queues.inline import drain
 from app.queues.leader import Leader
@@ -94,7 +95,8 @@ def create_app(settings: Settings) -> Litestar:
     process = Process.open(settings)
     signer = Signer(settings.secret_key)
     declared = registry.permissions()
-    policy = Policy(Authenticator(process.database, declared), signer)
+    sessions, bearers = Sessions(process.database, declared), Bearers(process.database, declared)
+    policy = Policy(sessions.actor, bearers.actor, signer)
     hub = live.Hub(process.broker)
     hub.topics = {topic.name: topic for module in registry.MODULES for topic in module.topics}
 
@@ -167,6 +169,7 @@ def create_app(settings: Settings) -> Litestar:
     app.state.chrome = Chrome(policy, [item for module in registry.MODULES for item in module.navigation])
     app.state.actions = [action for module in registry.MODULES for action in module.actions]
     app.state.cards = [card for module in registry.MODULES for card in module.cards]
+    app.state.metrics = [source for module in registry.MODULES for source in module.metrics]
     app.state.about = {about.kind: about for module in registry.MODULES for about in module.about}
     check_routes(app.routes)
     name_queries(app.routes, "/api/")

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Plane
 from app.core.live import Topic
+from app.core.metrics import Source
 from app.core.policy import Permission
 from app.core.templating import PREFIX, NavigationItem
 from app.queues.job import Processor
@@ -76,6 +77,7 @@ class Module:
     cards: Sequence[Card] = ()
     about: Sequence[About] = ()
     caches: Sequence[Cached[Any]] = ()
+    metrics: Sequence[Source] = ()
 
     def routers(self) -> list[Router]:
         mounts: list[tuple[Mount, Sequence[type[Controller]]]] = [
@@ -119,9 +121,11 @@ def permissions(modules: Sequence[Module]) -> dict[str, Permission]:
 
 
 def owner_scopes(modules: Sequence[Module]) -> frozenset[str]:
-    """What a token for /api/owner can be of use for: the permissions that its routes ask for."""
+    """What a platform's token can be of use for: the permissions that /api/owner and /metrics ask for."""
     known = permissions(modules)
-    return frozenset(p.name for module in modules for p in _asked(module.owner_api) if p.name in known)
+    return frozenset(
+        p.name for module in modules for p in _asked((*module.owner_api, *module.public)) if p.name in known
+    )
 
 
 def _asked(controllers: Sequence[type[Controller]]) -> list[Permission]:

@@ -14,9 +14,11 @@ from app.modules.audit.module import audit
 from app.modules.cache.module import cache
 from app.modules.dashboard.module import dashboard
 from app.modules.identity.module import identity
+from app.modules.metrics.module import metrics
 from app.modules.queues.module import queues
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.tenants.module import tenants
+from app.modules.tokens.module import tokens
 from app.modules.workers.module import workers
 from app.queues.core import CORE_QUEUES
 from app.queues.job import Kinds, declared
@@ -28,12 +30,14 @@ MODULES: tuple[Module, ...] = (
     audit,
     tenants,
     identity,
+    tokens,
     articles,
     ai,
     workers,
     queues,
     schedules_module,
     cache,
+    metrics,
     dashboard,
 )
 

@@ -3,12 +3,14 @@
 import rich_click as click
 
 from app import __version__
-from app.cli.access import owner, tenant, token
 from app.cli.cache import cache
 from app.cli.doctor import config, doctor
+from app.cli.owners import owner
 from app.cli.queues import queues
 from app.cli.schedules import schedules
 from app.cli.serve import migrate, suspects, up, web, worker
+from app.cli.tenants import tenant
+from app.cli.tokens import token
 from app.cli.workers import workers
 
 OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

@@ -7,7 +7,7 @@ one stops the boot, and so does an unsafe route without the name its audit row w
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from uuid import UUID
 
 from litestar.connection import ASGIConnection, Request
@@ -62,12 +62,11 @@ class Actor:
 SYSTEM_ACTOR = Actor("system", None, "system", frozenset(), Plane.SYSTEM)
 
 
-class Authenticate(Protocol):
-    """The port that identity fills: who sent this cookie or this bearer token? `token` raises for one it refuses."""
+FindSession = Callable[[str], Awaitable[Actor | None]]
+"""The port that identity fills: who sent this cookie?"""
 
-    async def session(self, cookie: str) -> Actor | None: ...
-
-    async def token(self, bearer: str) -> Actor: ...
+FindBearer = Callable[[str], Awaitable[Actor]]
+"""The port that tokens fills: who sent this bearer token? It raises for one that it refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +89,9 @@ COOKIE = "teknav_session"
 class Policy:
     """The guard, with what it needs to know who is asking."""
 
-    def __init__(self, authenticate: Authenticate, signer: Signer) -> None:
-        self._authenticate = authenticate
+    def __init__(self, sessions: FindSession, bearers: FindBearer, signer: Signer) -> None:
+        self._sessions = sessions
+        self._bearers = bearers
         self._signer = signer
 
     def csrf_token(self, actor: Actor | None) -> str:
@@ -123,13 +123,13 @@ class Policy:
         cookie = connection.cookies.get(COOKIE)
         header = connection.headers.get("authorization")
         if header is None:
-            return await self._authenticate.session(cookie) if cookie else None
+            return await self._sessions(cookie) if cookie else None
         if cookie:
             raise BadRequest("Send a session cookie or a bearer token, not both", code="two_credentials")
         scheme, _, bearer = header.partition(" ")
         if scheme.lower() != "bearer" or not bearer:
             raise Unauthenticated("Authorization wants the form: Bearer TOKEN", code="bad_authorization")
-        return await self._authenticate.token(bearer.strip())
+        return await self._bearers(bearer.strip())
 
     async def _check_csrf(self, connection: AnyConnection, actor: Actor) -> None:
         sent = connection.headers.get("x-csrf-token")

@@ -13,7 +13,7 @@ from litestar.routes import HTTPRoute
 from app.core.database import Database
 from app.core.ids import PLATFORM_TENANT
 from app.core.policy import Actor
-from app.modules.identity.service import TokenService
+from app.modules.tokens.service import TokenService
 from app.redis.cache import Cache
 from tests.conftest import _client
 

@@ -9,7 +9,7 @@ from app.module import Module
 from app.modules.cache import permissions
 from app.modules.cache.controllers import CacheController
 from app.modules.cache.pages import CachePages
-from app.modules.cache.service import CacheService
+from app.modules.cache.service import CacheService, measured
 
 
 def provide_caching(session: NamedDependency[AsyncSession], actor: NamedDependency[Actor]) -> CacheService:
@@ -22,5 +22,6 @@ cache = Module(
     pages=[CachePages],
     providers={"caching": provide_caching},
     permissions=permissions.ALL,
+    metrics=[measured],
     navigation=[NavigationItem("Platform", "Cache", "/cache", "database", permissions.READ, 85)],
 )

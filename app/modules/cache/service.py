@@ -8,6 +8,7 @@ from msgspec import convert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Invalid, Unavailable
+from app.core.metrics import Metric, Sample
 from app.core.policy import Actor
 from app.modules.audit.service import record
 from app.modules.cache.schemas import (
@@ -131,6 +132,33 @@ class CacheService:
 
     def _kind_of(self, key: str) -> str | None:
         return next((name for name, (_, kind) in self._kinds.items() if self._cache.holds(kind, key)), None)
+
+
+async def measured(session: AsyncSession) -> list[Metric]:
+    """What the cache of this process did since it started."""
+    cache: Cache = session.info["cache"]
+    counted, memory, ping = cache.claims.figures.total, cache.claims.memory, await cache.redis.ping()
+
+    def counter(name: str, text: str, whats: dict[str, str]) -> Metric:
+        found = [
+            Sample(number, {"kind": kind, **({"from": whats[what]} if whats[what] else {})})
+            for (kind, what), number in sorted(counted.items())
+            if what in whats
+        ]
+        return Metric(name, "counter", text, found)
+
+    return [
+        Metric("redis_up", "gauge", "1 while Redis answers and can be written to", [Sample(ping.ok)]),
+        Metric("redis_latency_seconds", "gauge", "One round trip just now", [Sample(ping.latency_ms / 1000)]),
+        Metric("cache_memory_bytes", "gauge", "Values in this process's memory", [Sample(memory.bytes)]),
+        Metric("cache_memory_values", "gauge", "As many are in this process's memory", [Sample(len(memory))]),
+        counter("cache_hits_total", "Values found", {"local": "memory", "redis": "redis", "shared": "another's load"}),
+        counter("cache_misses_total", "Values not found", {"miss": ""}),
+        counter("cache_loads_total", "Values loaded from their source", {"load": ""}),
+        counter("cache_load_failures_total", "Loads that failed", {"failed": ""}),
+        counter("cache_without_redis_total", "Values asked for while Redis did not serve", {"alone": ""}),
+        counter("cache_too_large_total", "Values not kept because they are over 512 KB", {"too_large": ""}),
+    ]
 
 
 def _redis(found: Insight | None, *, latency_ms: float, apart: bool) -> RedisRead:

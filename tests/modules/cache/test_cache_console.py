@@ -20,6 +20,7 @@ LIST = "/api/owner/queues"
 @pytest.fixture
 def cache(app: Litestar) -> Cache:
     cache: Cache = app.state.cache
+    cache.claims.figures.take()  # what other tests left
     return cache
 
 

@@ -1,20 +1,12 @@
-"""`teknav tenant`, `token` and `owner`: the same rules and answers as the API."""
+"""`teknav token`: the same rules and answers as the API."""
 
 import json
 import re
 
 from httpx2 import AsyncClient
 
-from tests.conftest import ALL_SCOPES, OWNER_EMAIL, OWNER_PASSWORD, Made
+from tests.conftest import ALL_SCOPES, Made
 from tests.modules.conftest import Teknav
-
-ORIGIN = {"Origin": "http://testserver"}
-
-
-async def test_tenants_are_listed_as_the_api_lists_them(teknav: Teknav, owner: AsyncClient, tenant: Made) -> None:
-    assert "harbour-press" in await teknav("tenant", "list")
-    assert json.loads(await teknav("tenant", "list", "--json")) == (await owner.get("/api/owner/tenants")).json()
-    assert "called Harbour press already" in await teknav("tenant", "create", "Harbour press", code=1)
 
 
 async def test_a_token_is_listed_and_revoked_by_its_id(teknav: Teknav, owner: AsyncClient, tenant: Made) -> None:
@@ -45,19 +37,3 @@ async def test_a_platform_token_is_offered_only_what_the_owners_api_asks_for(own
     assert {"ai:read", "queues:read", "tokens:write"} <= offered["/tokens"]
     assert not {"articles:read", "articles:write", "articles:publish", "ai:run"} & offered["/tokens"]
     assert offered[f"/tenants/{tenant.id}/tokens"] == {*ALL_SCOPES}
-
-
-async def test_a_forgotten_password_is_replaced_and_every_session_ends(
-    teknav: Teknav, owner: AsyncClient, client: AsyncClient
-) -> None:
-    assert "no account" in await teknav(
-        "owner", "password", "--email", "x@example.org", "--password-stdin", input="p" * 12, code=1
-    )
-    assert "12 to" in await teknav(
-        "owner", "password", "--email", OWNER_EMAIL, "--password-stdin", input="short", code=1
-    )
-    await teknav("owner", "password", "--email", OWNER_EMAIL.upper(), "--password-stdin", input="another password")
-    assert (await owner.get("/api/owner/tenants")).status_code == 401
-    for password, status in ((OWNER_PASSWORD, 401), ("another password", 303)):
-        form = {"email": OWNER_EMAIL, "password": password}
-        assert (await client.post("/signin", data=form, headers=ORIGIN)).status_code == status
