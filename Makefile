@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup up test lint assets lock crawl faults faults-short browser interop bench clean
+.PHONY: setup up test lint assets lock crawl faults faults-short browser interop bench bench-cache clean
 
 setup: .venv/.installed assets
 
@@ -39,6 +39,9 @@ faults-short: setup
 bench: setup  ## beside other libraries; `make bench ARGS=--quick` takes a minute
 	@$(BIN)/python bench/queues.py $(ARGS)
 
+bench-cache: setup  ## the cache beside other libraries, and a cached list beside /health
+	@$(BIN)/python bench/cache.py $(ARGS)
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -51,7 +54,7 @@ lock: .venv/.installed  ## after a change of dependencies in pyproject.toml; nee
 		--no-header --upgrade -o requirements/run.txt
 	uv pip compile pyproject.toml --extra embedded --group dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header -c requirements/run.txt -o requirements/dev.txt
-	for peer in bullmq_python saq arq taskiq; do uv pip compile --group bench-$$peer --universal --python-version 3.11 \
+	for peer in bullmq_python saq arq taskiq aiocache cashews; do uv pip compile --group bench-$$peer --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header -o requirements/bench-$$peer.txt || exit 1; done
 
 clean:

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from app import __version__, checks, registry
 from app.core import live
-from app.core.access import check_reads
+from app.core.access import check_reads, note_hit
 from app.core.answers import answer
 from app.core.errors import Unauthenticated
 from app.core.idempotency import Replayed
@@ -110,7 +110,7 @@ def create_app(settings: Settings) -> Litestar:
     async def lifespan(_: Litestar) -> AsyncGenerator[None, None]:
         await checks.refuse_unsafe(process.database, process.queue_redis, settings)
         await process.database.measure_clock()
-        tasks = [asyncio.create_task(hub.run())]
+        tasks = [asyncio.create_task(hub.run()), asyncio.create_task(process.cache.run())]
         if not settings.enable_queue:
             runner = process.runner()
             inline = Loop("inline", INLINE_S, functools.partial(drain, process.database, runner))
@@ -169,12 +169,15 @@ def create_app(settings: Settings) -> Litestar:
     app.state.database = process.database
     app.state.process = process
     app.state.hub = hub
+    app.state.cache = process.cache
+    app.state.on_hit = note_hit
     app.state.policy = policy
     app.state.note_read = note
     app.state.chrome = Chrome(policy, [item for module in registry.MODULES for item in module.navigation])
     app.state.actions = [action for module in registry.MODULES for action in module.actions]
     app.state.cards = [card for module in registry.MODULES for card in module.cards]
     app.state.links = {kind: link for module in registry.MODULES for kind, link in module.links.items()}
+    app.state.metrics = [source for module in registry.MODULES for source in module.metrics]
     app.state.about = {about.kind: about for module in registry.MODULES for about in module.about}
     check_routes(app.routes)
     check_reads(app.routes)

@@ -17,11 +17,14 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.database import Plane
 from app.core.live import Topic
+from app.core.metrics import Source
 from app.core.policy import Permission
 from app.core.templating import PREFIX, NavigationItem
 from app.queues.job import Processor
 from app.queues.schedules import Schedule
 from app.queues.spec import QueueSpec
+from app.redis.answers import KeepAnswers, from_cache
+from app.redis.cached import Cached
 
 Mount = tuple[str, Plane | None]
 API: Mount = ("/api/v1", Plane.TENANT)
@@ -99,6 +102,8 @@ class Module:
     about: Sequence[About] = ()
     exports: Sequence[Exportable] = ()
     links: Mapping[str, tuple[str, Permission]] = field(default_factory=dict)
+    caches: Sequence[Cached[Any]] = ()
+    metrics: Sequence[Source] = ()
 
     def routers(self) -> list[Router]:
         mounts: list[tuple[Mount, Sequence[type[Controller]]]] = [
@@ -111,9 +116,12 @@ class Module:
 
     def _router(self, path: str, plane: Plane | None, controllers: Sequence[type[Controller]]) -> Router:
         provided = {name: Provide(call, sync_to_thread=False) for name, call in (self.providers or {}).items()}
+        kept = path == OWNER_API[0]
         return Router(
             path,
             route_handlers=list(controllers),
+            before_request=from_cache if kept else None,
+            middleware=[KeepAnswers] if kept else [],
             dependencies=provided,
             opt={"plane": plane} if plane else {},
             tags=[self.name],
@@ -139,21 +147,47 @@ def permissions(modules: Sequence[Module]) -> dict[str, Permission]:
 
 
 def owner_scopes(modules: Sequence[Module]) -> frozenset[str]:
-    """What a token for /api/owner can be of use for: the permissions that its routes ask for."""
+    """What a platform's token can be of use for: the permissions that /api/owner and /metrics ask for."""
     known = permissions(modules)
-    return frozenset(p.name for module in modules for p in _asked(module.owner_api) if p.name in known)
+    return frozenset(
+        p.name for module in modules for p in _asked((*module.owner_api, *module.public)) if p.name in known
+    )
 
 
 def _asked(controllers: Sequence[type[Controller]]) -> list[Permission]:
+    return [opt["permission"] for opt in _opts(controllers) if "permission" in opt]
+
+
+def _opts(controllers: Sequence[type[Controller]]) -> list[dict[str, Any]]:
+    """What stands beside each route."""
     handlers = (handler for controller in controllers for _, handler in inspect.getmembers(controller))
-    return [opt["permission"] for handler in handlers if "permission" in (opt := getattr(handler, "opt", {}))]
+    return [opt for handler in handlers if (opt := getattr(handler, "opt", None))]
+
+
+def caches(modules: Sequence[Module]) -> dict[str, tuple[str, Cached[Any]]]:
+    """Every kind of cached value by its name, each with the name of its module.
+
+    Raises:
+        RuntimeError: two have the same name, or a route names one that its module does not list.
+    """
+    found: dict[str, tuple[str, Cached[Any]]] = {}
+    for module in modules:
+        for kind in module.caches:
+            if kind.name in found:
+                raise RuntimeError(f"The cached value {kind.name!r} is declared twice")
+            found[kind.name] = (module.name, kind)
+        for opt in _opts((*module.api, *module.owner_api, *module.pages, *module.public)):
+            if "cached" in opt and opt["cached"] not in module.caches:
+                raise RuntimeError(f"Module {module.name} does not list {opt['cached'].name!r}, which a route names")
+    return found
 
 
 def check(modules: Sequence[Module]) -> None:
     """
     Raises:
-        RuntimeError: a route, topic or menu item asks for a permission that no module declares.
+        RuntimeError: a route, topic or menu item asks for a permission that no module declares, or cached values clash.
     """
+    caches(modules)
     known = permissions(modules)
     for module in modules:
         asked: list[Permission] = [item.permission for item in module.navigation]

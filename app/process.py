@@ -26,6 +26,7 @@ from app.queues.retention import Retention
 from app.queues.runner import Runner
 from app.queues.schedules import Scheduler
 from app.redis.broker import RedisBroker
+from app.redis.cache import Cache
 from app.redis.connection import hasty, patient
 from app.redis.service import RedisService
 
@@ -40,6 +41,7 @@ class Process:
     settings: Settings
     database: Database
     redis: RedisService
+    cache: Cache
     queue_redis: Redis
     patient_redis: Redis
     engine: Engine
@@ -57,13 +59,21 @@ class Process:
         broker = RedisBroker(queue_redis, patient_redis, settings.key("live", "signals", "all"))
         queues = Queues(database, specs, kinds, engine if settings.enable_queue else None)
         schedules = registry.schedules()
-        database.provide(broker=broker, queues=queues, schedules=schedules)
-        database.provide(exportables=registry.exportables())
-        database.provide(permissions=registry.permissions(), owner_scopes=registry.owner_scopes())
+        apart = settings.cache_redis_url not in ("", settings.redis_url)
+        redis = RedisService(settings, None if apart else queue_redis)
+        cache = Cache(redis, settings, patient(settings.cache_redis_url) if apart else patient_redis)
+        database.provide(broker=broker, queues=queues, schedules=schedules, cache=cache)
+        database.provide(
+            caches=registry.caches(),
+            exportables=registry.exportables(),
+            permissions=registry.permissions(),
+            owner_scopes=registry.owner_scopes(),
+        )
         return cls(
             settings,
             database,
-            RedisService(settings),
+            redis,
+            cache,
             queue_redis,
             patient_redis,
             engine,
@@ -106,6 +116,7 @@ class Process:
 
     async def close(self) -> None:
         await self.egress.aclose()
+        await self.cache.close()
         await self.redis.close()
         for client in (self.queue_redis, self.patient_redis):
             await client.aclose(close_connection_pool=True)

@@ -1,19 +1,24 @@
 """The only list of modules, in the order in which they may import each other: from the bottom up."""
 
+from typing import Any
+
 from app.core.errors import Invalid
 from app.core.policy import Permission
 from app.module import Exportable, Module
+from app.module import caches as caches_of
 from app.module import owner_scopes as owner_scopes_of
 from app.module import permissions as permissions_of
 from app.modules.access.module import access
 from app.modules.ai.module import ai
 from app.modules.articles.module import articles
 from app.modules.audit.module import audit
+from app.modules.cache.module import cache
 from app.modules.dashboard.module import dashboard
 from app.modules.email.module import email
 from app.modules.exports.module import exports as exports_module
 from app.modules.identity.module import identity
 from app.modules.isolation.module import isolation
+from app.modules.metrics.module import metrics
 from app.modules.queues.module import queues
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.tenants.module import tenants
@@ -24,6 +29,7 @@ from app.queues.core import CORE_QUEUES
 from app.queues.job import Kinds, declared
 from app.queues.schedules import Schedule
 from app.queues.spec import QueueSpec
+from app.redis.cached import Cached
 
 MODULES: tuple[Module, ...] = (
     audit,
@@ -40,6 +46,8 @@ MODULES: tuple[Module, ...] = (
     workers,
     queues,
     schedules_module,
+    cache,
+    metrics,
     dashboard,
 )
 
@@ -84,6 +92,10 @@ def schedules() -> dict[str, Schedule]:
 def exportables() -> dict[str, Exportable]:
     """Every list that can leave as a file, by name."""
     return {one.name: one for module in MODULES for one in module.exports}
+
+
+def caches() -> dict[str, tuple[str, Cached[Any]]]:
+    return caches_of(MODULES)
 
 
 def owner_scopes() -> frozenset[str]:

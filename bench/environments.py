@@ -78,7 +78,7 @@ def _prepare(contender: Contender) -> str:
         if contender.name == "bullmq_node":
             install(NODE)
         else:
-            _virtual_environment(contender.name)
+            virtual_environment(contender.name)
     except subprocess.CalledProcessError as failure:
         said = ((failure.stderr or "") + (failure.stdout or "")).strip().splitlines()
         return f"it could not be installed: {said[-1] if said else failure}"
@@ -87,7 +87,7 @@ def _prepare(contender: Contender) -> str:
     return ""
 
 
-def _virtual_environment(name: str) -> None:
+def virtual_environment(name: str) -> None:
     lock = ROOT / "requirements" / f"bench-{name}.txt"
     folder = FOLDER / name
     installed = folder / ".installed-lock"

@@ -3,6 +3,7 @@
 import rich_click as click
 
 from app import __version__
+from app.cli.cache import cache
 from app.cli.doctor import config, doctor
 from app.cli.email import email
 from app.cli.isolation import isolation
@@ -24,7 +25,7 @@ def main() -> None:
 
 
 SERVING = (up, web, worker, suspects, migrate)
-THINGS = (owner, tenant, token, client, email, queues, workers, schedules, isolation)
+THINGS = (owner, tenant, token, client, email, queues, workers, schedules, cache, isolation)
 
 for command in (*SERVING, *THINGS, doctor, config):
     main.add_command(command)

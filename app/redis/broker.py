@@ -30,12 +30,16 @@ class RedisBroker:
             # Best effort: a viewer that misses a signal sees the change at its next refresh.
             log.debug("live.publish_failed")
 
-    async def listen(self, receive: Callable[[bytes], None]) -> None:
+    async def listen(self, receive: Callable[[bytes], None], joined: Callable[[], None] | None = None) -> None:
+        """As the port says; `joined` is called when a subscription begins: what was said before is lost."""
         while True:
             try:
-                async with self._subscriber.pubsub(ignore_subscribe_messages=True) as channel:
+                async with self._subscriber.pubsub() as channel:
                     await channel.subscribe(self._channel)
                     async for message in channel.listen():
-                        receive(message["data"].encode())
+                        if message["type"] == "message":
+                            receive(message["data"].encode())
+                        elif message["type"] == "subscribe" and joined is not None:
+                            joined()
             except (RedisError, OSError):
                 await asyncio.sleep(0.5)

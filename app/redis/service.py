@@ -1,21 +1,19 @@
 """The one Redis service that modules share."""
 
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
-import structlog
 from msgspec import Struct
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
-from upstash_redis.asyncio import Redis as UpstashRest
 
-from app.core.errors import Unavailable
 from app.core.settings import Settings
 from app.redis.connection import hasty
+from app.redis.health import FAILURES, Health
+from app.redis.rest import Command, Rest
 
-log = structlog.get_logger()
-DOWN_LOGGED_EVERY_S = 300
 SCAN_COUNT = 500
+PROBE_LIFE_MS = 10_000
 
 
 class Ping(Struct, frozen=True, rename="camel"):
@@ -29,19 +27,19 @@ class RedisService:
     """Plain values under keys made by `Settings.key`; every call is bounded in time.
 
     Calls raise `redis.exceptions.RedisError` when Redis is away; `ping` never raises.
+
+    Args:
+        client: a hasty link to the same Redis that the process has already; this service does not close it then.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.client: Redis = hasty(settings.cache_redis_url or settings.redis_url)
-        self._rest: UpstashRest | None = None
-        if settings.upstash_redis_rest_url:
-            self._rest = UpstashRest(
-                url=settings.upstash_redis_rest_url,
-                token=settings.upstash_redis_rest_token,
-                allow_telemetry=False,
-            )
-        self._down_logged = float("-inf")
-        self._was_down = False
+    def __init__(self, settings: Settings, client: Redis | None = None) -> None:
+        self.client: Redis = client or hasty(settings.cache_redis_url or settings.redis_url)
+        self._owned = client is None
+        self.recovered: list[Callable[[], Awaitable[None]]] = []
+        """What is done when Redis is back, before it is used again."""
+        self.health = Health(self._probe, self._recovered)
+        self._probe_key = settings.key("cache", "health", "probe")
+        self._rest = Rest(settings)
 
     async def get(self, key: str) -> str | None:
         return cast("str | None", await self.client.get(key))
@@ -69,45 +67,49 @@ class RedisService:
         """One round trip. The first failure is logged, then one in five minutes, and the return of Redis."""
         started = time.perf_counter()
         try:
-            await self.client.ping()
-        except (RedisError, OSError) as error:
-            self._note_down(error)
-            return Ping(False, _since(started))
-        if self._was_down:
-            self._was_down, self._down_logged = False, float("-inf")
-            log.info("redis.up")
-        return Ping(True, _since(started))
-
-    def _note_down(self, error: Exception) -> None:
-        self._was_down = True
-        now = time.monotonic()
-        if now - self._down_logged >= DOWN_LOGGED_EVERY_S:
-            self._down_logged = now
-            log.warning("redis.down", error=str(error) or type(error).__name__)
+            took_s = await self.health.check()
+        except FAILURES:
+            return Ping(False, _ms(time.perf_counter() - started))
+        return Ping(True, _ms(took_s))
 
     async def get_via_rest(self, key: str) -> str | None:
         """Read over Upstash's REST API.
 
         Raises:
-            Unavailable: no REST address is configured.
+            Unavailable: no REST address is configured, or nothing answers there in time. RestRefused.
         """
-        value: str | None = await self._upstash().get(key)
-        return value
+        return cast("str | None", (await self._rest.run([("GET", key)]))[0])
 
     async def set_via_rest(self, key: str, value: Any, *, ttl_s: int | None = None) -> None:
-        """Write over Upstash's REST API; `ttl_s` in whole seconds."""
-        await self._upstash().set(key, value, ex=ttl_s)
+        """Write over Upstash's REST API; what is no text is written as JSON, and `ttl_s` is in whole seconds.
 
-    def _upstash(self) -> UpstashRest:
-        if self._rest is None:
-            raise Unavailable("UPSTASH_REDIS_REST_URL is not set")
-        return self._rest
+        Raises:
+            as `get_via_rest`.
+        """
+        await self._rest.set(key, value, ttl_s)
+
+    async def pipeline_via_rest(self, commands: Sequence[Command]) -> list[Any]:
+        """Many commands in one request over Upstash's REST API, without a transaction; the results in their order.
+
+        Raises:
+            as `get_via_rest`; RestRefused for the first command that failed, when the others have run.
+        """
+        return await self._rest.run(commands)
 
     async def close(self) -> None:
-        await self.client.aclose()
-        if self._rest is not None:
-            await self._rest.close()
+        self.health.close()
+        if self._owned:
+            await self.client.aclose()
+        await self._rest.close()
+
+    async def _probe(self) -> None:
+        # A replica, and a Redis without memory, answer PING and are of no use.
+        await self.client.set(self._probe_key, "1", px=PROBE_LIFE_MS)
+
+    async def _recovered(self) -> None:
+        for action in self.recovered:
+            await action()
 
 
-def _since(started: float) -> float:
-    return round((time.perf_counter() - started) * 1000, 2)
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 2)

@@ -41,10 +41,13 @@ async def watch_two_jobs_die(page: Page, app: TenantApp, article: str) -> tuple[
 
 async def waits(page: Page) -> list[float]:
     """Seconds between the attempts at the newest dead letter."""
-    listed = await page.context.request.get("/api/owner/queues/ai:content/dlq")
+    fresh = {"Cache-Control": "no-cache"}
+    listed = await page.context.request.get("/api/owner/queues/ai:content/dlq", headers=fresh)
     letter = (await listed.json())["items"][0]
     assert letter["originalQueue"] == "ai:content" and letter["attempts"] == 3
-    asked = await page.context.request.get(f"/api/owner/queues/ai:content/jobs/{letter['originalJobId']}")
+    asked = await page.context.request.get(
+        f"/api/owner/queues/ai:content/jobs/{letter['originalJobId']}", headers=fresh
+    )
     attempts = sorted((await asked.json())["attempts"], key=lambda attempt: attempt["n"])
     started = [datetime.fromisoformat(attempt["startedAt"]) for attempt in attempts]
     ended = [datetime.fromisoformat(attempt["endedAt"]) for attempt in attempts]

@@ -145,6 +145,7 @@ class Stage:
 
     def client(self, token: str = "") -> httpx2.AsyncClient:
         headers = {"Authorization": f"Bearer {self.tokens[token]}"} if token else {}
+        headers["Cache-Control"] = "no-cache"  # the judge sees what is, not what was
         return httpx2.AsyncClient(base_url=self.address, headers=headers, timeout=20)
 
     @asynccontextmanager

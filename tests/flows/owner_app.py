@@ -15,7 +15,7 @@ class OwnerApp:
     """The first owner of a TekNav at `address`, made with its link."""
 
     def __init__(self, address: str) -> None:
-        self._client = AsyncClient(base_url=address, timeout=20)
+        self._client = AsyncClient(base_url=address, headers={"Cache-Control": "no-cache"}, timeout=20)
 
     async def become_owner(self, link: str) -> None:
         form = {"email": EMAIL, "password": PASSWORD, "repeat": PASSWORD}

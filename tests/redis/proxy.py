@@ -10,9 +10,12 @@ from contextlib import asynccontextmanager, suppress
 class Proxy:
     """Stands in front of a server. `cut_within` bytes of replies: each connection is cut after a random share."""
 
-    def __init__(self, host: str, port: int, *, cut_within: int | None = None, seed: int = 0) -> None:
+    def __init__(
+        self, host: str, port: int, *, cut_within: int | None = None, seed: int = 0, delay_ms: int = 0
+    ) -> None:
         self.target = (host, port)
         self.cut_within = cut_within
+        self.delay_ms = delay_ms
         self.cuts = 0
         self.connections = 0
         self.writes = 0
@@ -50,6 +53,7 @@ class Proxy:
         with suppress(OSError):
             while data := await reader.read(65536):
                 await self.thawed.wait()
+                await asyncio.sleep(self.delay_ms / 1000)
                 self.writes += 1
                 if left is not None:
                     data, left = data[:left], left - len(data)

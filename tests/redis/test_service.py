@@ -1,18 +1,19 @@
 """The Redis service against a real Valkey, and against none."""
 
+import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 import msgspec
 import pytest
 from litestar import Litestar
 from redis.exceptions import RedisError
 from structlog.testing import capture_logs
-from upstash_redis.errors import UpstashError
 
 from app.core.errors import Unavailable
 from app.core.settings import Settings
-from app.redis import service as module
+from app.redis import health, rest
+from app.redis.rest import RestRefused
 from app.redis.service import RedisService
 from tests.redis.upstash_server import upstash
 
@@ -64,7 +65,7 @@ async def test_a_ping_tells_how_long_it_took(redis: RedisService) -> None:
 @pytest.mark.promise("S4-23")
 async def test_down_is_logged_once_in_five_minutes(nobody: RedisService, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    monkeypatch.setattr(health.time, "monotonic", lambda: now)
     with capture_logs() as logs:
         for _ in range(5):
             assert not (await nobody.ping()).ok
@@ -80,19 +81,58 @@ async def test_a_redis_that_is_away_answers_with_an_error_soon(nobody: RedisServ
     assert time.monotonic() - started < 2
 
 
-@pytest.mark.promise("S4-19")
-async def test_values_travel_over_the_rest_api(redis: RedisService, settings: Settings) -> None:
+@pytest.fixture
+def elsewhere(settings: Settings) -> Callable[..., RedisService]:
+    """Services of the REST address; what they open is closed with the loop."""
+    return lambda address, token="rest-token": RedisService(
+        msgspec.structs.replace(settings, upstash_redis_rest_url=address, upstash_redis_rest_token=token)
+    )
+
+
+@pytest.mark.promise("S4-19", "S4-21")
+async def test_values_travel_over_the_rest_api(redis: RedisService, elsewhere: Callable[..., RedisService]) -> None:
     async with upstash(redis.client, "rest-token") as address:
-        own = msgspec.structs.replace(settings, upstash_redis_rest_url=address, upstash_redis_rest_token="rest-token")
-        remote = RedisService(own)
+        remote = elsewhere(address)
+        assert await remote.get_via_rest("far") is None
         await remote.set_via_rest("far", "away", ttl_s=60)
         assert await remote.get_via_rest("far") == "away" == await redis.get("far")
         assert 59 <= await redis.client.ttl("far") <= 60
+        await remote.set_via_rest("plain", {"a": [1, "ü"]})
+        assert msgspec.json.decode(await remote.get_via_rest("plain") or "") == {"a": [1, "ü"]}
+        done = await remote.pipeline_via_rest([("SET", "n", 1), ("INCR", "n"), ("GET", "n"), ("MGET", "far", "none")])
+        assert done == [True, 2, "2", ["away", None]]
+        with pytest.raises(RestRefused, match="WRONGTYPE"):
+            await remote.pipeline_via_rest([("INCR", "n"), ("LPUSH", "n", "x"), ("INCR", "n")])
+        assert await redis.get("n") == "4", "the others have run"
+        with pytest.raises(RestRefused, match="unknown command"):
+            await remote.pipeline_via_rest([("NOSUCHCOMMAND",)])
         await remote.close()
-        stranger = RedisService(msgspec.structs.replace(own, upstash_redis_rest_token="wrong"))
-        with pytest.raises(UpstashError, match="Unauthorized"):
+        stranger = elsewhere(address, "wrong")
+        with pytest.raises(RestRefused, match="Unauthorized"):
             await stranger.get_via_rest("far")
+        with pytest.raises(RestRefused, match="TOKEN"):
+            await stranger.pipeline_via_rest([("GET", "far"), ("GET", "n")])
         await stranger.close()
+
+
+async def test_a_rest_address_that_hangs_or_is_something_else_is_given_up(
+    redis: RedisService, elsewhere: Callable[..., RedisService], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rest, "REST_S", 0.1)
+    hung = asyncio.Event()
+    async with upstash(redis.client, "rest-token", hung=hung) as address:
+        remote = elsewhere(address)
+        with pytest.raises(Unavailable, match="did not answer"):
+            await remote.get_via_rest("far")
+        hung.set()
+        monkeypatch.setattr(rest, "REST_S", 3.0)
+        assert await remote.get_via_rest("far") is None
+        await remote.close()
+    async with upstash(redis.client, "rest-token", says=b"<html>Bad gateway</html>") as address:
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            await elsewhere(address).get_via_rest("far")
+    with pytest.raises(Unavailable, match="cannot be reached: ConnectError"):
+        await elsewhere("http://127.0.0.1:1").set_via_rest("far", "away")
 
 
 async def test_without_a_rest_address_the_call_says_which_setting_is_missing(redis: RedisService) -> None:

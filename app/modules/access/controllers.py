@@ -8,14 +8,14 @@ from litestar.params import FromPath, FromQuery
 
 from app.core.paging import Pager
 from app.modules.access.permissions import READ
-from app.modules.access.schemas import AccessPage, AccessQuery, AccessRead, read
+from app.modules.access.schemas import ACCESS_ANSWERS, AccessPage, AccessQuery, AccessRead, read
 from app.modules.access.service import AccessTrail
 
 
 class AccessController(Controller):
     path = "/logs/access"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, cached=ACCESS_ANSWERS)
     async def search(
         self,
         reads: NamedDependency[AccessTrail],

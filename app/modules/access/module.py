@@ -17,7 +17,7 @@ from app.modules.access.models import DataAccessLog
 from app.modules.access.pages import AccessPages, LogPages
 from app.modules.access.permissions import ALL, READ
 from app.modules.access.repository import fitting
-from app.modules.access.schemas import AccessQuery, AccessRead, read
+from app.modules.access.schemas import ACCESS_ANSWERS, AccessQuery, AccessRead, read
 from app.modules.access.service import TOPIC, AccessTrail
 
 
@@ -64,5 +64,6 @@ access = Module(
     permissions=ALL,
     topics=(Topic(TOPIC, READ),),
     navigation=(NavigationItem("Platform", "Access log", "/logs/access", "eye", READ, order=81),),
+    caches=(ACCESS_ANSWERS,),
     exports=(Exportable("access", "Access log", READ, rows, DataAccessLog.id, read, columns(AccessRead)),),
 )

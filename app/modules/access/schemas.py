@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from msgspec import Struct, convert
+from msgspec import Raw, Struct, convert
 
 from app.core.errors import Invalid
 from app.core.moments import moment
 from app.core.queries import text_of, uuid_of, wire_name
 from app.core.wire import Outgoing
 from app.modules.access.models import DataAccessLog
+from app.redis.cached import Cached
 
+ACCESS_ANSWERS = Cached("owner", "access", "answers", Raw, 15, ("access",), "The access log, over the API.")
 YES_NO = {"true": True, "false": False}
 
 

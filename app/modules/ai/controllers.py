@@ -18,6 +18,7 @@ from app.modules.ai.models import AiTask, RunStatus, TaskStatus
 from app.modules.ai.permissions import READ, RUN
 from app.modules.ai.repository import EntryFilter, RunFilter, TaskFilter
 from app.modules.ai.schemas import (
+    AI_ANSWERS,
     MESSAGES_SEEN,
     AiEventPage,
     AiMessagePage,
@@ -107,7 +108,7 @@ class OwnerAiController(Controller):
 
     path = "/ai"
 
-    @get("/tasks", permission=READ)
+    @get("/tasks", permission=READ, cached=AI_ANSWERS)
     async def tasks(
         self,
         ai: NamedDependency[AiService],
@@ -119,7 +120,7 @@ class OwnerAiController(Controller):
         """List all tenants' AI tasks, newest first."""
         return read(await ai.tasks(pager, wanted_tasks, limit=limit, cursor=cursor), AiTaskOwnedPage)
 
-    @get("/runs", permission=READ)
+    @get("/runs", permission=READ, cached=AI_ANSWERS)
     async def runs(
         self,
         ai: NamedDependency[AiService],
@@ -131,7 +132,7 @@ class OwnerAiController(Controller):
         """List the runs of AI tasks, newest first."""
         return read(await ai.runs(pager, wanted_runs, limit=limit, cursor=cursor), AiRunPage)
 
-    @get("/messages", permission=READ, access=MESSAGES_SEEN)
+    @get("/messages", permission=READ, access=MESSAGES_SEEN, cached=AI_ANSWERS)
     async def messages(
         self,
         ai: NamedDependency[AiService],
@@ -143,7 +144,7 @@ class OwnerAiController(Controller):
         """List what was said to providers and what they answered, newest first."""
         return read(await ai.messages(pager, wanted_entries, limit=limit, cursor=cursor), AiMessagePage)
 
-    @get("/event-logs", permission=READ)
+    @get("/event-logs", permission=READ, cached=AI_ANSWERS)
     async def events(
         self,
         ai: NamedDependency[AiService],

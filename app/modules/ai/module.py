@@ -22,6 +22,7 @@ from app.modules.ai.jobs import SummarizeArticle
 from app.modules.ai.pages import AiPages
 from app.modules.ai.processor import summarize
 from app.modules.ai.repository import about_jobs, count_runs, failed_runs, names
+from app.modules.ai.schemas import AI_ANSWERS
 from app.modules.ai.service import RUNS, TASKS
 
 CARD_SPAN = timedelta(hours=24)
@@ -52,6 +53,7 @@ ai = Module(
     },
     processors=[summarize],
     permissions=permissions.ALL,
+    caches=[AI_ANSWERS],
     actions=["ai.summary.complete", "ai.summary.fail"],
     topics=[Topic(TASKS, permissions.READ), Topic(RUNS, permissions.READ)],
     navigation=[

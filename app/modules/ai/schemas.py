@@ -4,15 +4,17 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from msgspec import convert
+from msgspec import Raw, convert
 
 from app.core.access import Access
 from app.core.wire import Incoming, Outgoing, Sensitive
 from app.modules.ai.models import RunStatus, TaskStatus
+from app.redis.cached import Cached
 
 T = TypeVar("T")
 MESSAGES_SEEN = Access("owner.read.ai_message", "ai_message", fields=("parts",))
 RUN_SEEN = Access("owner.read.ai_run", "ai_run", of="run_id", fields=("messages",))
+AI_ANSWERS = Cached("owner", "ai", "answers", Raw, 30, ("ai",), "AI's tasks, runs, messages and events, over the API.")
 
 
 class SummaryRequest(Incoming):

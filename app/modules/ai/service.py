@@ -21,9 +21,11 @@ from app.modules.ai.client import Completion, ProviderError, Usage, told
 from app.modules.ai.jobs import SummarizeArticle
 from app.modules.ai.models import AiEventLog, AiMessage, AiRun, AiTask, RunStatus, TaskStatus
 from app.modules.ai.repository import EntryFilter, RunFilter, TaskFilter
+from app.modules.ai.schemas import AI_ANSWERS
 from app.modules.articles.service import ArticleService
 from app.modules.audit.service import record
 from app.queues.enqueue import enqueue
+from app.redis.cache import drop
 
 TASKS, RUNS = "ai.tasks", "ai.runs"
 R = TypeVar("R")
@@ -69,6 +71,7 @@ class AiService:
         resource = ("article", article_id, article.title)
         await record(self._session, self._actor, "ai.summary.request", resource=resource, after=after)
         signal(self._session, TASKS, task_id, task.tenant_id)
+        drop(self._session, *AI_ANSWERS.tags)
         await repository.add_tries(self._session, [task])
         return task
 

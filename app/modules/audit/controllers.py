@@ -8,14 +8,14 @@ from litestar.params import FromPath, FromQuery
 
 from app.core.paging import Pager
 from app.modules.audit.permissions import READ
-from app.modules.audit.schemas import ENTRY_SEEN, LIST_SEEN, AuditPage, AuditQuery, AuditRead, read
+from app.modules.audit.schemas import AUDIT_ANSWERS, ENTRY_SEEN, LIST_SEEN, AuditPage, AuditQuery, AuditRead, read
 from app.modules.audit.service import AuditTrail
 
 
 class AuditController(Controller):
     path = "/logs/audit"
 
-    @get("/", permission=READ, access=LIST_SEEN)
+    @get("/", permission=READ, access=LIST_SEEN, cached=AUDIT_ANSWERS)
     async def search(
         self,
         trail: NamedDependency[AuditTrail],

@@ -17,7 +17,7 @@ from app.modules.audit.models import AuditLog
 from app.modules.audit.pages import AuditPages
 from app.modules.audit.permissions import ALL, READ
 from app.modules.audit.repository import fitting, places
-from app.modules.audit.schemas import AuditQuery, AuditRead, read
+from app.modules.audit.schemas import AUDIT_ANSWERS, AuditQuery, AuditRead, read
 from app.modules.audit.service import TOPIC, AuditTrail
 
 ON_CARD = 6
@@ -71,6 +71,7 @@ audit = Module(
     pages=(AuditPages,),
     providers={"trail": provide_trail, "asked": provide_query},
     permissions=ALL,
+    caches=(AUDIT_ANSWERS,),
     topics=(Topic(TOPIC, READ),),
     cards=(Card("audit/_card.html", load_card, READ, TOPIC, order=60),),
     navigation=(NavigationItem("Platform", "Audit log", "/logs/audit", "shield-check", READ, order=80),),

@@ -6,7 +6,7 @@ from itertools import islice, zip_longest
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct, convert
+from msgspec import Raw, Struct, convert
 
 from app.core.access import Access
 from app.core.errors import Invalid
@@ -14,11 +14,13 @@ from app.core.moments import moment
 from app.core.queries import text_of, uuid_of, wire_name
 from app.core.wire import Outgoing, Sensitive
 from app.modules.audit.models import AuditLog
+from app.redis.cached import Cached
 
 SHOWN = ("before", "after", "ip", "user_agent")
 LIST_SEEN = Access("owner.read.audit", "audit", fields=SHOWN)
 ENTRY_SEEN = Access("owner.read.audit", "audit", of="entry_id", fields=SHOWN)
 ABSENT: Any = object()
+AUDIT_ANSWERS = Cached("owner", "audit", "answers", Raw, 15, ("audit",), "The audit log, over the API.")
 OUTCOMES = ("success", "invalid", "denied", "failed")
 
 

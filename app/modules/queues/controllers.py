@@ -16,6 +16,7 @@ from app.modules.queues.repository import JobFilter
 from app.modules.queues.schemas import (
     ANY,
     JOB_SEEN,
+    QUEUE_ANSWERS,
     DeadLetterPage,
     EditedPayload,
     JobItem,
@@ -87,12 +88,12 @@ def provide_filter(
 class QueueController(Controller):
     path = "/queues"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, cached=QUEUE_ANSWERS)
     async def index(self, queues: NamedDependency[QueueService]) -> QueueList:
         """List the queues with their numbers."""
         return QueueList(items=[read_queue(one) for one in await queues.overview()])
 
-    @get("/{queue:str}/stats", permission=READ)
+    @get("/{queue:str}/stats", permission=READ, cached=QUEUE_ANSWERS)
     async def stats(self, queue: FromPath[str], queues: NamedDependency[QueueService]) -> QueueRead:
         """Read one queue\'s numbers."""
         return read_queue(await queues.stats(queue))
@@ -131,7 +132,7 @@ class QueueController(Controller):
 class JobController(Controller):
     path = "/queues/{queue:str}/jobs"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, cached=QUEUE_ANSWERS)
     async def index(
         self,
         queue: FromPath[str],
@@ -150,7 +151,7 @@ class JobController(Controller):
         items = [item(row) for row in page.items]
         return JobPage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
-    @get("/{job_id:uuid}", permission=READ, access=JOB_SEEN)
+    @get("/{job_id:uuid}", permission=READ, access=JOB_SEEN, cached=QUEUE_ANSWERS)
     async def show(
         self, queue: FromPath[str], job_id: FromPath[UUID], queues: NamedDependency[QueueService]
     ) -> JobRead:
@@ -193,7 +194,7 @@ class JobController(Controller):
 class DeadLetterController(Controller):
     path = "/queues/{queue:str}/dlq"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, cached=QUEUE_ANSWERS)
     async def index(
         self,
         queue: FromPath[str],
@@ -208,7 +209,7 @@ class DeadLetterController(Controller):
         items = [letter(row) for row in page.items]
         return DeadLetterPage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
-    @get("/groups", permission=READ)
+    @get("/groups", permission=READ, cached=QUEUE_ANSWERS)
     async def groups(self, queue: FromPath[str], queues: NamedDependency[QueueService]) -> LetterGroups:
         """List the causes of the queue's dead letters, the most frequent first, at most 100."""
         return LetterGroups(

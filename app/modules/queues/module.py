@@ -1,5 +1,6 @@
 """The queue console: what the queues do, and the buttons that act on them."""
 
+from collections.abc import Callable
 from typing import Any
 
 from litestar import Request
@@ -7,6 +8,7 @@ from litestar.di import NamedDependency
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.live import Topic
+from app.core.metrics import Metric, Sample
 from app.core.paging import Pager
 from app.core.policy import Actor
 from app.core.templating import NavigationItem
@@ -20,9 +22,10 @@ from app.modules.queues.controllers import (
     provide_filter,
 )
 from app.modules.queues.pages import QueuePages, Views
+from app.modules.queues.schemas import QUEUE_ANSWERS
 from app.modules.queues.service import QueueService
 from app.modules.workers.service import WorkerService
-from app.queues.counts import overview
+from app.queues.counts import QueueOverview, overview
 from app.queues.record import TOPIC
 
 
@@ -44,12 +47,31 @@ async def load_card(session: AsyncSession) -> dict[str, Any]:
     return {"queues": await overview(session)}
 
 
+async def measured(session: AsyncSession) -> list[Metric]:
+    """How full the queues are, as the queues page shows it."""
+    found = await overview(session)
+
+    def gauge(name: str, text: str, value: Callable[[QueueOverview], float]) -> Metric:
+        return Metric(name, "gauge", text, [Sample(value(one), {"queue": one.name}) for one in found])
+
+    return [
+        gauge("queue_waiting", "Jobs that a worker could start now", lambda one: one.waiting),
+        gauge("queue_delayed", "Jobs that wait for their time", lambda one: one.delayed),
+        gauge("queue_active", "Jobs that run", lambda one: one.active),
+        gauge("queue_dead", "Dead letters, counted up to 100000", lambda one: one.failed),
+        gauge("queue_completed_day", "Jobs completed in 24 hours, counted up to 100000", lambda one: one.completed),
+        gauge("queue_paused", "1 while the queue is paused", lambda one: one.paused_at is not None),
+    ]
+
+
 queues = Module(
     name="queues",
     owner_api=[QueueController, JobController, DeadLetterController, LoopController],
     pages=[QueuePages],
     providers={"queues": provide_queues, "views": provide_views, "wanted": provide_filter},
     permissions=permissions.ALL,
+    caches=[QUEUE_ANSWERS],
+    metrics=[measured],
     topics=[Topic(TOPIC, permissions.READ)],
     cards=[Card("queues/_card.html", load_card, permissions.READ, TOPIC, 10)],
     navigation=[NavigationItem("Operations", "Queues", "/queues", "stack-2", permissions.READ, 40)],

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
-from msgspec import UNSET, Meta, UnsetType, convert
+from msgspec import UNSET, Meta, Raw, UnsetType, convert
 from msgspec.structs import replace
 
 from app.core.access import Access
@@ -19,6 +19,7 @@ from app.queues.letters import Done
 from app.queues.models import AttemptRow, JobRow, State
 from app.queues.record import TRASH_LASTS
 from app.queues.spec import Limits, Rate
+from app.redis.cached import Cached
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class JobState(StrEnum):
 JOB_SEEN = Access("owner.read.queue_job", "job", of="job_id", fields=("payload", "result", "error", "attempts"))
 ANY = "any"
 """In an address: jobs of every state."""
+QUEUE_ANSWERS = Cached("owner", "queues", "answers", Raw, 10, ("queues",), "Queues and jobs, over the API.")
 WAITING = (State.PENDING, State.QUEUED, State.RETRYING)
 """What waits, for a worker or first for its time."""
 

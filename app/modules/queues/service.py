@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
-from app.modules.audit.service import record
+from app.modules.audit.service import Resource, record
 from app.modules.queues import repository
 from app.modules.queues.repository import JobFilter as JobFilter
-from app.modules.queues.schemas import JobSeen, LetterChoice, LimitsChange
+from app.modules.queues.schemas import QUEUE_ANSWERS, JobSeen, LetterChoice, LimitsChange
 from app.modules.queues.schemas import JobState as JobState
 from app.modules.queues.schemas import state_of as state_of  # what lists jobs elsewhere says the same words
 from app.queues import control, counts, lag, letters, trash
@@ -23,6 +23,7 @@ from app.queues.job import declared
 from app.queues.lag import Lags
 from app.queues.letters import Done, Group
 from app.queues.models import JobRow, State
+from app.redis.cache import drop
 
 MAX_REASON = 500
 
@@ -197,7 +198,7 @@ class QueueService:
         assert new is not None
         resource = ("job", row.id, f"{row.kind} in {row.queue}")
         after = {"payload": new.payload, "edited_to": str(new.id)}
-        await record(self._session, self._actor, "owner.dlq.edit", resource=resource, before=before, after=after)
+        await self._trace("owner.dlq.edit", resource, before, after)
         return new
 
     async def replay(self, queue: str, job_id: UUID) -> JobRow:
@@ -236,35 +237,36 @@ class QueueService:
 
     async def _trace_job(self, action: str, row: JobRow, before: dict[str, Any]) -> JobRow:
         await self._session.refresh(row)
-        resource = ("job", row.id, f"{row.kind} in {row.queue}")
-        await record(self._session, self._actor, action, resource=resource, before=before, after=_seen(row))
+        await self._trace(action, ("job", row.id, f"{row.kind} in {row.queue}"), before, _seen(row))
         return row
 
     async def _trace_letters(self, action: str, queue: str, choice: LetterChoice, found: Done) -> Done:
         """One row for one act: what was asked for, and each job that it met."""
         asked = {name: value for name, value in to_builtins(choice).items() if value and name != "ids"}
         met = {"jobs": [str(row.id) for row in found.rows], "count": len(found.rows), "left": found.left}
-        resource = ("queue", queue, queue)
-        await record(self._session, self._actor, action, resource=resource, before={}, after=asked | met)
+        await self._trace(action, ("queue", queue, queue), {}, asked | met)
         return found
 
     async def _trace_limits(self, queue: str, before: QueueOverview) -> None:
         await self._session.flush()
         after = await self.stats(queue)
         changes = [to_builtins(one.limits) | {"declared": not one.limits_changed} for one in (before, after)]
-        await record(
-            self._session,
-            self._actor,
-            "owner.queue.limit",
-            resource=("queue", queue, queue),
-            before=changes[0],
-            after=changes[1],
-        )
+        await self._trace("owner.queue.limit", ("queue", queue, queue), changes[0], changes[1])
 
     async def _trace_queue(self, action: str, queue: str, *, paused: bool, reason: str | None) -> None:
         before, after = {"paused": not paused}, {"paused": paused}
-        resource = ("queue", queue, queue)
+        await self._trace(action, ("queue", queue, queue), before, after, reason)
+
+    async def _trace(
+        self,
+        action: str,
+        resource: Resource,
+        before: dict[str, Any],
+        after: dict[str, Any],
+        reason: str | None = None,
+    ) -> None:
         await record(self._session, self._actor, action, resource=resource, before=before, after=after, reason=reason)
+        drop(self._session, *QUEUE_ANSWERS.tags)
 
 
 def _seen(row: JobRow) -> dict[str, Any]:

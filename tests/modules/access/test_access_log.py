@@ -8,10 +8,10 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 from httpx2 import AsyncClient
-from litestar import Controller, Litestar, Request, get
+from litestar import Controller, Litestar, get
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.access import Access, check_reads, note_hit, sensitive_in
+from app.core.access import Access, check_reads, sensitive_in
 from app.core.database import Plane, Scope
 from app.core.ids import new_id
 from app.core.policy import PUBLIC, Actor
@@ -87,21 +87,14 @@ async def test_without_the_row_there_is_no_answer(owner: AsyncClient, admin: asy
     assert answer.status_code == 500 and "payload" not in answer.text
 
 
-async def test_an_answer_from_a_cache_leaves_its_row_too(
-    app: Litestar, owner: AsyncClient, operator: Actor, job: UUID
-) -> None:
-    handler = next(
-        handler
-        for route in app.routes
-        if route.path == "/api/owner/queues/{queue:str}/jobs/{job_id:uuid}"
-        for handler in route.route_handlers  # type: ignore[union-attr]
-        if "GET" in handler.http_methods
-    )
-    scope = {"type": "http", "method": "GET", "path": "/x", "query_string": b"", "headers": [], "litestar_app": app}
-    scope |= {"app": app, "route_handler": handler, "path_params": {"job_id": job}, "actor": operator}
-    await note_hit(Request(scope))  # type: ignore[arg-type]
-    (row,) = await found(owner)
-    assert (row["cached"], row["resourceId"], row["actorLabel"]) == (True, str(job), "cli:test")
+async def test_an_answer_from_the_cache_leaves_its_row_too(owner: AsyncClient, tenant: Any, job: UUID) -> None:
+    where = f"/api/owner/queues/{QUEUE}/jobs/{job}"
+    made, kept = [await owner.get(where, headers={"Cache-Control": ""}) for _ in range(2)]
+    assert (made.headers["X-Cache"], kept.headers["X-Cache"]) == ("MISS", "HIT")
+    late, early = await found(owner)
+    assert (early["cached"], late["cached"]) == (False, True)
+    told = ("action", "resourceId", "rowCount", "tenantId", "fields", "actorLabel")
+    assert [late[name] for name in told] == [early[name] for name in told]
 
 
 async def test_a_command_leaves_its_row_by_itself(

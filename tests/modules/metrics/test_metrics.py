@@ -1,0 +1,71 @@
+"""`/metrics` as Prometheus reads it, with a token of the platform."""
+
+import re
+from collections.abc import Awaitable, Callable
+
+import pytest
+from httpx2 import AsyncClient
+from litestar import Litestar
+
+from app.core.database import Database
+from app.core.ids import PLATFORM_TENANT
+from app.core.metrics import Metric, Sample, exposition
+from app.core.policy import Actor
+from app.modules.tokens.service import TokenService
+
+LINE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="(?:[^"\\]|\\.)*",?)+)\})? (-?[0-9.e+-]+)')
+
+
+def read(text: str) -> dict[str, dict[str, float]]:
+    """Samples by metric and labels. Every line has to be one that Prometheus understands."""
+    found: dict[str, dict[str, float]] = {}
+    typed: set[str] = set()
+    for line in text.splitlines():
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split(" ")
+            assert kind in ("counter", "gauge") and name not in typed
+            assert (kind == "counter") == name.endswith("_total")
+            typed.add(name)
+        elif not line.startswith("# HELP "):
+            match = LINE.fullmatch(line)
+            assert match, line
+            assert match[1] in typed
+            assert (match[2] or "") not in found.setdefault(match[1], {}), line
+            found[match[1]][match[2] or ""] = float(match[3])
+    return found
+
+
+@pytest.mark.promise("S4-42")
+async def test_a_scraper_sees_queues_cache_and_redis(
+    app: Litestar,
+    database: Database,
+    operator: Actor,
+    owner: AsyncClient,
+    client: AsyncClient,
+    tenant_client: Callable[..., Awaitable[AsyncClient]],
+) -> None:
+    await owner.post("/api/owner/queues/ai:seo/pause")
+    for _ in range(3):
+        await owner.get("/api/owner/queues", headers={"Cache-Control": "max-age=9"})
+    async with database.transaction(operator.scope) as session:
+        _, secret = await TokenService(session, operator).create(PLATFORM_TENANT, name="m", scopes=["metrics:read"])
+    answer = await client.get("/metrics", headers={"Authorization": f"Bearer {secret}"})
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    found = read(answer.text)
+    assert found["teknav_queue_paused"]['queue="ai:seo"'] == 1
+    assert found["teknav_queue_paused"]['queue="ai:content"'] == 0
+    assert {"teknav_queue_waiting", "teknav_queue_active", "teknav_queue_dead"} <= set(found)
+    assert found["teknav_redis_up"] == {"": 1}
+    assert found["teknav_cache_hits_total"]['kind="owner:queues:answers",from="memory"'] >= 2
+    assert found["teknav_cache_loads_total"]['kind="owner:queues:answers"'] >= 1
+    assert (await client.get("/metrics")).status_code == 401
+    assert (await (await tenant_client()).get("/metrics")).status_code == 403
+
+
+def test_labels_and_texts_are_escaped() -> None:
+    odd = Metric("odd", "gauge", "two\nlines \\ one", [Sample(1.5, {"label": 'a "b" \\ c\n'}), Sample(2)])
+    assert exposition([odd]) == (
+        "# HELP teknav_odd two\\nlines \\\\ one\n# TYPE teknav_odd gauge\n"
+        'teknav_odd{label="a \\"b\\" \\\\ c\\n"} 1.5\nteknav_odd 2\n'
+    )
