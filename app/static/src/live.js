@@ -20,8 +20,7 @@ const stateOf = (part) => {
 
 // Someone is busy with this part: it must not change under their hands.
 const frozen = (part) => {
-  const dialogs = [...document.querySelectorAll("dialog[open]")];
-  if (dialogs.length > 0 && !dialogs.some((dialog) => dialog.contains(part))) return true;
+  if ([...document.querySelectorAll("dialog[open]")].some((dialog) => !dialog.contains(part))) return true;
   const selection = document.getSelection();
   if (!selection.isCollapsed && selection.containsNode(part, true)) return true;
   return part.querySelector("input[data-row]:checked") !== null;
@@ -82,6 +81,14 @@ document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
   if (!target?.matches?.("[data-live]")) return;
   underWay.set(ctx, target);
   stateOf(target).requests += 1;
+});
+// A dialog was opened, or a row ticked, after the part had asked: the answer waits too.
+document.addEventListener("htmx:before:swap", (event) => {
+  const { ctx } = event.detail;
+  const part = underWay.get(ctx);
+  if (!part || ctx.sourceElement !== part || !frozen(part)) return;
+  event.preventDefault();
+  stateOf(part).held.add("");
 });
 document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
   const part = underWay.get(ctx);
