@@ -28,6 +28,8 @@ IN_HAND_PER_PLACE = 8
 """A job whose end is being written holds no place; this bounds how many of those there are."""
 AGAIN_S = 0.5
 SETTLE_TRIES = 3
+SHORT_TURNS = 4
+"""So many turns of the loop a handler takes that does not wait for anything."""
 FOLLOW_TRIES = 5
 STUMBLED_S = 2.0
 
@@ -49,6 +51,8 @@ class Lane:
         self.consumer = consumer
         self.handle = handle
         self.free = places
+        self.wanted = 0
+        """How many jobs have ended and want a place for the next one."""
         self.open = True
         """False: no further job is fetched. Those in hand go on."""
         self.covered = False
@@ -89,15 +93,27 @@ class Lane:
         chain.task = asyncio.get_running_loop().create_task(chain.run(), context=self._context.copy())
         return chain
 
-    def take(self) -> bool:
-        """A place for the job that comes back with the end of another."""
+    async def take(self) -> bool:
+        """A place for the job that comes back with the end of another, which spares Redis a question.
+
+        One group commit lets some jobs begin and others end: those that begin and are short leave their places to
+        those that end.
+        """
+        self.wanted += 1
+        try:
+            for _ in range(SHORT_TURNS):
+                if self.free:
+                    break
+                await asyncio.sleep(0)
+        finally:
+            self.wanted -= 1
         if not self.open or self.free == 0:
             return False
         self.free -= 1
         return True
 
     def room_made(self) -> None:
-        if not self.has_room or self.covered:
+        if not self.has_room or self.covered or self.free <= self.wanted:
             return
         if self.flowing:
             self.look()
@@ -230,7 +246,7 @@ class Chain:
         lane, consumer = self.lane, self.lane.consumer
         match verdict:
             case Done():
-                self._holds_place = self._holds_place or lane.take()
+                self._holds_place = self._holds_place or await lane.take()
                 if not (self._holds_place and lane.open and consumer.gate.open):
                     return await consumer.complete(delivery, fetch_next=False)
                 following = await consumer.complete(delivery, fetch_next=True)
