@@ -2,6 +2,7 @@
 
 from app.core.errors import Invalid
 from app.core.policy import Permission
+from app.core.quota import Quota
 from app.module import Module
 from app.module import owner_scopes as owner_scopes_of
 from app.module import permissions as permissions_of
@@ -75,6 +76,11 @@ def schedules() -> dict[str, Schedule]:
         except Invalid as error:
             raise RuntimeError(f"The schedule {schedule.name!r} cannot be: {error.detail}") from error
     return found
+
+
+def quotas() -> dict[str, Quota]:
+    """What a tenant's use can be bounded of, by name."""
+    return {quota.name: quota for module in MODULES for quota in module.quotas}
 
 
 def owner_scopes() -> frozenset[str]:
