@@ -61,6 +61,7 @@ class Process:
         queues = Queues(database, specs, kinds, engine if settings.enable_queue else None)
         schedules = registry.schedules()
         database.provide(broker=broker, queues=queues, schedules=schedules)
+        database.provide(exportables=registry.exportables())
         database.provide(permissions=registry.permissions(), owner_scopes=registry.owner_scopes())
         database.provide(quotas=registry.quotas(), room_for_jobs=room_for_jobs, limiter=limiter)
         return cls(
@@ -81,6 +82,7 @@ class Process:
         resources: dict[type, Any] = {
             Provider: provider_for(self.settings, self.egress),
             Post: Post(self.settings),
+            Database: self.database,
         }
         return Runner(self.database, self.kinds, self.engine.specs, worker or new_id(), resources)
 

@@ -3,7 +3,7 @@
 from app.core.errors import Invalid
 from app.core.policy import Permission
 from app.core.quota import Quota
-from app.module import Module
+from app.module import Exportable, Module
 from app.module import owner_scopes as owner_scopes_of
 from app.module import permissions as permissions_of
 from app.modules.access.module import access
@@ -12,7 +12,9 @@ from app.modules.articles.module import articles
 from app.modules.audit.module import audit
 from app.modules.dashboard.module import dashboard
 from app.modules.email.module import email
+from app.modules.exports.module import exports as exports_module
 from app.modules.identity.module import identity
+from app.modules.isolation.module import isolation
 from app.modules.queues.module import queues
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.tenants.module import tenants
@@ -28,12 +30,14 @@ MODULES: tuple[Module, ...] = (
     audit,
     access,
     views,
+    exports_module,
     tenants,
     email,
     identity,
     tokens,
     articles,
     ai,
+    isolation,
     workers,
     queues,
     schedules_module,
@@ -81,6 +85,11 @@ def schedules() -> dict[str, Schedule]:
 def quotas() -> dict[str, Quota]:
     """What a tenant's use can be bounded of, by name."""
     return {quota.name: quota for module in MODULES for quota in module.quotas}
+
+
+def exportables() -> dict[str, Exportable]:
+    """Every list that can leave as a file, by name."""
+    return {one.name: one for module in MODULES for one in module.exports}
 
 
 def owner_scopes() -> frozenset[str]:

@@ -19,6 +19,10 @@ from app.core.policy import PUBLIC
 from app.core.settings import Settings
 from app.modules.tokens.permissions import READ, WRITE
 from app.modules.tokens.schemas import (
+    CLIENT_MADE_SEEN,
+    CLIENT_SEEN,
+    MADE_SEEN,
+    TOKEN_SEEN,
     AccessToken,
     ClientMade,
     ClientPage,
@@ -62,7 +66,7 @@ class TenantTokenController(Controller):
         page = await tokens.search(pager, tenant_id, words=q, state=status, sort=sort, limit=limit, cursor=cursor)
         return TokenPage(items=page.map(read).items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
-    @post("/", permission=WRITE, audit="owner.token.create", secret_answer=True)
+    @post("/", permission=WRITE, audit="owner.token.create", secret_answer=True, access=MADE_SEEN)
     async def create(
         self, tokens: NamedDependency[TokenService], tenant_id: FromPath[UUID], data: JSONBody[CredentialCreate]
     ) -> Response[TokenMade]:
@@ -71,7 +75,7 @@ class TenantTokenController(Controller):
         headers = etag(token.version) | {"Location": f"/api/owner/tenants/{tenant_id}/tokens/{token.id}"}
         return Response(made(token, secret), status_code=201, headers=headers)
 
-    @get("/{token_id:uuid}", permission=READ)
+    @get("/{token_id:uuid}", permission=READ, access=TOKEN_SEEN)
     async def show(
         self, tokens: NamedDependency[TokenService], tenant_id: FromPath[UUID], token_id: FromPath[UUID]
     ) -> Response[TokenRead]:
@@ -92,7 +96,9 @@ class TenantTokenController(Controller):
         token = await tokens.update(tenant_id, token_id, data, expected=versions(if_match))
         return Response(read(token), headers=etag(token.version))
 
-    @post("/{token_id:uuid}/rotation", permission=WRITE, audit="owner.token.rotate", secret_answer=True)
+    @post(
+        "/{token_id:uuid}/rotation", permission=WRITE, audit="owner.token.rotate", secret_answer=True, access=MADE_SEEN
+    )
     async def rotate(
         self,
         tokens: NamedDependency[TokenService],
@@ -138,7 +144,7 @@ class PlatformTokenController(Controller):
         page = await tokens.search(pager, PLATFORM_TENANT, words=q, state=status, sort=sort, limit=limit, cursor=cursor)
         return TokenPage(items=page.map(read).items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
-    @post("/", permission=WRITE, audit="owner.token.create", secret_answer=True)
+    @post("/", permission=WRITE, audit="owner.token.create", secret_answer=True, access=MADE_SEEN)
     async def create(
         self, tokens: NamedDependency[TokenService], data: JSONBody[PlatformTokenCreate]
     ) -> Response[TokenMade]:
@@ -147,7 +153,7 @@ class PlatformTokenController(Controller):
         headers = etag(token.version) | {"Location": f"/api/owner/tokens/{token.id}"}
         return Response(made(token, secret), status_code=201, headers=headers)
 
-    @get("/{token_id:uuid}", permission=READ)
+    @get("/{token_id:uuid}", permission=READ, access=TOKEN_SEEN)
     async def show(self, tokens: NamedDependency[TokenService], token_id: FromPath[UUID]) -> Response[TokenRead]:
         """Read one of the platform's tokens, without its secret."""
         token = await tokens.get(PLATFORM_TENANT, token_id)
@@ -165,7 +171,9 @@ class PlatformTokenController(Controller):
         token = await tokens.update(PLATFORM_TENANT, token_id, data, expected=versions(if_match))
         return Response(read(token), headers=etag(token.version))
 
-    @post("/{token_id:uuid}/rotation", permission=WRITE, audit="owner.token.rotate", secret_answer=True)
+    @post(
+        "/{token_id:uuid}/rotation", permission=WRITE, audit="owner.token.rotate", secret_answer=True, access=MADE_SEEN
+    )
     async def rotate(
         self, tokens: NamedDependency[TokenService], token_id: FromPath[UUID], data: JSONBody[Rotation]
     ) -> Response[TokenMade]:
@@ -204,7 +212,7 @@ class ClientController(Controller):
         page = await clients.search(pager, tenant_id, words=q, state=status, sort=sort, limit=limit, cursor=cursor)
         return ClientPage(items=page.map(read_client).items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
-    @post("/", permission=WRITE, audit="owner.client.create", secret_answer=True)
+    @post("/", permission=WRITE, audit="owner.client.create", secret_answer=True, access=CLIENT_MADE_SEEN)
     async def create(
         self, clients: NamedDependency[ClientService], tenant_id: FromPath[UUID], data: JSONBody[CredentialCreate]
     ) -> Response[ClientMade]:
@@ -213,7 +221,7 @@ class ClientController(Controller):
         headers = etag(client.version) | {"Location": f"/api/owner/tenants/{tenant_id}/clients/{client.id}"}
         return Response(made_client(client, secret), status_code=201, headers=headers)
 
-    @get("/{client_id:uuid}", permission=READ)
+    @get("/{client_id:uuid}", permission=READ, access=CLIENT_SEEN)
     async def show(
         self, clients: NamedDependency[ClientService], tenant_id: FromPath[UUID], client_id: FromPath[UUID]
     ) -> Response[ClientRead]:
@@ -234,7 +242,13 @@ class ClientController(Controller):
         client = await clients.update(tenant_id, client_id, data, expected=versions(if_match))
         return Response(read_client(client), headers=etag(client.version))
 
-    @post("/{client_id:uuid}/rotation", permission=WRITE, audit="owner.client.rotate", secret_answer=True)
+    @post(
+        "/{client_id:uuid}/rotation",
+        permission=WRITE,
+        audit="owner.client.rotate",
+        secret_answer=True,
+        access=CLIENT_MADE_SEEN,
+    )
     async def rotate(
         self,
         clients: NamedDependency[ClientService],

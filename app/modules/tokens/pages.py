@@ -20,6 +20,10 @@ from app.modules.tenants.service import TenantService
 from app.modules.tokens.models import ApiClient, ApiToken
 from app.modules.tokens.permissions import READ, WRITE
 from app.modules.tokens.schemas import (
+    CLIENT_FORM_SEEN,
+    CLIENT_SEEN,
+    FORM_SEEN,
+    TOKEN_SEEN,
     CredentialChange,
     CredentialForm,
     Plan,
@@ -132,11 +136,11 @@ class TokenPages(Controller):
     async def index(self, token_views: NamedDependency[Views]) -> Template:
         return await token_views.index()
 
-    @get("/{token_id:uuid}", permission=READ)
+    @get("/{token_id:uuid}", permission=READ, access=TOKEN_SEEN)
     async def show(self, token_views: NamedDependency[Views], token_id: FromPath[UUID]) -> Template:
         return await token_views.show(await token_views.credentials.get(token_views.holder, token_id))
 
-    @post("/", permission=WRITE, audit="owner.token.create", status_code=200)
+    @post("/", permission=WRITE, audit="owner.token.create", status_code=200, access=FORM_SEEN)
     async def create(self, token_views: NamedDependency[Views], data: URLEncodedBody[CredentialForm]) -> Template:
         row, secret = await token_views.credentials.create(token_views.holder, **_wanted(data))
         return await token_views.made(row, secret, "_made")
@@ -149,7 +153,7 @@ class TokenPages(Controller):
         row = await token_views.credentials.update(token_views.holder, token_id, _change(data), expected=expected)
         return await token_views.show(row, "_body", f"{row.name} is changed.")
 
-    @post("/{token_id:uuid}/rotation", permission=WRITE, audit="owner.token.rotate", status_code=200)
+    @post("/{token_id:uuid}/rotation", permission=WRITE, audit="owner.token.rotate", status_code=200, access=FORM_SEEN)
     async def rotate(
         self, token_views: NamedDependency[Views], token_id: FromPath[UUID], data: URLEncodedBody[RotationForm]
     ) -> Template:
@@ -183,11 +187,11 @@ class ClientPages(Controller):
     async def index(self, client_views: NamedDependency[Views]) -> Template:
         return await client_views.index()
 
-    @get("/{client_id:uuid}", permission=READ)
+    @get("/{client_id:uuid}", permission=READ, access=CLIENT_SEEN)
     async def show(self, client_views: NamedDependency[Views], client_id: FromPath[UUID]) -> Template:
         return await client_views.show(await client_views.credentials.get(client_views.holder, client_id))
 
-    @post("/", permission=WRITE, audit="owner.client.create", status_code=200)
+    @post("/", permission=WRITE, audit="owner.client.create", status_code=200, access=CLIENT_FORM_SEEN)
     async def create(self, client_views: NamedDependency[Views], data: URLEncodedBody[CredentialForm]) -> Template:
         row, secret = await client_views.credentials.create(client_views.holder, **_wanted(data))
         return await client_views.made(row, secret, "_made")
@@ -200,7 +204,13 @@ class ClientPages(Controller):
         row = await client_views.credentials.update(client_views.holder, client_id, _change(data), expected=expected)
         return await client_views.show(row, "_body", f"{row.name} is changed.")
 
-    @post("/{client_id:uuid}/rotation", permission=WRITE, audit="owner.client.rotate", status_code=200)
+    @post(
+        "/{client_id:uuid}/rotation",
+        permission=WRITE,
+        audit="owner.client.rotate",
+        status_code=200,
+        access=CLIENT_FORM_SEEN,
+    )
     async def rotate(
         self, client_views: NamedDependency[Views], client_id: FromPath[UUID], data: URLEncodedBody[RotationForm]
     ) -> Template:

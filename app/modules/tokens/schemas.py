@@ -7,7 +7,8 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, convert, field
 
-from app.core.wire import Incoming, Outgoing
+from app.core.access import Access
+from app.core.wire import Incoming, Outgoing, Sensitive
 from app.modules.tokens.models import ApiClient, ApiToken
 
 MAX_NAME, MAX_ADDRESSES, MAX_AT_ONCE = 120, 20, 100
@@ -26,6 +27,13 @@ Addresses = Annotated[
     ),
 ]
 Hours = Annotated[int, Meta(ge=0, le=720, description="So many hours the secret before stays good as well")]
+
+TOKEN_SEEN = Access("owner.read.token", "token", of="token_id", fields=("scopes", "last_used_at"))
+CLIENT_SEEN = Access("owner.read.client", "client", of="client_id", fields=("scopes", "last_used_at"))
+MADE_SEEN = Access("owner.reveal.token", "token", of="id", fields=("token",))
+CLIENT_MADE_SEEN = Access("owner.reveal.client", "client", of="id", fields=("client_secret",))
+FORM_SEEN = Access("owner.reveal.token", "token", of="token", fields=("token",))
+CLIENT_FORM_SEEN = Access("owner.reveal.client", "client", of="token", fields=("client_secret",))
 
 
 class CredentialCreate(Incoming):
@@ -97,7 +105,7 @@ class TokenRead(Outgoing):
     version: int
 
 
-class TokenMade(TokenRead):
+class TokenMade(TokenRead, Sensitive):
     """A token that was just made or rotated. `token` is the secret, and is not shown again."""
 
     token: str
@@ -117,7 +125,7 @@ class ClientRead(TokenRead):
     epoch: int
 
 
-class ClientMade(ClientRead):
+class ClientMade(ClientRead, Sensitive):
     """A client that was just made or rotated. `clientSecret` is not shown again."""
 
     client_secret: str

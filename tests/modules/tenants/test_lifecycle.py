@@ -139,7 +139,7 @@ async def test_no_record_moves_to_another_tenant(
     database: Database,
     admin: asyncpg.Connection,
 ) -> None:
-    """Not for a tenant, which row-level security keeps; nor for the platform, where a foreign key holds both columns."""
+    """Row-level security keeps a tenant from it, and foreign keys over both columns the platform."""
     other = await make_tenant("Other")
     program = await tenant_client()
     workspace = (await owner.get(f"{PATH}/{tenant.id}/workspaces")).json()["items"][0]["id"]
