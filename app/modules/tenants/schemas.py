@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType, convert, field
 
+from app.core.logging import redact
 from app.core.wire import Incoming, Outgoing
-from app.modules.tenants.models import Tenant, Workspace
+from app.modules.tenants.models import Tenant, TenantRecord, Workspace
 
 MAX_NAME, MAX_REASON = 120, 500
 Reason = Annotated[str, Meta(max_length=MAX_REASON, description="For people, and the audit log")]
@@ -152,3 +153,15 @@ def read(row: Tenant) -> TenantRead:
 
 def read_workspace(row: Workspace) -> WorkspaceRead:
     return convert(row, WorkspaceRead, from_attributes=True)
+
+
+class RecordRead(Outgoing):
+    """A row of a tenant in its export: of which table, with its columns as they are called there."""
+
+    table: str
+    id: UUID
+    row: dict[str, Any]
+
+
+def read_record(record: TenantRecord) -> RecordRead:
+    return RecordRead(table=record.table, id=record.id, row=redact(record.row))

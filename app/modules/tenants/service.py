@@ -1,11 +1,12 @@
 """The rules of tenants: who they are, the workspaces that divide their work, and what they may use at most."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from msgspec import UNSET
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,7 +23,7 @@ from app.core.wire import one_line
 from app.modules.audit.service import record
 from app.modules.tenants import repository
 from app.modules.tenants.jobs import EraseTenant
-from app.modules.tenants.models import Tenant, Workspace
+from app.modules.tenants.models import Tenant, TenantRecord, Workspace
 from app.modules.tenants.schemas import MAX_NAME, MAX_REASON, QuotaRead, TenantChange
 from app.queues.enqueue import enqueue
 
@@ -350,6 +351,21 @@ class QuotaService:
             )
             signal(self._session, TOPIC, tenant.id, scope_of(self._session).tenant_id)
         return await self.all(tenant_id)
+
+
+def all_of_tenant(given: Mapping[str, str]) -> Select[tuple[TenantRecord]]:
+    """What the export of a tenant holds; `given` has its `tenantId`.
+
+    Raises:
+        Invalid (`tenantId`).
+    """
+    try:
+        tenant_id = UUID(given.get("tenantId", ""))
+    except ValueError:
+        raise Invalid.field("tenantId", "must be the id of a tenant") from None
+    if extra := sorted({*given} - {"tenantId"}):
+        raise Invalid.field(extra[0], "is not known here")
+    return repository.everything(tenant_id)
 
 
 async def require_room(session: AsyncSession, tenant_id: UUID, name: str, wanted: int = 1) -> None:

@@ -1,9 +1,11 @@
 """The end of a tenant: its doors shut, its deletion taken back, its rows erased and nobody else's."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
+import msgspec
 import pytest
 from httpx2 import AsyncClient
 from sqlalchemy import func, select, update
@@ -212,3 +214,34 @@ async def test_the_workspaces_have_a_page_a_drawer_and_buttons(owner: AsyncClien
     assert "Charts" in renamed.text and "Charts" in renamed.headers["hx-trigger"]
     gone = await owner.post(f"{page}/{made['id']}/removal", headers=HTMX)
     assert gone.status_code == 200 and "Charts" not in gone.text
+
+
+async def test_the_export_of_a_tenant_holds_all_that_is_its_and_nothing_else(
+    owner: AsyncClient,
+    tenant: Made,
+    make_tenant: MakeTenant,
+    tenant_client: TenantClient,
+    drain: Drain,
+    admin: asyncpg.Connection,
+) -> None:
+    other = await make_tenant("Other")
+    for each in (other, tenant):
+        await furnish(owner, tenant_client, each, drain)
+    wanted = {"list": "tenant", "format": "ndjson", "filter": {"tenantId": str(tenant.id)}}
+    made = await owner.post("/api/owner/exports", json=wanted)
+    assert made.status_code == 202, made.text
+    counts = await rows_of(admin, tenant)
+    await drain()
+    file = await owner.get(f"{made.headers['location']}/file")
+    rows = [msgspec.json.decode(line) for line in file.text.splitlines()]
+    assert {row["row"].get("tenant_id", str(tenant.id)) for row in rows} == {str(tenant.id)}
+    found = Counter(row["table"] for row in rows)
+    assert found["tenant"] == 1
+    # Rows without an id of their own belong to others: attempts, effects and keys of jobs, and the quotas.
+    for table in set(counts) - {"job_attempt", "job_effect", "job_key", "tenant_quota"}:
+        assert found[table] == counts[table], table
+    assert {row["row"]["title"] for row in rows if row["table"] == "article"} >= {"Again", "To do"}
+    assert "token_hash" not in file.text and "Other" not in file.text
+    for given in ({}, {"tenantId": "x"}, {"tenantId": str(tenant.id), "status": "x"}):
+        refused = await owner.post("/api/owner/exports", json=wanted | {"filter": given})
+        assert (refused.status_code, len(refused.json()["errors"])) == (422, 1)
