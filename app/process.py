@@ -53,7 +53,8 @@ class Process:
     @classmethod
     def open(cls, settings: Settings) -> "Process":
         database = Database(settings)
-        queue_redis, patient_redis = hasty(settings.redis_url), patient(settings.redis_url)
+        queue_redis = hasty(settings.redis_url, settings.queue_prefix)
+        patient_redis = patient(settings.redis_url, settings.queue_prefix)
         specs, kinds = registry.specs(), registry.kinds()
         engine = Engine(queue_redis, settings.queue_prefix, specs)
         broker = RedisBroker(queue_redis, patient_redis, settings.key("live", "signals", "all"))

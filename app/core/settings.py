@@ -60,7 +60,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_pool_size: Annotated[int, _doc("connections each process may open per login")] = 10
     database_pooler: Annotated[bool, _doc("true behind PgBouncer: no prepared statements are kept")] = False
 
-    redis_url: Annotated[str, _doc("Redis 7 or Valkey 8 for queues; rediss:// for TLS; must not evict")] = ""
+    redis_url: Annotated[
+        str, _doc("Redis 7 or Valkey 8 for queues; rediss:// for TLS; any node of a cluster; must not evict")
+    ] = ""
     cache_redis_url: Annotated[str, _doc("optional second Redis for caches, which may evict")] = ""
     redis_key_prefix: Annotated[str, _doc("first part of every key and the queues' hash tag")] = "teknav"
     upstash_redis_rest_url: Annotated[str, _doc("optional Upstash REST address for reads across regions")] = ""
