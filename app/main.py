@@ -45,7 +45,6 @@ from app.process import Process
 from app.queues.inline import drain
 from app.queues.leader import Leader
 from app.queues.loops import Loop, Loops
-from app.redis.rate_limit import RateLimiter
 
 log = structlog.get_logger()
 MAX_BODY = 10 * 1024 * 1024
@@ -99,7 +98,7 @@ def create_app(settings: Settings) -> Litestar:
     process = Process.open(settings)
     signer = Signer(settings.secret_key)
     declared = registry.permissions()
-    limits = Limits(settings, RateLimiter(process.queue_redis, settings.key)) if settings.enable_rate_limit else None
+    limits = Limits(settings, process.limiter) if settings.enable_rate_limit else None
     sessions = Sessions(process.database, declared)
     bearers = Bearers(process.database, declared, jwts_of(settings))
     policy = Policy(sessions.actor, bearers.actor, signer, limits.admit if limits else None)

@@ -19,6 +19,7 @@ from app.core.database import Plane
 from app.core.live import Topic
 from app.core.metrics import Source
 from app.core.policy import Permission
+from app.core.quota import Quota
 from app.core.templating import PREFIX, NavigationItem
 from app.queues.job import Processor
 from app.queues.schedules import Schedule
@@ -83,6 +84,7 @@ class Module:
     as it is, and each of its routes names its own plane or is public. `actions` are those that it records in the
     audit log without a route that names them: what its processors do. `links` are the pages of its kinds of things,
     for whoever meets one in a log: `{"tenant": ("/tenants/{id}", READ)}`.
+    `quotas` are what it can count for a tenant.
     """
 
     name: str
@@ -100,6 +102,7 @@ class Module:
     navigation: Sequence[NavigationItem] = ()
     cards: Sequence[Card] = ()
     about: Sequence[About] = ()
+    quotas: Sequence[Quota] = ()
     exports: Sequence[Exportable] = ()
     links: Mapping[str, tuple[str, Permission]] = field(default_factory=dict)
     caches: Sequence[Cached[Any]] = ()

@@ -15,6 +15,7 @@ from app.core.live import Broker
 from app.core.settings import Settings
 from app.modules.ai.client import Provider, provider_for
 from app.modules.email.client import Post
+from app.modules.tenants.service import room_for_jobs
 from app.queues import trash
 from app.queues.cancel import repeat_wishes
 from app.queues.due import note_due
@@ -28,6 +29,7 @@ from app.queues.schedules import Scheduler
 from app.redis.broker import RedisBroker
 from app.redis.cache import Cache
 from app.redis.connection import hasty, patient
+from app.redis.rate_limit import RateLimiter
 from app.redis.service import RedisService
 
 MONTHS_AHEAD = 3
@@ -48,6 +50,7 @@ class Process:
     broker: Broker
     kinds: Kinds
     egress: Egress
+    limiter: RateLimiter
 
     @classmethod
     def open(cls, settings: Settings) -> "Process":
@@ -57,6 +60,7 @@ class Process:
         specs, kinds = registry.specs(), registry.kinds()
         engine = Engine(queue_redis, settings.queue_prefix, specs)
         broker = RedisBroker(queue_redis, patient_redis, settings.key("live", "signals", "all"))
+        limiter = RateLimiter(queue_redis, settings.key)
         queues = Queues(database, specs, kinds, engine if settings.enable_queue else None)
         schedules = registry.schedules()
         apart = settings.cache_redis_url not in ("", settings.redis_url)
@@ -69,6 +73,7 @@ class Process:
             permissions=registry.permissions(),
             owner_scopes=registry.owner_scopes(),
         )
+        database.provide(quotas=registry.quotas(), room_for_jobs=room_for_jobs, limiter=limiter)
         return cls(
             settings,
             database,
@@ -80,6 +85,7 @@ class Process:
             broker,
             kinds,
             Egress(),
+            limiter,
         )
 
     def runner(self, worker: UUID | None = None) -> Runner:

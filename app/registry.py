@@ -4,6 +4,7 @@ from typing import Any
 
 from app.core.errors import Invalid
 from app.core.policy import Permission
+from app.core.quota import Quota
 from app.module import Exportable, Module
 from app.module import caches as caches_of
 from app.module import owner_scopes as owner_scopes_of
@@ -87,6 +88,11 @@ def schedules() -> dict[str, Schedule]:
         except Invalid as error:
             raise RuntimeError(f"The schedule {schedule.name!r} cannot be: {error.detail}") from error
     return found
+
+
+def quotas() -> dict[str, Quota]:
+    """What a tenant's use can be bounded of, by name."""
+    return {quota.name: quota for module in MODULES for quota in module.quotas}
 
 
 def exportables() -> dict[str, Exportable]:

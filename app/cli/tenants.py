@@ -1,15 +1,45 @@
 """`teknav tenant`: the customers."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import rich_click as click
 
-from app.cli.command import as_json, cursor, in_process, limit, pager_of, show, show_page
+from app.cli.command import as_json, columns, cursor, in_process, limit, pager_of, show, show_page
+
+named = click.argument("tenant")
+reason_option = click.option("--reason", help="For people, and the audit log.")
 
 
 @click.group()
 def tenant() -> None:
-    """Tenants."""
+    """Tenants; TENANT is a slug or an id."""
+
+
+def _act(name: str, action: Callable[[Any, Any], Awaitable[Any]]) -> dict[str, Any]:
+    """Do `action(service, tenant)` and tell of the tenant as the API does."""
+
+    async def run(process: Any, actor: Any) -> dict[str, Any]:
+        from msgspec import to_builtins
+
+        from app.modules.tenants.schemas import read
+        from app.modules.tenants.service import TenantService
+
+        async with process.database.transaction(actor.scope) as session:
+            service = TenantService(session, actor)
+            found: dict[str, Any] = to_builtins(read(await action(service, await service.find(name))))
+            return found
+
+    return in_process(run)
+
+
+def _change(tenant: str, **wanted: Any) -> dict[str, Any]:
+    async def update(service: Any, row: Any) -> Any:
+        from app.modules.tenants.schemas import TenantChange
+
+        return await service.update(row.id, TenantChange(**wanted))
+
+    return _act(tenant, update)
 
 
 @tenant.command("create")
@@ -30,10 +60,11 @@ def tenant_create(name: str, as_json: bool) -> None:
 
 
 @tenant.command("list")
+@click.option("--status", type=click.Choice(["active", "suspended", "deleting"]))
 @limit
 @cursor
 @as_json
-def tenant_list(limit: int, cursor: str | None, as_json: bool) -> None:
+def tenant_list(status: str | None, limit: int, cursor: str | None, as_json: bool) -> None:
     """List tenants, newest first."""
 
     async def find(process: Any, actor: Any) -> Any:
@@ -41,10 +72,120 @@ def tenant_list(limit: int, cursor: str | None, as_json: bool) -> None:
         from app.modules.tenants.service import TenantService
 
         async with process.database.transaction(actor.scope) as session:
-            page = await TenantService(session, actor).search(pager_of(process), limit=limit, cursor=cursor)
+            service = TenantService(session, actor)
+            page = await service.search(pager_of(process), status=status, limit=limit, cursor=cursor)
             found = page.map(read)
             return TenantPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
 
     found = in_process(find)
     rows = [(one.slug, one.name, one.status, f"{one.created_at:%Y-%m-%d}", one.id) for one in found.items]
     show_page(as_json, found, ("slug", "name", "status", "created", "id"), rows)
+
+
+@tenant.command("show")
+@named
+@as_json
+def tenant_show(tenant: str, as_json: bool) -> None:
+    """Tell of one tenant."""
+
+    async def get(_: Any, row: Any) -> Any:
+        return row
+
+    found = _act(tenant, get)
+    lines = [(name, value) for name, value in found.items() if value is not None]
+    show(as_json, found, text=columns(("field", "value"), lines))
+
+
+@tenant.command("rename")
+@named
+@click.argument("name")
+@as_json
+def tenant_rename(tenant: str, name: str, as_json: bool) -> None:
+    """Give a tenant another name. Its slug stays, since addresses use it."""
+    found = _change(tenant, name=name)
+    show(as_json, found, text=f"{found['slug']} is called {found['name']} now.")
+
+
+@tenant.command("suspend")
+@named
+@reason_option
+@as_json
+def tenant_suspend(tenant: str, reason: str | None, as_json: bool) -> None:
+    """Refuse a tenant's tokens and clients, until it is resumed."""
+    found = _change(tenant, status="suspended", reason=reason)
+    show(as_json, found, text=f"{found['name']} is suspended.")
+
+
+@tenant.command("resume")
+@named
+@as_json
+def tenant_resume(tenant: str, as_json: bool) -> None:
+    """Let a suspended tenant go on."""
+    found = _change(tenant, status="active")
+    show(as_json, found, text=f"{found['name']} goes on.")
+
+
+@tenant.command("delete")
+@named
+@reason_option
+@as_json
+def tenant_delete(tenant: str, reason: str | None, as_json: bool) -> None:
+    """Shut a tenant's doors now, and erase all that is its in seven days."""
+
+    async def delete(service: Any, row: Any) -> Any:
+        return await service.delete(row.id, reason=reason)
+
+    found = _act(tenant, delete)
+    show(
+        as_json,
+        found,
+        text=f"{found['name']} will be erased at {found['eraseAt']}. `teknav tenant undelete` undoes it.",
+    )
+
+
+@tenant.command("undelete")
+@named
+@as_json
+def tenant_undelete(tenant: str, as_json: bool) -> None:
+    """Take a deletion back, while its seven days last."""
+
+    async def undelete(service: Any, row: Any) -> Any:
+        return await service.undelete(row.id)
+
+    found = _act(tenant, undelete)
+    show(as_json, found, text=f"{found['name']} stays, and is {found['status']}.")
+
+
+@tenant.command("quota")
+@named
+@click.option("--set", "wanted", multiple=True, metavar="NAME=MOST", help="Set a quota; several times.")
+@click.option("--clear", "cleared", multiple=True, metavar="NAME", help="Take a quota away; several times.")
+@as_json
+def tenant_quota(tenant: str, wanted: tuple[str, ...], cleared: tuple[str, ...], as_json: bool) -> None:
+    """Tell what a tenant uses and may use at most, and change it."""
+
+    async def run(process: Any, actor: Any) -> Any:
+        from app.modules.tenants.schemas import QuotaList
+        from app.modules.tenants.service import QuotaService, TenantService
+
+        changes: dict[str, int | None] = dict.fromkeys(cleared)
+        for each in wanted:
+            name, _, most = each.partition("=")
+            if not most.isdecimal():
+                raise click.UsageError(f"{each}: wants the form NAME=MOST, such as articles=1000")
+            changes[name] = int(most)
+        async with process.database.transaction(actor.scope) as session:
+            row = await TenantService(session, actor).find(tenant)
+            service = QuotaService(session, actor)
+            items = await service.change(row.id, changes) if changes else await service.all(row.id)
+            return QuotaList(items=items)
+
+    from msgspec import to_builtins
+
+    found = in_process(run)
+    rows = [(one.name, _number(one.used), _number(one.most), one.label) for one in found.items]
+    show(as_json, to_builtins(found), text=columns(("name", "used", "most", "label"), rows))
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else str(value)

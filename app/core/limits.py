@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, NamedTuple, Protocol
+from uuid import UUID
 
 from litestar import Request
 from litestar.datastructures import Headers
@@ -57,12 +58,16 @@ class Limiter(Protocol):
         """Count a call against all windows, or against none where one of them has no room."""
         ...
 
+    async def used(self, who: str, window: Window) -> int | None:
+        """How many calls are in the window now; None while nobody knows."""
+        ...
+
     def refused(self, who: str) -> Verdict | None:
         """What this process last heard of a caller, while it still holds that there is no room."""
         ...
 
 
-MINUTE_S, HOUR_S = 60.0, 3600.0
+MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86_400.0
 # A caller with a token has its plan's windows; none is no limit, for programs of the platform's own.
 PLANS: Mapping[str, tuple[Window, ...]] = {
     "standard": (Window(100, MINUTE_S), Window(1_000, HOUR_S)),
@@ -96,14 +101,34 @@ class Limits:
         Raises:
             RateLimited.
         """
-        windows = PLANS[actor.plan]
-        if not windows or not under(connection.scope["path"], "/api/v1"):
+        if not under(connection.scope["path"], "/api/v1"):
             return
         cost: int = connection.route_handler.opt.get("cost", 1)
+        if actor.calls_per_day is not None:
+            await self._of_today(connection, actor.tenant_id, actor.calls_per_day, cost)
+        windows = PLANS[actor.plan]
+        if not windows:
+            return
         verdict = await self._limiter.take(f"{actor.kind}:{actor.id}", windows, cost)
         connection.scope["rate_limit"] = verdict  # type: ignore[typeddict-unknown-key]
         if not verdict.allowed:
             raise RateLimited
+
+    async def _of_today(self, connection: AnyConnection, tenant_id: UUID, most: int, cost: int) -> None:
+        # A window that holds none would let all through.
+        verdict = await self._limiter.take(today(tenant_id), [Window(most, DAY_S)], cost) if most else None
+        if verdict is None or not verdict.allowed:
+            connection.scope["rate_limit"] = verdict  # type: ignore[typeddict-unknown-key]
+            raise CallsUsedUp(f"API calls per day: this tenant may have {most:,} and has had them")
+
+
+def today(tenant_id: UUID) -> str:
+    """Whose calls of the last 24 hours are counted, all tokens and clients of a tenant together."""
+    return f"tenant:{tenant_id}"
+
+
+class CallsUsedUp(RateLimited):
+    code = "quota_exceeded"
 
 
 class Door:

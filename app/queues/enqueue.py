@@ -22,6 +22,7 @@ from app.queues.job import Job
 from app.queues.keys import take_keys
 from app.queues.models import JobRow, State
 from app.queues.push import push_after_commit, queues_of
+from app.queues.quota import require_room
 
 LOWEST_PRIORITY = 2**21
 LATEST = datetime.fromtimestamp(2**41 / 1000, UTC)
@@ -72,6 +73,7 @@ async def enqueue(
 
     Raises:
         Invalid: naming `runAt`, `delay` or `priority`, which is out of BullMQ's bounds.
+        QuotaExceeded: the tenant has as many unfinished jobs as it may.
     """
     wanted = Wanted(job=job, run_at=run_at, delay=delay, priority=priority, key=key, keep_key=keep_key)
     return (await enqueue_many(session, [wanted]))[0]
@@ -92,7 +94,9 @@ async def enqueue_many(session: AsyncSession, jobs: Sequence[Job | Wanted]) -> l
     kept = {row.id for row, wanted in zip(rows, asked, strict=True) if wanted.keep_key}
     holders = await take_keys(session, keyed, kept) if keyed else {}
     ids = [holders.get(row.id, row.id) for row in rows]
-    await insert_rows(session, [row for row, id_ in zip(rows, ids, strict=True) if row.id == id_])
+    new = [row for row, id_ in zip(rows, ids, strict=True) if row.id == id_]
+    await require_room(session, len(new))
+    await insert_rows(session, new)
     return ids
 
 

@@ -11,6 +11,7 @@ from app.queues.enqueue import Wanted, insert_rows, row_for
 from app.queues.job import Job
 from app.queues.keys import take_keys
 from app.queues.models import JobRow, State
+from app.queues.quota import require_room
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,7 @@ async def enqueue_flow(session: AsyncSession, flow: Flow) -> UUID:
         holder = (await take_keys(session, [parent], keep))[parent.id]
         if holder != parent.id:
             return holder
+    await require_room(session, len(rows))
     await insert_rows(session, rows)
     return parent.id
 

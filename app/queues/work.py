@@ -18,6 +18,7 @@ from app.queues.children import Child
 from app.queues.children import children as children_of
 from app.queues.failure import RecordAway, Superseded
 from app.queues.progress import Teller
+from app.queues.quota import inside_a_job
 
 MAX_LOG_LINES = 200
 MAX_NOTE = 500
@@ -120,6 +121,7 @@ class Work:
         async with self._database.transaction(self.scope) as session:
             with _reaching_the_record():
                 new = await record.mark_effect(session, self._row, step)
+            inside_a_job(session)
             yield session if new else None
             done = "completed" in session.info
         self.completed = self.completed or done

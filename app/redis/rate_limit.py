@@ -29,6 +29,7 @@ class RateLimiter:
     """
 
     def __init__(self, client: Redis, key: Callable[[str, str, str], str]) -> None:
+        self._client = client
         self._script = client.register_script(SCRIPT)
         self._key = key
         self._alone = Alone()
@@ -43,7 +44,7 @@ class RateLimiter:
         known = self._refused.get(who)
         if known is not None and cost >= known[0] and (refused := self.refused(who)) is not None:
             return refused
-        keys = [self._key("limits", f"{{{who}}}", f"{window.per_s * 1000:.0f}ms") for window in windows]
+        keys = [self._key_of(who, window) for window in windows]
         numbers = [part for window in windows for part in (window.most, round(window.per_s * 1000))]
         try:
             allowed, limit, remaining, reset_ms, wait_ms = await self._script(keys=keys, args=[cost, *numbers])
@@ -56,6 +57,16 @@ class RateLimiter:
             _remember(self._refused, who, (cost, time.monotonic(), verdict))
         return verdict
 
+    async def used(self, who: str, window: Window) -> int | None:
+        """How many calls all processes have counted in the window; None without Redis."""
+        try:
+            seconds, micros = await self._client.time()
+            counts = await self._client.hgetall(self._key_of(who, window))
+        except (RedisError, OSError):
+            return None
+        since = seconds * 1000 + micros // 1000 - window.per_s * 1000
+        return sum(int(count) for at, count in counts.items() if float(at) > since)
+
     def refused(self, who: str) -> Verdict | None:
         """The last refusal, with the seconds that are left of it, while there can be no room yet."""
         if (known := self._refused.get(who)) is None:
@@ -67,6 +78,9 @@ class RateLimiter:
             return None
         left_s = verdict.retry_after_s - past_s
         return Verdict(False, verdict.limit, verdict.remaining, max(left_s, verdict.reset_s - past_s), left_s)
+
+    def _key_of(self, who: str, window: Window) -> str:
+        return self._key("limits", f"{{{who}}}", f"{window.per_s * 1000:.0f}ms")
 
     def _note_away(self, error: Exception) -> None:
         if not self._away:

@@ -37,7 +37,8 @@ async def make_tenant_workspace_and_token(page: Page) -> str:
     await page.get_by_role("dialog").get_by_role("button", name="Create tenant").click()
     await expect(page.get_by_role("heading", name="Harbour Press", level=1)).to_be_visible()
 
-    await page.get_by_role("button", name="New workspace").click()
+    await page.get_by_role("link", name="Workspaces", exact=True).click()
+    await page.locator(".page-actions").get_by_role("button", name="New workspace").click()
     await page.get_by_role("dialog").get_by_label("Name").fill("News desk")
     await page.get_by_role("dialog").get_by_role("button", name="Create workspace").click()
     await expect(page.get_by_role("region", name="Workspaces").get_by_text("News desk", exact=True)).to_be_visible()

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.live import Topic
+from app.core.quota import AI_CENTS_PER_MONTH, Quota
 from app.core.templating import NavigationItem
 from app.module import About, Card, Module
 from app.modules.ai import permissions
@@ -21,7 +22,7 @@ from app.modules.ai.controllers import (
 from app.modules.ai.jobs import SummarizeArticle
 from app.modules.ai.pages import AiPages
 from app.modules.ai.processor import summarize
-from app.modules.ai.repository import about_jobs, count_runs, failed_runs, names
+from app.modules.ai.repository import about_jobs, cents_this_month, count_runs, failed_runs, names
 from app.modules.ai.schemas import AI_ANSWERS
 from app.modules.ai.service import RUNS, TASKS
 
@@ -61,5 +62,6 @@ ai = Module(
         NavigationItem("AI", "Tasks", "/ai/tasks", "list-check", permissions.READ, 41),
     ],
     about=[About(SummarizeArticle.kind, about_jobs, permissions.READ)],
+    quotas=[Quota(AI_CENTS_PER_MONTH, "AI spend per month", cents_this_month)],
     cards=[Card("ai/_card.html", load_card, permissions.READ, RUNS, 30)],
 )

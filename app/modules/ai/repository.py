@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from math import ceil
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -163,3 +164,10 @@ async def failed_runs(session: AsyncSession, since: datetime, limit: int) -> Seq
     """The newest runs that failed since then."""
     query = runs(RunFilter(RunStatus.FAILED)).where(AiRun.id >= floor_id(since))
     return (await session.scalars(query.order_by(AiRun.id.desc()).limit(limit))).all()
+
+
+async def cents_this_month(session: AsyncSession, tenant_id: UUID) -> int:
+    """What the runs that a tenant began this month, by UTC, have cost, in cents of a US dollar, rounded up."""
+    begin = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    query = select(func.sum(AiRun.cost)).where(AiRun.tenant_id == tenant_id, AiRun.id >= floor_id(begin))
+    return ceil((await session.scalar(query) or 0) * 100)

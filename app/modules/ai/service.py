@@ -15,6 +15,7 @@ from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
+from app.core.quota import AI_CENTS_PER_MONTH
 from app.core.request import correlation_id
 from app.modules.ai import repository
 from app.modules.ai.client import Completion, ProviderError, Usage, told
@@ -24,6 +25,7 @@ from app.modules.ai.repository import EntryFilter, RunFilter, TaskFilter
 from app.modules.ai.schemas import AI_ANSWERS
 from app.modules.articles.service import ArticleService
 from app.modules.audit.service import record
+from app.modules.tenants.service import require_room
 from app.queues.enqueue import enqueue
 from app.redis.cache import drop
 
@@ -46,9 +48,10 @@ class AiService:
         """Ask for a summary. While one is unfinished, asking again gives the same task.
 
         Raises:
-            NotFound: there is no such article.
+            NotFound: there is no such article. QuotaExceeded: the tenant has spent this month what it may.
         """
         article = await ArticleService(self._session, self._actor).get(article_id)
+        await require_room(self._session, article.tenant_id, AI_CENTS_PER_MONTH)
         task_id = new_id()
         job_id = await enqueue(self._session, SummarizeArticle(task_id=task_id), key=f"summary:{article_id}")
         task = await repository.task_of_job(self._session, job_id)

@@ -5,11 +5,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.live import Topic
 from app.core.policy import Actor
+from app.core.quota import ARTICLES, Quota
 from app.core.templating import NavigationItem
 from app.module import Module
 from app.modules.articles import permissions
 from app.modules.articles.controllers import ArticleController
 from app.modules.articles.pages import ArticlePages
+from app.modules.articles.repository import count
 from app.modules.articles.service import TOPIC, ArticleService
 
 
@@ -26,5 +28,6 @@ articles = Module(
     actions=["article.summarize"],
     topics=[Topic(TOPIC, permissions.READ)],
     navigation=[NavigationItem("Content", "Articles", "/articles", "article", permissions.READ, 30)],
+    quotas=[Quota(ARTICLES, "Articles", count)],
     links={"article": ("/articles/{id}", permissions.READ)},
 )

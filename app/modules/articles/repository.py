@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from slugify import slugify
-from sqlalchemy import Select, column, exists, select, table, text
+from sqlalchemy import Select, column, exists, func, select, table, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
@@ -76,6 +76,12 @@ async def slug_taken(session: AsyncSession, article: Article, slug: str) -> bool
         Article.id != article.id,
     )
     return slug != article.slug and await session.scalar(same) is not None
+
+
+async def count(session: AsyncSession, tenant_id: UUID) -> int:
+    """The articles of a tenant that are not deleted."""
+    query = select(func.count()).where(Article.tenant_id == tenant_id, Article.deleted_at.is_(None))
+    return await session.scalar(query) or 0
 
 
 async def workspace_exists(session: AsyncSession, tenant_id: UUID, workspace_id: UUID) -> bool:

@@ -21,12 +21,14 @@ from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
+from app.core.quota import ARTICLES
 from app.core.wire import one_line
 from app.modules.articles import repository
 from app.modules.articles.models import Article, Status
 from app.modules.articles.repository import ArticleFilter
 from app.modules.articles.schemas import MAX_TITLE, ArticleChange, ArticleCreate
 from app.modules.audit.service import record
+from app.modules.tenants.service import require_room
 
 TOPIC = "articles"
 EXCERPT = 200
@@ -54,8 +56,10 @@ class ArticleService:
 
         Raises:
             Invalid: naming the field. Conflict (`slug_taken`): another article of the tenant has that slug.
+            QuotaExceeded: the tenant has as many articles as it may.
         """
         tenant, id_ = scope_of(self._session).tenant_id, new_id()
+        await require_room(self._session, tenant, ARTICLES)
         title = one_line("title", new.title, MAX_TITLE)
         values = await _rendered(new.body) | {
             "id": id_,

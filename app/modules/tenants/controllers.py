@@ -1,9 +1,8 @@
-"""`/api/owner/tenants`."""
+"""`/api/owner/tenants`, with their workspaces and quotas."""
 
-from typing import Literal
 from uuid import UUID
 
-from litestar import Controller, Response, get, patch, post
+from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
@@ -12,17 +11,23 @@ from app.core.paging import Pager
 from app.modules.tenants.models import Tenant
 from app.modules.tenants.permissions import READ, WRITE
 from app.modules.tenants.schemas import (
+    Deletion,
+    QuotaChange,
+    QuotaList,
+    Sort,
+    Status,
     TenantChange,
     TenantCreate,
     TenantPage,
     TenantRead,
+    WorkspaceChange,
     WorkspaceCreate,
     WorkspacePage,
     WorkspaceRead,
     read,
     read_workspace,
 )
-from app.modules.tenants.service import TenantService
+from app.modules.tenants.service import QuotaService, TenantService
 
 
 class TenantController(Controller):
@@ -34,12 +39,13 @@ class TenantController(Controller):
         tenants: NamedDependency[TenantService],
         pager: NamedDependency[Pager],
         q: FromQuery[str | None] = None,
-        status: FromQuery[Literal["active", "suspended"] | None] = None,
+        status: FromQuery[Status | None] = None,
+        sort: FromQuery[Sort] = "-createdAt",
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> TenantPage:
-        """List tenants, newest first. `q` is looked for in name and slug."""
-        page = (await tenants.search(pager, text=q, status=status, limit=limit, cursor=cursor)).map(read)
+        """List tenants. `q` is looked for in name and slug."""
+        page = (await tenants.search(pager, text=q, status=status, sort=sort, limit=limit, cursor=cursor)).map(read)
         return TenantPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
     @post("/", permission=WRITE, audit="owner.tenant.create")
@@ -66,8 +72,30 @@ class TenantController(Controller):
         """Rename, suspend or reactivate a tenant."""
         return _answer(await tenants.update(tenant_id, data, expected=versions(if_match)))
 
-    @get("/{tenant_id:uuid}/workspaces", permission=READ)
-    async def workspaces(
+    @post("/{tenant_id:uuid}/deletion", permission=WRITE, audit="owner.tenant.delete", status_code=200)
+    async def erase(
+        self,
+        tenants: NamedDependency[TenantService],
+        tenant_id: FromPath[UUID],
+        data: JSONBody[Deletion],
+        if_match: IfMatch = None,
+    ) -> Response[TenantRead]:
+        """Shut a tenant's doors now, and erase all that is its in seven days, unless that is taken back."""
+        return _answer(await tenants.delete(tenant_id, reason=data.reason, expected=versions(if_match)))
+
+    @delete("/{tenant_id:uuid}/deletion", permission=WRITE, audit="owner.tenant.undelete", status_code=200)
+    async def undelete(
+        self, tenants: NamedDependency[TenantService], tenant_id: FromPath[UUID]
+    ) -> Response[TenantRead]:
+        """Take a tenant's deletion back, while its seven days last."""
+        return _answer(await tenants.undelete(tenant_id))
+
+
+class WorkspaceController(Controller):
+    path = "/tenants/{tenant_id:uuid}/workspaces"
+
+    @get("/", permission=READ)
+    async def search(
         self,
         tenants: NamedDependency[TenantService],
         pager: NamedDependency[Pager],
@@ -79,16 +107,16 @@ class TenantController(Controller):
         page = (await tenants.workspaces(pager, tenant_id, limit=limit, cursor=cursor)).map(read_workspace)
         return WorkspacePage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
-    @get("/{tenant_id:uuid}/workspaces/{workspace_id:uuid}", permission=READ)
-    async def show_workspace(
+    @get("/{workspace_id:uuid}", permission=READ)
+    async def show(
         self, tenants: NamedDependency[TenantService], tenant_id: FromPath[UUID], workspace_id: FromPath[UUID]
     ) -> Response[WorkspaceRead]:
         """Read one workspace."""
         workspace = await tenants.workspace(tenant_id, workspace_id)
         return Response(read_workspace(workspace), headers=etag(workspace.version))
 
-    @post("/{tenant_id:uuid}/workspaces", permission=WRITE, audit="owner.workspace.create")
-    async def create_workspace(
+    @post("/", permission=WRITE, audit="owner.workspace.create")
+    async def create(
         self, tenants: NamedDependency[TenantService], tenant_id: FromPath[UUID], data: JSONBody[WorkspaceCreate]
     ) -> Response[WorkspaceRead]:
         """Make a workspace in a tenant."""
@@ -96,6 +124,43 @@ class TenantController(Controller):
         where = f"/api/owner/tenants/{tenant_id}/workspaces/{workspace.id}"
         headers = etag(workspace.version) | {"Location": where}
         return Response(read_workspace(workspace), status_code=201, headers=headers)
+
+    @patch("/{workspace_id:uuid}", permission=WRITE, audit="owner.workspace.update")
+    async def update(
+        self,
+        tenants: NamedDependency[TenantService],
+        tenant_id: FromPath[UUID],
+        workspace_id: FromPath[UUID],
+        data: JSONBody[WorkspaceChange],
+        if_match: IfMatch = None,
+    ) -> Response[WorkspaceRead]:
+        """Give a workspace another name."""
+        expected = versions(if_match)
+        workspace = await tenants.update_workspace(tenant_id, workspace_id, data.name, expected=expected)
+        return Response(read_workspace(workspace), headers=etag(workspace.version))
+
+    @delete("/{workspace_id:uuid}", permission=WRITE, audit="owner.workspace.delete")
+    async def remove(
+        self, tenants: NamedDependency[TenantService], tenant_id: FromPath[UUID], workspace_id: FromPath[UUID]
+    ) -> None:
+        """Delete a workspace in which nothing is left. A tenant's last one stays."""
+        await tenants.delete_workspace(tenant_id, workspace_id)
+
+
+class QuotaController(Controller):
+    path = "/tenants/{tenant_id:uuid}/quotas"
+
+    @get("/", permission=READ)
+    async def all(self, quotas: NamedDependency[QuotaService], tenant_id: FromPath[UUID]) -> QuotaList:
+        """List what a tenant may use at most, with what it uses."""
+        return QuotaList(items=await quotas.all(tenant_id))
+
+    @patch("/", permission=WRITE, audit="owner.quota.update")
+    async def change(
+        self, quotas: NamedDependency[QuotaService], tenant_id: FromPath[UUID], data: JSONBody[QuotaChange]
+    ) -> QuotaList:
+        """Set what a tenant may use at most, or take a quota away with null. Others stay as they are."""
+        return QuotaList(items=await quotas.change(tenant_id, data.quotas))
 
 
 def _answer(tenant: Tenant, *, status: int = 200, headers: dict[str, str] | None = None) -> Response[TenantRead]:

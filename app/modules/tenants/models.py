@@ -4,10 +4,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, UniqueConstraint
+from advanced_alchemy.base import orm_registry
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, String, UniqueConstraint, Uuid, column, table
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
-from app.core.models import Base, Row, TenantRow
+from app.core.models import Base, Json, Row, TenantRow
 
 
 class Tenant(Row):
@@ -54,3 +56,15 @@ class Workspace(TenantRow):
         UniqueConstraint("tenant_id", "slug", name="uq_workspace_slug"),
         UniqueConstraint("tenant_id", "id", name="uq_workspace_id"),
     )
+
+
+class TenantRecord:
+    """Any row of a tenant, as an export holds it; `repository.everything` says what the table of this name is."""
+
+    id: Mapped[UUID]
+    table: Mapped[str]
+    row: Mapped[Json]
+
+
+_RECORD = table("tenant_record", column("id", Uuid()), column("table", String()), column("row", JSONB()))
+orm_registry.map_imperatively(TenantRecord, _RECORD, primary_key=[_RECORD.c.id, _RECORD.c.table])

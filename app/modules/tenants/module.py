@@ -5,25 +5,52 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.live import Topic
 from app.core.policy import Actor
+from app.core.queries import columns
+from app.core.quota import API_CALLS_PER_DAY, JOBS_IN_FLIGHT, Quota
 from app.core.templating import NavigationItem
-from app.module import Module
-from app.modules.tenants.controllers import TenantController
-from app.modules.tenants.pages import TenantPages
-from app.modules.tenants.permissions import ALL, READ
-from app.modules.tenants.service import TOPIC, TenantService
+from app.module import Exportable, Module
+from app.modules.tenants.controllers import QuotaController, TenantController, WorkspaceController
+from app.modules.tenants.models import TenantRecord
+from app.modules.tenants.pages import TenantPages, WorkspacePages, provide_views
+from app.modules.tenants.permissions import ALL, READ, WRITE
+from app.modules.tenants.processor import erase_tenant
+from app.modules.tenants.schemas import RecordRead, read_record
+from app.modules.tenants.service import ERASED, TOPIC, QuotaService, TenantService, all_of_tenant, calls_today
+from app.queues.quota import in_flight
 
 
 def provide_tenants(session: NamedDependency[AsyncSession], actor: NamedDependency[Actor]) -> TenantService:
     return TenantService(session, actor)
 
 
+def provide_quotas(session: NamedDependency[AsyncSession], actor: NamedDependency[Actor]) -> QuotaService:
+    return QuotaService(session, actor)
+
+
 tenants = Module(
     name="tenants",
-    owner_api=(TenantController,),
-    pages=(TenantPages,),
-    providers={"tenants": provide_tenants},
+    owner_api=(TenantController, WorkspaceController, QuotaController),
+    pages=(TenantPages, WorkspacePages),
+    providers={"tenants": provide_tenants, "quotas": provide_quotas, "views": provide_views},
+    processors=(erase_tenant,),
     permissions=ALL,
+    actions=(ERASED,),
     topics=(Topic(TOPIC, READ),),
     navigation=(NavigationItem("Platform", "Tenants", "/tenants", "building", READ, order=60),),
+    quotas=(
+        Quota(JOBS_IN_FLIGHT, "Jobs in flight", in_flight),
+        Quota(API_CALLS_PER_DAY, "API calls per day", calls_today),
+    ),
+    exports=(
+        Exportable(
+            "tenant",
+            "A tenant with all that is its",
+            WRITE,
+            all_of_tenant,
+            TenantRecord.id,
+            read_record,
+            columns(RecordRead),
+        ),
+    ),
     links={"tenant": ("/tenants/{id}", READ)},
 )

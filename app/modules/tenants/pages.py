@@ -1,48 +1,97 @@
-"""`/dashboard/owner/tenants`."""
+"""`/dashboard/owner/tenants`: the tenants, and the parts of each."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, URLEncodedBody
+from litestar.params import FromPath, URLEncodedBody
 from litestar.response import Template
 
 from app.core.errors import Invalid
 from app.core.paging import Pager
 from app.core.templating import PREFIX, render
 from app.modules.tenants.permissions import READ, WRITE
-from app.modules.tenants.schemas import NameForm, TenantForm
-from app.modules.tenants.service import TenantService
+from app.modules.tenants.schemas import NameForm, ReasonForm, Sort, Status, TenantForm, WorkspaceForm
+from app.modules.tenants.service import QuotaService, TenantService
 
 PATH = f"{PREFIX}/tenants"
 AnyRequest = Request[Any, Any, Any]
-STATUSES = [("active", "Active"), ("suspended", "Suspended")]
+STATUSES = [(status, status.capitalize()) for status in get_args(Status)]
+LISTED = {"q": None, "status": Status, "sort": Sort}
+
+
+class Views:
+    """What these pages show: each a whole page, or for HTMX the fragment that an act or a signal changed."""
+
+    def __init__(self, request: AnyRequest, tenants: TenantService, quotas: QuotaService, pager: Pager) -> None:
+        self._request = request
+        self.tenants = tenants
+        self.quotas = quotas
+        self._pager = pager
+
+    async def index(self) -> Template:
+        asked = self._request.query_params
+        wanted = {name: str(asked[name]) for name in LISTED if asked.get(name)}
+        for name, choice in LISTED.items():
+            if name in wanted and choice is not None and wanted[name] not in get_args(choice):
+                raise Invalid.field(name, f"must be one of {', '.join(get_args(choice))}")
+        cursor = asked.get("cursor")
+        page = await self.tenants.search(
+            self._pager,
+            text=wanted.get("q"),
+            status=wanted.get("status"),
+            sort=wanted.get("sort", "-createdAt"),
+            cursor=cursor,
+        )
+        context = {"page": page, "cursor": cursor, "params": wanted, "statuses": STATUSES}
+        return render(self._request, "tenants/index.html", context, fragment="tenants/_list.html")
+
+    async def tenant(self, tenant_id: UUID, fragment: str, message: str | None = None) -> Template:
+        context = {
+            "tenant": await self.tenants.get(tenant_id),
+            "quotas": await self.quotas.all(tenant_id),
+            "workspaces": await self.tenants.workspaces(self._pager, tenant_id),
+        }
+        return _told(
+            render(self._request, "tenants/detail.html", context, fragment=f"tenants/{fragment}.html"), message
+        )
+
+    async def workspaces(self, tenant_id: UUID, message: str | None = None) -> Template:
+        """The list that the address asks for; after an act, with a message, the list from its beginning."""
+        cursor = self._request.query_params.get("cursor") if message is None else None
+        context = {
+            "tenant": await self.tenants.get(tenant_id),
+            "workspaces": await self.tenants.workspaces(self._pager, tenant_id, cursor=cursor),
+            "cursor": cursor,
+        }
+        page = render(self._request, "tenants/workspaces.html", context, fragment="tenants/_workspaces.html")
+        return _told(page, message)
+
+    async def workspace(self, tenant_id: UUID, workspace_id: UUID) -> Template:
+        context = {
+            "tenant": await self.tenants.get(tenant_id),
+            "workspace": await self.tenants.workspace(tenant_id, workspace_id),
+        }
+        return render(self._request, "tenants/workspace.html", context, fragment="tenants/_workspace_drawer.html")
+
+
+def provide_views(
+    request: AnyRequest,
+    tenants: NamedDependency[TenantService],
+    quotas: NamedDependency[QuotaService],
+    pager: NamedDependency[Pager],
+) -> Views:
+    return Views(request, tenants, quotas, pager)
 
 
 class TenantPages(Controller):
     path = "/tenants"
 
     @get("/", permission=READ)
-    async def index(
-        self,
-        request: AnyRequest,
-        tenants: NamedDependency[TenantService],
-        pager: NamedDependency[Pager],
-        q: FromQuery[str | None] = None,
-        status: FromQuery[str | None] = None,
-        cursor: FromQuery[str | None] = None,
-    ) -> Template:
-        if status and status not in dict(STATUSES):
-            raise Invalid.field("status", f"must be one of {', '.join(dict(STATUSES))}")
-        context = {
-            "page": await tenants.search(pager, text=q, status=status, cursor=cursor),
-            "cursor": cursor,
-            "params": {name: value for name, value in (("q", q), ("status", status)) if value},
-            "statuses": STATUSES,
-        }
-        return render(request, "tenants/index.html", context, fragment="tenants/_list.html")
+    async def index(self, views: NamedDependency[Views]) -> Template:
+        return await views.index()
 
     @post("/", permission=WRITE, audit="owner.tenant.create", status_code=200)
     async def create(self, tenants: NamedDependency[TenantService], data: URLEncodedBody[NameForm]) -> Response[bytes]:
@@ -50,27 +99,8 @@ class TenantPages(Controller):
         return Response(b"", headers={"HX-Redirect": f"{PATH}/{tenant.id}"})
 
     @get("/{tenant_id:uuid}", permission=READ)
-    async def detail(
-        self,
-        request: AnyRequest,
-        tenants: NamedDependency[TenantService],
-        pager: NamedDependency[Pager],
-        tenant_id: FromPath[UUID],
-    ) -> Template:
-        context = await self._detail(tenants, pager, tenant_id)
-        return render(request, "tenants/detail.html", context, fragment="tenants/_drawer.html")
-
-    @get("/{tenant_id:uuid}/workspaces", permission=READ)
-    async def workspaces(
-        self,
-        request: AnyRequest,
-        tenants: NamedDependency[TenantService],
-        pager: NamedDependency[Pager],
-        tenant_id: FromPath[UUID],
-        cursor: FromQuery[str | None] = None,
-    ) -> Template:
-        context = await self._detail(tenants, pager, tenant_id, cursor)
-        return render(request, "tenants/detail.html", context, fragment="tenants/_workspaces.html")
+    async def show(self, request: AnyRequest, views: NamedDependency[Views], tenant_id: FromPath[UUID]) -> Template:
+        return await views.tenant(tenant_id, "_tenant" if "part" in request.query_params else "_drawer")
 
     @post("/{tenant_id:uuid}", permission=WRITE, audit="owner.tenant.update", status_code=200)
     async def update(
@@ -80,25 +110,75 @@ class TenantPages(Controller):
         await tenants.update(tenant_id, data.change(), expected=expected)
         return Response(b"", headers={"HX-Redirect": f"{PATH}/{tenant_id}"})
 
-    @post("/{tenant_id:uuid}/workspaces", permission=WRITE, audit="owner.workspace.create", status_code=200)
-    async def create_workspace(
-        self,
-        request: AnyRequest,
-        tenants: NamedDependency[TenantService],
-        pager: NamedDependency[Pager],
-        tenant_id: FromPath[UUID],
-        data: URLEncodedBody[NameForm],
-    ) -> Template:
-        workspace = await tenants.create_workspace(tenant_id, data.name)
-        context = await self._detail(tenants, pager, tenant_id)
-        answer = render(request, "tenants/detail.html", context, fragment="tenants/_workspaces.html")
-        message = {"toast": {"message": f"The workspace {workspace.name} was made.", "tone": "ok"}}
-        answer.headers["HX-Trigger"] = json.dumps(message)
-        return answer
+    @post("/{tenant_id:uuid}/deletion", permission=WRITE, audit="owner.tenant.delete", status_code=200)
+    async def delete(
+        self, tenants: NamedDependency[TenantService], tenant_id: FromPath[UUID], data: URLEncodedBody[ReasonForm]
+    ) -> Response[bytes]:
+        await tenants.delete(tenant_id, reason=data.reason)
+        return Response(b"", headers={"HX-Redirect": f"{PATH}/{tenant_id}"})
 
-    async def _detail(
-        self, tenants: TenantService, pager: Pager, tenant_id: UUID, cursor: str | None = None
-    ) -> dict[str, Any]:
-        tenant = await tenants.get(tenant_id)
-        workspaces = await tenants.workspaces(pager, tenant_id, cursor=cursor)
-        return {"tenant": tenant, "workspaces": workspaces, "cursor": cursor, "statuses": STATUSES}
+    @post("/{tenant_id:uuid}/restoration", permission=WRITE, audit="owner.tenant.undelete", status_code=200)
+    async def undelete(self, tenants: NamedDependency[TenantService], tenant_id: FromPath[UUID]) -> Response[bytes]:
+        await tenants.undelete(tenant_id)
+        return Response(b"", headers={"HX-Redirect": f"{PATH}/{tenant_id}"})
+
+    @post("/{tenant_id:uuid}/quotas", permission=WRITE, audit="owner.quota.update", status_code=200)
+    async def change_quotas(
+        self, request: AnyRequest, views: NamedDependency[Views], tenant_id: FromPath[UUID]
+    ) -> Template:
+        form = {name: value for name, value in (await request.form()).items() if name != "_csrf_token"}
+        await views.quotas.change(tenant_id, {name: _most(name, str(value)) for name, value in form.items()})
+        return await views.tenant(tenant_id, "_tenant", "The quotas are changed.")
+
+
+class WorkspacePages(Controller):
+    path = "/tenants/{tenant_id:uuid}/workspaces"
+
+    @get("/", permission=READ)
+    async def index(self, views: NamedDependency[Views], tenant_id: FromPath[UUID]) -> Template:
+        return await views.workspaces(tenant_id)
+
+    @get("/{workspace_id:uuid}", permission=READ)
+    async def show(
+        self, views: NamedDependency[Views], tenant_id: FromPath[UUID], workspace_id: FromPath[UUID]
+    ) -> Template:
+        return await views.workspace(tenant_id, workspace_id)
+
+    @post("/", permission=WRITE, audit="owner.workspace.create", status_code=200)
+    async def create(
+        self, views: NamedDependency[Views], tenant_id: FromPath[UUID], data: URLEncodedBody[NameForm]
+    ) -> Template:
+        workspace = await views.tenants.create_workspace(tenant_id, data.name)
+        return await views.workspaces(tenant_id, f"The workspace {workspace.name} was made.")
+
+    @post("/{workspace_id:uuid}", permission=WRITE, audit="owner.workspace.update", status_code=200)
+    async def update(
+        self,
+        views: NamedDependency[Views],
+        tenant_id: FromPath[UUID],
+        workspace_id: FromPath[UUID],
+        data: URLEncodedBody[WorkspaceForm],
+    ) -> Template:
+        expected = None if data.version is None else {data.version}
+        workspace = await views.tenants.update_workspace(tenant_id, workspace_id, data.name, expected=expected)
+        return _told(await views.workspace(tenant_id, workspace_id), f"The workspace is called {workspace.name} now.")
+
+    @post("/{workspace_id:uuid}/removal", permission=WRITE, audit="owner.workspace.delete", status_code=200)
+    async def remove(
+        self, views: NamedDependency[Views], tenant_id: FromPath[UUID], workspace_id: FromPath[UUID]
+    ) -> Template:
+        await views.tenants.delete_workspace(tenant_id, workspace_id)
+        return await views.workspaces(tenant_id, "The workspace is deleted.")
+
+
+def _told(answer: Template, message: str | None) -> Template:
+    if message is not None:
+        answer.headers["HX-Trigger"] = json.dumps({"toast": {"message": message, "tone": "ok"}})
+    return answer
+
+
+def _most(name: str, value: str) -> int | None:
+    try:
+        return int(value) if value.strip() else None
+    except ValueError:
+        raise Invalid.field(name, "must be a whole number, or empty") from None

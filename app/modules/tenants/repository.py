@@ -6,13 +6,31 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from slugify import slugify
-from sqlalchemy import Select, func, or_, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Delete,
+    FromClause,
+    LargeBinary,
+    Select,
+    Table,
+    any_,
+    delete,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    text,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.ids import PLATFORM_TENANT
-from app.modules.tenants.models import Tenant, Workspace
+from app.core.models import Base
+from app.modules.tenants.models import Tenant, TenantQuota, TenantRecord, Workspace
 
 T = TypeVar("T", Tenant, Workspace)
 MAX_SLUG = 80
@@ -71,3 +89,62 @@ def _variants(base: str) -> Iterator[str]:
     yield base
     for n in count(2):
         yield f"{base}-{n}"
+
+
+def table_of(error: IntegrityError) -> str:
+    """Which table a foreign key's refusal came from, in words: `api token`."""
+    told = getattr(error.orig, "__cause__", None)
+    return str(getattr(told, "table_name", None) or "something").replace("_", " ")
+
+
+async def quotas(session: AsyncSession, tenant_id: UUID) -> dict[str, int]:
+    """What a tenant may use at most, by the quota's name."""
+    rows = await session.execute(select(TenantQuota.name, TenantQuota.most).where(TenantQuota.tenant_id == tenant_id))
+    return {row.name: row.most for row in rows}
+
+
+async def set_quota(session: AsyncSession, tenant_id: UUID, name: str, most: int | None) -> None:
+    if most is None:
+        here = (TenantQuota.tenant_id == tenant_id, TenantQuota.name == name)
+        await session.execute(delete(TenantQuota).where(*here))
+        return
+    query = insert(TenantQuota).values(tenant_id=tenant_id, name=name, most=most)
+    await session.execute(query.on_conflict_do_update(index_elements=["tenant_id", "name"], set_={"most": most}))
+
+
+async def hold_quota(session: AsyncSession, tenant_id: UUID, name: str) -> int | None:
+    """The quota, if the tenant has it; then nobody else gets past here until the transaction ends.
+
+    A lock on the row would want a right to change it, which tenants do not have.
+    """
+    place = f"quota {tenant_id} {name}"
+    held = func.pg_advisory_xact_lock(func.hashtextextended(place, 0))
+    query = select(TenantQuota.most, held).where(TenantQuota.tenant_id == tenant_id, TenantQuota.name == name)
+    row = (await session.execute(query)).one_or_none()
+    return None if row is None else row.most
+
+
+def rows_of(table: Table, tenant_id: UUID, most: int) -> Delete:
+    """Deletes rows of a tenant, at least `most` of them or all that there are."""
+    place: ColumnElement[Any] = literal_column("ctid")
+    some = select(place).select_from(table).where(table.c.tenant_id == tenant_id).limit(most).scalar_subquery()
+    # Of a table in partitions a place is not unique: the tenant stands here as well.
+    return delete(table).where(table.c.tenant_id == tenant_id, place == any_(func.array(some)))
+
+
+def everything(tenant_id: UUID) -> Select[tuple[TenantRecord]]:
+    """The tenant and every row of it that has an id of its own, of all tables, without what is stored as bytes.
+
+    Each table is read by its own key, so a page costs no more than its rows.
+    """
+    parts = [_part(Tenant.__table__, Tenant.id == tenant_id)]
+    tables = [each for each in Base.metadata.sorted_tables if {"id", "tenant_id"} <= {*each.c.keys()}]
+    parts += [_part(each, each.c.tenant_id == tenant_id) for each in tables]
+    return select(TenantRecord).add_cte(union_all(*parts).cte("tenant_record"))
+
+
+def _part(rows: FromClause, here: ColumnElement[bool]) -> Select[Any]:
+    shown = [each for each in rows.c if not isinstance(each.type, LargeBinary)]
+    pairs = (part for each in shown for part in (literal(each.name), each))
+    row = func.jsonb_build_object(*pairs).label("row")
+    return select(rows.c.id.label("id"), literal(str(rows.description)).label("table"), row).where(here)

@@ -2,15 +2,20 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType, convert, field
 
+from app.core.logging import redact
 from app.core.wire import Incoming, Outgoing
-from app.modules.tenants.models import Tenant, Workspace
+from app.modules.tenants.models import Tenant, TenantRecord, Workspace
 
-MAX_NAME = 120
+MAX_NAME, MAX_REASON = 120, 500
+Reason = Annotated[str, Meta(max_length=MAX_REASON, description="For people, and the audit log")]
+Most = Annotated[int, Meta(ge=0, le=10**12)]
+Status = Literal["active", "suspended", "deleting"]
+Sort = Literal["-createdAt", "createdAt", "name", "-name"]
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, description="One line", examples=["Harbour Press"])]
 
 
@@ -21,13 +26,48 @@ class TenantCreate(Incoming):
 
 
 class TenantChange(Incoming):
-    """What to change; fields that are left out stay as they are. A suspended tenant's tokens are refused."""
+    """What to change; fields that are left out stay as they are. A suspended tenant's tokens are refused.
+
+    `reason` is kept as long as the tenant is suspended, and stands in the audit log.
+    """
 
     name: Name | UnsetType = UNSET
     status: Literal["active", "suspended"] | UnsetType = UNSET
+    reason: Reason | None = None
+
+
+class Deletion(Incoming):
+    """Why a tenant is deleted, for the audit log."""
+
+    reason: Reason | None = None
+
+
+class QuotaChange(Incoming):
+    """The most that a tenant may use of something, by name: `{"articles": 1000, "members": null}`; null: no limit."""
+
+    quotas: Annotated[dict[str, Most | None], Meta(min_length=1, max_length=20, examples=[{"articles": 1000}])]
+
+
+class QuotaRead(Outgoing):
+    """How much a tenant uses of something, and how much it may. `used` is null while nobody knows."""
+
+    name: str
+    label: str
+    used: int | None
+    most: int | None
+
+
+class QuotaList(Outgoing):
+    items: Sequence[QuotaRead]
 
 
 class WorkspaceCreate(Incoming):
+    name: Name
+
+
+class WorkspaceChange(Incoming):
+    """Another name; the slug stays, since addresses use it."""
+
     name: Name
 
 
@@ -41,21 +81,41 @@ class NameForm(Incoming):
 class TenantForm(NameForm):
     """The dashboard's form for an existing tenant."""
 
-    status: Literal["active", "suspended"] = "active"
+    status: Literal["", "active", "suspended"] = ""
+    """Empty: it stays what it is."""
+    reason: str = ""
     version: int | None = None
     """The version that the person was looking at."""
 
     def change(self) -> TenantChange:
-        return TenantChange(name=self.name, status=self.status)
+        change = TenantChange(reason=self.reason or None)
+        if self.name:
+            change.name = self.name
+        if self.status:
+            change.status = self.status
+        return change
+
+
+class WorkspaceForm(NameForm):
+    """The dashboard's form for an existing workspace."""
+
+    version: int | None = None
+
+
+class ReasonForm(Incoming):
+    reason: str = ""
+    csrf_token: str = field(name="_csrf_token", default="")
 
 
 class TenantRead(Outgoing):
-    """One tenant. `version` is also its ETag."""
+    """One tenant. `version` is also its ETag. One that is `deleting` will be erased at `eraseAt`."""
 
     id: UUID
     name: str
     slug: str
-    status: str
+    status: Status
+    reason: str | None
+    erase_at: datetime | None
     created_at: datetime
     updated_at: datetime
     version: int
@@ -93,3 +153,15 @@ def read(row: Tenant) -> TenantRead:
 
 def read_workspace(row: Workspace) -> WorkspaceRead:
     return convert(row, WorkspaceRead, from_attributes=True)
+
+
+class RecordRead(Outgoing):
+    """A row of a tenant in its export: of which table, with its columns as they are called there."""
+
+    table: str
+    id: UUID
+    row: dict[str, Any]
+
+
+def read_record(record: TenantRecord) -> RecordRead:
+    return RecordRead(table=record.table, id=record.id, row=redact(record.row))

@@ -1,26 +1,39 @@
-"""The rules of tenants: who they are, and the workspaces that divide their work."""
+"""The rules of tenants: who they are, the workspaces that divide their work, and what they may use at most."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from msgspec import UNSET
-from sqlalchemy import select
+from sqlalchemy import Select, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import scope_of
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.etag import Expected, require
 from app.core.ids import new_id
+from app.core.limits import DAY_S, Limiter, Window, today
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
+from app.core.quota import API_CALLS_PER_DAY, JOBS_IN_FLIGHT, Quota, exceeded
 from app.core.wire import one_line
 from app.modules.audit.service import record
 from app.modules.tenants import repository
-from app.modules.tenants.models import Tenant, Workspace
-from app.modules.tenants.schemas import MAX_NAME, TenantChange
+from app.modules.tenants.jobs import EraseTenant
+from app.modules.tenants.models import Tenant, TenantRecord, Workspace
+from app.modules.tenants.schemas import MAX_NAME, MAX_REASON, QuotaRead, TenantChange
+from app.queues.enqueue import enqueue
 
 TOPIC = "tenants"
+SUSPENDED, DELETING = "suspended", "deleting"
+ERASED = "owner.tenant.erase"
+GRACE = timedelta(days=7)
+Fields = dict[str, Any]
 FIRST_WORKSPACE = "Main"
+MOST = 10**12
 
 
 def named(field: str, text: str) -> str:
@@ -82,19 +95,26 @@ class TenantService:
         *,
         text: str | None = None,
         status: str | None = None,
+        sort: str = "-createdAt",
         limit: int = 25,
         cursor: str | None = None,
     ) -> Page[Tenant]:
-        """Newest first; `text` is looked for in name and slug.
+        """Newest first, or as `sort` says; `text` is looked for in name and slug.
 
         Raises:
             Invalid (`q`): it has a character that PostgreSQL cannot hold.
         """
         if text and "\0" in text:
             raise Invalid.field("q", "has a character that no name has")
-        query = repository.tenants(text, status)
         return await pager.page(
-            self._session, query, key=Tenant.id, of=f"tenants {text} {status}", limit=limit, cursor=cursor
+            self._session,
+            repository.tenants(text, status),
+            key=Tenant.id,
+            of=f"tenants {text} {status} {sort}",
+            limit=limit,
+            cursor=cursor,
+            sort=Tenant.name if sort.endswith("name") else None,
+            ascending=not sort.startswith("-"),
         )
 
     async def update(self, tenant_id: UUID, change: TenantChange, *, expected: Expected = None) -> Tenant:
@@ -104,20 +124,60 @@ class TenantService:
             expected: the versions that the caller is willing to change; None means any.
 
         Raises:
-            NotFound, Stale, Invalid, Conflict (`name_taken`).
+            NotFound, Stale, Invalid, Conflict (`name_taken`; `deleting`: only its name can be changed).
         """
         tenant = self._found(await repository.tenant(self._session, tenant_id, lock=True))
         require(tenant.version, expected, "tenant")
-        before = {"name": tenant.name, "status": tenant.status}
-        after = {
-            "name": before["name"] if change.name is UNSET else await self._free_name(change.name, tenant),
-            "status": before["status"] if change.status is UNSET else change.status,
-        }
-        if after != before:
-            tenant.name, tenant.status = after["name"], after["status"]
+        before = _settable(tenant)
+        if change.name is not UNSET:
+            tenant.name = await self._free_name(change.name, tenant)
+        if change.status is not UNSET and change.status != tenant.status:
+            if tenant.status == DELETING:
+                raise Conflict("This tenant is being deleted: take that back first", code="deleting")
+            tenant.status = change.status
+            tenant.reason = _reason(change.reason) if change.status == SUSPENDED else None
+        if _settable(tenant) != before:
             await self._session.flush()
             await self._session.refresh(tenant)
-            await self._trace("owner.tenant.update", tenant, before, after)
+            await self._trace("owner.tenant.update", tenant, before, _settable(tenant), change.reason)
+        return tenant
+
+    async def delete(self, tenant_id: UUID, *, reason: str | None = None, expected: Expected = None) -> Tenant:
+        """Shut the tenant's doors now, and erase all that is its in seven days, unless that is taken back.
+
+        Raises:
+            NotFound, Stale. Conflict (`deleting`): it is being deleted already.
+        """
+        tenant = self._found(await repository.tenant(self._session, tenant_id, lock=True))
+        require(tenant.version, expected, "tenant")
+        if tenant.status == DELETING:
+            raise Conflict("This tenant is being deleted already", code="deleting")
+        before = _settable(tenant)
+        tenant.status, tenant.status_before = DELETING, tenant.status
+        tenant.reason = _reason(reason) or tenant.reason
+        tenant.erase_at = datetime.now(UTC) + GRACE
+        await self._session.flush()
+        await self._session.refresh(tenant)
+        await enqueue(self._session, EraseTenant(tenant_id=tenant.id, erase_at=tenant.erase_at), run_at=tenant.erase_at)
+        await self._trace("owner.tenant.delete", tenant, before, _settable(tenant), reason)
+        return tenant
+
+    async def undelete(self, tenant_id: UUID) -> Tenant:
+        """Take a deletion back: the tenant is what it was before.
+
+        Raises:
+            NotFound. Conflict (`not_deleting`): it is not being deleted, or its time is over.
+        """
+        tenant = self._found(await repository.tenant(self._session, tenant_id, lock=True))
+        if tenant.erase_at is None or tenant.erase_at <= datetime.now(UTC):
+            raise Conflict("There is no deletion to take back, or its time is over", code="not_deleting")
+        before = _settable(tenant)
+        tenant.status, tenant.status_before = tenant.status_before or "active", None
+        tenant.reason = tenant.reason if tenant.status == SUSPENDED else None
+        tenant.erase_at = None
+        await self._session.flush()
+        await self._session.refresh(tenant)
+        await self._trace("owner.tenant.undelete", tenant, before, _settable(tenant))
         return tenant
 
     async def workspaces(
@@ -156,19 +216,62 @@ class TenantService:
         """
         tenant = await self.get(tenant_id)
         workspace = await self._add_workspace(tenant, name)
-        resource = ("workspace", workspace.id, f"{tenant.name} / {workspace.name}")
         after = {"name": workspace.name, "slug": workspace.slug, "tenant": tenant.slug}
-        await record(self._session, self._actor, "owner.workspace.create", resource=resource, after=after)
-        signal(self._session, TOPIC, tenant.id, scope_of(self._session).tenant_id)
+        await self._trace_workspace("owner.workspace.create", tenant, workspace, None, after)
         return workspace
 
+    async def update_workspace(
+        self, tenant_id: UUID, workspace_id: UUID, name: str, *, expected: Expected = None
+    ) -> Workspace:
+        """Give a workspace another name. The slug stays, since addresses use it.
+
+        Raises:
+            NotFound, Stale, Invalid, Conflict (`name_taken`).
+        """
+        tenant = await self.get(tenant_id)
+        workspace = await self.workspace(tenant_id, workspace_id)
+        require(workspace.version, expected, "workspace")
+        before = {"name": workspace.name}
+        workspace.name = await self._free_workspace_name(tenant, name, workspace)
+        if workspace.name != before["name"]:
+            await self._session.flush()
+            await self._session.refresh(workspace)
+            await self._trace_workspace("owner.workspace.update", tenant, workspace, before, {"name": workspace.name})
+        return workspace
+
+    async def delete_workspace(self, tenant_id: UUID, workspace_id: UUID) -> None:
+        """Delete a workspace in which nothing is left.
+
+        Raises:
+            NotFound. Conflict (`not_empty`, `last_workspace`).
+        """
+        tenant = self._found(await repository.tenant(self._session, tenant_id, lock=True))
+        workspace = await self.workspace(tenant_id, workspace_id)
+        before = {"name": workspace.name, "slug": workspace.slug}
+        if len(await self.workspace_names(tenant_id)) == 1:
+            raise Conflict("A tenant keeps at least one workspace", code="last_workspace")
+        try:
+            # The foreign keys know what is in it, also what is added at this moment.
+            async with self._session.begin_nested():
+                await self._session.delete(workspace)
+        except IntegrityError as error:
+            held = repository.table_of(error)
+            raise Conflict(f"There is still something in {before['name']}: {held}", code="not_empty") from None
+        await self._trace_workspace("owner.workspace.delete", tenant, workspace, before, None)
+
     async def _add_workspace(self, tenant: Tenant, name: str) -> Workspace:
-        label = named("name", name)
-        if await repository.take_name(self._session, label, repository.workspaces(tenant.id), Workspace.name):
-            raise Conflict(f"{tenant.name} has a workspace called {label} already", code="name_taken")
+        label = await self._free_workspace_name(tenant, name)
         values = {"id": new_id(), "tenant_id": tenant.id, "name": label}
         taken = select(Workspace.slug).where(Workspace.tenant_id == tenant.id)
         return await repository.add(self._session, Workspace, values, taken)
+
+    async def _free_workspace_name(self, tenant: Tenant, name: str, of: Workspace | None = None) -> str:
+        label = named("name", name)
+        rows = repository.workspaces(tenant.id)
+        others = rows if of is None else rows.where(Workspace.id != of.id)
+        if await repository.take_name(self._session, label, others, Workspace.name):
+            raise Conflict(f"{tenant.name} has a workspace called {label} already", code="name_taken")
+        return label
 
     async def _free_name(self, name: str, of: Tenant | None = None) -> str:
         """The name as it is kept; `of` is who may have it already."""
@@ -178,8 +281,17 @@ class TenantService:
             raise Conflict(f"There is a tenant called {label} already", code="name_taken")
         return label
 
-    async def _trace(self, action: str, tenant: Tenant, before: dict[str, str] | None, after: dict[str, str]) -> None:
+    async def _trace(
+        self, action: str, tenant: Tenant, before: Fields | None, after: Fields, reason: str | None = None
+    ) -> None:
         resource = ("tenant", tenant.id, tenant.name)
+        await record(self._session, self._actor, action, resource=resource, before=before, after=after, reason=reason)
+        signal(self._session, TOPIC, tenant.id, scope_of(self._session).tenant_id)
+
+    async def _trace_workspace(
+        self, action: str, tenant: Tenant, workspace: Workspace, before: Fields | None, after: Fields | None
+    ) -> None:
+        resource = ("workspace", workspace.id, f"{tenant.name} / {workspace.name}")
         await record(self._session, self._actor, action, resource=resource, before=before, after=after)
         signal(self._session, TOPIC, tenant.id, scope_of(self._session).tenant_id)
 
@@ -187,3 +299,116 @@ class TenantService:
         if tenant is None:
             raise NotFound("There is no such tenant")
         return tenant
+
+
+class QuotaService:
+    """What tenants may use at most. The modules that count things declare the quotas."""
+
+    def __init__(self, session: AsyncSession, actor: Actor) -> None:
+        self._session = session
+        self._actor = actor
+
+    async def all(self, tenant_id: UUID) -> list[QuotaRead]:
+        """Every quota with what is used of it now.
+
+        Raises:
+            NotFound: there is no such tenant.
+        """
+        await TenantService(self._session, self._actor).get(tenant_id)
+        most = await repository.quotas(self._session, tenant_id)
+        return [
+            QuotaRead(
+                name=each.name, label=each.label, used=await each.used(self._session, tenant_id), most=most.get(name)
+            )
+            for name, each in _known(self._session).items()
+        ]
+
+    async def change(self, tenant_id: UUID, wanted: dict[str, int | None]) -> list[QuotaRead]:
+        """Set the quotas that are named; None takes one away. What is used already stays, also where it is more.
+
+        Raises:
+            NotFound. Invalid: naming what is no quota, or below zero.
+        """
+        tenant = await TenantService(self._session, self._actor).get(tenant_id)
+        known = _known(self._session)
+        for name, most in wanted.items():
+            if name not in known:
+                raise Invalid.field(name, f"is no quota; there are {', '.join(known)}")
+            if most is not None and not 0 <= most <= MOST:
+                raise Invalid.field(name, f"must be from 0 to {MOST:,}, or null")
+        before = await repository.quotas(self._session, tenant_id)
+        for name, most in wanted.items():
+            await repository.set_quota(self._session, tenant_id, name, most)
+        after = await repository.quotas(self._session, tenant_id)
+        if after != before:
+            await record(
+                self._session,
+                self._actor,
+                "owner.quota.update",
+                resource=("tenant", tenant.id, tenant.name),
+                before={name: before.get(name) for name in wanted},
+                after={name: after.get(name) for name in wanted},
+            )
+            signal(self._session, TOPIC, tenant.id, scope_of(self._session).tenant_id)
+        return await self.all(tenant_id)
+
+
+def all_of_tenant(given: Mapping[str, str]) -> Select[tuple[TenantRecord]]:
+    """What the export of a tenant holds; `given` has its `tenantId`.
+
+    Raises:
+        Invalid (`tenantId`).
+    """
+    try:
+        tenant_id = UUID(given.get("tenantId", ""))
+    except ValueError:
+        raise Invalid.field("tenantId", "must be the id of a tenant") from None
+    if extra := sorted({*given} - {"tenantId"}):
+        raise Invalid.field(extra[0], "is not known here")
+    return repository.everything(tenant_id)
+
+
+async def require_room(session: AsyncSession, tenant_id: UUID, name: str, wanted: int = 1) -> None:
+    """Ask whether a tenant may have so many more of something, before they are made in this transaction.
+
+    Where the tenant has this quota, nobody else gets an answer about it until the transaction ends: two at once
+    cannot both take the last place. Without one this costs one statement.
+
+    Raises:
+        QuotaExceeded: naming the quota, its limit and its use.
+    """
+    most = await repository.hold_quota(session, tenant_id, name)
+    if most is None:
+        return
+    quota = _known(session)[name]
+    used = await quota.used(session, tenant_id) or 0
+    if used + wanted > most:
+        raise exceeded(quota.label, most, used)
+
+
+async def calls_today(session: AsyncSession, tenant_id: UUID) -> int | None:
+    """The calls of the API in the last 24 hours by all programs of a tenant; None while Redis is away.
+
+    They are counted where the tenant has that quota.
+    """
+    limiter: Limiter = session.info["limiter"]
+    most = (await repository.quotas(session, tenant_id)).get(API_CALLS_PER_DAY)
+    return None if most is None else await limiter.used(today(tenant_id), Window(most, DAY_S))
+
+
+async def room_for_jobs(session: AsyncSession, tenant_id: UUID, jobs: int) -> None:
+    """The port that the queues want."""
+    await require_room(session, tenant_id, JOBS_IN_FLIGHT, jobs)
+
+
+def _known(session: AsyncSession) -> dict[str, Quota]:
+    found: dict[str, Quota] = session.info["quotas"]
+    return found
+
+
+def _settable(tenant: Tenant) -> Fields:
+    return {"name": tenant.name, "status": tenant.status, "reason": tenant.reason, "erase_at": tenant.erase_at}
+
+
+def _reason(text: str | None) -> str | None:
+    return one_line("reason", text, MAX_REASON) if text and text.strip() else None

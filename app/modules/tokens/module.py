@@ -14,6 +14,7 @@ from app.modules.tokens.controllers import (
     PlatformTokenController,
     TenantTokenController,
 )
+from app.modules.tokens.jobs import PurgeCredentials
 from app.modules.tokens.pages import (
     ClientPages,
     PlatformTokenPages,
@@ -23,7 +24,10 @@ from app.modules.tokens.pages import (
     provide_token_views,
 )
 from app.modules.tokens.permissions import ALL, READ
+from app.modules.tokens.processor import purge_credentials
 from app.modules.tokens.service import TOPIC, ClientService, TokenService
+from app.queues.schedules import Schedule
+from app.queues.timing import Timing
 
 
 def provide_tokens(session: NamedDependency[AsyncSession], actor: NamedDependency[Actor]) -> TokenService:
@@ -51,6 +55,8 @@ tokens = Module(
         "token_views": provide_token_views,
         "client_views": provide_client_views,
     },
+    processors=(purge_credentials,),
+    schedules=(Schedule("purge-credentials", Timing(cron="41 3 * * *"), PurgeCredentials()),),
     permissions=ALL,
     topics=(Topic(TOPIC, READ),),
     navigation=(NavigationItem("Platform", "Platform tokens", "/tokens", "key", READ, order=70),),

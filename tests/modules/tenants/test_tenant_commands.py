@@ -12,3 +12,31 @@ async def test_tenants_are_listed_as_the_api_lists_them(teknav: Teknav, owner: A
     assert "harbour-press" in await teknav("tenant", "list")
     assert json.loads(await teknav("tenant", "list", "--json")) == (await owner.get("/api/owner/tenants")).json()
     assert "called Harbour press already" in await teknav("tenant", "create", "Harbour press", code=1)
+
+
+async def test_a_tenants_whole_life_by_command(teknav: Teknav, owner: AsyncClient, tenant: Made) -> None:
+    here = f"/api/owner/tenants/{tenant.id}"
+    await teknav("tenant", "rename", tenant.slug, "Quay Press")
+    await teknav("tenant", "suspend", tenant.slug, "--reason", "Unpaid")
+    shown = json.loads(await teknav("tenant", "show", tenant.slug, "--json"))
+    assert shown == (await owner.get(here)).json()
+    assert (shown["name"], shown["status"], shown["reason"]) == ("Quay Press", "suspended", "Unpaid")
+    assert "Unpaid" in await teknav("tenant", "show", str(tenant.id))
+    await teknav("tenant", "resume", tenant.slug)
+    assert "will be erased" in await teknav("tenant", "delete", tenant.slug)
+    assert tenant.slug in await teknav("tenant", "list", "--status", "deleting")
+    assert "is active" in await teknav("tenant", "undelete", tenant.slug)
+    assert "no deletion to take back" in await teknav("tenant", "undelete", tenant.slug, code=1)
+
+
+async def test_quotas_are_set_cleared_and_told_by_command(teknav: Teknav, owner: AsyncClient, tenant: Made) -> None:
+    told = await teknav("tenant", "quota", tenant.slug, "--set", "articles=5", "--set", "jobsInFlight=2", "--json")
+    listed = (await owner.get(f"/api/owner/tenants/{tenant.id}/quotas")).json()
+    assert json.loads(told) == listed
+    assert {item["name"]: item["most"] for item in listed["items"] if item["most"]} == {
+        "articles": 5,
+        "jobsInFlight": 2,
+    }
+    assert "Articles" in await teknav("tenant", "quota", tenant.slug, "--clear", "articles")
+    assert "elephants: is no quota" in await teknav("tenant", "quota", tenant.slug, "--set", "elephants=1", code=1)
+    assert "NAME=MOST" in await teknav("tenant", "quota", tenant.slug, "--set", "articles", code=2)

@@ -37,3 +37,25 @@ async def test_a_platform_token_is_offered_only_what_the_owners_api_asks_for(own
     assert {"ai:read", "queues:read", "tokens:write"} <= offered["/tokens"]
     assert not {"articles:read", "articles:write", "articles:publish", "ai:run"} & offered["/tokens"]
     assert offered[f"/tenants/{tenant.id}/tokens"] == {*ALL_SCOPES}
+
+
+async def test_tokens_and_clients_are_made_rotated_and_ended_by_command(
+    teknav: Teknav, owner: AsyncClient, tenant: Made
+) -> None:
+    holder = ("--tenant", tenant.slug)
+    wanted = ("--scope", "articles:read", "--address", "10.0.0.0/8", "--plan", "plus", "--json")
+    for noun, secret in (("token", "token"), ("client", "clientSecret")):
+        made = json.loads(await teknav(noun, "create", *holder, *wanted))
+        here = f"/api/owner/tenants/{tenant.id}/{noun}s/{made['id']}"
+        read = (await owner.get(here)).json()
+        assert (read["addresses"], read["plan"]) == (["10.0.0.0/8"], "plus")
+        rotated = json.loads(await teknav(noun, "rotate", made["id"], *holder, "--overlap-hours", "2", "--json"))
+        assert rotated[secret] != made[secret] and rotated["id"] == made["id"]
+        assert (await owner.get(here)).json()["overlapUntil"] is not None
+        if noun == "client":
+            assert "refused" in await teknav("client", "end-jwts", made["id"], *holder)
+            assert (await owner.get(here)).json()["epoch"] == 2
+        await teknav(noun, "revoke", made["id"], *holder)
+        listed = json.loads(await teknav(noun, "list", *holder, "--state", "revoked", "--json"))
+        assert listed == (await owner.get(f"/api/owner/tenants/{tenant.id}/{noun}s?state=revoked")).json()
+        assert [item["id"] for item in listed["items"]] == [made["id"]]

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 import asyncpg
@@ -12,7 +12,9 @@ from httpx2 import ASGITransport, AsyncClient
 from litestar import Litestar
 
 from app.core.ids import new_id
+from app.core.limits import PLANS
 from app.core.secrets import digest
+from app.modules.tokens.schemas import Plan
 
 MINE = {"name": "Website", "scopes": ["articles:read"]}
 
@@ -309,3 +311,7 @@ async def test_a_platform_token_holds_what_is_of_tenants_only_to_give_it_away(
         assert (await program.get("/api/v1/articles")).status_code == 403
         assert (await program.post(path(tenant), json={"name": "Sub", "scopes": ["articles:write"]})).status_code == 201
         assert (await program.post(path(tenant), json={"name": "Sub", "scopes": ["articles:read"]})).status_code == 422
+
+
+def test_every_plan_that_can_be_given_has_its_limits() -> None:
+    assert set(get_args(Plan)) == set(PLANS)

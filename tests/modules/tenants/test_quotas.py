@@ -1,0 +1,142 @@
+"""Quotas: what a tenant may use at most is refused beyond that, exactly, and shown with its use."""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+from httpx2 import ASGITransport, AsyncClient
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from app.core.database import Database, Plane, Scope
+from app.core.settings import Settings
+from app.main import create_app
+from tests.conftest import ORIGIN, Made, TenantClient
+from tests.modules.ai.stage import article, ask
+
+PATH = "/api/owner/tenants"
+HTMX = {"HX-Request": "true"}
+
+
+async def bound(owner: AsyncClient, tenant: Made, **most: int | None) -> dict[str, tuple[int | None, int | None]]:
+    """What is used and may be used, after a change."""
+    changed = await owner.patch(f"{PATH}/{tenant.id}/quotas", json={"quotas": most})
+    assert changed.status_code == 200, changed.text
+    return {item["name"]: (item["used"], item["most"]) for item in changed.json()["items"]}
+
+
+async def test_a_tenant_has_as_many_articles_as_it_may_however_they_come(
+    owner: AsyncClient, tenant: Made, tenant_client: TenantClient, admin: asyncpg.Connection
+) -> None:
+    program = await tenant_client()
+    await article(program)
+    assert (await bound(owner, tenant, articles=4))["articles"] == (1, 4)
+    new = [program.post("/api/v1/articles", json={"title": f"A{n}", "body": "b"}) for n in range(8)]
+    answers = await asyncio.gather(*new)
+    assert sorted(answer.status_code for answer in answers) == [201] * 3 + [409] * 5
+    refused = next(answer for answer in answers if answer.status_code == 409).json()
+    assert refused["code"] == "quota_exceeded"
+    assert refused["detail"] == "Articles: this tenant may have 4 and has 4"
+    assert await admin.fetchval("SELECT count(*) FROM article") == 4
+    made = next(answer for answer in answers if answer.status_code == 201)
+    await program.delete(made.headers["location"])
+    assert (await program.post("/api/v1/articles", json={"title": "B", "body": "b"})).status_code == 201
+    assert (await bound(owner, tenant, articles=2))["articles"] == (4, 2)
+    assert (await program.post("/api/v1/articles", json={"title": "C", "body": "b"})).status_code == 409
+    assert (await bound(owner, tenant, articles=None))["articles"] == (4, None)
+    assert (await program.post("/api/v1/articles", json={"title": "C", "body": "b"})).status_code == 201
+
+
+async def test_jobs_in_flight_and_the_months_spending_are_bounded_before_work_is_taken_on(
+    owner: AsyncClient, tenant: Made, tenant_client: TenantClient, drain: Any, admin: asyncpg.Connection
+) -> None:
+    program = await tenant_client()
+    ids = [await article(program, f"Article {n}") for n in range(3)]
+    await bound(owner, tenant, jobsInFlight=1)
+    await ask(program, ids[0])
+    refused = await program.post(f"/api/v1/articles/{ids[1]}/summaries")
+    assert (refused.status_code, refused.json()["code"]) == (409, "quota_exceeded")
+    assert "Jobs in flight" in refused.json()["detail"]
+    assert await admin.fetchval("SELECT count(*) FROM ai_task") == 1
+    await drain()
+    await ask(program, ids[1])
+    await drain()
+    await admin.execute("UPDATE ai_run SET cost = 0.0051")
+    assert (await bound(owner, tenant, aiCentsPerMonth=3))["aiCentsPerMonth"] == (2, 3)
+    await ask(program, ids[2])
+    await drain()
+    await admin.execute("UPDATE ai_run SET cost = 0.01")
+    spent = await program.post(f"/api/v1/articles/{ids[0]}/summaries")
+    assert (spent.status_code, spent.json()["detail"]) == (409, "AI spend per month: this tenant may have 3 and has 3")
+
+
+async def test_calls_of_all_programs_of_a_tenant_are_counted_together(
+    owner: AsyncClient, tenant: Made, tenant_client: TenantClient, settings: Settings
+) -> None:
+    one, two = await tenant_client("articles:read"), await tenant_client("articles:read")
+    await bound(owner, tenant, apiCallsPerDay=3)
+    app = create_app(msgspec.structs.replace(settings, enable_rate_limit=True))
+    transport = ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
+    async with AsyncClient(transport=transport, base_url=ORIGIN) as client:
+
+        async def call(program: AsyncClient) -> Any:
+            headers = {"Authorization": program.headers["Authorization"]}
+            return await client.get("/api/v1/articles", headers=headers)
+
+        assert [(await call(program)).status_code for program in (one, two, one)] == [200] * 3
+        refused = await call(two)
+        assert (refused.status_code, refused.json()["code"]) == (429, "quota_exceeded")
+        assert int(refused.headers["retry-after"]) > 80_000
+        assert (await bound(owner, tenant, apiCallsPerDay=4))["apiCallsPerDay"] == (3, 4)
+        assert (await call(two)).status_code == 200
+        await bound(owner, tenant, apiCallsPerDay=0)
+        assert (await call(two)).status_code == 429
+    await app.state.process.close()
+
+
+async def test_what_is_no_quota_is_named_and_nothing_changes(
+    owner: AsyncClient, tenant: Made, admin: asyncpg.Connection
+) -> None:
+    for wrong, field in (
+        ({"articles": 5, "elephants": 1}, "elephants"),
+        ({"articles": -1}, "articles"),
+        ({}, "quotas"),
+    ):
+        answer = await owner.patch(f"{PATH}/{tenant.id}/quotas", json={"quotas": wrong})
+        assert answer.status_code == 422 and field in answer.text
+    assert await admin.fetchval("SELECT count(*) FROM tenant_quota") == 0
+    missing = await owner.patch(f"{PATH}/{tenant.id.hex[:-4]}dead/quotas", json={"quotas": {"articles": 1}})
+    assert missing.status_code == 404
+
+
+async def test_a_tenant_may_read_its_quotas_and_not_set_them(
+    database: Database, tenant: Made, owner: AsyncClient
+) -> None:
+    await bound(owner, tenant, articles=1)
+    scope = Scope(Plane.TENANT, tenant.id)
+    async with database.transaction(scope) as session:
+        assert await session.scalar(text("SELECT most FROM tenant_quota")) == 1
+    for statement in ("UPDATE tenant_quota SET most = 9", "DELETE FROM tenant_quota"):
+        with pytest.raises(DBAPIError, match="permission denied"):
+            async with database.transaction(scope) as session:
+                await session.execute(text(statement))
+
+
+@pytest.mark.promise("S4-49")
+async def test_the_page_shows_use_and_changes_quotas(
+    owner: AsyncClient, tenant: Made, tenant_client: TenantClient, admin: asyncpg.Connection
+) -> None:
+    await article(await tenant_client())
+    page = f"/dashboard/owner/tenants/{tenant.id}"
+    assert "no limit" in (await owner.get(page)).text
+    changed = await owner.post(f"{page}/quotas", data={"articles": "4", "aiCentsPerMonth": "1250"}, headers=HTMX)
+    assert changed.status_code == 200 and 'id="tenant"' in changed.text
+    assert "1 of 4" in changed.text and "$0.00 of $12.50" in changed.text
+    wrong = await owner.post(f"{page}/quotas", data={"articles": "many"}, headers=HTMX)
+    assert wrong.status_code == 422 and 'data-field="articles"' in wrong.text
+    query = "SELECT before, after FROM audit_log WHERE action = 'owner.quota.update' AND outcome = 'success'"
+    before, after = (msgspec.json.decode(value) for value in await admin.fetchrow(query))
+    assert before == {"articles": None, "aiCentsPerMonth": None}
+    assert after == {"articles": 4, "aiCentsPerMonth": 1250}
