@@ -83,6 +83,7 @@ def test_the_promised_lists_are_kept_for_the_promised_time_and_nothing_else_is(a
                 found[route.path.removeprefix("/api/owner")] = handler.opt["cached"].ttl_s
     queue = "/queues/{queue:str}"
     assert found == {
+        "/logs/access": 15,
         "/logs/audit": 15,
         "/ai/event-logs": 30,
         "/ai/messages": 30,
