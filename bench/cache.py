@@ -33,6 +33,10 @@ LIST, HEALTH = "/api/owner/queues", "/health"
 Rounds = dict[str, list[dict[str, float]]]
 
 
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
 def contenders() -> dict[str, list[str]]:
     """The command of each, by name."""
     ours = [sys.executable, str(PROGRAMS / "cache_ours.py")]
@@ -70,11 +74,12 @@ async def contest(servers: Ground, rounds: int, times: int) -> tuple[Rounds, dic
             if name not in problems:
                 await servers.empty()
                 try:
-                    found.setdefault(name, []).append(
-                        await turn(name, contenders()[name], servers.urls.redis_url, times)
-                    )
+                    told = await turn(name, contenders()[name], servers.urls.redis_url, times)
+                    found.setdefault(name, []).append(told)
+                    say(f"round {number + 1}: {name} {told['hit_per_s']:,.0f} hits/s")
                 except RuntimeError as error:
                     problems[name] = str(error)
+                    say(f"{name}: {error}")
     return {name: found[name] for name in names if name in found}, problems
 
 

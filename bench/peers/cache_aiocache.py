@@ -13,7 +13,13 @@ class Aiocache:
     async def open(self, url: str) -> None:
         parts = urlsplit(url)
         self._cache = RedisCache(
-            endpoint=parts.hostname, port=parts.port, password=parts.password, serializer=JsonSerializer(), namespace=""
+            endpoint=parts.hostname,
+            port=parts.port,
+            password=parts.password,
+            # Each of the callers that wait takes a connection; the default of 100 is an error for the others.
+            pool_max_size=cache_program.WAITERS + cache_program.CALLERS,
+            serializer=JsonSerializer(),
+            namespace="",
         )
         guard = cached_stampede(lease=2, ttl=cache_program.TTL_S, key_builder=lambda _, key, load: key)
         guard.cache = self._cache

@@ -6,11 +6,14 @@ from typing import Any
 import cache_program
 import msgspec
 from litestar.stores.redis import RedisStore
+from redis.asyncio import Redis
 
 
 class Store:
     async def open(self, url: str) -> None:
-        self._store = RedisStore.with_client(url)
+        # Each of the callers that wait takes a connection; the default of 100 is an error for the others.
+        self._redis = Redis.from_url(url, max_connections=cache_program.WAITERS + cache_program.CALLERS)
+        self._store = RedisStore(self._redis)
 
     async def wrap(self, key: str, load: Callable[[], Awaitable[Any]]) -> Any:
         kept = await self._store.get(key)
@@ -21,7 +24,7 @@ class Store:
         return value
 
     async def close(self) -> None:
-        await self._store._shutdown()
+        await self._redis.aclose()
 
 
 if __name__ == "__main__":
