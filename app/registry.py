@@ -5,12 +5,15 @@ from app.core.policy import Permission
 from app.module import Module
 from app.module import owner_scopes as owner_scopes_of
 from app.module import permissions as permissions_of
+from app.modules.account.module import account
 from app.modules.ai.module import ai
 from app.modules.articles.module import articles
 from app.modules.audit.module import audit
 from app.modules.dashboard.module import dashboard
 from app.modules.email.module import email
+from app.modules.factors.module import factors
 from app.modules.identity.module import identity
+from app.modules.people.module import people
 from app.modules.queues.module import queues
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.tenants.module import tenants
@@ -25,7 +28,10 @@ MODULES: tuple[Module, ...] = (
     audit,
     tenants,
     email,
+    factors,
+    people,
     identity,
+    account,
     tokens,
     articles,
     ai,

@@ -11,6 +11,7 @@ from app.cli.schedules import schedules
 from app.cli.serve import migrate, suspects, up, web, worker
 from app.cli.tenants import tenant
 from app.cli.tokens import token
+from app.cli.users import session, user
 from app.cli.workers import workers
 
 OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -23,7 +24,7 @@ def main() -> None:
 
 
 COMMANDS = (
-    *(up, web, worker, suspects, migrate, owner, tenant, token, email, queues, workers, schedules),
+    *(up, web, worker, suspects, migrate, owner, tenant, token, user, session, email, queues, workers, schedules),
     *(doctor, config),
 )
 for command in COMMANDS:

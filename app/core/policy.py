@@ -7,6 +7,7 @@ one stops the boot, and so does an unsafe route without the name its audit row w
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -50,10 +51,18 @@ class Actor:
     workspace_id: UUID | None = None
     session: str | None = None
     """What the CSRF token is bound to; only browsers have one."""
+    confirmed_at: datetime | None = None
+    """When the person in front of the browser last proved who it is."""
 
     @property
     def scope(self) -> Scope:
         return Scope(self.plane, self.tenant_id)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether a person confirmed this short ago, or there is none who could: a program, the command line."""
+        since = self.confirmed_at
+        return self.session is None or (since is not None and datetime.now(UTC) - since <= CONFIRMED_FOR)
 
     def may(self, permission: Permission) -> bool:
         return permission in (PUBLIC, SIGNED_IN) or permission.name in self.permissions
@@ -84,6 +93,13 @@ Audit = Callable[[Attempt], Awaitable[None]]
 """The port that audit fills: write a row in a transaction of its own."""
 
 COOKIE = "teknav_session"
+CONFIRMED_FOR = timedelta(minutes=10)
+
+
+class StepUpRequired(Forbidden):
+    """A dangerous change, `step_up=True` beside its route, wants a fresh confirmation that it is still the person."""
+
+    code, title = "step_up_required", "Confirm that it is you, then try again"
 
 
 class Policy:
@@ -116,6 +132,8 @@ class Policy:
             raise Forbidden(f"This needs the permission {permission.name}", code="permission_missing")
         if unsafe and actor.session is not None:
             await self._check_csrf(connection, actor)
+        if handler.opt.get("step_up") and not actor.fresh:
+            raise StepUpRequired
         _check_query(connection, handler)
 
     async def actor(self, connection: AnyConnection) -> Actor | None:
