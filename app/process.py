@@ -51,7 +51,8 @@ class Process:
     @classmethod
     def open(cls, settings: Settings) -> "Process":
         database = Database(settings)
-        queue_redis, patient_redis = hasty(settings.redis_url), patient(settings.redis_url)
+        queue_redis = hasty(settings.redis_url, settings.queue_prefix)
+        patient_redis = patient(settings.redis_url, settings.queue_prefix)
         specs, kinds = registry.specs(), registry.kinds()
         engine = Engine(queue_redis, settings.queue_prefix, specs)
         broker = RedisBroker(queue_redis, patient_redis, settings.key("live", "signals", "all"))
@@ -59,6 +60,7 @@ class Process:
         schedules = registry.schedules()
         database.provide(broker=broker, queues=queues, schedules=schedules)
         database.provide(signer=Signer(settings.secret_key), cipher=Cipher(settings.encryption_key))
+        database.provide(exportables=registry.exportables())
         database.provide(permissions=registry.permissions(), owner_scopes=registry.owner_scopes())
         return cls(
             settings,
@@ -77,6 +79,7 @@ class Process:
         resources: dict[type, Any] = {
             Provider: provider_for(self.settings, self.egress),
             Post: Post(self.settings),
+            Database: self.database,
         }
         return Runner(self.database, self.kinds, self.engine.specs, worker or new_id(), resources)
 

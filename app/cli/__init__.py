@@ -5,12 +5,13 @@ import rich_click as click
 from app import __version__
 from app.cli.doctor import config, doctor
 from app.cli.email import email
+from app.cli.isolation import isolation
 from app.cli.owners import owner
 from app.cli.queues import queues
 from app.cli.schedules import schedules
 from app.cli.serve import migrate, suspects, up, web, worker
 from app.cli.tenants import tenant
-from app.cli.tokens import token
+from app.cli.tokens import client, token
 from app.cli.users import session, user
 from app.cli.workers import workers
 
@@ -23,9 +24,8 @@ def main() -> None:
     """TekNav: the control room and API of a multi-tenant publishing platform that works with AI."""
 
 
-COMMANDS = (
-    *(up, web, worker, suspects, migrate, owner, tenant, token, user, session, email, queues, workers, schedules),
-    *(doctor, config),
-)
-for command in COMMANDS:
+SERVING = (up, web, worker, suspects, migrate)
+THINGS = (owner, tenant, user, session, token, client, email, queues, workers, schedules, isolation)
+
+for command in (*SERVING, *THINGS, doctor, config):
     main.add_command(command)

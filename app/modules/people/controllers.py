@@ -13,10 +13,14 @@ from app.core.paging import Pager
 from app.modules.people.models import User
 from app.modules.people.permissions import READ, WRITE
 from app.modules.people.schemas import (
+    SESSIONS_SEEN,
+    USER_SEEN,
+    USERS_SEEN,
     Ban,
     DeviceRead,
     RoleChange,
     SessionPage,
+    Sort,
     UserChange,
     UserCreate,
     UserPage,
@@ -31,7 +35,7 @@ from app.modules.people.service import People, SessionBook
 class UserController(Controller):
     path = "/users"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, access=USERS_SEEN)
     async def search(
         self,
         people: NamedDependency[People],
@@ -39,11 +43,13 @@ class UserController(Controller):
         q: FromQuery[str | None] = None,
         role: FromQuery[Literal["owner", "user"] | None] = None,
         state_: Annotated[Literal["active", "invited", "banned"] | None, QueryParameter(name="state")] = None,
+        sort: FromQuery[Sort] = "-createdAt",
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> UserPage:
-        """List people, newest first. `q` is looked for in name and e-mail."""
-        page = (await people.search(pager, text=q, role=role, state=state_, limit=limit, cursor=cursor)).map(read)
+        """List people, newest first where nothing else is asked for. `q` is looked for in name and e-mail."""
+        found = await people.search(pager, text=q, role=role, state=state_, sort=sort, limit=limit, cursor=cursor)
+        page = found.map(read)
         return UserPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
     @post("/", permission=WRITE, audit="owner.user.create")
@@ -52,7 +58,7 @@ class UserController(Controller):
         user = await people.create(data.email, data.name, phone=data.phone)
         return _answer(user, status=201, headers={"Location": f"/api/owner/users/{user.id}"})
 
-    @get("/{user_id:uuid}", permission=READ)
+    @get("/{user_id:uuid}", permission=READ, access=USER_SEEN)
     async def show(self, people: NamedDependency[People], user_id: FromPath[UUID]) -> Response[UserRead]:
         """Read one person."""
         return _answer(await people.get(user_id))
@@ -102,7 +108,7 @@ class UserController(Controller):
         """Switch the second factor off for a person who lost it; the person's sessions end."""
         return _answer(await people.drop_factor(user_id))
 
-    @get("/{user_id:uuid}/sessions", permission=READ)
+    @get("/{user_id:uuid}/sessions", permission=READ, access=USER_SEEN)
     async def sessions(
         self,
         people: NamedDependency[People],
@@ -117,7 +123,7 @@ class UserController(Controller):
         page = (await book.search(pager, user_id, limit=limit, cursor=cursor)).map(read_session)
         return SessionPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
-    @get("/{user_id:uuid}/devices", permission=READ)
+    @get("/{user_id:uuid}/devices", permission=READ, access=USER_SEEN)
     async def devices(
         self, people: NamedDependency[People], book: NamedDependency[SessionBook], user_id: FromPath[UUID]
     ) -> Sequence[DeviceRead]:
@@ -129,7 +135,7 @@ class UserController(Controller):
 class SessionController(Controller):
     path = "/sessions"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, access=SESSIONS_SEEN)
     async def search(
         self,
         book: NamedDependency[SessionBook],

@@ -1,7 +1,7 @@
 """`/dashboard/owner/users` and `/dashboard/owner/sessions`."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, cast, get_args
 from uuid import UUID
 
 from litestar import Controller, Request, Response, get, post
@@ -9,24 +9,35 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter, URLEncodedBody
 from litestar.response import Template
 
+from app.core.access import tell
 from app.core.errors import Invalid
 from app.core.paging import Pager
 from app.core.policy import Actor
 from app.core.templating import PREFIX, render
 from app.modules.people.permissions import READ, WRITE
-from app.modules.people.schemas import BanForm, RoleForm, UserChange, UserForm
+from app.modules.people.schemas import (
+    SESSIONS_SEEN,
+    USER_SEEN,
+    USERS_SEEN,
+    BanForm,
+    RoleForm,
+    Sort,
+    UserChange,
+    UserForm,
+)
 from app.modules.people.service import People, SessionBook
 
 PATH = f"{PREFIX}/users"
 AnyRequest = Request[Any, Any, Any]
 ROLES = [("owner", "Owner"), ("user", "Ordinary person")]
+SORTS = [(sort, sort) for sort in get_args(Sort)]
 STATES = [("active", "Active"), ("invited", "Invited"), ("banned", "Banned")]
 
 
 class UserPages(Controller):
     path = "/users"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, access=USERS_SEEN)
     async def index(
         self,
         request: AnyRequest,
@@ -35,15 +46,21 @@ class UserPages(Controller):
         q: FromQuery[str | None] = None,
         role: FromQuery[str | None] = None,
         state_: Annotated[str | None, QueryParameter(name="state")] = None,
+        sort: FromQuery[str | None] = None,
         cursor: FromQuery[str | None] = None,
     ) -> Template:
-        for name, value, choices in (("role", role, ROLES), ("state", state_, STATES)):
+        for name, value, choices in (("role", role, ROLES), ("state", state_, STATES), ("sort", sort, SORTS)):
             if value and value not in dict(choices):
                 raise Invalid.field(name, f"must be one of {', '.join(dict(choices))}")
+        asked = {"q": q, "role": role, "state": state_, "sort": sort}
+        order = cast(Sort, sort or "-createdAt")
+        page = await people.search(pager, text=q, role=role, state=state_, sort=order, cursor=cursor)
+        tell(request, rows=len(page.items))
         context = {
-            "page": await people.search(pager, text=q, role=role, state=state_, cursor=cursor),
+            "page": page,
             "cursor": cursor,
-            "params": {name: value for name, value in (("q", q), ("role", role), ("state", state_)) if value},
+            "params": {name: value for name, value in asked.items() if value},
+            "sort": order,
             "roles": ROLES,
             "states": STATES,
         }
@@ -54,7 +71,7 @@ class UserPages(Controller):
         user = await people.create(data.email, data.name, phone=data.phone)
         return Response(b"", headers={"HX-Redirect": f"{PATH}/{user.id}"})
 
-    @get("/{user_id:uuid}", permission=READ)
+    @get("/{user_id:uuid}", permission=READ, access=USER_SEEN)
     async def show(
         self,
         request: AnyRequest,
@@ -131,7 +148,7 @@ class UserPages(Controller):
 class SessionPages(Controller):
     path = "/sessions"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, access=SESSIONS_SEEN)
     async def index(
         self,
         request: AnyRequest,
@@ -157,7 +174,8 @@ class SessionPages(Controller):
 
 async def _sessions(request: AnyRequest, book: SessionBook, pager: Pager, cursor: str | None = None) -> Template:
     page = await book.search(pager, cursor=cursor)
-    context = {"page": page, "cursor": cursor, "people": await book.people(page.items)}
+    tell(request, rows=len(page.items))
+    context = {"page": page, "cursor": cursor, "people": await book.people(page.items), "here": book.here}
     return render(request, "people/sessions.html", context, fragment="people/_sessions.html")
 
 

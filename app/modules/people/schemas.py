@@ -7,11 +7,16 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, convert, field
 
+from app.core.access import Access
 from app.core.wire import Incoming, Outgoing
 from app.modules.people.models import Session, User, UserConsent, UserDevice
 
+USERS_SEEN = Access("owner.read.user", "user", fields=("email", "name", "phone"))
+USER_SEEN = Access("owner.read.user", "user", of="user_id", fields=("email", "name", "phone", "profile", "sessions"))
+SESSIONS_SEEN = Access("owner.read.session", "session", fields=("user", "ip", "user_agent"))
 MAX_NAME, MAX_EMAIL, MAX_PHONE, MAX_ABOUT, MAX_REASON = 120, 320, 40, 2000, 500
 Role = Literal["owner", "user"]
+Sort = Literal["-createdAt", "createdAt", "name", "-name", "email", "-email"]
 State = Literal["active", "invited", "banned"]
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, description="One line", examples=["Ada Lovelace"])]
 Email = Annotated[str, Meta(max_length=MAX_EMAIL, examples=["ada@example.org"])]
@@ -111,7 +116,7 @@ class UserRead(Outgoing):
 
 
 class UserPage(Outgoing):
-    """A page of people, newest first."""
+    """A page of people, in the order that was asked for."""
 
     items: Sequence[UserRead]
     next_cursor: str | None

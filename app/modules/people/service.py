@@ -20,6 +20,7 @@ from app.core.paging import Page, Pager
 from app.core.policy import Actor
 from app.core.wire import one_line
 from app.modules.audit.service import record
+from app.modules.email.service import forget
 from app.modules.factors.service import OneTimeCodes, SecondFactor
 from app.modules.people import repository
 from app.modules.people.models import Session, User, UserConsent, UserDevice, UserProfile
@@ -32,6 +33,7 @@ from app.modules.people.schemas import (
     DeviceRead,
     ProfileChange,
     SessionPage,
+    Sort,
     UserChange,
     read_consent,
     read_device,
@@ -97,18 +99,23 @@ class People:
         text: str | None = None,
         role: str | None = None,
         state: str | None = None,
+        sort: Sort = "-createdAt",
         limit: int = 25,
         cursor: str | None = None,
     ) -> Page[User]:
-        """Newest first; `text` is looked for in name and e-mail.
+        """`text` is looked for in name and e-mail; a `-` before what it is sorted by puts the last one first.
 
         Raises:
             Invalid (`q`): it has a character that PostgreSQL cannot hold.
         """
         if text and "\0" in text:
             raise Invalid.field("q", "has a character that no name has")
-        query, of = repository.users(text, role, state), f"users {text} {role} {state}"
-        return await pager.page(self._session, query, key=User.id, of=of, limit=limit, cursor=cursor)
+        query, of = repository.users(text, role, state), f"users {text} {role} {state} {sort}"
+        column = {"name": User.name, "email": User.email}.get(sort.removeprefix("-"))
+        up = not sort.startswith("-")
+        return await pager.page(
+            self._session, query, key=User.id, of=of, limit=limit, cursor=cursor, sort=column, ascending=up
+        )
 
     async def get(self, user_id: UUID, *, lock: bool = False) -> User:
         """
@@ -281,6 +288,7 @@ class People:
             raise Conflict("Nobody deletes their own account here", code="own_account")
         if user.role == "owner":
             await self._leave_an_owner(user)
+        await forget(self._session, recipient=user.email)
         await self._session.delete(user)
         await self._session.flush()
         resource = ("user", user.id, None)
@@ -402,6 +410,11 @@ class SessionBook:
         """Open sessions, newest first; of one person or of all."""
         query, of = repository.sessions(user_id), f"sessions {user_id}"
         return await pager.page(self._session, query, key=Session.id, of=of, limit=limit, cursor=cursor)
+
+    @property
+    def here(self) -> str | None:
+        """The session that is in use, where there is one."""
+        return self._actor.session
 
     async def people(self, sessions: Sequence[Session]) -> dict[UUID, User]:
         """Whose sessions these are."""
