@@ -1,12 +1,15 @@
-import asyncio, cProfile, pstats, time
-from bench.servers import ground
-from app.core.settings import load
-from app.main import create_app
+import cProfile
+import pstats
+import time
+
 from app import registry
 from app.core.database import Plane
 from app.core.ids import PLATFORM_TENANT
 from app.core.policy import Actor
+from app.core.settings import load
+from app.main import create_app
 from app.modules.tokens.service import TokenService
+from bench.servers import ground
 
 
 async def call(app, path, headers):

@@ -139,6 +139,16 @@ def proxies(settings: Settings) -> Finding:
     return Finding("proxies", "ok", "callers' addresses are their own")
 
 
+def mail(settings: Settings) -> Finding:
+    """Where mails go. In a folder, whoever reads them can sign in as others."""
+    if settings.smtp_url:
+        return Finding("mail", "ok", f"sent by {urlsplit(settings.smtp_url).hostname}")
+    message = f"no mail server is named, so mails are kept in {settings.data_dir / 'mail'}"
+    if settings.app_env == "prod":
+        return Finding("mail", "warning", message, "Name one in SMTP_URL")
+    return Finding("mail", "ok", message)
+
+
 async def web(egress: Egress, address: str) -> Finding:
     """Whether the web process answers."""
     remedy = "Start `teknav web`, or set PUBLIC_URL, or HOST and PORT, to where it is"

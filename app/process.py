@@ -12,6 +12,7 @@ from app.core.database import SYSTEM, Database
 from app.core.egress import Egress
 from app.core.ids import new_id
 from app.core.live import Broker
+from app.core.secrets import Cipher, Signer
 from app.core.settings import Settings
 from app.modules.ai.client import Provider, provider_for
 from app.modules.email.client import Post
@@ -74,6 +75,7 @@ class Process:
             owner_scopes=registry.owner_scopes(),
         )
         database.provide(quotas=registry.quotas(), room_for_jobs=room_for_jobs, limiter=limiter)
+        database.provide(signer=Signer(settings.secret_key), cipher=Cipher(settings.encryption_key))
         return cls(
             settings,
             database,

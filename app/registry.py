@@ -10,6 +10,7 @@ from app.module import caches as caches_of
 from app.module import owner_scopes as owner_scopes_of
 from app.module import permissions as permissions_of
 from app.modules.access.module import access
+from app.modules.account.module import account
 from app.modules.ai.module import ai
 from app.modules.articles.module import articles
 from app.modules.audit.module import audit
@@ -17,9 +18,11 @@ from app.modules.cache.module import cache
 from app.modules.dashboard.module import dashboard
 from app.modules.email.module import email
 from app.modules.exports.module import exports as exports_module
+from app.modules.factors.module import factors
 from app.modules.identity.module import identity
 from app.modules.isolation.module import isolation
 from app.modules.metrics.module import metrics
+from app.modules.people.module import people
 from app.modules.queues.module import queues
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.tenants.module import tenants
@@ -39,7 +42,10 @@ MODULES: tuple[Module, ...] = (
     exports_module,
     tenants,
     email,
+    factors,
+    people,
     identity,
+    account,
     tokens,
     articles,
     ai,

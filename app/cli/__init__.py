@@ -13,6 +13,7 @@ from app.cli.schedules import schedules
 from app.cli.serve import migrate, suspects, up, web, worker
 from app.cli.tenants import tenant
 from app.cli.tokens import client, token
+from app.cli.users import session, user
 from app.cli.workers import workers
 
 OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -25,7 +26,7 @@ def main() -> None:
 
 
 SERVING = (up, web, worker, suspects, migrate)
-THINGS = (owner, tenant, token, client, email, queues, workers, schedules, cache, isolation)
+THINGS = (owner, tenant, user, session, token, client, email, queues, workers, schedules, cache, isolation)
 
 for command in (*SERVING, *THINGS, doctor, config):
     main.add_command(command)

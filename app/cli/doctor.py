@@ -49,7 +49,7 @@ async def _examine(layers: Layers) -> list[Any]:
         return found
     egress = Egress()
     try:
-        found.append(await checks.provider(egress, settings))
+        found += [await checks.provider(egress, settings), checks.mail(settings)]
         if not (layers.running or settings.database_url or settings.redis_url):
             message = f"TekNav is not running in this folder: {settings.data_dir} has no running `teknav up`"
             remedy = "Run `make up`, or set DATABASE_URL and REDIS_URL to look at servers of your own"

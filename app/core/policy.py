@@ -7,6 +7,7 @@ one stops the boot, and so does an unsafe route without the name its audit row w
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -50,6 +51,8 @@ class Actor:
     workspace_id: UUID | None = None
     session: str | None = None
     """What the CSRF token is bound to; only browsers have one."""
+    confirmed_at: datetime | None = None
+    """When the person in front of the browser last proved who it is."""
     plan: str = "standard"
     """How much it may ask of the API: a key of `limits.PLANS`."""
     calls_per_day: int | None = None
@@ -58,6 +61,12 @@ class Actor:
     @property
     def scope(self) -> Scope:
         return Scope(self.plane, self.tenant_id)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether a person confirmed this short ago, or there is none who could: a program, the command line."""
+        since = self.confirmed_at
+        return self.session is None or (since is not None and datetime.now(UTC) - since <= CONFIRMED_FOR)
 
     def may(self, permission: Permission) -> bool:
         return permission in (PUBLIC, SIGNED_IN) or permission.name in self.permissions
@@ -91,6 +100,13 @@ Admit = Callable[[AnyConnection, Actor], Awaitable[None]]
 """Counts a known caller's call, before anything is done for it; raises where it has made too many."""
 
 COOKIE = "teknav_session"
+CONFIRMED_FOR = timedelta(minutes=10)
+
+
+class StepUpRequired(Forbidden):
+    """A dangerous change, `step_up=True` beside its route, wants a fresh confirmation that it is still the person."""
+
+    code, title = "step_up_required", "Confirm that it is you, then try again"
 
 
 class Policy:
@@ -128,6 +144,8 @@ class Policy:
             raise Forbidden(f"This needs the permission {permission.name}", code="permission_missing")
         if unsafe and actor.session is not None:
             await self._check_csrf(connection, actor)
+        if unsafe and handler.opt.get("step_up") and not actor.fresh:
+            raise StepUpRequired
         _check_query(connection, handler)
 
     async def actor(self, connection: AnyConnection) -> Actor | None:

@@ -1,9 +1,13 @@
-"""The `teknav` command, on the servers of the tests."""
+"""The `teknav` command, on the servers of the tests; and the mails that people got."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from email import message_from_bytes, policy
 from pathlib import Path
 
+import asyncpg
 import pytest
 from click.testing import CliRunner
 from litestar import Litestar
@@ -28,3 +32,47 @@ def teknav(app: Litestar, settings: Settings, tmp_path: Path) -> Teknav:
         return done.stderr if code else done.stdout
 
     return run
+
+
+@dataclass(frozen=True)
+class Mail:
+    subject: str
+    text: str
+
+    @property
+    def link(self) -> str:
+        """The path of its one-time link."""
+        found = re.search(r"http://testserver(/\S*otp_\S+)", self.text)
+        assert found, self.text
+        return found[1]
+
+    @property
+    def code(self) -> str:
+        found = re.search(r"^(\d{4} \d{4})$", self.text, re.M)
+        assert found, self.text
+        return found[1]
+
+
+Mailbox = Callable[[str], Awaitable[list[Mail]]]
+
+
+@pytest.fixture
+def mailbox(settings: Settings, admin: asyncpg.Connection, drain: Callable[[], Awaitable[int]]) -> Mailbox:
+    """What this address got in the test until now, the oldest first: sent by a job into the folder."""
+
+    async def read(address: str) -> list[Mail]:
+        await drain()
+        rows = await admin.fetch(
+            "SELECT id FROM email_log WHERE recipient = $1 AND status = 'sent' ORDER BY id", address
+        )
+        found = []
+        for row in rows:
+            message = message_from_bytes(
+                (settings.data_dir / "mail" / f"{row['id']}.eml").read_bytes(), policy=policy.default
+            )
+            body = message.get_body(("plain",))
+            assert body is not None
+            found.append(Mail(message["Subject"], body.get_content()))
+        return found
+
+    return read

@@ -1,18 +1,19 @@
 """The rules of mail: a letter is a row and a job, written in the transaction of what it tells about."""
 
+from datetime import datetime
 from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Table, select
+from sqlalchemy import Table, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import scope_of
 from app.core.errors import Invalid, NotFound
-from app.core.ids import new_id
+from app.core.ids import floor_id, new_id
 from app.core.live import signal
 from app.core.logging import redact
 from app.core.paging import Page, Pager
@@ -22,7 +23,7 @@ from app.modules.email.models import EmailLog
 from app.modules.email.schemas import Letter, Status, Ticket
 from app.queues.enqueue import enqueue
 
-__all__ = ["TOPIC", "EmailService", "Letter", "Ticket", "folder", "send"]
+__all__ = ["TOPIC", "EmailService", "Letter", "Ticket", "folder", "forget", "send"]
 TOPIC = "emails"
 VERSIONS = {"sign_in": 1, "reset": 1, "register": 1, "known": 1, "new_device": 1, "welcome": 1}
 """Every template and its version, which goes up when its words change."""
@@ -48,6 +49,15 @@ async def send(session: AsyncSession, letter: Letter) -> UUID | None:
         await enqueue(session, SendOtp(email_id=written) if letter.ticket else SendEmail(email_id=written))
         signal(session, TOPIC, written, row["tenant_id"])
     return written
+
+
+async def forget(session: AsyncSession, *, recipient: str | None = None, before: datetime | None = None) -> int:
+    """Delete the rows of mails to an address, or of those written before a moment; returns how many."""
+    query = delete(EmailLog)
+    query = query.where(EmailLog.recipient == recipient) if recipient is not None else query
+    query = query.where(EmailLog.id < floor_id(before)) if before is not None else query
+    gone = await session.execute(query)
+    return int(getattr(gone, "rowcount", 0))
 
 
 class EmailService:

@@ -6,11 +6,15 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, delete
 
 from app.core.idempotency import KEPT, IdempotencyKey
+from app.modules.email.service import forget
+from app.modules.factors.service import forget_old_codes
 from app.modules.identity.jobs import PurgeExpired
-from app.modules.identity.models import OwnerLink, Session, SignInCounter
+from app.modules.identity.models import OwnerLink, SignInCounter
+from app.modules.people.service import Session
 from app.queues.job import processor
 from app.queues.work import Work
 
+MAILS_KEPT = timedelta(days=90)
 LINKS_KEPT = timedelta(days=1)
 """An expired link stays for a day, so that its page can say what happened to it."""
 
@@ -27,5 +31,9 @@ async def purge_expired(work: Work, _: PurgeExpired) -> None:
     async with work.transaction("purge") as session:
         if session is None:
             return
-        counts = {name: cast(CursorResult[Any], await session.execute(query)).rowcount for name, query in gone.items()}
+        counts = {
+            "one_time_codes": await forget_old_codes(session, now),
+            "mails": await forget(session, before=now - MAILS_KEPT),
+        }
+        counts |= {name: cast(CursorResult[Any], await session.execute(query)).rowcount for name, query in gone.items()}
         await work.complete(session, counts)

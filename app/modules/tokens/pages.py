@@ -173,9 +173,10 @@ class TokenPages(Controller):
 
 
 class PlatformTokenPages(TokenPages):
-    """The platform's own tokens."""
+    """The platform's own tokens. They reach everything, so a change of them wants a fresh confirmation."""
 
     path = "/tokens"
+    opt = {"step_up": True}  # noqa: RUF012
 
 
 class ClientPages(Controller):

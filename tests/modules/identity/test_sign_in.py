@@ -179,14 +179,15 @@ async def test_a_right_password_does_not_count_as_a_guess(
     assert [tuple(row) for row in left] == [("*", 1)]
 
 
-async def test_an_account_that_is_no_owners_is_told_so(
+async def test_a_person_who_is_no_owner_gets_to_their_account_and_no_further(
     client: AsyncClient, register: Register, admin: asyncpg.Connection
 ) -> None:
     await register()
     await admin.execute("""UPDATE "user" SET role = 'user'""")
-    answer = await client.post("/signin", data={"email": EMAIL, "password": PASSWORD}, headers=ORIGIN)
-    assert answer.status_code == 403
-    assert "the dashboard is for owners" in answer.text
+    assert await sign_in(client) == (303, "/account")
+    assert (await client.get("/account")).status_code == 200
+    assert (await client.get("/dashboard/owner")).status_code == 403
+    assert (await client.get("/api/owner/users")).status_code == 403
 
 
 async def test_a_disabled_account_loses_its_sessions(owner: AsyncClient, admin: asyncpg.Connection) -> None:
