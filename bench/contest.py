@@ -28,7 +28,7 @@ class Sizes:
     """How long 500 jobs a second arrive."""
 
 
-FULL = Sizes(added=1_000, bulk=5_000, idle=200, busy_s=2.0)
+FULL = Sizes(added=800, bulk=4_000, idle=150, busy_s=2.0)
 QUICK = Sizes(added=200, bulk=800, idle=50, busy_s=0.4)
 IDLE_EVERY_S, BUSY_EVERY_S = 0.01, 0.002
 WARM_UP = 0.1

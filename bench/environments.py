@@ -49,10 +49,10 @@ def _python(name: str, program: str) -> Contender:
 
 
 CONTENDERS = (
-    _ours("ours_engine", "engine", 3),
+    _ours("ours_engine", "engine", 2),
     _ours("ours_record", "record", 2),
     _python("bullmq_python", "on_bullmq.py"),
-    Contender("bullmq_node", (str(Path(ROOT_DIR) / "bin" / "node"), str(NODE / "on_bullmq.mjs")), 3),
+    Contender("bullmq_node", (str(Path(ROOT_DIR) / "bin" / "node"), str(NODE / "on_bullmq.mjs")), 2),
     _python("saq", "on_saq.py"),
     _python("arq", "on_arq.py"),
     _python("taskiq", "on_taskiq.py"),

@@ -84,13 +84,14 @@ class Consumer:
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
-        self._calls: list[tuple[int, float]] = []
+        self._calls: dict[int, float] = {}
         self._awaited = -1
         self._reached = asyncio.Event()
         self._work: asyncio.Task[None] | None = None
 
     def _seen(self, number: int) -> None:
-        self._calls.append((number, time.monotonic()))
+        # A library that runs a job twice, as some do, is asked for the first time.
+        self._calls.setdefault(number, time.monotonic())
         if len(self._calls) == self._awaited:
             self._reached.set()
 
@@ -101,7 +102,8 @@ class Consumer:
         if action == "count":
             return len(self._calls)
         await self._until(calls)
-        return self._calls[calls - 1][1] if action == "time_of" else self._calls[since:calls]
+        seen = list(self._calls.items())
+        return seen[calls - 1][1] if action == "time_of" else seen[since:calls]
 
     async def _until(self, calls: int) -> None:
         assert self._work is not None

@@ -173,6 +173,24 @@ async def test_no_more_handlers_run_at_once_than_there_are_places(
     assert most == 3
 
 
+async def test_the_next_short_job_comes_with_the_end_of_the_last(
+    start: Start, own_database: Database, until_state: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions: list[str] = []
+    asked = Consumer.fetch
+
+    async def fetch(consumer: Consumer, token: str) -> Delivery | None:
+        questions.append(token)
+        return await asked(consumer, token)
+
+    monkeypatch.setattr(Consumer, "fetch", fetch)
+    jobs = [await ask(own_database, Sin(what="nothing")) for _ in range(60)]
+    await start()
+    for job_id in jobs:
+        await until_state(job_id, State.COMPLETED)
+    assert len(questions) < len(jobs) / 2
+
+
 async def test_the_lock_of_a_job_that_takes_long_is_renewed(
     start: Start,
     own_database: Database,
