@@ -1,10 +1,9 @@
 """Lists keep themselves current, never under the hands of whoever is busy with them; reading needs no scripts."""
 
-import asyncio
 import re
 
 import pytest
-from playwright.async_api import Page, Response, Route, expect
+from playwright.async_api import Page, Response, expect
 
 from tests.browser.conftest import OpenWindow
 from tests.browser.furnished import Furnished
@@ -51,34 +50,6 @@ async def test_a_list_holds_still_while_a_drawer_is_open(furnished: Furnished, o
     await page.keyboard.press("Escape")
     await expect(rows.nth(1)).to_contain_text("The newest of all")
     await expect(page.get_by_text("1 new")).to_have_count(0)
-
-
-async def test_a_question_stays_open_when_its_row_changes(furnished: Furnished, open_window: OpenWindow) -> None:
-    page = await open_list(furnished, open_window, "/queues")
-    row = page.get_by_role("row").filter(has=page.get_by_role("link", name="email:outbound", exact=True))
-    asked, go_on = asyncio.Event(), asyncio.Event()
-
-    async def hold(route: Route) -> None:
-        asked.set()
-        await go_on.wait()
-        await route.continue_()
-
-    await page.route(f"**{HOME}/queues", hold)
-    await page.evaluate("over = new Promise((done) => addEventListener('htmx:finally:request', done, {once: true}))")
-    await furnished.owner.post("/api/owner/queues/email:outbound/pause", {"reason": "The relay is moved"})
-    try:
-        await asyncio.wait_for(asked.wait(), 15)
-        # The page has asked for what changed, and does not know it yet.
-        await row.get_by_role("button", name="Pause").click()
-        reason = page.get_by_role("dialog").get_by_label("Reason")
-        await reason.fill("I am writing")
-        go_on.set()
-        await page.evaluate("over")
-        await expect(reason).to_have_value("I am writing")
-        await page.keyboard.press("Escape")
-        await expect(row).to_contain_text("The relay is moved")
-    finally:
-        await furnished.owner.post("/api/owner/queues/email:outbound/resume", {})
 
 
 async def test_the_keyboard_reaches_rows_pages_and_help(furnished: Furnished, open_window: OpenWindow) -> None:
