@@ -50,6 +50,20 @@ def queues_list(as_json: bool) -> None:
     show(as_json, to_builtins(items), text=columns(head, rows))
 
 
+@queues.command("tenants")
+@queue_name
+@as_json
+def queues_tenants(queue: str, as_json: bool) -> None:
+    """The tenants with most work in a queue, the busiest first."""
+    found = _with(lambda service: service.tenants(queue))
+    head = ("tenant", "waiting", "delayed", "active", "dead", "completed")
+    rows = [
+        (one.name or one.tenant_id, one.waiting, one.delayed, one.active, one.failed, one.completed)
+        for one in found.items
+    ]
+    show(as_json, to_builtins(found), text=columns(head, rows))
+
+
 @queues.command("loops")
 @as_json
 def queues_loops(as_json: bool) -> None:
@@ -211,7 +225,7 @@ def _which(command: Callable[..., None]) -> Callable[..., None]:
 def queues_replay_all(queue: str, as_json: bool, **which: Any) -> None:
     """Run dead letters again, each once; at most 1,000, oldest first."""
     choice = _choice(**which)
-    _print_done(_with(lambda service: service.replay_letters(queue, choice)), as_json, "replayed")
+    _print_done(queue, _with(lambda service: service.replay_letters(queue, choice)), as_json, "replayed")
 
 
 @queues.command("remove-all")
@@ -219,9 +233,24 @@ def queues_replay_all(queue: str, as_json: bool, **which: Any) -> None:
 @_which
 @as_json
 def queues_remove_all(queue: str, as_json: bool, **which: Any) -> None:
-    """Remove dead letters, at most 1,000, oldest first; for ten minutes `restore` brings each back."""
+    """Remove dead letters, at most 1,000, oldest first; for ten minutes `restore-all` brings them back."""
     choice = _choice(**which)
-    _print_done(_with(lambda service: service.remove_letters(queue, choice)), as_json, "removed")
+    _print_done(queue, _with(lambda service: service.remove_letters(queue, choice)), as_json, "removed")
+
+
+@queues.command("restore-all")
+@queue_name
+@click.argument("removed_at", metavar="MOMENT")
+@as_json
+def queues_restore_all(queue: str, removed_at: str, as_json: bool) -> None:
+    """Undo a removal of many dead letters, by the moment that `remove-all` told."""
+    from app.modules.queues.schemas import Removal
+
+    try:
+        removal = convert({"removedAt": removed_at}, Removal)
+    except ValidationError as error:
+        raise click.UsageError(str(error)) from None
+    _print_done(queue, _with(lambda service: service.restore_letters(queue, removal)), as_json, "restored")
 
 
 def _choice(jobs: Sequence[UUID], kind: str | None, fingerprint: str | None, tenant: UUID | None, every: bool) -> Any:
@@ -230,11 +259,12 @@ def _choice(jobs: Sequence[UUID], kind: str | None, fingerprint: str | None, ten
     return LetterChoice(ids=jobs or None, kind=kind, fingerprint=fingerprint, tenant_id=tenant, all=every)
 
 
-def _print_done(done: Any, as_json: bool, what: str) -> None:
+def _print_done(queue: str, done: Any, as_json: bool, what: str) -> None:
     from app.modules.queues.schemas import done as told
 
     found = told(done)
     text = f"{found.done} dead letters {what}, {found.skipped} skipped, {found.left} left."
+    text += f" Undo: teknav queues restore-all {queue} {found.removed_at.isoformat()}" if found.removed_at else ""
     show(as_json, to_builtins(found), text=text)
 
 

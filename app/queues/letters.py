@@ -86,6 +86,20 @@ async def remove_letters(session: AsyncSession, queue: str, which: Which) -> Don
     return Done(rows, 0, await _left(session, queue, which))
 
 
+async def restore_letters(session: AsyncSession, queue: str, removed_at: datetime) -> Done:
+    """Out of the trash what one removal took, all of which has its moment.
+
+    Raises:
+        Conflict (`not_in_trash`): none of them is there any more.
+    """
+    fits = (JobRow.queue == queue, JobRow.removed_at == removed_at, JobRow.removed_from == State.DEAD)
+    query = select(JobRow.id).where(*fits).order_by(JobRow.id).with_for_update()
+    rows = await record.restore(session, (await session.scalars(query)).all())
+    if not rows:
+        raise Conflict("No dead letter of this removal is in the trash, or no longer", code="not_in_trash")
+    return Done(rows, 0, 0)
+
+
 async def edit(session: AsyncSession, row: JobRow, payload: dict[str, Any]) -> UUID:
     """A new job of the letter's kind with another payload, in the letter's place; the letter is removed for good.
 

@@ -227,14 +227,14 @@ async def run_again(session: AsyncSession, ids: Collection[UUID]) -> list[JobRow
     return rows
 
 
-async def restore(session: AsyncSession, job_id: UUID) -> JobRow | None:
-    """Out of the trash, into the state from before; what was unfinished gets a new run. None: it is not there."""
+async def restore(session: AsyncSession, ids: Collection[UUID]) -> list[JobRow]:
+    """Those that are in the trash, into the state from before; what was unfinished gets a new run."""
     unfinished = JobRow.removed_from.in_(UNFINISHED)
     waits = (JobRow.children > 0) & unfinished_children(JobRow.id)
     before = case((unfinished & waits, State.WAITING_CHILDREN), (unfinished, State.PENDING), else_=JobRow.removed_from)
     query = (
         update(JobRow)
-        .where(JobRow.id == job_id, JobRow.state == State.REMOVED, JobRow.removed_at > func.now() - TRASH_LASTS)
+        .where(JobRow.id.in_(ids), JobRow.state == State.REMOVED, JobRow.removed_at > func.now() - TRASH_LASTS)
         .values(
             state=before,
             delayed=(before == State.PENDING) & (JobRow.run_at > func.now()),
@@ -244,9 +244,9 @@ async def restore(session: AsyncSession, job_id: UUID) -> JobRow | None:
         )
     )
     rows = await _returned(session, query)
-    for row in rows:
-        signal(session, TOPIC, row.queue, row.tenant_id)
-    return rows[0] if rows else None
+    for queue, tenant in {(row.queue, row.tenant_id) for row in rows}:
+        signal(session, TOPIC, queue, tenant)
+    return rows
 
 
 async def run_now(session: AsyncSession, row: AnyJob) -> bool:

@@ -16,13 +16,13 @@ async def restore(session: AsyncSession, row: JobRow) -> JobRow:
         Conflict: it is not in the trash (`not_in_trash`), or another unfinished job has its key (`key_taken`).
     """
     was_unfinished = row.removed_from in UNFINISHED
-    back = await record.restore(session, row.id)
-    if back is None:
+    back = await record.restore(session, [row.id])
+    if not back:
         raise Conflict("This job is not in the trash, or no longer", code="not_in_trash")
     if was_unfinished:
-        await take_key_again(session, back)
-        await follow_new_runs(session, [back])
-    return back
+        await take_key_again(session, back[0])
+        await follow_new_runs(session, back)
+    return back[0]
 
 
 async def empty(session: AsyncSession) -> int:

@@ -48,10 +48,10 @@ async def test_ticked_letters_are_removed_and_what_is_not_ticked_stays(
     await page.get_by_role("button", name="Remove the ticked").click()
     await page.get_by_role("dialog").get_by_role("button", name="Remove").click()
     await expect(page.get_by_text("1 dead letter removed")).to_be_visible()
-    await page.goto("/dashboard/owner/queues/ai:content/jobs?state=removed")
-    await page.get_by_role("link", name="summarize_article").first.click()
-    await page.get_by_role("dialog").get_by_role("button", name="Restore").click()
-    await expect(page.get_by_role("dialog").get_by_role("link", name="Edit and replay")).to_be_visible()
+    await expect(page.get_by_text("No dead letters")).to_be_visible()
+    await page.get_by_role("button", name="Undo").click()
+    await expect(page.get_by_text("1 dead letter brought back")).to_be_visible()
+    await expect(page.get_by_role("checkbox")).to_have_count(1)
 
 
 async def test_a_payload_that_does_not_fit_is_marked_at_its_field(

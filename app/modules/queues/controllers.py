@@ -31,7 +31,9 @@ from app.modules.queues.schemas import (
     LoopList,
     QueueList,
     QueueRead,
+    QueueTenants,
     Reason,
+    Removal,
     done,
     item,
     letter,
@@ -97,6 +99,13 @@ class QueueController(Controller):
     async def stats(self, queue: FromPath[str], queues: NamedDependency[QueueService]) -> QueueRead:
         """Read one queue\'s numbers."""
         return read_queue(await queues.stats(queue))
+
+    @get("/{queue:str}/tenants", permission=READ)
+    async def tenants(
+        self, queue: FromPath[str], queues: NamedDependency[QueueService], limit: FromQuery[int] = 10
+    ) -> QueueTenants:
+        """List the tenants with most work in a queue, the busiest first."""
+        return await queues.tenants(queue, limit)
 
     @post("/{queue:str}/pause", permission=MANAGE, audit="owner.queue.pause", status_code=200)
     async def pause(
@@ -227,8 +236,15 @@ class DeadLetterController(Controller):
     async def remove_many(
         self, queue: FromPath[str], queues: NamedDependency[QueueService], data: JSONBody[LetterChoice]
     ) -> LettersDone:
-        """Remove many dead letters, at most 1,000, oldest first; for ten minutes each can be restored."""
+        """Remove many dead letters, at most 1,000, oldest first; for ten minutes they can be restored."""
         return done(await queues.remove_letters(queue, data))
+
+    @post("/restorations", permission=MANAGE, audit="owner.dlq.restore_many", status_code=200)
+    async def restore_many(
+        self, queue: FromPath[str], queues: NamedDependency[QueueService], data: JSONBody[Removal]
+    ) -> LettersDone:
+        """Undo a removal of many dead letters within ten minutes. 409 where none of them can come back any more."""
+        return done(await queues.restore_letters(queue, data))
 
     @post("/{job_id:uuid}/edit", permission=MANAGE, audit="owner.dlq.edit")
     async def edit(

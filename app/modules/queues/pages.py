@@ -25,7 +25,7 @@ from app.module import About
 from app.modules.queues import repository
 from app.modules.queues.permissions import MANAGE, READ
 from app.modules.queues.repository import JobFilter
-from app.modules.queues.schemas import ANY, JOB_SEEN, JobState, LetterChoice, LimitsChange, read, state_of
+from app.modules.queues.schemas import ANY, JOB_SEEN, JobState, LetterChoice, LimitsChange, Removal, read, state_of
 from app.modules.queues.service import QueueService
 from app.modules.workers.service import WorkerService
 from app.modules.workers.service import read as seen
@@ -69,6 +69,10 @@ class Views:
         }
         return self._render("jobs", "_jobs", context)
 
+    async def tenants(self, queue: str) -> Template:
+        context = {"queue": await self.queues.stats(queue), "loads": await self.queues.tenants(queue)}
+        return self._render("tenants", "_tenants", context | {"platform": PLATFORM_TENANT})
+
     async def letters(self, queue: str, wanted: JobFilter, cursor: str) -> Template:
         page = await self.queues.letters(self.pager, queue, wanted, cursor=cursor or None)
         filters = {"kind": wanted.kind, "tenantId": wanted.tenant_id, "fingerprint": wanted.fingerprint}
@@ -108,13 +112,20 @@ class Views:
         return told(view, message, {"url": url, "target": target, "values": values})
 
     async def after_many(self, queue: str, done: Done, verb: str) -> Template:
-        """The list again, with what became of the act."""
+        """The list again, with what became of the act; a removal with the way back."""
         count = len(done.rows)
         told_of = [f"{count} dead letter{'' if count == 1 else 's'} {verb}"]
         told_of += [f"{done.skipped} skipped: their work was asked for again"] if done.skipped else []
         told_of += [f"{done.left - done.skipped} left"] if done.left > done.skipped else []
         form = await self.request.form()
-        return told(await self.letters(queue, listed(form), ""), "; ".join(told_of))
+        view, message = await self.letters(queue, listed(form), ""), "; ".join(told_of)
+        removed_at = done.rows[0].removed_at if done.rows else None
+        if removed_at is None:
+            return told(view, message)
+        values = {name: str(form[name]) for name in LISTED if form.get(name)} | {"removedAt": removed_at.isoformat()}
+        return told(
+            view, message, {"url": f"{PREFIX}/queues/{queue}/dlq/restore", "target": "#letters", "values": values}
+        )
 
     async def _list(self, queue: str, rows: Sequence[JobRow]) -> dict[str, Any]:
         names = await repository.tenant_names(self.session, {row.tenant_id for row in rows})
@@ -199,6 +210,17 @@ def chosen(form: FormMultiDict) -> LetterChoice:
         raise Invalid.field("ids", str(error)) from None
 
 
+def removal_of(form: FormMultiDict) -> Removal:
+    """
+    Raises:
+        Invalid: the field `removedAt` is no moment.
+    """
+    try:
+        return convert({"removedAt": form.get("removedAt")}, Removal)
+    except ValidationError as error:
+        raise Invalid.field("removedAt", str(error)) from None
+
+
 class QueuePages(Controller):
     path = "/queues"
 
@@ -225,6 +247,10 @@ class QueuePages(Controller):
         else:
             await views.queues.limit(queue, limits_of(form))
         return told(await views.overview(), f"{queue} has its limits")
+
+    @get("/{queue:str}/tenants", permission=READ)
+    async def tenants(self, queue: FromPath[str], views: NamedDependency[Views]) -> Template:
+        return await views.tenants(queue)
 
     @get("/{queue:str}/jobs", permission=READ)
     async def jobs(
@@ -286,6 +312,11 @@ class QueuePages(Controller):
     async def discard_many(self, queue: FromPath[str], views: NamedDependency[Views]) -> Template:
         done = await views.queues.remove_letters(queue, chosen(await views.request.form()))
         return await views.after_many(queue, done, "removed")
+
+    @post("/{queue:str}/dlq/restore", permission=MANAGE, audit="owner.dlq.restore_many", status_code=200)
+    async def restore_many(self, queue: FromPath[str], views: NamedDependency[Views]) -> Template:
+        done = await views.queues.restore_letters(queue, removal_of(await views.request.form()))
+        return await views.after_many(queue, done, "brought back")
 
     @post("/{queue:str}/dlq/{job_id:uuid}/replay", permission=MANAGE, audit="owner.dlq.replay", status_code=200)
     async def replay(self, queue: FromPath[str], job_id: FromPath[UUID], views: NamedDependency[Views]) -> Template:

@@ -1,7 +1,7 @@
 """Queues, jobs and dead letters on the wire."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from app.core.wire import Incoming, Outgoing, Sensitive
 from app.queues.counts import QueueOverview
 from app.queues.lag import Lags
 from app.queues.letters import Done
+from app.queues.loads import Loads
 from app.queues.models import AttemptRow, JobRow, State
 from app.queues.record import TRASH_LASTS
 from app.queues.spec import Limits, Rate
@@ -75,12 +76,20 @@ class LetterChoice(Incoming):
 class LettersDone(Outgoing):
     """How many dead letters were replayed or removed at once, at most 1,000, and how many that fit are `left`.
 
-    `skipped` were not replayed, because their work was asked for again since and is unfinished.
+    `skipped` were not replayed, because their work was asked for again since and is unfinished. `removedAt` is the
+    moment of a removal, by which it can be undone.
     """
 
     done: int
     skipped: int
     left: int
+    removed_at: datetime | None
+
+
+class Removal(Incoming):
+    """A removal of many dead letters, by the moment that its answer named."""
+
+    removed_at: Annotated[datetime, Meta(tz=True)]
 
 
 class EditedPayload(Incoming):
@@ -169,6 +178,26 @@ class QueueRead(Outgoing):
 
 class QueueList(Outgoing):
     items: Sequence[QueueRead]
+
+
+class TenantLoadRead(Outgoing):
+    """A tenant's numbers in a queue. `completed` counts the last 24 hours; `failed` is the number of dead letters."""
+
+    tenant_id: UUID
+    name: str | None
+    waiting: int
+    delayed: int
+    active: int
+    failed: int
+    completed: int
+
+
+class QueueTenants(Outgoing):
+    """The tenants with most work in a queue, the busiest first; `partial` where only the newest 10,000 jobs of a state
+    were counted."""
+
+    items: Sequence[TenantLoadRead]
+    partial: bool
 
 
 class LoopRead(Outgoing):
@@ -336,6 +365,11 @@ def read_queue(one: QueueOverview) -> QueueRead:
     )
 
 
+def read_loads(found: Loads, names: Mapping[UUID, str]) -> QueueTenants:
+    items = [TenantLoadRead(name=names.get(one.tenant_id), **asdict(one)) for one in found.tenants]
+    return QueueTenants(items=items, partial=found.partial)
+
+
 def read_loops(lags: Lags) -> LoopList:
     items = [convert(loop, LoopRead, from_attributes=True) for loop in lags.loops]
     return LoopList(leader=lags.leader, place=lags.place, trouble=lags.trouble, items=items)
@@ -380,7 +414,8 @@ def flow_of(parent: UUID, rows: Sequence[JobRow]) -> list[FlowJob]:
 
 
 def done(what: Done) -> LettersDone:
-    return LettersDone(done=len(what.rows), skipped=what.skipped, left=what.left)
+    removed_at = what.rows[0].removed_at if what.rows else None
+    return LettersDone(done=len(what.rows), skipped=what.skipped, left=what.left, removed_at=removed_at)
 
 
 def letter(row: JobRow) -> DeadLetter:

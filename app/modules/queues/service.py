@@ -13,7 +13,15 @@ from app.core.policy import Actor
 from app.modules.audit.service import Resource, record
 from app.modules.queues import repository
 from app.modules.queues.repository import JobFilter as JobFilter
-from app.modules.queues.schemas import QUEUE_ANSWERS, JobSeen, LetterChoice, LimitsChange
+from app.modules.queues.schemas import (
+    QUEUE_ANSWERS,
+    JobSeen,
+    LetterChoice,
+    LimitsChange,
+    QueueTenants,
+    Removal,
+    read_loads,
+)
 from app.modules.queues.schemas import JobState as JobState
 from app.modules.queues.schemas import state_of as state_of  # what lists jobs elsewhere says the same words
 from app.queues import control, counts, lag, letters, trash
@@ -22,10 +30,12 @@ from app.queues.counts import QueueOverview
 from app.queues.job import declared
 from app.queues.lag import Lags
 from app.queues.letters import Done, Group
+from app.queues.loads import loads
 from app.queues.models import JobRow, State
 from app.redis.cache import drop
 
 MAX_REASON = 500
+MOST_TENANTS = 100
 
 
 class QueueService:
@@ -45,6 +55,19 @@ class QueueService:
         """
         control.spec_of(self._session, queue)
         return (await counts.overview(self._session, [queue]))[0]
+
+    async def tenants(self, queue: str, most: int = 10) -> QueueTenants:
+        """The tenants with most work in the queue.
+
+        Raises:
+            Invalid: `limit` is not from 1 to 100.
+        """
+        control.spec_of(self._session, queue)
+        if not 1 <= most <= MOST_TENANTS:
+            raise Invalid.field("limit", f"must be from 1 to {MOST_TENANTS}")
+        found = await loads(self._session, queue, most)
+        names = await repository.tenant_names(self._session, [one.tenant_id for one in found.tenants])
+        return read_loads(found, names)
 
     async def loops(self) -> Lags:
         """Who leads the loops, and how each of them fares."""
@@ -183,6 +206,16 @@ class QueueService:
         found = await letters.remove_letters(self._session, queue, _which(choice))
         return await self._trace_letters("owner.dlq.remove_many", queue, choice, found)
 
+    async def restore_letters(self, queue: str, removal: Removal) -> Done:
+        """Undo a removal of many dead letters, within ten minutes.
+
+        Raises:
+            Conflict (`not_in_trash`): none of them is there any more.
+        """
+        control.spec_of(self._session, queue)
+        found = await letters.restore_letters(self._session, queue, removal.removed_at)
+        return await self._trace_letters("owner.dlq.restore_many", queue, removal, found)
+
     async def edit_letter(self, queue: str, job_id: UUID, payload: dict[str, Any]) -> JobRow:
         """A new job with this payload in place of a dead letter, which is removed.
 
@@ -240,7 +273,7 @@ class QueueService:
         await self._trace(action, ("job", row.id, f"{row.kind} in {row.queue}"), before, _seen(row))
         return row
 
-    async def _trace_letters(self, action: str, queue: str, choice: LetterChoice, found: Done) -> Done:
+    async def _trace_letters(self, action: str, queue: str, choice: LetterChoice | Removal, found: Done) -> Done:
         """One row for one act: what was asked for, and each job that it met."""
         asked = {name: value for name, value in to_builtins(choice).items() if value and name != "ids"}
         met = {"jobs": [str(row.id) for row in found.rows], "count": len(found.rows), "left": found.left}

@@ -330,3 +330,32 @@ async def test_what_is_due_waits_in_number_and_list_also_in_a_paused_queue(
     assert await ids(owner, "delayed") == [later]
     row = (await owner.get(f"{HERE}/ai:content/jobs/{due[2]}")).json()
     assert (row["state"], row["recordState"]) == ("waiting", "retrying")
+
+
+async def test_the_tenants_with_most_work_come_first_with_their_numbers(
+    owner: AsyncClient, make_job: MakeJob, make_tenant: Callable[[str], Awaitable[Any]], tenant: Any
+) -> None:
+    other = await make_tenant("Casa Verde")
+    for state in (State.PENDING, State.QUEUED, State.ACTIVE):
+        await make_job(state, tenant_id=other.id)
+    await make_job(State.RETRYING, later=True, tenant_id=other.id)
+    await make_job(State.QUEUED)
+    for state in (State.DEAD, State.DEAD, State.COMPLETED, State.CANCELLED):
+        await make_job(state)
+    await make_job(State.PENDING, queue="ai:seo", tenant_id=other.id)
+    here = "/api/owner/queues/ai:content/tenants"
+    found = (await owner.get(here)).json()
+    numbers = ("name", "waiting", "delayed", "active", "failed", "completed")
+    assert [[one[name] for name in numbers] for one in found["items"]] == [
+        ["Casa Verde", 2, 1, 1, 0, 0],
+        ["Harbour Press", 1, 0, 0, 2, 1],
+    ]
+    assert found["partial"] is False
+    assert [one["tenantId"] for one in (await owner.get(here, params={"limit": 1})).json()["items"]] == [str(other.id)]
+    for limit in (0, 101):
+        refused = await owner.get(here, params={"limit": limit})
+        assert refused.status_code == 422 and "limit" in refused.json()["detail"]
+    assert (await owner.get("/api/owner/queues/none/tenants")).json()["code"] == "unknown_queue"
+    page = await owner.get("/dashboard/owner/queues/ai:content/tenants")
+    assert page.text.index("Casa Verde") < page.text.index("Harbour Press")
+    assert '/tenants"' in (await owner.get("/dashboard/owner/queues/ai:content/jobs")).text

@@ -104,10 +104,17 @@ async def test_dead_letters_are_replayed_and_removed_many_at_once_by_command(
     letters = [str(await dead_job()) for _ in range(3)]
     assert "say which" in await teknav("queues", "replay-all", "ai:content", code=1)
     done = json.loads(await teknav("queues", "replay-all", "ai:content", "--job", letters[0], "--json"))
-    assert done == {"done": 1, "skipped": 0, "left": 0}
+    assert done == {"done": 1, "skipped": 0, "left": 0, "removedAt": None}
     assert json.loads(await teknav("queues", "remove-all", "ai:content", "--kind", "other", "--json"))["done"] == 0
+    told = await teknav("queues", "remove-all", "ai:content", "--all")
+    assert "2 dead letters removed" in told
+    undo = told.split()[-2:]
+    assert "2 dead letters restored" in await teknav("queues", "restore-all", *undo)
+    assert "no longer" in await teknav("queues", "restore-all", *undo, code=1)
+    assert "removedAt" in await teknav("queues", "restore-all", "ai:content", "soon", code=2)
     assert "2 dead letters removed" in await teknav("queues", "remove-all", "ai:content", "--all")
     states = {str(row["id"]): row["state"] for row in await admin.fetch("SELECT id, state FROM job")}
     assert states == {letters[0]: "pending", letters[1]: "removed", letters[2]: "removed"}
     actions = await admin.fetch("SELECT action FROM audit_log WHERE action LIKE 'owner.dlq.%' ORDER BY id")
-    assert {row["action"] for row in actions} == {"owner.dlq.replay_many", "owner.dlq.remove_many"}
+    done = {"owner.dlq.replay_many", "owner.dlq.remove_many", "owner.dlq.restore_many"}
+    assert {row["action"] for row in actions} == done
