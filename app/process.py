@@ -13,7 +13,9 @@ from app.core.egress import Egress
 from app.core.ids import new_id
 from app.core.live import Broker
 from app.core.settings import Settings
+from app.modules.access.service import drop_old_months
 from app.modules.ai.client import Provider, provider_for
+from app.modules.seals.service import Sealer, signing_key
 from app.queues import trash
 from app.queues.cancel import repeat_wishes
 from app.queues.due import note_due
@@ -29,6 +31,7 @@ from app.redis.connection import hasty, patient
 from app.redis.service import RedisService
 
 MONTHS_AHEAD = 3
+SEAL_EVERY_S = 5.0
 DAY_S, RETENTION_LIMIT_S = 86_400.0, 600.0
 
 
@@ -57,6 +60,7 @@ class Process:
         schedules = registry.schedules()
         database.provide(broker=broker, queues=queues, schedules=schedules)
         database.provide(exportables=registry.exportables())
+        database.provide(seal_key=signing_key(settings.encryption_key))
         database.provide(permissions=registry.permissions(), owner_scopes=registry.owner_scopes())
         return cls(
             settings,
@@ -72,7 +76,7 @@ class Process:
 
     def runner(self, worker: UUID | None = None) -> Runner:
         """Runs jobs in this process, with what processors may ask for by type; for a worker of its own, or another."""
-        resources: dict[type, Any] = {Provider: provider_for(self.settings, self.egress)}
+        resources: dict[type, Any] = {Provider: provider_for(self.settings, self.egress), Sealer: self.sealer}
         return Runner(self.database, self.kinds, self.engine.specs, worker or new_id(), resources)
 
     def loops(self) -> list[Loop]:
@@ -83,12 +87,23 @@ class Process:
             Loop("cancellations", 2.0, lambda: repeat_wishes(self.database)),
             Loop("trash", 60.0, self._trash),
             Loop("retention", DAY_S, retention.run, RETENTION_LIMIT_S),
+            Loop("seals", SEAL_EVERY_S, self.sealer.seal),
+            Loop("log-retention", DAY_S, self._old_logs, RETENTION_LIMIT_S),
             Loop("due", 1.0, lambda: note_due(self.database)),
         ]
         if self.settings.enable_scheduler:
             scheduler = Scheduler(self.database, tuple(registry.schedules().values()))
             loops.append(Loop("schedules", 1.0, scheduler.enqueue_due))
         return loops
+
+    @property
+    def sealer(self) -> Sealer:
+        return Sealer(self.database, signing_key(self.settings.encryption_key))
+
+    async def _old_logs(self) -> None:
+        months = {"audit_log": self.settings.audit_retention_months}
+        months |= {"data_access_log": self.settings.access_retention_months}
+        await drop_old_months(self.database, months)
 
     async def _trash(self) -> None:
         async with self.database.transaction(SYSTEM) as session:

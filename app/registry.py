@@ -14,6 +14,7 @@ from app.modules.exports.module import exports as exports_module
 from app.modules.identity.module import identity
 from app.modules.queues.module import queues
 from app.modules.schedules.module import schedules as schedules_module
+from app.modules.seals.module import seals
 from app.modules.tenants.module import tenants
 from app.modules.tokens.module import tokens
 from app.modules.views.module import views
@@ -25,6 +26,7 @@ from app.queues.spec import QueueSpec
 
 MODULES: tuple[Module, ...] = (
     audit,
+    seals,
     access,
     views,
     exports_module,

@@ -64,7 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     secret_key: Annotated[str, _doc("signs cookies, CSRF tokens and cursors; 32 characters or more")] = ""
     jwt_secret: Annotated[str, _doc("signs API clients' JWTs; 32 characters or more")] = ""
-    encryption_key: Annotated[str, _doc("encrypts columns at rest; 32 characters or more")] = ""
+    encryption_key: Annotated[str, _doc("encrypts columns at rest, seals the audit log; 32 characters or more")] = ""
 
     ai_provider: Annotated[Literal["local", "openrouter"], _doc("local (no network) or openrouter")] = "local"
     ai_model: Annotated[str, _doc("the model asked for at OpenRouter")] = "openrouter/auto"
@@ -85,6 +85,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     job_retention_months: Annotated[
         int, _doc("whole months that jobs are kept after their own, unless unfinished or dead; 0: for ever", ge=0)
     ] = 12
+
+    audit_retention_months: Annotated[
+        int, _doc("whole months that the audit log is kept after their own; 0: for ever", ge=0)
+    ] = 13
+    access_retention_months: Annotated[
+        int, _doc("whole months that the access log is kept after their own; 0: for ever", ge=0)
+    ] = 13
 
     def __repr__(self) -> str:
         """Without secrets; addresses hold passwords too."""
