@@ -25,6 +25,7 @@ from app.core.access import check_reads
 from app.core.answers import answer
 from app.core.errors import Unauthenticated
 from app.core.idempotency import Replayed
+from app.core.limits import Door, Limits
 from app.core.logging import configure
 from app.core.openapi import DescriptionPlugin
 from app.core.paging import Pager
@@ -39,11 +40,12 @@ from app.module import ModulesPlugin
 from app.modules.access.service import note
 from app.modules.audit.service import record_attempt
 from app.modules.identity.service import Sessions
-from app.modules.tokens.service import Bearers
+from app.modules.tokens.service import Bearers, jwts_of
 from app.process import Process
 from app.queues.inline import drain
 from app.queues.leader import Leader
 from app.queues.loops import Loop, Loops
+from app.redis.rate_limit import RateLimiter
 
 log = structlog.get_logger()
 MAX_BODY = 10 * 1024 * 1024
@@ -97,8 +99,10 @@ def create_app(settings: Settings) -> Litestar:
     process = Process.open(settings)
     signer = Signer(settings.secret_key)
     declared = registry.permissions()
-    sessions, bearers = Sessions(process.database, declared), Bearers(process.database, declared)
-    policy = Policy(sessions.actor, bearers.actor, signer)
+    limits = Limits(settings, RateLimiter(process.queue_redis, settings.key)) if settings.enable_rate_limit else None
+    sessions = Sessions(process.database, declared)
+    bearers = Bearers(process.database, declared, jwts_of(settings))
+    policy = Policy(sessions.actor, bearers.actor, signer, limits.admit if limits else None)
     hub = live.Hub(process.broker)
     hub.topics = {topic.name: topic for module in registry.MODULES for topic in module.topics}
 
@@ -175,6 +179,8 @@ def create_app(settings: Settings) -> Litestar:
     check_routes(app.routes)
     check_reads(app.routes)
     name_queries(app.routes, "/api/")
+    if limits is not None:
+        app.asgi_handler = Door(app.asgi_handler, limits)
     # Outermost, so that an address that no route has gets its id and headers too.
     app.asgi_handler = RequestMiddleware(app.asgi_handler, settings=settings, audit=record_attempt(process.database))
     return app

@@ -15,6 +15,7 @@ from app.core.live import Broker
 from app.core.settings import Settings
 from app.modules.access.service import drop_old_months
 from app.modules.ai.client import Provider, provider_for
+from app.modules.email.client import Post
 from app.modules.seals.service import Sealer, signing_key
 from app.queues import trash
 from app.queues.cancel import repeat_wishes
@@ -52,7 +53,8 @@ class Process:
     @classmethod
     def open(cls, settings: Settings) -> "Process":
         database = Database(settings)
-        queue_redis, patient_redis = hasty(settings.redis_url), patient(settings.redis_url)
+        queue_redis = hasty(settings.redis_url, settings.queue_prefix)
+        patient_redis = patient(settings.redis_url, settings.queue_prefix)
         specs, kinds = registry.specs(), registry.kinds()
         engine = Engine(queue_redis, settings.queue_prefix, specs)
         broker = RedisBroker(queue_redis, patient_redis, settings.key("live", "signals", "all"))
@@ -76,7 +78,12 @@ class Process:
 
     def runner(self, worker: UUID | None = None) -> Runner:
         """Runs jobs in this process, with what processors may ask for by type; for a worker of its own, or another."""
-        resources: dict[type, Any] = {Provider: provider_for(self.settings, self.egress), Sealer: self.sealer}
+        resources: dict[type, Any] = {
+            Provider: provider_for(self.settings, self.egress),
+            Post: Post(self.settings),
+            Database: self.database,
+            Sealer: self.sealer,
+        }
         return Runner(self.database, self.kinds, self.engine.specs, worker or new_id(), resources)
 
     def loops(self) -> list[Loop]:

@@ -10,8 +10,10 @@ from app.modules.ai.module import ai
 from app.modules.articles.module import articles
 from app.modules.audit.module import audit
 from app.modules.dashboard.module import dashboard
+from app.modules.email.module import email
 from app.modules.exports.module import exports as exports_module
 from app.modules.identity.module import identity
+from app.modules.isolation.module import isolation
 from app.modules.queues.module import queues
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.seals.module import seals
@@ -31,10 +33,12 @@ MODULES: tuple[Module, ...] = (
     views,
     exports_module,
     tenants,
+    email,
     identity,
     tokens,
     articles,
     ai,
+    isolation,
     workers,
     queues,
     schedules_module,

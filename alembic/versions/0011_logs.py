@@ -6,7 +6,7 @@ from sqlalchemy.dialects import postgresql
 from alembic import op
 
 revision = "0011"
-down_revision = "0007"
+down_revision = "0010"
 
 NEWEST = sa.literal_column("id DESC")
 MOMENT = sa.DateTime(timezone=True)

@@ -70,7 +70,7 @@ def provide_entry_filter(tenant: Tenant = None, task: Task = None, run: Run = No
 class SummaryController(Controller):
     path = "/articles/{article_id:uuid}/summaries"
 
-    @post("/", permission=RUN, audit="ai.summary.request", status_code=202)
+    @post("/", permission=RUN, audit="ai.summary.request", status_code=202, cost=5)
     async def request(
         self, article_id: FromPath[UUID], ai: NamedDependency[AiService], data: JSONBody[SummaryRequest | None] = None
     ) -> Response[AiTaskRead]:
