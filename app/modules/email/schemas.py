@@ -7,9 +7,11 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from app.core.access import Access
 from app.core.wire import Outgoing
 from app.modules.email.models import EmailLog
 
+EMAIL_SEEN = Access("owner.read.email", "email", of="email_id", fields=("recipient", "text"))
 Status = Literal["queued", "sent", "failed", "expired"]
 
 
