@@ -217,7 +217,6 @@ async def test_a_function_with_its_owners_rights_names_its_schemas(admin: asyncp
         "teknav_erase_audit",
         "teknav_make_partitions",
         "teknav_note_unsealed",
-        "teknav_refused_token",
         "teknav_session",
         "teknav_token",
     }
