@@ -1,7 +1,7 @@
 """What a module is: what it contributes, as data. `app/registry.py` lists them, and this makes an app of them."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -65,6 +65,7 @@ class Exportable:
         key: their UUIDv7.
         read: a row as it is on the wire.
         columns: the names of CSV, as on the wire.
+        trailer: further lines at the end of NDJSON, for the rows in it.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Exportable:
     key: InstrumentedAttribute[UUID]
     read: Callable[[Any], Struct]
     columns: Sequence[str]
+    trailer: Callable[[AsyncSession, Select[Any]], AsyncIterator[Struct]] | None = None
 
 
 @dataclass(frozen=True)

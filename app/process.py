@@ -14,8 +14,10 @@ from app.core.ids import new_id
 from app.core.live import Broker
 from app.core.secrets import Cipher, Signer
 from app.core.settings import Settings
+from app.modules.access.service import drop_old_months
 from app.modules.ai.client import Provider, provider_for
 from app.modules.email.client import Post
+from app.modules.seals.service import Sealer, signing_key
 from app.modules.tenants.service import room_for_jobs
 from app.queues import trash
 from app.queues.cancel import repeat_wishes
@@ -34,6 +36,7 @@ from app.redis.rate_limit import RateLimiter
 from app.redis.service import RedisService
 
 MONTHS_AHEAD = 3
+SEAL_EVERY_S = 5.0
 DAY_S, RETENTION_LIMIT_S = 86_400.0, 600.0
 
 
@@ -76,6 +79,7 @@ class Process:
         )
         database.provide(quotas=registry.quotas(), room_for_jobs=room_for_jobs, limiter=limiter)
         database.provide(signer=Signer(settings.secret_key), cipher=Cipher(settings.encryption_key))
+        database.provide(seal_key=signing_key(settings.encryption_key))
         return cls(
             settings,
             database,
@@ -96,6 +100,7 @@ class Process:
             Provider: provider_for(self.settings, self.egress),
             Post: Post(self.settings),
             Database: self.database,
+            Sealer: self.sealer,
         }
         return Runner(self.database, self.kinds, self.engine.specs, worker or new_id(), resources)
 
@@ -107,12 +112,23 @@ class Process:
             Loop("cancellations", 2.0, lambda: repeat_wishes(self.database)),
             Loop("trash", 60.0, self._trash),
             Loop("retention", DAY_S, retention.run, RETENTION_LIMIT_S),
+            Loop("seals", SEAL_EVERY_S, self.sealer.seal),
+            Loop("log-retention", DAY_S, self._old_logs, RETENTION_LIMIT_S),
             Loop("due", 1.0, lambda: note_due(self.database)),
         ]
         if self.settings.enable_scheduler:
             scheduler = Scheduler(self.database, tuple(registry.schedules().values()))
             loops.append(Loop("schedules", 1.0, scheduler.enqueue_due))
         return loops
+
+    @property
+    def sealer(self) -> Sealer:
+        return Sealer(self.database, signing_key(self.settings.encryption_key))
+
+    async def _old_logs(self) -> None:
+        months = {"audit_log": self.settings.audit_retention_months}
+        months |= {"data_access_log": self.settings.access_retention_months}
+        await drop_old_months(self.database, months)
 
     async def _trash(self) -> None:
         async with self.database.transaction(SYSTEM) as session:

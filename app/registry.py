@@ -25,6 +25,7 @@ from app.modules.metrics.module import metrics
 from app.modules.people.module import people
 from app.modules.queues.module import queues
 from app.modules.schedules.module import schedules as schedules_module
+from app.modules.seals.module import seals
 from app.modules.tenants.module import tenants
 from app.modules.tokens.module import tokens
 from app.modules.views.module import views
@@ -37,6 +38,7 @@ from app.redis.cached import Cached
 
 MODULES: tuple[Module, ...] = (
     audit,
+    seals,
     access,
     views,
     exports_module,

@@ -7,6 +7,7 @@ from app.cli.cache import cache
 from app.cli.doctor import config, doctor
 from app.cli.email import email
 from app.cli.isolation import isolation
+from app.cli.logs import access, audit
 from app.cli.owners import owner
 from app.cli.queues import queues
 from app.cli.schedules import schedules
@@ -26,7 +27,10 @@ def main() -> None:
 
 
 SERVING = (up, web, worker, suspects, migrate)
-THINGS = (owner, tenant, user, session, token, client, email, queues, workers, schedules, cache, isolation)
+THINGS = (
+    *(owner, tenant, user, session, token, client, email, queues, workers, schedules, cache),
+    *(isolation, audit, access),
+)
 
 for command in (*SERVING, *THINGS, doctor, config):
     main.add_command(command)

@@ -73,7 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, _doc("signs API clients' JWTs; 32 characters or more; several with commas: the first signs, all verify")
     ] = ""
     jwt_expires_in: Annotated[str, _doc("how long API clients' JWTs are good: 30m, 12h, 7d; at most 90d")] = "7d"
-    encryption_key: Annotated[str, _doc("encrypts columns at rest; 32 characters or more")] = ""
+    encryption_key: Annotated[str, _doc("encrypts columns at rest, seals the audit log; 32 characters or more")] = ""
 
     enable_rate_limit: Annotated[bool, _doc("false counts no calls of the API: where a gateway in front does")] = True
     rate_limit_max: Annotated[int, _doc("calls of /api/owner that one address may make in a window", ge=1)] = 60
@@ -103,6 +103,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     job_retention_months: Annotated[
         int, _doc("whole months that jobs are kept after their own, unless unfinished or dead; 0: for ever", ge=0)
     ] = 12
+
+    audit_retention_months: Annotated[
+        int, _doc("whole months that the audit log is kept after their own; 0: for ever", ge=0)
+    ] = 13
+    access_retention_months: Annotated[
+        int, _doc("whole months that the access log is kept after their own; 0: for ever", ge=0)
+    ] = 13
 
     def __repr__(self) -> str:
         """Without secrets; addresses hold passwords too."""

@@ -62,6 +62,7 @@ access = Module(
     pages=(LogPages, AccessPages),
     providers={"reads": provide_reads, "asked_reads": provide_query},
     permissions=ALL,
+    actions=("log.month.drop", "person.erase"),
     topics=(Topic(TOPIC, READ),),
     navigation=(NavigationItem("Platform", "Access log", "/logs/access", "eye", READ, order=81),),
     caches=(ACCESS_ANSWERS,),

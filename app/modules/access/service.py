@@ -1,27 +1,35 @@
 """The access log: `note` writes what a route showed, `record_read` what something else did, `AccessTrail` reads."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, date
 from uuid import UUID
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.access import Access, Read
-from app.core.database import scope_of
+from app.core.database import SYSTEM, Database, scope_of
 from app.core.errors import NotFound
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.logging import redact
 from app.core.paging import Page, Pager
-from app.core.policy import Actor
+from app.core.policy import SYSTEM_ACTOR, Actor
 from app.core.request import correlation_id
 from app.modules.access.models import DataAccessLog
 from app.modules.access.repository import fitting, write
 from app.modules.access.schemas import AccessFilter
-from app.modules.audit.service import tenant_names, who
+from app.modules.audit.service import erase, record, tenant_names, who
 
 TOPIC = "access"
+LEAST_TEXT = 3
+_ERASE = text("SELECT teknav_erase_access(:person)")
+_DROP = text("SELECT teknav_drop_log_month(:table, :month)")
+_MONTHS = text("""
+SELECT to_date(right(c.relname, 7), 'YYYY_MM') FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent = to_regclass(:table) ORDER BY 1
+""")
 
 
 async def note(session: AsyncSession, read: Read, *, quick: bool) -> None:
@@ -68,6 +76,47 @@ async def record_read(
     id_ = str(resource_id) if resource_id is not None else None
     read = Read(access, actor, resource_id=id_, rows=rows, tenant_id=tenant_id, purpose=purpose)
     await note(session, read, quick=False)
+
+
+async def erase_person(session: AsyncSession, actor: Actor, person: UUID, texts: Collection[str]) -> dict[str, int]:
+    """Blank what names a person in both logs, for good; the platform's transaction may. The audit log stays sealed.
+
+    Args:
+        texts: what else names that person: the e-mail address, the full name. Each of 3 characters or more, because
+            every value that holds one of them goes.
+
+    Returns:
+        how many rows were changed in each.
+    """
+    found = [text for text in texts if len(text) >= LEAST_TEXT]
+    gone = {"auditRows": await erase(session, person, found)}
+    gone["accessRows"] = await session.scalar(_ERASE, {"person": person}) or 0
+    await record(session, actor, "person.erase", resource=("user", person, None), after=gone)
+    return gone
+
+
+async def drop_old_months(database: Database, months: Mapping[str, int]) -> None:
+    """Drop the months of logs whose time is over, each with a row in the audit log.
+
+    Args:
+        months: by table, how many whole months before the present one are kept; 0 keeps all.
+
+    Raises:
+        DBAPIError: somebody reads the table for long; the next round tries again.
+    """
+    for table, kept in months.items():
+        for month in await _over(database, table, kept) if kept else ():
+            async with database.transaction(SYSTEM) as session:
+                if await session.scalar(_DROP, {"table": table, "month": month}):
+                    resource = ("log", table, f"{table} of {month:%Y-%m}")
+                    await record(session, SYSTEM_ACTOR, "log.month.drop", resource=resource)
+
+
+async def _over(database: Database, table: str, kept: int) -> Sequence[date]:
+    async with database.transaction(SYSTEM) as session:
+        now = (await session.scalars(select(func.now()))).one().astimezone(UTC)
+        found = (await session.scalars(_MONTHS, {"table": table})).all()
+    return [one for one in found if (now.year - one.year) * 12 + now.month - one.month > kept]
 
 
 class AccessTrail:

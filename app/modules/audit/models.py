@@ -40,6 +40,10 @@ class AuditLog(Base):
     user_agent: Mapped[str | None]
     path: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    salt: Mapped[UUID | None] = mapped_column(server_default=text("gen_random_uuid()"))
+    """Of the digests by which the row is sealed; gone where something was erased."""
+    erased: Mapped[Json | None]
+    """What is left of the digests then, see `app.core.digests.Marks`."""
 
     __table_args__ = (
         Index("ix_audit_log_tenant", "tenant_id", text("id DESC")),

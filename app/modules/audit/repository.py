@@ -1,15 +1,21 @@
 """Finding audit rows."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, column, func, select, table
+from msgspec import to_builtins
+from sqlalchemy import ARRAY, ColumnElement, Select, Text, bindparam, cast, column, func, or_, select, table, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.digests import Marks
 from app.core.ids import floor_id
 from app.modules.audit.models import AuditLog
 from app.modules.audit.schemas import AuditFilter
 
+_ERASE = text("SELECT teknav_erase_audit(:id, :names, :marks)").bindparams(
+    bindparam("names", type_=ARRAY(Text)), bindparam("marks", type_=JSONB)
+)
 # Of the module above, by name: its model is its own.
 _TENANT = table("tenant", column("id"), column("name"))
 
@@ -54,6 +60,25 @@ def places(text: str | None) -> list[ColumnElement[bool]]:
         return [*found, AuditLog.correlation_id == UUID(text), AuditLog.actor_id == UUID(text)]
     except ValueError:
         return found
+
+
+def naming(person: UUID, texts: Collection[str]) -> Select[tuple[AuditLog]]:
+    """The rows that a person made, those about that person, and those that hold one of the texts."""
+    row = AuditLog
+    whole = func.concat_ws(
+        " ",
+        *(row.actor_label, row.resource_label, row.reason, row.path, cast(row.before, Text), cast(row.after, Text)),
+    )
+    held = [func.strpos(func.lower(whole), text.lower()) > 0 for text in texts]
+    about = (row.resource_type == "user") & (row.resource_id == str(person))
+    # What an erasure left says how much went, and names nobody.
+    return select(row).where(or_(row.actor_id == person, about, *held), row.action != "person.erase")
+
+
+async def erase(session: AsyncSession, id_: UUID, names: Collection[str], marks: Marks) -> None:
+    """Put marks in the place of values, and keep what is left of the digests."""
+    given = {"id": id_, "names": sorted(names), "marks": to_builtins(marks)}
+    assert (await session.execute(_ERASE, given)).scalar_one()
 
 
 async def tenant_names(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, str]:

@@ -1,6 +1,6 @@
 """Audit rows on the wire."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice, zip_longest
 from typing import Any
@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec import Raw, Struct, convert
 
 from app.core.access import Access
+from app.core.digests import Marks
 from app.core.errors import Invalid
 from app.core.moments import moment
 from app.core.queries import text_of, uuid_of, wire_name
@@ -21,6 +22,11 @@ LIST_SEEN = Access("owner.read.audit", "audit", fields=SHOWN)
 ENTRY_SEEN = Access("owner.read.audit", "audit", of="entry_id", fields=SHOWN)
 ABSENT: Any = object()
 AUDIT_ANSWERS = Cached("owner", "audit", "answers", Raw, 15, ("audit",), "The audit log, over the API.")
+PERSONAL = ("actorLabel", "resourceLabel", "reason", "ip", "userAgent", "path")
+PUBLIC = (
+    *("id", "tenantId", "createdAt", "action", "outcome", "status", "actorKind", "actorId", "impersonatorId"),
+    *("tokenId", "resourceType", "resourceId", "changedFields", "requestId", "correlationId"),
+)
 OUTCOMES = ("success", "invalid", "denied", "failed")
 
 
@@ -72,12 +78,42 @@ class AuditRead(Sensitive):
     path: str | None
 
 
+class AuditSealed(AuditRead):
+    """The same in an export of NDJSON, with what its sealed digest is made with."""
+
+    seal: Marks
+
+
 class AuditPage(Outgoing):
     """A page of actions, newest first."""
 
     items: Sequence[AuditRead]
     next_cursor: str | None
     prev_cursor: str | None
+
+
+def marks(row: AuditLog) -> Marks:
+    if row.erased is not None:
+        return convert(row.erased, Marks)
+    return Marks(row.salt.hex if row.salt else None)
+
+
+def sealed(row: AuditLog) -> AuditSealed:
+    return AuditSealed(seal=marks(row), **{name: getattr(row, name) for name in AuditRead.__struct_fields__})
+
+
+def parts(plain: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What of a row, as it is on the wire, is sealed as it stands, and what can be erased: `before.name`, `ip`.
+
+    The names are those of version 1 of the seal: a field that the log gets later is not sealed by it.
+    """
+    personal = {name: plain[name] for name in PERSONAL}
+    public = {name: plain[name] for name in PUBLIC}
+    for side in ("before", "after"):
+        values: dict[str, Any] | None = plain[side]
+        public[side] = sorted(values) if values is not None else None
+        personal |= {f"{side}.{name}": value for name, value in (values or {}).items()}
+    return public, personal
 
 
 def read(row: AuditLog) -> AuditRead:

@@ -1,28 +1,34 @@
 """The audit log: `record` writes changes, `record_attempt` failed attempts, `AuditTrail` reads."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
 import structlog
-from sqlalchemy import select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Database, scope_of
+from app.core.digests import ERASED, Marks, record_digest
 from app.core.errors import NotFound
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.logging import redact
 from app.core.paging import Page, Pager
 from app.core.policy import Actor, Attempt, Audit
+from app.core.queries import columns, query_of
 from app.core.request import correlation_id
+from app.module import Exportable
 from app.modules.audit.models import AuditLog
-from app.modules.audit.repository import fitting, places
+from app.modules.audit.permissions import READ
+from app.modules.audit.repository import erase as erase_values
+from app.modules.audit.repository import fitting, naming, places
 from app.modules.audit.repository import tenant_names as tenant_names
-from app.modules.audit.schemas import AuditFilter
+from app.modules.audit.schemas import AuditFilter, AuditQuery, AuditRead, marks, parts, read, sealed
 
 TOPIC = "audit"
+ERASED_AT_ONCE = 500
 Resource = tuple[str, object, str | None]
 """What was acted on: its type, its id, and a label for people."""
 
@@ -130,6 +136,80 @@ class AuditTrail:
         if row is None:
             raise NotFound("There is no such entry in the audit log")
         return row
+
+
+def sealed_parts(row: AuditLog) -> tuple[dict[str, Any], dict[str, Any], Marks]:
+    """What the digest of a row is made of: what stays, what can be erased, and the salts."""
+    return *parts(msgspec.to_builtins(read(row))), marks(row)
+
+
+def digest_of(line: dict[str, Any]) -> tuple[bytes, Marks]:
+    """The digest of a row, from its line in a file.
+
+    Raises:
+        ValueError: the line lacks something, or its salts do not fit.
+    """
+    try:
+        found = msgspec.convert(line["seal"], Marks)
+        return record_digest(*parts(line), found), found
+    except (KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
+        raise ValueError(f"it is no line of an export: {error}") from None
+
+
+async def rows_of(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, AuditLog]:
+    found = await session.scalars(select(AuditLog).where(AuditLog.id.in_(ids)))
+    return {row.id: row for row in found}
+
+
+def fitting_text(given: Mapping[str, str]) -> Select[tuple[AuditLog]]:
+    """The rows for the parameters of the list's address.
+
+    Raises:
+        Invalid: naming the parameter.
+    """
+    wanted = query_of(given, AuditQuery).filter()
+    return fitting(wanted).where(or_(*places(wanted.text))) if wanted.text else fitting(wanted)
+
+
+EXPORTABLE = Exportable("audit", "Audit log", READ, fitting_text, AuditLog.id, sealed, columns(AuditRead))
+
+
+async def erase(session: AsyncSession, person: UUID, texts: Collection[str]) -> int:
+    """Blank what names a person: as who acted, as what was acted on, and in every value that holds one of the texts.
+
+    For the platform. What was sealed stays so: of each value its digest is kept, and nothing to try values with.
+
+    Returns:
+        how many rows.
+    """
+    count, query = 0, naming(person, texts).order_by(AuditLog.id).limit(ERASED_AT_ONCE)
+    last = UUID(int=0)
+    while rows := (await session.scalars(query.where(AuditLog.id > last))).all():
+        for row in rows:
+            _, personal, kept = sealed_parts(row)
+            names = _naming(row, personal, person, texts) - kept.digests.keys()
+            if names:
+                await erase_values(session, row.id, names, kept.without(personal, names))
+                count += 1
+        last = rows[-1].id
+        session.expire_all()
+    return count
+
+
+def _naming(row: AuditLog, personal: Mapping[str, Any], person: UUID, texts: Collection[str]) -> set[str]:
+    """The names of the values that have to go."""
+    about = row.resource_type == "user" and row.resource_id == str(person)
+    own = ("actorLabel", "ip", "userAgent") if row.actor_id == person else ()
+    return {
+        name
+        for name, value in personal.items()
+        if value not in (None, ERASED)
+        and (
+            name in own
+            or (about and (name == "resourceLabel" or "." in name))
+            or any(text.lower() in str(value).lower() for text in texts)
+        )
+    }
 
 
 def who(actor: Actor) -> dict[str, Any]:

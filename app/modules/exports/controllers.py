@@ -44,7 +44,7 @@ class ExportController(Controller):
         """Read how far an export is."""
         return read(await exports.get(export_id))
 
-    @get("/{export_id:uuid}/file", permission=READ, access=FILE_SEEN)
+    @get("/{export_id:uuid}/file", permission=READ, access=FILE_SEEN, uncompressed=True)
     async def file(
         self,
         request: Request[Any, Any, Any],

@@ -38,7 +38,7 @@ class ExportPages(Controller):
         await exports.create(data.list, data.format, dict(parse_qsl(data.query)))
         return Response(b"", headers={"HX-Redirect": f"{PREFIX}/exports"})
 
-    @get("/{export_id:uuid}/file", permission=READ, access=FILE_SEEN)
+    @get("/{export_id:uuid}/file", permission=READ, access=FILE_SEEN, uncompressed=True)
     async def file(
         self,
         request: AnyRequest,

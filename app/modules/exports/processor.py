@@ -50,7 +50,8 @@ async def _start(work: Work, job: ExportList) -> int | None:
         export = await _export(session, job)
         if export is None:
             return None
-        export.total = await count(session, session.info["exportables"][export.list], export)
+        source = session.info["exportables"][export.list]
+        export.total = await count(session, source, export.filter, export.id)
         if export.total > MOST_ROWS:
             raise Unrecoverable(f"more than {MOST_ROWS:,} rows: choose a shorter time")
         export.state = "running"

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from litestar import Request
 from litestar.response import Stream
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import Select, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.access import tell
@@ -153,24 +153,77 @@ async def pieces(database: Database, scope: Scope, export: Export) -> AsyncGener
         yield data
 
 
-async def count(session: AsyncSession, source: Exportable, export: Export) -> int:
+class Writing:
+    """A file that is written piece by piece, each from a transaction of its own, to whoever asks for the next piece."""
+
+    def __init__(self, database: Database, scope: Scope, name: str, form: str, given: Mapping[str, str]) -> None:
+        self._database = database
+        self._scope = scope
+        self._name = name
+        self._form = form
+        self._given = given
+        self._begin = new_id()
+
+    async def count(self, session: AsyncSession) -> int:
+        """
+        Raises:
+            Invalid: naming the filter.
+        """
+        return await count(session, session.info["exportables"][self._name], self._given, self._begin)
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        cursor, more, first = self._begin, True, True
+        while more:
+            async with self._database.transaction(self._scope) as session:
+                source: Exportable = session.info["exportables"][self._name]
+                made = [
+                    one async for one in _pieces(session, source, self._form, self._given, self._begin, cursor, first)
+                ]
+            for _, last, piece in made:
+                cursor, first = last, False
+                yield piece
+            more = bool(made) and made[0][0] == AT_ONCE
+
+
+async def count(session: AsyncSession, source: Exportable, given: Mapping[str, str], begin: UUID) -> int:
     """How many rows the file will have; counted no further than just beyond the most it may."""
-    rows = source.rows(export.filter).where(source.key < export.id).limit(MOST_ROWS + 1)
+    rows = source.rows(given).where(source.key < begin).limit(MOST_ROWS + 1)
     return await session.scalar(select(func.count()).select_from(rows.subquery())) or 0
 
 
 async def write_next(session: AsyncSession, source: Exportable, export: Export) -> bool:
     """Put the next rows into the file; False when these were the last."""
-    rows = await _next(session, source.rows(export.filter), source, export.cursor)
-    data = lines(export.format, [source.read(row) for row in rows], source.columns, first=not export.chunks)
-    if data:
-        session.add(ExportChunk(export_id=export.id, n=export.chunks, tenant_id=export.tenant_id, data=data))
+    written = _pieces(session, source, export.format, export.filter, export.id, export.cursor, not export.chunks)
+    most = 0
+    async for rows, last, data in written:
+        chunk = {"export_id": export.id, "n": export.chunks, "tenant_id": export.tenant_id, "data": data}
+        await session.execute(insert(ExportChunk).values(chunk))
         export.chunks += 1
-        export.row_count += len(rows)
         export.byte_count += len(data)
-    if rows:
-        export.cursor = getattr(rows[-1], source.key.key)
-    return len(rows) == AT_ONCE
+        export.row_count += rows
+        export.cursor = last
+        most = max(most, rows)
+    return most == AT_ONCE
+
+
+async def _pieces(
+    session: AsyncSession,
+    source: Exportable,
+    form: str,
+    given: Mapping[str, str],
+    begin: UUID,
+    cursor: UUID,
+    first: bool,
+) -> AsyncGenerator[tuple[int, UUID, bytes], None]:
+    """The next rows, and behind the last ones what belongs to all: how many rows, the last one's id, the piece."""
+    rows = await _next(session, source.rows(given), source, cursor)
+    last: UUID = getattr(rows[-1], source.key.key) if rows else cursor
+    data = lines(form, [source.read(row) for row in rows], source.columns, first=first)
+    if data:
+        yield len(rows), last, data
+    if len(rows) < AT_ONCE and source.trailer is not None and form == Format.NDJSON:
+        async for one in source.trailer(session, source.rows(given).where(source.key < begin)):
+            yield 0, last, lines(form, [one], (), first=False)
 
 
 async def _next(session: AsyncSession, query: Select[Any], source: Exportable, cursor: UUID) -> list[Any]:

@@ -1,0 +1,37 @@
+"""Seals: signed, chained blocks over the audit log."""
+
+from dataclasses import replace
+
+from litestar.di import NamedDependency
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.live import Topic
+from app.core.policy import Actor
+from app.module import Module
+from app.modules.audit.service import EXPORTABLE
+from app.modules.seals.controllers import SealController
+from app.modules.seals.jobs import VerifyAudit
+from app.modules.seals.pages import SealPages
+from app.modules.seals.permissions import ALL, READ
+from app.modules.seals.processor import verify_audit
+from app.modules.seals.repository import holding
+from app.modules.seals.service import TOPIC, Seals
+from app.queues.schedules import Schedule
+from app.queues.timing import Timing
+
+
+def provide_seals(session: NamedDependency[AsyncSession], actor: NamedDependency[Actor]) -> Seals:
+    return Seals(session, actor)
+
+
+seals = Module(
+    name="seals",
+    owner_api=(SealController,),
+    pages=(SealPages,),
+    providers={"seals": provide_seals},
+    processors=(verify_audit,),
+    schedules=(Schedule("verify-audit", Timing(cron="41 3 * * *"), VerifyAudit()),),
+    permissions=ALL,
+    topics=(Topic(TOPIC, READ),),
+    exports=(replace(EXPORTABLE, trailer=holding),),
+)
