@@ -14,6 +14,7 @@ from app.core.ids import new_id
 from app.core.live import Broker
 from app.core.settings import Settings
 from app.modules.ai.client import Provider, provider_for
+from app.modules.email.client import Post
 from app.queues import trash
 from app.queues.cancel import repeat_wishes
 from app.queues.due import note_due
@@ -51,7 +52,8 @@ class Process:
     @classmethod
     def open(cls, settings: Settings) -> "Process":
         database = Database(settings)
-        queue_redis, patient_redis = hasty(settings.redis_url), patient(settings.redis_url)
+        queue_redis = hasty(settings.redis_url, settings.queue_prefix)
+        patient_redis = patient(settings.redis_url, settings.queue_prefix)
         specs, kinds = registry.specs(), registry.kinds()
         engine = Engine(queue_redis, settings.queue_prefix, specs)
         broker = RedisBroker(queue_redis, patient_redis, settings.key("live", "signals", "all"))
@@ -61,9 +63,8 @@ class Process:
         redis = RedisService(settings, None if apart else queue_redis)
         cache = Cache(redis, settings, patient(settings.cache_redis_url) if apart else patient_redis)
         database.provide(broker=broker, queues=queues, schedules=schedules, cache=cache)
-        database.provide(
-            caches=registry.caches(), permissions=registry.permissions(), owner_scopes=registry.owner_scopes()
-        )
+        database.provide(caches=registry.caches(), exportables=registry.exportables())
+        database.provide(permissions=registry.permissions(), owner_scopes=registry.owner_scopes())
         return cls(
             settings,
             database,
@@ -79,7 +80,11 @@ class Process:
 
     def runner(self, worker: UUID | None = None) -> Runner:
         """Runs jobs in this process, with what processors may ask for by type; for a worker of its own, or another."""
-        resources: dict[type, Any] = {Provider: provider_for(self.settings, self.egress)}
+        resources: dict[type, Any] = {
+            Provider: provider_for(self.settings, self.egress),
+            Post: Post(self.settings),
+            Database: self.database,
+        }
         return Runner(self.database, self.kinds, self.engine.specs, worker or new_id(), resources)
 
     def loops(self) -> list[Loop]:

@@ -4,21 +4,26 @@ from typing import Any
 
 from app.core.errors import Invalid
 from app.core.policy import Permission
-from app.module import Module
+from app.module import Exportable, Module
 from app.module import caches as caches_of
 from app.module import owner_scopes as owner_scopes_of
 from app.module import permissions as permissions_of
+from app.modules.access.module import access
 from app.modules.ai.module import ai
 from app.modules.articles.module import articles
 from app.modules.audit.module import audit
 from app.modules.cache.module import cache
 from app.modules.dashboard.module import dashboard
+from app.modules.email.module import email
+from app.modules.exports.module import exports as exports_module
 from app.modules.identity.module import identity
+from app.modules.isolation.module import isolation
 from app.modules.metrics.module import metrics
 from app.modules.queues.module import queues
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.tenants.module import tenants
 from app.modules.tokens.module import tokens
+from app.modules.views.module import views
 from app.modules.workers.module import workers
 from app.queues.core import CORE_QUEUES
 from app.queues.job import Kinds, declared
@@ -28,11 +33,16 @@ from app.redis.cached import Cached
 
 MODULES: tuple[Module, ...] = (
     audit,
+    access,
+    views,
+    exports_module,
     tenants,
+    email,
     identity,
     tokens,
     articles,
     ai,
+    isolation,
     workers,
     queues,
     schedules_module,
@@ -81,6 +91,11 @@ def schedules() -> dict[str, Schedule]:
 
 def caches() -> dict[str, tuple[str, Cached[Any]]]:
     return caches_of(MODULES)
+
+
+def exportables() -> dict[str, Exportable]:
+    """Every list that can leave as a file, by name."""
+    return {one.name: one for module in MODULES for one in module.exports}
 
 
 def owner_scopes() -> frozenset[str]:

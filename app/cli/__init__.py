@@ -5,12 +5,14 @@ import rich_click as click
 from app import __version__
 from app.cli.cache import cache
 from app.cli.doctor import config, doctor
+from app.cli.email import email
+from app.cli.isolation import isolation
 from app.cli.owners import owner
 from app.cli.queues import queues
 from app.cli.schedules import schedules
 from app.cli.serve import migrate, suspects, up, web, worker
 from app.cli.tenants import tenant
-from app.cli.tokens import token
+from app.cli.tokens import client, token
 from app.cli.workers import workers
 
 OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -23,6 +25,7 @@ def main() -> None:
 
 
 SERVING = (up, web, worker, suspects, migrate)
-RUNNING = (owner, tenant, token, queues, workers, schedules, cache, doctor, config)
-for command in (*SERVING, *RUNNING):
+THINGS = (owner, tenant, token, client, email, queues, workers, schedules, cache, isolation)
+
+for command in (*SERVING, *THINGS, doctor, config):
     main.add_command(command)

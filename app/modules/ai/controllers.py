@@ -19,6 +19,7 @@ from app.modules.ai.permissions import READ, RUN
 from app.modules.ai.repository import EntryFilter, RunFilter, TaskFilter
 from app.modules.ai.schemas import (
     AI_ANSWERS,
+    MESSAGES_SEEN,
     AiEventPage,
     AiMessagePage,
     AiRunPage,
@@ -70,7 +71,7 @@ def provide_entry_filter(tenant: Tenant = None, task: Task = None, run: Run = No
 class SummaryController(Controller):
     path = "/articles/{article_id:uuid}/summaries"
 
-    @post("/", permission=RUN, audit="ai.summary.request", status_code=202)
+    @post("/", permission=RUN, audit="ai.summary.request", status_code=202, cost=5)
     async def request(
         self, article_id: FromPath[UUID], ai: NamedDependency[AiService], data: JSONBody[SummaryRequest | None] = None
     ) -> Response[AiTaskRead]:
@@ -131,7 +132,7 @@ class OwnerAiController(Controller):
         """List the runs of AI tasks, newest first."""
         return read(await ai.runs(pager, wanted_runs, limit=limit, cursor=cursor), AiRunPage)
 
-    @get("/messages", permission=READ, cached=AI_ANSWERS)
+    @get("/messages", permission=READ, cached=AI_ANSWERS, access=MESSAGES_SEEN)
     async def messages(
         self,
         ai: NamedDependency[AiService],

@@ -6,12 +6,15 @@ from uuid import UUID
 
 from msgspec import Raw, convert
 
-from app.core.wire import Incoming, Outgoing
+from app.core.access import Access
+from app.core.wire import Incoming, Outgoing, Sensitive
 from app.modules.ai.models import RunStatus, TaskStatus
 from app.redis.cached import Cached
 
 T = TypeVar("T")
 AI_ANSWERS = Cached("owner", "ai", "answers", Raw, 30, ("ai",), "AI's tasks, runs, messages and events, over the API.")
+MESSAGES_SEEN = Access("owner.read.ai_message", "ai_message", fields=("parts",))
+RUN_SEEN = Access("owner.read.ai_run", "ai_run", of="run_id", fields=("messages",))
 
 
 class SummaryRequest(Incoming):
@@ -97,7 +100,7 @@ class AiRunRead(Outgoing):
     duration_ms: int | None
 
 
-class AiMessageRead(Outgoing):
+class AiMessageRead(Sensitive):
     """One message of a run, in the order of `seq`."""
 
     id: UUID
