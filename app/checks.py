@@ -19,6 +19,8 @@ from app.migrate import head
 from app.queues import lag
 from app.queues.models import WorkerRow
 from app.queues.relay import ALIVE
+from app.redis.insight import look, warnings
+from app.redis.service import RedisService
 
 log = structlog.get_logger()
 REDIS_AT_LEAST = (7, 0)
@@ -195,6 +197,21 @@ async def redis(client: Redis) -> Finding:
         return Finding("redis", "ok", f"{name} {version}")
 
     return await _timed("redis", ask, "Check REDIS_URL, and that Redis runs")
+
+
+async def cache(service: RedisService, settings: Settings) -> list[Finding]:
+    """The Redis of the cache, where it has one of its own: without it values come from their source."""
+    if settings.cache_redis_url in ("", settings.redis_url):
+        return []
+    ping = await service.ping()
+    try:
+        told = warnings(await look(service.client), apart=True) if ping.ok else ["it does not answer"]
+    except (RedisError, OSError) as error:
+        told = [_message(error)]
+    if told:
+        remedy = "Check CACHE_REDIS_URL and the settings of that Redis; until then values come from their source"
+        return [Finding("cache", "warning", f"CACHE_REDIS_URL: {' '.join(told)}", remedy, ping.latency_ms)]
+    return [Finding("cache", "ok", "has a Redis of its own", latency_ms=ping.latency_ms)]
 
 
 async def workers(db: Database) -> Finding:

@@ -78,6 +78,7 @@ async def ready(request: Request[Any, Any, Any]) -> Response[Readiness]:
     """Look at every part without which work does not get done; 503 when one is missing."""
     process: Process = request.app.state.process
     found = await checks.readiness(process.database, process.queue_redis, process.settings)
+    found += await checks.cache(process.redis, process.settings)
     parts = [Part(item.part, item.level != "error", item.message, item.latency_ms) for item in found]
     body = Readiness(all(part.ok for part in parts), __version__, parts)
     return Response(body, status_code=200 if body.ready else 503)

@@ -1,26 +1,34 @@
 """Answers of the API that may be some seconds old: `@get("/", permission=READ, cached=QUEUE_ANSWERS)`.
 
-The guard has been asked before, always. What is kept is the body of a 200 alone, under the path and the query, so that
-a route may say so only if its answer is the same for everybody who may ask.
+The guard has been asked before, always, and a sensitive read is in the access log before its answer leaves. What is
+kept is the body of a 200 alone, under the path and the query, so that a route may say so only if its answer is the
+same for everybody who may ask.
 """
 
-from collections.abc import Awaitable, Callable
 from hashlib import blake2s
 from typing import Any
 from urllib.parse import parse_qsl
+from uuid import UUID
 
+import msgspec
 from litestar import MediaType, Request, Response
 from litestar.datastructures import MutableScopeHeaders
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.core.access import note_hit
 from app.redis.cache import Cache
 from app.redis.cached import Cached, Place
 
 AnyRequest = Request[Any, Any, Any]
-OnHit = Callable[[AnyRequest, bytes], Awaitable[None]]
-"""Called with the request and the body before an answer from the cache leaves; `app.state.on_hit` holds it."""
 HIT, MISS, BYPASS = "HIT", "MISS", "BYPASS"
 LONGEST_PATH = 200
+
+
+class _Seen(msgspec.Struct, rename="camel"):
+    """What the access log wants to know of an answer."""
+
+    items: list[msgspec.Raw] | None = None
+    tenant_id: UUID | None = None
 
 
 async def from_cache(request: AnyRequest) -> Response[bytes] | None:

@@ -47,6 +47,7 @@ class Cache:
         self._store = Store(redis.client, settings)
         self.claims = Claims(self._store, redis.health, settings)
         self.history = History(redis, settings)
+        self._subscriber = subscriber
         self._broker = RedisBroker(redis.client, subscriber, self._store.channel)
         self._owed: dict[str, int] = {}
         self._debts = count()
@@ -139,6 +140,8 @@ class Cache:
 
     async def close(self) -> None:
         await self.claims.close()
+        if self.apart:  # else it is the process's, and closed with it
+            await self._subscriber.aclose(close_connection_pool=True)
 
     def _decoded(self, place: Place[T], key: str, kept: Kept | None) -> Any:
         if kept is None:

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from app import checks
 from app.core.database import Database
 from app.core.settings import Settings
+from app.redis.service import RedisService
 
 NOWHERE = "postgresql://app@127.0.0.1:9/none"
 
@@ -35,3 +36,17 @@ def test_an_https_address_without_trusted_proxies_is_warned_about(
 ) -> None:
     behind = replace(settings, public_url="https://example.org", trusted_proxies=trusted)
     assert checks.proxies(behind).level == level
+
+
+async def test_a_cache_without_its_redis_is_a_warning_and_no_error(settings: Settings) -> None:
+    shared = RedisService(settings)
+    assert await checks.cache(shared, settings) == []
+    apart = replace(settings, cache_redis_url=settings.redis_url + "?")
+    [found] = await checks.cache(shared, apart)
+    assert (found.level, "maxmemory is not set" in found.message) == ("warning", True)
+    lost = replace(settings, cache_redis_url="redis://127.0.0.1:9/0")
+    service = RedisService(lost)
+    [found] = await checks.cache(service, lost)
+    assert (found.level, "does not answer" in found.message) == ("warning", True)
+    for each in (shared, service):
+        await each.close()
