@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from app import __version__, checks, registry
 from app.core import live
-from app.core.access import check_reads, note_hit
+from app.core.access import check_reads
 from app.core.answers import answer
 from app.core.errors import Unauthenticated
 from app.core.idempotency import Replayed
@@ -170,7 +170,6 @@ def create_app(settings: Settings) -> Litestar:
     app.state.process = process
     app.state.hub = hub
     app.state.cache = process.cache
-    app.state.on_hit = note_hit
     app.state.policy = policy
     app.state.note_read = note
     app.state.chrome = Chrome(policy, [item for module in registry.MODULES for item in module.navigation])

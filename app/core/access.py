@@ -14,11 +14,10 @@ from typing import Any, Protocol, get_args, get_type_hints
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
-import msgspec
 from litestar import Request, Response
 from litestar.response import Template
 from litestar.routes import BaseRoute, HTTPRoute
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Database
@@ -103,14 +102,7 @@ async def note(request: AnyRequest, session: AsyncSession, status: int) -> None:
     await write(session, read, quick=request.method == "GET")
 
 
-class _Shown(Struct, rename="camel"):
-    """What an answer in JSON tells of itself: how many things it holds, and whose the one is."""
-
-    items: list[Raw] | UnsetType = UNSET
-    tenant_id: UUID | None = None
-
-
-async def note_hit(request: AnyRequest, body: bytes) -> None:
+async def note_hit(request: AnyRequest, *, rows: int = 1, tenant_id: UUID | None = None) -> None:
     """The same for an answer that came from a cache, in a transaction of its own. Call it before the answer leaves.
 
     Raises:
@@ -120,12 +112,10 @@ async def note_hit(request: AnyRequest, body: bytes) -> None:
     actor = actor_of(request)
     if access is None or actor is None:
         return
-    shown = msgspec.json.decode(body, type=_Shown)
     write: Note = request.app.state.note_read
     database: Database = request.app.state.database
     async with database.transaction(actor.scope) as session:
-        rows = len(shown.items) if shown.items is not UNSET else 1
-        read = _read(request, access, actor, rows=rows, tenant_id=shown.tenant_id, cached=True)
+        read = _read(request, access, actor, rows=rows, tenant_id=tenant_id, cached=True)
         await write(session, read, quick=True)
 
 

@@ -51,8 +51,9 @@ async def from_cache(request: AnyRequest) -> Response[bytes] | None:
         return None
     if kept is None:
         return None
-    on_hit: OnHit = request.app.state.on_hit
-    await on_hit(request, kept.body)
+    if "access" in request.route_handler.opt:
+        seen = msgspec.json.decode(kept.body, type=_Seen)
+        await note_hit(request, rows=1 if seen.items is None else len(seen.items), tenant_id=seen.tenant_id)
     scope["x_cache"] = HIT
     headers = {"Age": str(int(kept.age_s))}
     return Response(kept.body, media_type=MediaType.JSON, status_code=200, headers=headers)
