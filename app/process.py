@@ -50,13 +50,15 @@ class Process:
     @classmethod
     def open(cls, settings: Settings) -> "Process":
         database = Database(settings)
-        queue_redis, patient_redis = hasty(settings.redis_url), patient(settings.redis_url)
+        queue_redis = hasty(settings.redis_url, settings.queue_prefix)
+        patient_redis = patient(settings.redis_url, settings.queue_prefix)
         specs, kinds = registry.specs(), registry.kinds()
         engine = Engine(queue_redis, settings.queue_prefix, specs)
         broker = RedisBroker(queue_redis, patient_redis, settings.key("live", "signals", "all"))
         queues = Queues(database, specs, kinds, engine if settings.enable_queue else None)
         schedules = registry.schedules()
         database.provide(broker=broker, queues=queues, schedules=schedules)
+        database.provide(exportables=registry.exportables())
         database.provide(permissions=registry.permissions(), owner_scopes=registry.owner_scopes())
         return cls(
             settings,
@@ -74,8 +76,8 @@ class Process:
         """Runs jobs in this process, with what processors may ask for by type; for a worker of its own, or another."""
         resources: dict[type, Any] = {
             Provider: provider_for(self.settings, self.egress),
-            Database: self.database,
             Post: Post(self.settings),
+            Database: self.database,
         }
         return Runner(self.database, self.kinds, self.engine.specs, worker or new_id(), resources)
 

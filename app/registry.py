@@ -2,7 +2,7 @@
 
 from app.core.errors import Invalid
 from app.core.policy import Permission
-from app.module import Module
+from app.module import Exportable, Module
 from app.module import owner_scopes as owner_scopes_of
 from app.module import permissions as permissions_of
 from app.modules.access.module import access
@@ -11,6 +11,7 @@ from app.modules.articles.module import articles
 from app.modules.audit.module import audit
 from app.modules.dashboard.module import dashboard
 from app.modules.email.module import email
+from app.modules.exports.module import exports as exports_module
 from app.modules.identity.module import identity
 from app.modules.isolation.module import isolation
 from app.modules.queues.module import queues
@@ -28,6 +29,7 @@ MODULES: tuple[Module, ...] = (
     audit,
     access,
     views,
+    exports_module,
     tenants,
     email,
     identity,
@@ -77,6 +79,11 @@ def schedules() -> dict[str, Schedule]:
         except Invalid as error:
             raise RuntimeError(f"The schedule {schedule.name!r} cannot be: {error.detail}") from error
     return found
+
+
+def exportables() -> dict[str, Exportable]:
+    """Every list that can leave as a file, by name."""
+    return {one.name: one for module in MODULES for one in module.exports}
 
 
 def owner_scopes() -> frozenset[str]:

@@ -6,7 +6,7 @@ from sqlalchemy.dialects import postgresql
 from alembic import op
 
 revision = "0010"
-down_revision = "0012"
+down_revision = "0007"
 
 MOMENT = sa.DateTime(timezone=True)
 

@@ -11,7 +11,7 @@ from app.cli.queues import queues
 from app.cli.schedules import schedules
 from app.cli.serve import migrate, suspects, up, web, worker
 from app.cli.tenants import tenant
-from app.cli.tokens import token
+from app.cli.tokens import client, token
 from app.cli.workers import workers
 
 OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -23,9 +23,8 @@ def main() -> None:
     """TekNav: the control room and API of a multi-tenant publishing platform that works with AI."""
 
 
-COMMANDS = (
-    *(up, web, worker, suspects, migrate, owner, tenant, token, email, queues, workers, schedules, isolation),
-    *(doctor, config),
-)
-for command in COMMANDS:
+SERVING = (up, web, worker, suspects, migrate)
+THINGS = (owner, tenant, token, client, email, queues, workers, schedules, isolation)
+
+for command in (*SERVING, *THINGS, doctor, config):
     main.add_command(command)
