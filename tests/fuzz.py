@@ -14,6 +14,7 @@ from tests.flows.running import ROOT, Running
 SEED = 20
 HALF_S = 75
 PROGRAM = ROOT / ".fuzz" / "bin" / "schemathesis"
+CONFIG = ROOT / "tests" / "fuzz.toml"
 TENANTS = "/api/owner/tenants"
 # What some answers mean to people, a description of types cannot say.
 NOT_ASKED = {
@@ -38,7 +39,7 @@ async def tokens(running: Running) -> dict[str, str]:
 
 def fuzz(address: str, under: str, token: str) -> int:
     command = [
-        *(str(PROGRAM), "run", f"{address}/api/openapi.json", "--url", address),
+        *(str(PROGRAM), "--config-file", str(CONFIG), "run", f"{address}/api/openapi.json", "--url", address),
         *("--include-path-regex", f"^{under}/", "--exclude-path-regex", NOT_CALLED),
         *("--header", f"Authorization: Bearer {token}", "--checks", "all"),
         *("--exclude-checks", ",".join(sorted(NOT_ASKED)), "--seed", str(SEED), "--max-time", str(HALF_S)),

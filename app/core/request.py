@@ -104,6 +104,9 @@ class RequestMiddleware:
                 if status == HTTP_413_REQUEST_ENTITY_TOO_LARGE:
                     await _swallow(receive)
                 out = MutableScopeHeaders.from_message(message)
+                if scope["method"] == "OPTIONS" and "path_template" in scope:
+                    # Litestar tells the methods of the handler that was registered first.
+                    out["allow"] = ", ".join(sorted(scope["app"].route_handler_method_map[scope["path_template"]]))
                 out["x-request-id"] = request_id
                 for name, value in SECURITY_HEADERS.items():
                     out.setdefault(name, value)

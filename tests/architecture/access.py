@@ -38,6 +38,8 @@ THINGS = {
     "tenant_id": "tenant",
     "workspace_id": "workspace",
     "token_id": "api_token",
+    "client_id": "api_client",
+    "export_id": "export",
     "article_id": "article",
     "task_id": "ai_task",
     "ai/runs/run_id": "ai_run",
@@ -244,10 +246,22 @@ def tenant_scopes(end: str = "") -> list[str]:
     return sorted(name for name, each in registry.permissions().items() if each.tenant and name.endswith(end))
 
 
+def _lists() -> dict[str, set[str]]:
+    """The columns of JSON that hold a list, by table, as the models' annotations say."""
+    found: dict[str, set[str]] = {}
+    for mapper in Base.registry.mappers:
+        hints: dict[str, Any] = {}
+        for kind in mapper.class_.__mro__:
+            hints |= vars(kind).get("__annotations__", {})
+        found[str(mapper.class_.__tablename__)] = {name for name, hint in hints.items() if "list[" in str(hint)}
+    return found
+
+
 async def one_of_everything(admin: Any, ours: UUID, theirs: UUID, owned: dict[str, Any]) -> dict[str, tuple[str, str]]:
     """A row in each table for each of two tenants, whatever tables there are; what is global is there twice as well."""
     ids: dict[str, tuple[str, str]] = {"tenant": (str(ours), str(theirs))}
     made: dict[str, list[str]] = {}
+    lists = _lists()
     async with admin.transaction():
         await admin.execute("SET LOCAL session_replication_role = replica")  # a key may point at what is not there
         for tenant_id in (ours, theirs):
@@ -256,6 +270,7 @@ async def one_of_everything(admin: Any, ours: UUID, theirs: UUID, owned: dict[st
                 if table.name in ("tenant", "alembic_version"):
                     continue
                 row, _ = sample(table, tenant_id if "tenant_id" in table.columns else None, parents, every_key=True)
+                row |= {name: [] for name in lists.get(table.name, set()) & row.keys()}
                 row |= {name: value for name, value in owned.get(table.name, {}).items() if name in table.columns}
                 if table.name == "job":
                     row["queue"] = "ai:content" if tenant_id == ours else "ai:seo"

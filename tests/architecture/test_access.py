@@ -64,7 +64,7 @@ async def stage(
     past = f"UPDATE api_token SET expires_at = now() - interval '1 day' WHERE id = ({newest})"
     await admin.execute(past, tenant.id, 1)
     await admin.execute("UPDATE tenant SET status = 'suspended' WHERE id = $1", suspended.id)
-    plausible = {"saved_view": {"user_id": person}, "api_token": {"scopes": []}, "ai_message": {"parts": []}}
+    plausible = {"saved_view": {"user_id": person}}
     mine = str(await admin.fetchval("SELECT id FROM api_token WHERE tenant_id = $1", PLATFORM_TENANT))
     ids = await one_of_everything(admin, tenant.id, other.id, plausible) | {"platform_token": (mine, mine)}
     return Stage(app, admin, callers, ids, await kept(admin))
