@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup up test lint assets lock crawl faults faults-short browser interop bench bench-cache clean
+.PHONY: setup up test lint assets lock crawl faults faults-short fuzz browser interop bench bench-cache clean
 
 setup: .venv/.installed assets
 
@@ -36,6 +36,14 @@ faults: setup  ## an hour or so, on a machine that has nothing else to do
 faults-short: setup
 	@$(BIN)/python -m tests.faults --short
 
+.fuzz/.installed: requirements/fuzz.txt
+	$(PYTHON) -m venv .fuzz
+	.fuzz/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
+	@touch $@
+
+fuzz: setup .fuzz/.installed  ## schemathesis over the whole API, about three minutes
+	@$(BIN)/python -m tests.fuzz
+
 bench: setup  ## beside other libraries; `make bench ARGS=--quick` takes a minute
 	@$(BIN)/python bench/queues.py $(ARGS)
 
@@ -54,8 +62,10 @@ lock: .venv/.installed  ## after a change of dependencies in pyproject.toml; nee
 		--no-header --upgrade -o requirements/run.txt
 	uv pip compile pyproject.toml --extra embedded --group dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header -c requirements/run.txt -o requirements/dev.txt
+	uv pip compile --group fuzz --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header -o requirements/fuzz.txt
 	for peer in bullmq_python saq arq taskiq aiocache cashews; do uv pip compile --group bench-$$peer --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header -o requirements/bench-$$peer.txt || exit 1; done
 
 clean:
-	rm -rf .venv .bench node_modules bench/peers/node/node_modules tests/queues/interop/node_modules app/static/dist
+	rm -rf .venv .bench .fuzz node_modules bench/peers/node/node_modules tests/queues/interop/node_modules app/static/dist

@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 from litestar.datastructures import Headers, MutableScopeHeaders
 from litestar.enums import ScopeType
+from litestar.routes import HTTPRoute
 from litestar.status_codes import HTTP_413_REQUEST_ENTITY_TOO_LARGE
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -59,6 +60,12 @@ def correlation_id() -> UUID | None:
     return UUID(value) if value else None
 
 
+def _methods(scope: Scope) -> list[str]:
+    """All that an address has. Litestar's own answer names those of the handler that was registered first."""
+    routes = [route for route in scope["app"].routes if isinstance(route, HTTPRoute)]
+    return sorted({m for route in routes if route.path_format == scope["path_template"] for m in route.methods})
+
+
 async def _swallow(receive: Receive) -> None:
     """Read on, within bounds: most clients send all of a body first, and one that is cut off hears no answer."""
     left = SWALLOWED
@@ -104,6 +111,8 @@ class RequestMiddleware:
                 if status == HTTP_413_REQUEST_ENTITY_TOO_LARGE:
                     await _swallow(receive)
                 out = MutableScopeHeaders.from_message(message)
+                if scope["method"] == "OPTIONS" and "path_template" in scope:
+                    out["allow"] = ", ".join(_methods(scope))
                 out["x-request-id"] = request_id
                 for name, value in SECURITY_HEADERS.items():
                     out.setdefault(name, value)

@@ -1,5 +1,7 @@
 """The rules of the tables, asked of PostgreSQL's own catalogue after the real migrations."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -7,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -17,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.sql.schema import CallableColumnDefault
 
 from app import migrate
-from app.core.database import Plane, Scope, asyncpg_url
+from app.core.database import Database, Plane, Scope, asyncpg_url
 from app.core.ids import new_id
 from app.core.models import Base
 from app.core.policy import Actor
@@ -309,3 +312,35 @@ async def test_a_partition_read_by_its_name_is_refused(
         with pytest.raises(DBAPIError, match=f"permission denied for table {partition}"):
             async with transaction(Scope(plane, tenant.id)) as session:
                 await session.execute(text(f"SELECT count(*) FROM {partition}"))
+
+
+async def test_two_tenants_take_turns_on_one_connection_and_never_see_each_other(
+    settings: Settings, database: Database, make_tenant: Callable[[str], Any]
+) -> None:
+    """A thousand transactions, some of which fail half way: nothing of one is left for the next."""
+    tenants = [await make_tenant("Left Bank"), await make_tenant("Right Bank")]
+    narrow = Database(msgspec.structs.replace(settings, database_pool_size=1))
+    workspaces = Base.metadata.tables["workspace"]
+    wrong = []
+
+    async def turn(number: int) -> None:
+        tenant = tenants[number % 2]
+        with contextlib.suppress(ZeroDivisionError):
+            async with narrow.transaction(Scope(Plane.TENANT, tenant.id)) as session:
+                seen = set(await session.scalars(select(workspaces.c.tenant_id)))
+                if seen != {tenant.id}:
+                    wrong.append((tenant.id, seen))
+                await session.execute(workspaces.update().values(name=f"Turn {number}"))
+                if number % 7 == 0:
+                    raise ZeroDivisionError
+
+    try:
+        for first in range(0, 1000, 20):
+            await asyncio.gather(*(turn(number) for number in range(first, first + 20)))
+    finally:
+        await narrow.close()
+    assert wrong == []
+    async with database.transaction(Scope(Plane.PLATFORM)) as session:
+        names = {row.tenant_id: row.name for row in await session.execute(select(workspaces))}
+    turns = [int(names[tenant.id].removeprefix("Turn ")) % 2 for tenant in tenants]
+    assert turns == [0, 1], "nobody wrote into the other's row"

@@ -79,14 +79,16 @@ class Views:
         return _told(await self._render("index", "_list", context), message)
 
     async def show(self, row: ApiToken | ApiClient, fragment: str = "_drawer", message: str | None = None) -> Template:
+        return _told(await self._render("show", fragment, self._one(row)), message)
+
+    async def made(self, row: ApiToken | ApiClient, secret: Secret, fragment: str) -> Template:
+        return await self._render("show", fragment, self._one(row) | {"secret": str(secret)})
+
+    def _one(self, row: ApiToken | ApiClient) -> dict[str, Any]:
         scopes = {item.name: (item.name, item.name, item.label) for item in self.credentials.offered(self.holder)}
         # What it holds and this actor could not give stays as it is, unless it is unticked.
         kept = {name: (name, name, "given by somebody else") for name in row.scopes if name not in scopes}
-        context = {"token": row, "scopes": [*scopes.values(), *kept.values()]}
-        return _told(await self._render("show", fragment, context), message)
-
-    async def made(self, row: ApiToken | ApiClient, secret: Secret, fragment: str) -> Template:
-        return await self._render("show", fragment, {"token": row, "secret": str(secret)})
+        return {"token": row, "scopes": [*scopes.values(), *kept.values()]}
 
     async def _render(self, page: str, fragment: str, context: dict[str, Any]) -> Template:
         noun = self.credentials.noun

@@ -1,0 +1,177 @@
+"""Every route × every kind of caller × one's own, another's and a missing thing, against the reviewed table."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import pytest
+from httpx2 import AsyncClient
+from litestar import Litestar
+
+from app import registry
+from app.core.database import Database, Plane, Scope
+from app.core.ids import PLATFORM_TENANT
+from app.core.policy import UNSAFE, Actor
+from tests.architecture.access import (
+    WRITE,
+    Answer,
+    Stage,
+    addresses,
+    ask,
+    cell,
+    doors,
+    kept,
+    one_of_everything,
+    read,
+    tenant_scopes,
+    tokens,
+    write,
+)
+from tests.conftest import Made
+
+ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+PASSING = {"date", "x-request-id"}
+READINESS = "/health/ready"  # what it answers changes with the time since a worker was seen
+WITHOUT_RIGHTS = {"suspended", "expired", "revoked"}
+
+
+@pytest.fixture
+async def stage(
+    app: Litestar,
+    admin: asyncpg.Connection,
+    owner: AsyncClient,
+    operator: Actor,
+    tenant: Made,
+    make_tenant: Callable[[str], Awaitable[Made]],
+) -> Stage:
+    other, suspended = await make_tenant("Other Press"), await make_tenant("Quiet Press")
+    session = f"teknav_session={owner.cookies['teknav_session']}"
+    person = await admin.fetchval('SELECT id FROM "user"')
+    callers = {
+        "anonymous": {},
+        "owner": {"Cookie": session, "X-CSRF-Token": owner.headers["X-CSRF-Token"]},
+        "platform token": await tokens(app, operator, PLATFORM_TENANT, sorted(registry.owner_scopes())),
+        "tenant's token": await tokens(app, operator, tenant.id, tenant_scopes()),
+        "read-only token": await tokens(app, operator, tenant.id, tenant_scopes(":read")),
+        "suspended": await tokens(app, operator, suspended.id, tenant_scopes()),
+        "expired": await tokens(app, operator, tenant.id, tenant_scopes()),
+        "revoked": await tokens(app, operator, tenant.id, tenant_scopes()),
+    }
+    newest = "SELECT id FROM api_token WHERE tenant_id = $1 ORDER BY id DESC OFFSET $2 LIMIT 1"
+    await admin.execute(f"UPDATE api_token SET revoked_at = now() WHERE id = ({newest})", tenant.id, 0)
+    past = f"UPDATE api_token SET expires_at = now() - interval '1 day' WHERE id = ({newest})"
+    await admin.execute(past, tenant.id, 1)
+    await admin.execute("UPDATE tenant SET status = 'suspended' WHERE id = $1", suspended.id)
+    plausible = {"saved_view": {"user_id": person}}
+    mine = str(await admin.fetchval("SELECT id FROM api_token WHERE tenant_id = $1", PLATFORM_TENANT))
+    ids = await one_of_everything(admin, tenant.id, other.id, plausible) | {"platform_token": (mine, mine)}
+    return Stage(app, admin, callers, ids, await kept(admin))
+
+
+def plain(answer: Answer, address: str) -> tuple[Any, ...]:
+    """The answer without what differs from request to request; the id that was asked for is no secret."""
+    asked = address.rsplit("/", 1)[-1]
+    body = ID.sub("{id}", answer.body.replace(asked, "{id}"))
+    headers = sorted((k, ID.sub("{id}", v)) for k, v in answer.headers if k.lower() not in PASSING)
+    return answer.status, headers, body
+
+
+async def test_every_caller_gets_from_every_route_what_the_reviewed_table_says(stage: Stage) -> None:
+    """A new or changed route: `python -m tests.architecture.access --write`, and look at each status that is new."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    wrong, asked = [], Counter[str]()
+    for door in sorted(doors(stage.app), key=lambda each: (each.path, each.method)):
+        if door.path == READINESS:
+            continue
+        for caller, headers in stage.callers.items():
+            statuses, answers = {}, {}
+            for which, address in addresses(door, stage).items():
+                answer = await ask(stage.app, door, address, headers)
+                asked[which] += 1
+                statuses[which], answers[which] = answer.status, plain(answer, address)
+                if answer.status >= 500:
+                    wrong.append(f"{caller}: {door.method} {address}: {answer.status} {answer.body[:300]}")
+                if door.method in UNSAFE and answer.status < 400:
+                    await stage.restore()
+                if caller in WITHOUT_RIGHTS and answer.status in (401, 403):
+                    break  # refused before anything is looked up, as the callers above are seen to be
+            if "foreign" in answers and answers["foreign"] != answers["missing"]:
+                wrong.append(f"{caller}: {door.method} {door.path}: {answers['foreign']} is not {answers['missing']}")
+            found.setdefault(door.name, {})[caller] = cell(statuses)
+    if os.environ.get(WRITE):
+        write(found)
+    assert not wrong, "\n".join(wrong)
+    assert asked["foreign"] > 100 and asked["missing"] > 400
+    reviewed = read()
+    differs = [
+        f"{' '.join(door)}, {caller}: {reviewed.get(door, {}).get(caller, 'no line')} in the table, {now} found"
+        for door, cells in found.items()
+        for caller, now in cells.items()
+        if reviewed.get(door, {}).get(caller) != now
+    ]
+    gone = [" ".join(door) for door in reviewed.keys() - found.keys()]
+    assert not differs and not gone, "\n".join([*differs, "no longer there:", *gone])
+
+
+ROWS = "SELECT outcome, status FROM audit_log WHERE action = $1 AND id > $2 ORDER BY id"
+CHANGES_NOTHING = {
+    ("DELETE", "/api/v1/articles/{article_id:uuid}/publication"),
+    ("POST", "/api/owner/schedules/{name:str}/reset"),
+    ("POST", "/dashboard/owner/schedules/{name:str}/reset"),
+    ("POST", "/dashboard/owner/schedules/{name:str}"),
+}
+NEWEST = "SELECT max(id::text)::uuid FROM audit_log"
+
+
+async def test_every_change_leaves_its_row_however_it_ends(
+    stage: Stage, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One row for what was denied, invalid or crashed, in a transaction of its own; and one for what was done."""
+    crash = False
+    real = Database.transaction
+
+    def transaction(self: Database, scope: Scope) -> Any:
+        nonlocal crash
+        if crash:
+            crash = False  # the next one writes the row
+            raise RuntimeError("the handler breaks")
+        return real(self, scope)
+
+    monkeypatch.setattr(Database, "transaction", transaction)
+    wrong, seen = [], Counter[str]()
+    for door in doors(stage.app):
+        if door.method not in UNSAFE or door.public:
+            continue
+        platform = door.plane is not Plane.TENANT
+        allowed = stage.callers["owner" if platform else "tenant's token"]
+        denied = {"Cookie": allowed["Cookie"]} if platform else stage.callers["read-only token"]
+        places = addresses(door, stage)
+        nonsense = (b'{"nonsense": 1}', "application/json") if door.path.startswith("/api/") else (b"", "")
+        for kind in ("denied", "invalid", "failed", "success"):
+            newest, crash = await admin.fetchval(NEWEST), kind == "failed"
+            answer = await ask(
+                stage.app,
+                door,
+                places.get("missing", places["own"]) if kind == "invalid" else places["own"],
+                denied if kind == "denied" else allowed,
+                nonsense if kind == "invalid" else None,
+            )
+            crash = False
+            rows = [tuple(row) for row in await admin.fetch(ROWS, door.audit, newest)]
+            fits = {"denied": {403}, "invalid": {400, 404, 409, 422}, "failed": {500}}
+            if kind == "success" and (answer.status >= 400 or (door.name in CHANGES_NOTHING and not rows)):
+                continue  # the stage does not allow it, as the table of access shows, or it is so already
+            if kind == "invalid" and door.path == "/signout":
+                continue  # there is nothing that could be wrong about it
+            seen[kind] += 1
+            wanted = [(kind, None if kind == "success" else answer.status)]
+            unfit = kind in fits and answer.status not in fits[kind]
+            if unfit or rows[:1] != wanted or (kind != "success" and len(rows) != 1):
+                wrong.append(f"{door.method} {door.path}, {kind}: {answer.status}, rows {rows}")
+            if answer.status < 400:
+                await stage.restore()
+    assert not wrong, "\n".join(wrong)
+    assert seen["denied"] == seen["failed"] == seen["invalid"] + 1 > 50 and seen["success"] > 30, seen

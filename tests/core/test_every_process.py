@@ -1,0 +1,63 @@
+"""What is taken away is gone with the next request in every process; what counts guesses cannot be led astray."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+from httpx2 import ASGITransport, AsyncClient
+from litestar import Litestar
+
+from app.core.settings import Settings
+from app.main import create_app
+from app.modules.identity.service import FAILURES_PER_ACCOUNT
+from tests.conftest import ORIGIN, OWNER_EMAIL, OWNER_PASSWORD, Made
+
+
+@pytest.fixture
+async def elsewhere(app: Litestar, settings: Settings) -> AsyncGenerator[AsyncClient, None]:
+    """A client of a second application: its own connections and memory, the same PostgreSQL and Redis."""
+    second = create_app(settings)
+    transport = ASGITransport(app=second, raise_app_exceptions=False)  # type: ignore[arg-type]
+    async with AsyncClient(transport=transport, base_url=ORIGIN) as client:
+        yield client
+    await second.state.process.close()
+
+
+async def test_a_revoked_token_and_an_ended_session_are_refused_by_the_next_request_everywhere(
+    owner: AsyncClient, elsewhere: AsyncClient, tenant: Made
+) -> None:
+    tokens = f"/api/owner/tenants/{tenant.id}/tokens"
+    made = (await owner.post(tokens, json={"name": "App", "scopes": ["articles:read"]})).json()
+    bearer = {"Authorization": f"Bearer {made['token']}"}
+    cookie = {"Cookie": f"teknav_session={owner.cookies['teknav_session']}"}
+    for _ in range(2):  # whatever the second one might remember, it has seen both
+        assert (await elsewhere.get("/api/v1/articles", headers=bearer)).status_code == 200
+        assert (await elsewhere.get("/api/owner/tenants", headers=cookie)).status_code == 200
+    assert (await owner.delete(f"{tokens}/{made['id']}")).status_code == 204
+    assert (await elsewhere.get("/api/v1/articles", headers=bearer)).status_code == 401
+    assert (await owner.post("/signout")).status_code == 303
+    assert (await elsewhere.get("/api/owner/tenants", headers=cookie)).status_code == 401
+
+
+async def test_a_suspended_tenants_token_is_refused_by_the_next_request_everywhere(
+    owner: AsyncClient, elsewhere: AsyncClient, tenant: Made
+) -> None:
+    made = await owner.post(f"/api/owner/tenants/{tenant.id}/tokens", json={"name": "A", "scopes": ["articles:read"]})
+    bearer = {"Authorization": f"Bearer {made.json()['token']}"}
+    assert (await elsewhere.get("/api/v1/articles", headers=bearer)).status_code == 200
+    assert (await owner.patch(f"/api/owner/tenants/{tenant.id}", json={"status": "suspended"})).is_success
+    assert (await elsewhere.get("/api/v1/articles", headers=bearer)).status_code == 403
+
+
+async def test_guessing_with_made_up_addresses_is_guessing_from_one(
+    owner: AsyncClient, client: AsyncClient, elsewhere: AsyncClient
+) -> None:
+    form = {"email": OWNER_EMAIL, "password": "not the password"}
+    told = []
+    for number in range(FAILURES_PER_ACCOUNT + 1):
+        address = f"198.51.100.{number}"
+        claims = {"Origin": ORIGIN, "X-Forwarded-For": address, "X-Real-IP": address, "Forwarded": f"for={address}"}
+        place = (client, elsewhere)[number % 2]
+        told.append((await place.post("/signin", data=form, headers=claims)).status_code)
+    assert told == [401] * FAILURES_PER_ACCOUNT + [429]
+    right = form | {"password": OWNER_PASSWORD}
+    assert (await elsewhere.post("/signin", data=right, headers={"Origin": ORIGIN})).status_code == 429
