@@ -15,7 +15,7 @@ from app.modules.tenants.pages import TenantPages, WorkspacePages, provide_views
 from app.modules.tenants.permissions import ALL, READ, WRITE
 from app.modules.tenants.processor import erase_tenant
 from app.modules.tenants.schemas import RecordRead, read_record
-from app.modules.tenants.service import ERASED, TOPIC, QuotaService, TenantService, all_of_tenant, calls_today
+from app.modules.tenants.service import TOPIC, QuotaService, TenantService, all_of_tenant, calls_today
 from app.queues.quota import in_flight
 
 
@@ -34,7 +34,7 @@ tenants = Module(
     providers={"tenants": provide_tenants, "quotas": provide_quotas, "views": provide_views},
     processors=(erase_tenant,),
     permissions=ALL,
-    actions=(ERASED,),
+    actions=("owner.tenant.erase",),
     topics=(Topic(TOPIC, READ),),
     navigation=(NavigationItem("Platform", "Tenants", "/tenants", "building", READ, order=60),),
     quotas=(

@@ -15,7 +15,6 @@ from app.modules.audit.service import record
 from app.modules.tenants import repository
 from app.modules.tenants.jobs import EraseTenant
 from app.modules.tenants.models import Tenant
-from app.modules.tenants.service import ERASED
 from app.queues.cancel import cancel
 from app.queues.control import FINISHED, WAITING, remove_all
 from app.queues.job import processor
@@ -60,7 +59,10 @@ async def erase_tenant(work: Work, job: EraseTenant) -> None:
         name = await session.scalar(delete(Tenant).where(Tenant.id == job.tenant_id).returning(Tenant.name))
         rows = {table: count for table, count in counts.items() if count}
         resource = ("tenant", job.tenant_id, name)
-        await record(session, SYSTEM_ACTOR, ERASED, resource=resource, after={"rows": rows}, tenant_id=job.tenant_id)
+        after = {"rows": rows}
+        await record(
+            session, SYSTEM_ACTOR, "owner.tenant.erase", resource=resource, after=after, tenant_id=job.tenant_id
+        )
         await work.complete(session, {"erased": True, "rows": rows})
 
 

@@ -29,7 +29,6 @@ from app.queues.enqueue import enqueue
 
 TOPIC = "tenants"
 SUSPENDED, DELETING = "suspended", "deleting"
-ERASED = "owner.tenant.erase"
 GRACE = timedelta(days=7)
 Fields = dict[str, Any]
 FIRST_WORKSPACE = "Main"
