@@ -42,7 +42,9 @@ class RateLimiter:
         A call that costs more than a window holds takes all of it.
         """
         known = self._refused.get(who)
-        if known is not None and cost >= known[0] and (refused := self.refused(who)) is not None:
+        # A limit that was changed since is another one.
+        same = known is not None and cost >= known[0] and any(window.most == known[2].limit for window in windows)
+        if same and (refused := self.refused(who)) is not None:
             return refused
         keys = [self._key_of(who, window) for window in windows]
         numbers = [part for window in windows for part in (window.most, round(window.per_s * 1000))]

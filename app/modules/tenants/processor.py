@@ -59,13 +59,9 @@ async def erase_tenant(work: Work, job: EraseTenant) -> None:
         name = await session.scalar(delete(Tenant).where(Tenant.id == job.tenant_id).returning(Tenant.name))
         rows = {table: count for table, count in counts.items() if count}
         resource = ("tenant", job.tenant_id, name)
+        after = {"rows": rows}
         await record(
-            session,
-            SYSTEM_ACTOR,
-            "owner.tenant.erase",
-            resource=resource,
-            after={"rows": rows},
-            tenant_id=job.tenant_id,
+            session, SYSTEM_ACTOR, "owner.tenant.erase", resource=resource, after=after, tenant_id=job.tenant_id
         )
         await work.complete(session, {"erased": True, "rows": rows})
 

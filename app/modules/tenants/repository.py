@@ -12,6 +12,7 @@ from sqlalchemy import (
     FromClause,
     LargeBinary,
     Select,
+    String,
     Table,
     any_,
     delete,
@@ -145,6 +146,6 @@ def everything(tenant_id: UUID) -> Select[tuple[TenantRecord]]:
 
 def _part(rows: FromClause, here: ColumnElement[bool]) -> Select[Any]:
     shown = [each for each in rows.c if not isinstance(each.type, LargeBinary)]
-    pairs = (part for each in shown for part in (literal(each.name), each))
+    pairs = (part for each in shown for part in (literal(each.name, String()), each))
     row = func.jsonb_build_object(*pairs).label("row")
-    return select(rows.c.id.label("id"), literal(str(rows.description)).label("table"), row).where(here)
+    return select(rows.c.id.label("id"), literal(rows.description, String()).label("table"), row).where(here)

@@ -13,7 +13,6 @@ from app.modules.tenants.models import Tenant, TenantRecord, Workspace
 
 MAX_NAME, MAX_REASON = 120, 500
 Reason = Annotated[str, Meta(max_length=MAX_REASON, description="For people, and the audit log")]
-Most = Annotated[int, Meta(ge=0, le=10**12)]
 Status = Literal["active", "suspended", "deleting"]
 Sort = Literal["-createdAt", "createdAt", "name", "-name"]
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, description="One line", examples=["Harbour Press"])]
@@ -45,7 +44,7 @@ class Deletion(Incoming):
 class QuotaChange(Incoming):
     """The most that a tenant may use of something, by name: `{"articles": 1000, "members": null}`; null: no limit."""
 
-    quotas: Annotated[dict[str, Most | None], Meta(min_length=1, max_length=20, examples=[{"articles": 1000}])]
+    quotas: Annotated[dict[str, int | None], Meta(min_length=1, max_length=20, examples=[{"articles": 1000}])]
 
 
 class QuotaRead(Outgoing):

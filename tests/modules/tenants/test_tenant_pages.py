@@ -91,7 +91,7 @@ async def test_a_new_workspace_appears_with_a_message(owner: AsyncClient, tenant
 async def test_workspaces_go_on_over_pages(owner: AsyncClient, tenant: Any) -> None:
     for n in range(25):
         await owner.post(f"{PATH}/{tenant.id}/workspaces", data={"name": f"Desk {n:02}"}, headers=HTMX)
-    page = (await owner.get(f"{PATH}/{tenant.id}")).text
+    page = (await owner.get(f"{PATH}/{tenant.id}/workspaces")).text
     assert "Desk 24" in page and ">Main<" not in page
     following = page.split('rel="next" href="')[1].split('"')[0].replace("&amp;", "&")
     assert ">Main<" in (await owner.get(following, headers=HTMX)).text
