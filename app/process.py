@@ -57,6 +57,7 @@ class Process:
         schedules = registry.schedules()
         database.provide(broker=broker, queues=queues, schedules=schedules)
         database.provide(permissions=registry.permissions(), owner_scopes=registry.owner_scopes())
+        database.provide(subscribers=registry.subscribers())
         return cls(
             settings,
             database,

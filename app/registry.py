@@ -1,6 +1,7 @@
 """The only list of modules, in the order in which they may import each other: from the bottom up."""
 
 from app.core.errors import Invalid
+from app.core.events import Event, Subscriber
 from app.core.policy import Permission
 from app.module import Module
 from app.module import owner_scopes as owner_scopes_of
@@ -10,7 +11,11 @@ from app.modules.articles.module import articles
 from app.modules.audit.module import audit
 from app.modules.dashboard.module import dashboard
 from app.modules.identity.module import identity
+from app.modules.impersonation.module import impersonation
+from app.modules.invitations.module import invitations
+from app.modules.members.module import members
 from app.modules.queues.module import queues
+from app.modules.roles.module import roles as roles_module
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.tenants.module import tenants
 from app.modules.tokens.module import tokens
@@ -24,6 +29,10 @@ MODULES: tuple[Module, ...] = (
     audit,
     tenants,
     identity,
+    roles_module,
+    members,
+    invitations,
+    impersonation,
     tokens,
     articles,
     ai,
@@ -68,6 +77,14 @@ def schedules() -> dict[str, Schedule]:
             found[schedule.name] = schedule.checked()
         except Invalid as error:
             raise RuntimeError(f"The schedule {schedule.name!r} cannot be: {error.detail}") from error
+    return found
+
+
+def subscribers() -> dict[type[Event], list[Subscriber]]:
+    """Who hears of what, from the bottom module up."""
+    found: dict[type[Event], list[Subscriber]] = {}
+    for event, subscriber in (pair for module in MODULES for pair in module.subscribers):
+        found.setdefault(event, []).append(subscriber)
     return found
 
 

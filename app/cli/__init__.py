@@ -4,6 +4,7 @@ import rich_click as click
 
 from app import __version__
 from app.cli.doctor import config, doctor
+from app.cli.members import member, role
 from app.cli.owners import owner
 from app.cli.queues import queues
 from app.cli.schedules import schedules
@@ -21,5 +22,21 @@ def main() -> None:
     """TekNav: the control room and API of a multi-tenant publishing platform that works with AI."""
 
 
-for command in (up, web, worker, suspects, migrate, owner, tenant, token, queues, workers, schedules, doctor, config):
+for command in (
+    up,
+    web,
+    worker,
+    suspects,
+    migrate,
+    owner,
+    tenant,
+    token,
+    member,
+    role,
+    queues,
+    workers,
+    schedules,
+    doctor,
+    config,
+):
     main.add_command(command)

@@ -209,9 +209,11 @@ async def test_a_function_with_its_owners_rights_names_its_schemas(admin: asyncp
     """
     found = await admin.fetch(query)
     assert {row["name"] for row in found} == {
+        "teknav_copy_person",
         "teknav_drop_month",
         "teknav_make_partitions",
         "teknav_refused_token",
+        "teknav_rights",
         "teknav_session",
         "teknav_token",
     }

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import Select, column, func, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.database import Plane, scope_of
 from app.core.ids import floor_id
 from app.modules.audit.models import AuditLog
 from app.modules.audit.schemas import AuditFilter
@@ -40,6 +41,8 @@ def fitting(wanted: AuditFilter) -> Select[tuple[AuditLog]]:
 
 
 async def tenant_names(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, str]:
-    """For the platform: a tenant's own transaction may not read tenants."""
+    """For the platform: a tenant's own transaction may not read tenants, and finds none."""
+    if scope_of(session).plane is Plane.TENANT:
+        return {}
     rows = await session.execute(select(_TENANT.c.id, _TENANT.c.name).where(_TENANT.c.id.in_(set(ids))))
     return {row.id: row.name for row in rows}

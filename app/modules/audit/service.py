@@ -125,7 +125,14 @@ class AuditTrail:
 
 def _who(actor: Actor) -> dict[str, Any]:
     token: UUID | None = actor.id if actor.kind == "token" else None
-    return {"actor_kind": actor.kind, "actor_id": actor.id, "actor_label": actor.label, "token_id": token}
+    through = actor.impersonator
+    return {
+        "actor_kind": actor.kind,
+        "actor_id": actor.id,
+        "actor_label": f"{actor.label} (seen by {through.label})" if through else actor.label,
+        "impersonator_id": through.id if through else None,
+        "token_id": token,
+    }
 
 
 def _text(value: str | None) -> str | None:

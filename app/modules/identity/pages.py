@@ -16,12 +16,14 @@ from app.core.errors import Forbidden, Invalid, Problem
 from app.core.policy import COOKIE, PUBLIC, SIGNED_IN, Actor, actor_of
 from app.core.secrets import Secret
 from app.core.settings import Settings
-from app.core.templating import PREFIX, render
+from app.core.templating import render
 from app.modules.identity.schemas import PasswordForm, SetupForm, SignInForm
 from app.modules.identity.service import SESSION_LASTS, IdentityService, LinkExpired, OwnerLinks, SignIn
 
 AnyRequest = Request[Any, Any, Any]
-_INSIDE = re.compile(r"/dashboard(/[\w.~%:-]+)*/?")
+_INSIDE = re.compile(r"/(dashboard|invitations)(/[\w.~%:-]+)*/?")
+HOME = "/dashboard"
+"""Leads people to where they belong."""
 
 
 def _check_origin(request: AnyRequest, settings: Settings) -> None:
@@ -51,7 +53,7 @@ def _cookie(value: str, settings: Settings, max_age: int) -> Cookie:
 
 
 def _inside(where: str) -> str:
-    return where if _INSIDE.fullmatch(where) else PREFIX
+    return where if _INSIDE.fullmatch(where) else HOME
 
 
 def _form(name: str, values: dict[str, str], problem: Problem | None = None, **more: Any) -> Template:
@@ -68,7 +70,7 @@ def _form(name: str, values: dict[str, str], problem: Problem | None = None, **m
 class FrontDoor(Controller):
     @get("/", permission=PUBLIC, sync_to_thread=False)
     def home(self) -> Redirect:
-        return Redirect(PREFIX, status_code=303)
+        return Redirect(HOME, status_code=303)
 
     @get("/signin", permission=PUBLIC, sync_to_thread=False)
     def form(self, request: AnyRequest, next_: Annotated[str, QueryParameter(name="next")] = "") -> Template | Redirect:
@@ -94,7 +96,7 @@ class FrontDoor(Controller):
             return _form("signin", {"email": data.email}, problem, next=_inside(data.next))
         return _enter(secret, settings, _inside(data.next))
 
-    @post("/signout", permission=SIGNED_IN, audit="session.end")
+    @post("/signout", permission=SIGNED_IN, audit="session.end", while_impersonating=True)
     async def leave(self, identity: NamedDependency[IdentityService], settings: NamedDependency[Settings]) -> Redirect:
         await identity.sign_out()
         return Redirect("/signin", status_code=303, cookies=[_cookie("", settings, 0)])
@@ -123,7 +125,7 @@ class FrontDoor(Controller):
             secret = await door.with_link(Secret(link), data.email, data.password)
         except Problem as problem:
             return _form("setup", {"email": data.email}, problem, expired=isinstance(problem, LinkExpired))
-        return _enter(secret, settings, PREFIX)
+        return _enter(secret, settings, HOME)
 
 
 class AccountPages(Controller):

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar
@@ -13,11 +14,13 @@ from pwdlib import PasswordHash
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core import roles
 from app.core.database import SYSTEM, Database, Plane
 from app.core.errors import Conflict, FieldError, Forbidden, Invalid, NotFound, Problem, Unauthenticated
 from app.core.ids import new_id
-from app.core.policy import Actor, Permission
+from app.core.policy import Actor, Impersonator, Membership, Permission
 from app.core.secrets import Secret, digest, new_secret
+from app.core.wire import one_line
 from app.modules.audit.service import record
 from app.modules.identity import repository
 from app.modules.identity.models import OwnerLink, Session, User
@@ -26,11 +29,15 @@ T = TypeVar("T")
 SESSION_LASTS = timedelta(hours=12)
 LINK_LASTS = timedelta(minutes=30)
 MIN_PASSWORD, MAX_PASSWORD = 12, 1024
+MAX_NAME = 120
 FAILURES_PER_ACCOUNT, FAILURES_PER_ADDRESS = 10, 50
 ANONYMOUS = Actor("anonymous", None, "not signed in", frozenset(), Plane.SYSTEM)
 _NO_ACCOUNT = "not an e-mail address"
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,255}")
-_SESSION = text("SELECT session_id, user_id, email, role FROM public.teknav_session(:hash)")
+_SESSION = text("""
+    SELECT s.session_id, s.user_id, s.email, s.role AS platform_role, r.*
+    FROM public.teknav_session(:hash) s LEFT JOIN public.teknav_rights(:hash, :slug) r ON true
+""")
 # Argon2 wants 64 MB and a core for each password: two at a time, whoever knocks.
 _THREADS = ThreadPoolExecutor(2, "argon2")
 _ARGON2 = PasswordHash.recommended()
@@ -45,21 +52,71 @@ class TooManySignIns(Problem):
 
 
 class Sessions:
-    """Finds who sent a cookie, in one statement and without a role.
+    """Finds who sent a cookie and what this person may do, in one statement and without a role.
 
-    The function it calls belongs to `teknav_system`, checks that the session goes on, and notes that it was used.
+    The functions it calls belong to `teknav_system`, check that the session goes on, and note that it was used.
     """
 
     def __init__(self, database: Database, permissions: Mapping[str, Permission]) -> None:
         self._engine = database.engine(Plane.TENANT).execution_options(isolation_level="AUTOCOMMIT")
-        self._every = frozenset(permissions)
+        self._known = permissions
 
-    async def actor(self, cookie: str) -> Actor | None:
+    async def actor(self, cookie: str, slug: str | None = None) -> Actor | None:
+        """
+        Args:
+            slug: the tenant under whose address the request came, None outside of those.
+
+        Raises:
+            Forbidden (`tenant_suspended`): to a member of that tenant.
+        """
         async with self._engine.connect() as connection:
-            row = (await connection.execute(_SESSION, {"hash": digest(cookie)})).one_or_none()
-        if row is None or row.role != "owner":
+            row = (await connection.execute(_SESSION, {"hash": digest(cookie), "slug": slug})).one_or_none()
+        if row is None:
             return None
-        return Actor("user", row.user_id, row.email, self._every, Plane.PLATFORM, session=str(row.session_id))
+        platform = roles.of_platform(self._known, row.platform_role)
+        memberships = tuple(Membership(slug, name) for slug, name in row.memberships or ())
+        person = Actor(
+            "user",
+            row.user_id,
+            row.email,
+            frozenset(),
+            Plane.SYSTEM,
+            session=str(row.session_id),
+            memberships=memberships,
+        )
+        if row.person_id is not None:
+            if roles.IMPERSONATE not in platform:
+                return person  # the right was taken away in the meantime
+            who = Impersonator(row.user_id, row.email, row.until)
+            person = replace(person, id=row.person_id, label=row.person, impersonator=who)
+        elif slug is None and platform:
+            role = roles.PLATFORM[row.platform_role]
+            return replace(person, permissions=platform, plane=Plane.PLATFORM, role=role)
+        return person if row.tenant_id is None else self._member(person, row)
+
+    def _member(self, person: Actor, row: Any) -> Actor:
+        if row.status != "active":
+            raise Forbidden("This tenant is suspended", code="tenant_suspended")
+        everywhere: set[str] = set()
+        within: dict[UUID, set[str]] = {}
+        for each in row.rights:
+            names = roles.of_member(self._known, each["builtIn"], each["permissions"])
+            if person.impersonator is not None:
+                names = frozenset(name for name in names if name.endswith(roles.READS))
+            if each["workspace"] is None:
+                everywhere |= names
+            else:
+                divisible = {name for name in names if self._known[name].workspace}
+                within.setdefault(UUID(each["workspace"]), set()).update(divisible)
+        return replace(
+            person,
+            permissions=frozenset(everywhere),
+            plane=Plane.TENANT,
+            tenant_id=row.tenant_id,
+            role=row.role or "Member",
+            workspaces=tuple((workspace, frozenset(names)) for workspace, names in within.items()),
+            tenant=Membership(row.slug, row.tenant),
+        )
 
 
 class IdentityService:
@@ -118,6 +175,56 @@ class IdentityService:
         resource = ("session", self._actor.session, self._actor.label)
         await record(self._session, self._actor, "session.end", resource=resource)
 
+    async def register(self, person: User) -> User:
+        """Write down a person whom `new_person` made.
+
+        Raises:
+            Conflict (`email_taken`): there is an account with that e-mail.
+        """
+        if await repository.user_by_email(self._session, person.email) is not None:
+            raise Conflict("There is an account with this e-mail already", code="email_taken")
+        self._session.add(person)
+        await self._session.flush()
+        after = {"email": person.email, "name": person.name}
+        await record(self._session, self._actor, "user.create", resource=("user", person.id, person.email), after=after)
+        return person
+
+    async def get(self, person_id: UUID | None) -> User:
+        """
+        Raises:
+            NotFound: there is no such person.
+        """
+        person = await self._session.get(User, person_id) if person_id is not None else None
+        if person is None:
+            raise NotFound("There is no such person")
+        return person
+
+    async def has_account(self, email: str) -> bool:
+        return await repository.user_by_email(self._session, email) is not None
+
+
+def email_address(field: str, text: str) -> str:
+    """An address as it is kept: in lower case.
+
+    Raises:
+        Invalid.
+    """
+    address = text.strip().lower()
+    if not _EMAIL.fullmatch(address):
+        raise Invalid.field(field, "is not an e-mail address")
+    return address
+
+
+async def new_person(email: str, name: str, password: str) -> User:
+    """Somebody who has no rights anywhere yet; made outside of any transaction, since argon2 takes its time.
+
+    Raises:
+        Invalid: naming `email`, `name` or `password`.
+    """
+    person = await _new_owner(email, password)
+    person.name, person.role = one_line("name", name, MAX_NAME), "user"
+    return person
+
 
 class OwnerLinks:
     """Links by which the first owner comes in. Once there is an owner, there are none."""
@@ -161,7 +268,7 @@ class SignIn:
         """The secret of a new session. The session `instead_of`, which the browser came with, ends.
 
         Raises:
-            Unauthenticated: without saying which of the two is wrong. Forbidden: the account is no owner's.
+            Unauthenticated: without saying which of the two is wrong.
             TooManySignIns: with `Retry-After`.
         """
         # The rows of a caller who is signed in are written under its own name, as those of other refused requests.
@@ -213,7 +320,7 @@ class SignIn:
         """Count the try, then look at the password.
 
         Raises:
-            TooManySignIns, Unauthenticated, Forbidden: with `trace`, a row in the audit log tells of it.
+            TooManySignIns, Unauthenticated: with `trace`, a row in the audit log tells of it.
         """
         email = email.strip().lower()
         account = email if _EMAIL.fullmatch(email) else _NO_ACCOUNT
@@ -256,7 +363,7 @@ class SignIn:
 async def _examine(failures: repository.Failures, user: User | None, password: str) -> User:
     """
     Raises:
-        TooManySignIns, Unauthenticated, Forbidden.
+        TooManySignIns, Unauthenticated.
     """
     if failures.account > FAILURES_PER_ACCOUNT or failures.address > FAILURES_PER_ADDRESS:
         wait = max(1, round((failures.until - datetime.now(UTC)).total_seconds()))
@@ -267,13 +374,12 @@ async def _examine(failures: repository.Failures, user: User | None, password: s
     right = await _in_thread(_matches, password, user.password_hash if user else None)
     if not right or user is None or user.disabled_at is not None:
         raise Unauthenticated("E-mail or password is wrong", code="bad_credentials")
-    if user.role != "owner":
-        raise Forbidden("This account cannot sign in here yet: the dashboard is for owners", code="not_an_owner")
     return user
 
 
 def _actor(user: User) -> Actor:
-    return Actor("user", user.id, user.email, frozenset(), Plane.PLATFORM)
+    plane = Plane.PLATFORM if user.role in roles.PLATFORM else Plane.SYSTEM
+    return Actor("user", user.id, user.email, frozenset(), plane)
 
 
 async def _add_owner(session: AsyncSession, actor: Actor, user: User) -> User:

@@ -3,6 +3,7 @@
 from litestar.di import NamedDependency
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.database import Plane
 from app.core.live import Topic
 from app.core.policy import Actor
 from app.core.templating import NavigationItem
@@ -29,5 +30,5 @@ tokens = Module(
     providers={"tokens": provide_tokens, "tenants": provide_tenants, "holder": provide_holder},
     permissions=ALL,
     topics=(Topic(TOPIC, READ),),
-    navigation=(NavigationItem("Platform", "Platform tokens", "/tokens", "key", READ, order=70),),
+    navigation=(NavigationItem("Platform", "Platform tokens", "/tokens", "key", READ, 70, Plane.PLATFORM),),
 )

@@ -74,7 +74,8 @@ class TokenService:
         """What a token of this tenant may be given by this actor: never more than the actor may do."""
         known: Mapping[str, Permission] = self._session.info["permissions"]
         wanted = (known[name] for name in sorted(known) if tenant_id == PLATFORM_TENANT or known[name].tenant)
-        return [permission for permission in wanted if self._actor.may(permission)]
+        # What a member may do in single workspaces only is nothing that a token of the tenant can have.
+        return [each for each in wanted if self._actor.may(each) and self._actor.reach(each) is None]
 
     def offered(self, tenant_id: UUID) -> list[Permission]:
         """Of these what is of use to the token itself. A platform token that makes tenants' tokens needs more."""
@@ -169,7 +170,7 @@ class TokenService:
     async def _label(self, tenant_id: UUID) -> str:
         if tenant_id == PLATFORM_TENANT:
             return "platform"
-        return (await self._tenants.get(tenant_id)).slug
+        return (await self._tenants.called(tenant_id)).slug
 
     def _scopes(self, tenant_id: UUID, scopes: Sequence[str]) -> list[str]:
         allowed = {permission.name for permission in self.grantable(tenant_id)}
