@@ -24,8 +24,8 @@ browser: .venv/.installed
 interop: .venv/.installed
 	@$(BIN)/python -m tests.queues.interop.fetch
 
-test: setup browser interop
-	$(BIN)/pytest
+test: setup browser interop  ## in two processes, each with servers of its own: much of the time is waiting
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 crawl: setup browser
 	$(BIN)/pytest -m crawl tests/browser

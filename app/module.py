@@ -1,8 +1,8 @@
 """What a module is: what it contributes, as data. `app/registry.py` lists them, and this makes an app of them."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -61,7 +61,8 @@ class Module:
     each tenant's, where its members see them, and a page that stands in both serves both. `public` is mounted
     as it is, and each of its routes names its own plane or is public. `subscribers` hear of facts that modules below
     announce, in the same transaction. `actions` are those that it records in the
-    audit log without a route that names them: what its processors do.
+    audit log without a route that names them: what its processors do. `links` are the pages of its kinds of things,
+    for whoever meets one in a log: `{"tenant": ("/tenants/{id}", READ)}`.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Module:
     navigation: Sequence[NavigationItem] = ()
     cards: Sequence[Card] = ()
     about: Sequence[About] = ()
+    links: Mapping[str, tuple[str, Permission]] = field(default_factory=dict)
 
     def routers(self) -> list[Router]:
         mounts: list[tuple[Mount, Sequence[type[Controller]]]] = [

@@ -6,19 +6,23 @@ from app.core.policy import Permission
 from app.module import Module
 from app.module import owner_scopes as owner_scopes_of
 from app.module import permissions as permissions_of
+from app.modules.access.module import access
 from app.modules.ai.module import ai
 from app.modules.articles.module import articles
 from app.modules.audit.module import audit
 from app.modules.dashboard.module import dashboard
+from app.modules.email.module import email
 from app.modules.identity.module import identity
 from app.modules.impersonation.module import impersonation
 from app.modules.invitations.module import invitations
+from app.modules.isolation.module import isolation
 from app.modules.members.module import members
 from app.modules.queues.module import queues
 from app.modules.roles.module import roles as roles_module
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.tenants.module import tenants
 from app.modules.tokens.module import tokens
+from app.modules.views.module import views
 from app.modules.workers.module import workers
 from app.queues.core import CORE_QUEUES
 from app.queues.job import Kinds, declared
@@ -27,7 +31,10 @@ from app.queues.spec import QueueSpec
 
 MODULES: tuple[Module, ...] = (
     audit,
+    access,
+    views,
     tenants,
+    email,
     identity,
     roles_module,
     members,
@@ -36,6 +43,7 @@ MODULES: tuple[Module, ...] = (
     tokens,
     articles,
     ai,
+    isolation,
     workers,
     queues,
     schedules_module,

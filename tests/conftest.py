@@ -41,8 +41,9 @@ KEPT_TABLES = {"alembic_version"}
 
 @pytest.fixture(scope="session")
 def servers() -> Generator[Urls, None, None]:
-    """Embedded servers of this run, or those of TEST_DATABASE_URL, TEST_ADMIN_DATABASE_URL and TEST_REDIS_URL."""
+    """Embedded servers of this process, or those of TEST_DATABASE_URL, TEST_ADMIN_DATABASE_URL and TEST_REDIS_URL."""
     if given := os.environ.get("TEST_DATABASE_URL"):
+        assert "PYTEST_XDIST_WORKER" not in os.environ, "two processes of tests cannot share the given servers"
         admin = os.environ["TEST_ADMIN_DATABASE_URL"]
         yield Urls(given, given, given, admin, os.environ["TEST_REDIS_URL"])
         return
@@ -57,17 +58,19 @@ def servers() -> Generator[Urls, None, None]:
 
 
 @pytest.fixture(scope="session")
-def settings(servers: Urls) -> Settings:
+def settings(servers: Urls, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return load(
         servers.environment()
         | {
             "APP_ENV": "test",
+            "TEKNAV_DATA_DIR": str(tmp_path_factory.mktemp("data")),
             "PUBLIC_URL": ORIGIN,
             "SECRET_KEY": "k" * 40,
             "JWT_SECRET": "j" * 40,
             "ENCRYPTION_KEY": "e" * 40,
             "LOG_LEVEL": "warning",
             "ENABLE_QUEUE": "true",
+            "ENABLE_RATE_LIMIT": "false",  # all tests call from one address; tests/core/test_limits.py has limits
         }
     )
 

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0014"
-down_revision = "0007"
+down_revision = "0012"
 
 # Of one tenant, out of reach of another's.
 TABLES = (
@@ -119,7 +119,6 @@ def functions() -> None:
         op.execute(body)
         op.execute(f"ALTER FUNCTION {name} OWNER TO teknav_system")
     op.execute("REVOKE CREATE ON SCHEMA public FROM teknav_system")
-    op.execute("REVOKE ALL ON FUNCTION teknav_copy_person() FROM PUBLIC")
     op.execute(
         'CREATE TRIGGER copy_person AFTER UPDATE OF email, name ON "user" FOR EACH ROW '
         "WHEN ((OLD.email, OLD.name) IS DISTINCT FROM (NEW.email, NEW.name)) EXECUTE FUNCTION teknav_copy_person()"

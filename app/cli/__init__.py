@@ -4,6 +4,8 @@ import rich_click as click
 
 from app import __version__
 from app.cli.doctor import config, doctor
+from app.cli.email import email
+from app.cli.isolation import isolation
 from app.cli.members import member, role
 from app.cli.owners import owner
 from app.cli.queues import queues
@@ -22,21 +24,8 @@ def main() -> None:
     """TekNav: the control room and API of a multi-tenant publishing platform that works with AI."""
 
 
-for command in (
-    up,
-    web,
-    worker,
-    suspects,
-    migrate,
-    owner,
-    tenant,
-    token,
-    member,
-    role,
-    queues,
-    workers,
-    schedules,
-    doctor,
-    config,
-):
+SERVING = (up, web, worker, suspects, migrate)
+THINGS = (owner, tenant, token, email, member, role, queues, workers, schedules, isolation)
+
+for command in (*SERVING, *THINGS, doctor, config):
     main.add_command(command)

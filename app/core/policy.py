@@ -87,6 +87,8 @@ class Actor:
     memberships: tuple[Membership, ...] = ()
     """Where else this person is a member, by name; the first 50."""
     impersonator: Impersonator | None = None
+    plan: str = "standard"
+    """How much it may ask of the API: a key of `limits.PLANS`."""
 
     @property
     def scope(self) -> Scope:
@@ -132,16 +134,20 @@ class Attempt:
 Audit = Callable[[Attempt], Awaitable[None]]
 """The port that audit fills: write a row in a transaction of its own."""
 
+Admit = Callable[[AnyConnection, Actor], Awaitable[None]]
+"""Counts a known caller's call, before anything is done for it; raises where it has made too many."""
+
 COOKIE = "teknav_session"
 
 
 class Policy:
     """The guard, with what it needs to know who is asking."""
 
-    def __init__(self, sessions: FindSession, bearers: FindBearer, signer: Signer) -> None:
+    def __init__(self, sessions: FindSession, bearers: FindBearer, signer: Signer, admit: Admit | None = None) -> None:
         self._sessions = sessions
         self._bearers = bearers
         self._signer = signer
+        self._admit = admit
 
     def csrf_token(self, actor: Actor | None) -> str:
         return self._signer.sign("csrf", actor.session) if actor and actor.session else ""
@@ -152,6 +158,8 @@ class Policy:
             return  # Litestar's own answer: which methods there are
         actor = await self.actor(connection)
         connection.scope["actor"] = actor  # type: ignore[typeddict-unknown-key]
+        if actor is not None and self._admit is not None:
+            await self._admit(connection, actor)
         permission: Permission = handler.opt["permission"]
         unsafe = connection.scope.get("method") in UNSAFE
         if permission == PUBLIC:  # not `is`: Litestar copies what stands beside a route

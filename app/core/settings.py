@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -65,6 +66,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     secret_key: Annotated[str, _doc("signs cookies, CSRF tokens and cursors; 32 characters or more")] = ""
     jwt_secret: Annotated[str, _doc("signs API clients' JWTs; 32 characters or more")] = ""
     encryption_key: Annotated[str, _doc("encrypts columns at rest; 32 characters or more")] = ""
+
+    enable_rate_limit: Annotated[bool, _doc("false counts no calls of the API: where a gateway in front does")] = True
+    rate_limit_max: Annotated[int, _doc("calls of /api/owner that one address may make in a window", ge=1)] = 60
+    rate_limit_window_ms: Annotated[int, _doc("length of that window in milliseconds, at least 1000", ge=1000)] = 60_000
+    smtp_url: Annotated[
+        str, _doc("mail server, smtp://user:password@host:587 or smtps://…:465; empty: mails go to a folder")
+    ] = ""
+    email_from: Annotated[str, _doc("who mails are from")] = "teknav@localhost"
+    open_registration: Annotated[bool, _doc("true lets anybody make an account, with an e-mail that works")] = False
 
     ai_provider: Annotated[Literal["local", "openrouter"], _doc("local (no network) or openrouter")] = "local"
     ai_model: Annotated[str, _doc("the model asked for at OpenRouter")] = "openrouter/auto"
@@ -169,6 +179,11 @@ def _unsafe(settings: Settings) -> list[str]:
         found.append("OPENROUTER_API_KEY: set it, or set AI_PROVIDER=local")
     if not 0 < settings.ai_timeout_s <= LONGEST_AI_ANSWER_S:
         found.append(f"AI_TIMEOUT_S: from 1 to {LONGEST_AI_ANSWER_S:g}: the queue ends a job after 120 seconds")
+    smtp = urlsplit(settings.smtp_url)
+    if settings.smtp_url and (smtp.scheme not in ("smtp", "smtps") or not smtp.hostname):
+        found.append("SMTP_URL: use smtp://HOST:PORT or smtps://HOST:PORT, with user:password@ where it wants them")
+    if not re.fullmatch(r"[^\r\n<>]*<?[^@\s<>]+@[^@\s<>]+>?", settings.email_from):
+        found.append("EMAIL_FROM: use an address, or Name <address>")
     if settings.app_env == "prod":
         if settings.debug:
             found.append("DEBUG: must be false in production")

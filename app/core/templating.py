@@ -139,6 +139,8 @@ def environment(settings: Settings) -> Environment:
         "asset": Assets(ROOT / "static" / "dist"),
         "version": __version__,
         "app_env": settings.app_env,
+        # Of macros, which have no context: one that stands in both dashboards takes it as an argument.
+        "prefix": PREFIX,
         "server_time": lambda: datetime.now(UTC),
     }
     return jinja
@@ -172,7 +174,9 @@ class Chrome:
                 continue
             href = (prefix + item.path).rstrip("/")
             active = path == href or (item.path != "/" and path.startswith(href + "/"))
-            groups.setdefault(item.group, []).append(
+            # What the platform's people look after is, to a tenant's members, their tenant's.
+            group = "Tenant" if item.group == "Platform" and actor.plane is Plane.TENANT else item.group
+            groups.setdefault(group, []).append(
                 {"label": item.label, "href": href, "icon": item.icon, "active": active}
             )
         return [{"label": label, "items": items} for label, items in groups.items()]
@@ -196,6 +200,15 @@ class Page(Template):
     def create_template_context(self, request: Request[Any, Any, Any]) -> dict[str, Any]:
         chrome: Chrome = request.app.state.chrome
         return {**chrome.context(request), **super().create_template_context(request)}
+
+
+def where(request: Request[Any, Any, Any], kind: str | None, id_: str | None) -> str | None:
+    """The page of a thing that a log names, if its kind has one and the viewer may see it."""
+    link: tuple[str, Permission] | None = request.app.state.links.get(kind)
+    actor = actor_of(request)
+    if link is None or not id_ or actor is None or not actor.may(link[1]):
+        return None
+    return prefix_of(request) + link[0].format(id=quote(id_, safe=":"))
 
 
 def template_config(settings: Settings) -> TemplateConfig[JinjaTemplateEngine]:

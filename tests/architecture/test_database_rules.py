@@ -25,8 +25,8 @@ from app.core.settings import Settings
 from app.modules.tenants.service import TenantService
 
 Transaction = Callable[[Scope], AbstractAsyncContextManager[AsyncSession]]
-APPEND_ONLY = {"ai_event_log", "audit_log"}
-PARTITIONED = {"ai_event_log", "audit_log", "job", "job_attempt", "job_effect"}
+APPEND_ONLY = {"ai_event_log", "audit_log", "data_access_log"}
+PARTITIONED = {"ai_event_log", "audit_log", "data_access_log", "job", "job_attempt", "job_effect"}
 CHANGES = "INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER"
 RIGHTS = f"SELECT, {CHANGES}"
 OWN_TABLES = """

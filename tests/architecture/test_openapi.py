@@ -68,11 +68,12 @@ def test_every_operation_says_who_may_call_and_what_errors_look_like(document: D
         kinds = [set(way) for way in each["security"]]
         cookie = {"session"} if method == "get" else {"session", "csrf"}
         assert kinds == ([{"bearer"}, cookie] if path.startswith("/api/owner") else [{"bearer"}]), (method, path)
-        assert {"401", "403", "422", "500", "503"} <= each["responses"].keys(), (method, path)
+        assert {"401", "403", "422", "429", "500", "503"} <= each["responses"].keys(), (method, path)
         assert ("404" in each["responses"]) == ("{" in path), (method, path)
         for status, answer in each["responses"].items():
             told = resolved(document, answer)
             assert "X-Request-Id" in told["headers"]
+            assert ("X-RateLimit-Remaining" in told["headers"]) == (status < "400" or status == "429"), (path, status)
             assert status < "400" or [*told["content"]] == ["application/problem+json"]
 
 

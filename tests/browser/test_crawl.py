@@ -17,6 +17,7 @@ pytestmark = pytest.mark.browser
 
 HOME = "/dashboard/owner"
 ALIKE = 2  # addresses of one shape that the quick crawl follows
+THEMES: tuple[Theme, ...] = ("light", "dark")
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 
 
@@ -60,6 +61,12 @@ async def found(furnished: Furnished) -> Found:
     return await follow(furnished, ALIKE)
 
 
+@pytest.fixture(scope="module")
+async def everything(furnished: Furnished) -> Found:
+    """All of it, which takes a while."""
+    return await follow(furnished)
+
+
 @pytest.mark.promise("S4-60")
 async def test_every_address_on_the_pages_answers(found: Found) -> None:
     assert found.broken == []
@@ -83,18 +90,20 @@ async def test_every_button_does_something(furnished: Furnished, found: Found, o
 
 
 @pytest.mark.crawl
-@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_every_address_anywhere_answers(furnished: Furnished, everything: Found) -> None:
+    assert everything.broken == []
+
+
+@pytest.mark.crawl
 @pytest.mark.parametrize("width", [360, 1440])
-async def test_every_page_is_sound(furnished: Furnished, open_window: OpenWindow, theme: Theme, width: int) -> None:
-    """Each page and its first drawer: nothing out of sight, nothing that hinders people, every button alive."""
-    found = await follow(furnished)
-    assert found.broken == []
-    page = (await open_window(furnished.address, session=furnished.owner.cookie, width=width, theme=theme)).page
-    presser = Presser(page)
-    await presser.begin()
+async def test_every_page_is_sound(
+    furnished: Furnished, everything: Found, open_window: OpenWindow, width: int
+) -> None:
+    """Each page and its first drawer, in both themes: nothing out of sight, nothing that hinders people."""
+    page = (await open_window(furnished.address, session=furnished.owner.cookie, width=width)).page
     await page.context.add_init_script(path=AXE)
     wrong: list[str] = []
-    for address in found.fullest():
+    for address in everything.fullest():
         await page.goto(address)
         wrong += await faults(page, address)
         row = page.locator("tr[data-drawer] a.row-link").first
@@ -102,16 +111,25 @@ async def test_every_page_is_sound(furnished: Furnished, open_window: OpenWindow
             await row.click()
             await page.locator("#drawer-frame[open] h2").first.wait_for()
             wrong += await faults(page, f"the drawer on {address}")
-        await presser.press_all(address)
-    wrong += presser.dead
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.crawl
-@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_every_button_does_something_on_a_phone(
+    furnished: Furnished, everything: Found, open_window: OpenWindow
+) -> None:
+    page = (await open_window(furnished.address, session=furnished.owner.cookie, width=360)).page
+    presser = Presser(page)
+    await presser.begin()
+    for address in everything.fullest():
+        await presser.press_all(address)
+    assert presser.dead == []
+
+
+@pytest.mark.crawl
 @pytest.mark.parametrize("width", [360, 1440])
-async def test_the_front_door_is_sound(furnished: Furnished, open_window: OpenWindow, theme: Theme, width: int) -> None:
-    page = (await open_window(furnished.address, width=width, theme=theme)).page
+async def test_the_front_door_is_sound(furnished: Furnished, open_window: OpenWindow, width: int) -> None:
+    page = (await open_window(furnished.address, width=width)).page
     await page.context.add_init_script(path=AXE)
     await page.goto("/signin")
     wrong = await faults(page, "/signin")
@@ -119,11 +137,13 @@ async def test_the_front_door_is_sound(furnished: Furnished, open_window: OpenWi
 
 
 async def faults(page: Page, where: str) -> list[str]:
-    """What does not fit into the width, and what axe objects to."""
+    """What does not fit into the width, and what axe objects to in either theme."""
     wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     found = [f"{where}: {wide} px too wide"] if wide > 0 else []
-    report = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    for violation in report["violations"]:
-        nodes = "; ".join(node["html"][:200] for node in violation["nodes"][:3])
-        found.append(f"{where}: {violation['help']} ({violation['id']}): {nodes}")
+    for theme in THEMES:
+        await page.emulate_media(color_scheme=theme)
+        report = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        for violation in report["violations"]:
+            nodes = "; ".join(node["html"][:200] for node in violation["nodes"][:3])
+            found.append(f"{where}, {theme}: {violation['help']} ({violation['id']}): {nodes}")
     return found

@@ -4,7 +4,7 @@ from app.core.database import Plane, Scope
 from app.queues.job import Job
 from app.queues.spec import Backoff, QueueSpec
 
-QUICK = QueueSpec("test:quick", attempts=3, backoff=Backoff("exponential", 0.05), timeout_s=0.5)
+QUICK = QueueSpec("test:quick", attempts=3, backoff=Backoff("exponential", 0.05), timeout_s=1)
 SHELL = QueueSpec("test:shell", attempts=2, backoff=Backoff("fixed", 0.05), timeout_s=4)
 PLATFORM = Scope(Plane.PLATFORM)
 

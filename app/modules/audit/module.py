@@ -29,6 +29,9 @@ def provide_query(
     actor_id: Annotated[str | None, QueryParameter(name="actorId")] = None,
     tenant_id: Annotated[str | None, QueryParameter(name="tenantId")] = None,
     outcome: FromQuery[str | None] = None,
+    request_id: Annotated[str | None, QueryParameter(name="requestId")] = None,
+    correlation_id: Annotated[str | None, QueryParameter(name="correlationId")] = None,
+    q: FromQuery[str | None] = None,
     since: Annotated[str | None, QueryParameter(name="from")] = None,
     until: Annotated[str | None, QueryParameter(name="to")] = None,
 ) -> AuditQuery:
@@ -40,6 +43,9 @@ def provide_query(
         actor_id=actor_id,
         tenant_id=tenant_id,
         outcome=outcome,
+        request_id=request_id,
+        correlation_id=correlation_id,
+        q=q,
         since=since,
         until=until,
     )
