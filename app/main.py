@@ -40,7 +40,7 @@ from app.module import ModulesPlugin
 from app.modules.access.service import note
 from app.modules.audit.service import record_attempt
 from app.modules.identity.service import Sessions
-from app.modules.tokens.service import Bearers
+from app.modules.tokens.service import Bearers, jwts_of
 from app.process import Process
 from app.queues.inline import drain
 from app.queues.leader import Leader
@@ -100,7 +100,8 @@ def create_app(settings: Settings) -> Litestar:
     signer = Signer(settings.secret_key)
     declared = registry.permissions()
     limits = Limits(settings, RateLimiter(process.queue_redis, settings.key)) if settings.enable_rate_limit else None
-    sessions, bearers = Sessions(process.database, declared), Bearers(process.database, declared)
+    sessions = Sessions(process.database, declared)
+    bearers = Bearers(process.database, declared, jwts_of(settings))
     policy = Policy(sessions.actor, bearers.actor, signer, limits.admit if limits else None)
     hub = live.Hub(process.broker)
     hub.topics = {topic.name: topic for module in registry.MODULES for topic in module.topics}

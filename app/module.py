@@ -10,7 +10,10 @@ from litestar import Controller, Router
 from litestar.config.app import AppConfig
 from litestar.di import Provide
 from litestar.plugins import InitPlugin
+from msgspec import Struct
+from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.database import Plane
 from app.core.events import Event, Subscriber
@@ -53,6 +56,26 @@ class About:
     permission: Permission
 
 
+@dataclass(frozen=True, slots=True)
+class Exportable:
+    """A list that can leave as a file, newest first.
+
+    Args:
+        rows: the rows that fit the parameters of the list's address; raises Invalid.
+        key: their UUIDv7.
+        read: a row as it is on the wire.
+        columns: the names of CSV, as on the wire.
+    """
+
+    name: str
+    label: str
+    permission: Permission
+    rows: Callable[[Mapping[str, str]], Select[Any]]
+    key: InstrumentedAttribute[UUID]
+    read: Callable[[Any], Struct]
+    columns: Sequence[str]
+
+
 @dataclass(frozen=True)
 class Module:
     """One feature. Its providers are visible to its own routes only.
@@ -82,6 +105,7 @@ class Module:
     navigation: Sequence[NavigationItem] = ()
     cards: Sequence[Card] = ()
     about: Sequence[About] = ()
+    exports: Sequence[Exportable] = ()
     links: Mapping[str, tuple[str, Permission]] = field(default_factory=dict)
 
     def routers(self) -> list[Router]:
@@ -146,6 +170,7 @@ def check(modules: Sequence[Module]) -> None:
         asked += [card.permission for card in module.cards]
         asked += [about.permission for about in module.about]
         asked += _asked((*module.api, *module.owner_api, *module.pages, *module.member_pages, *module.public))
+        asked += [one.permission for one in module.exports]
         bare = {p.name for p in asked if p.name not in (*known, "public", "signed-in")}
         if bare:
             raise RuntimeError(f"Module {module.name} asks for undeclared permissions: {', '.join(sorted(bare))}")

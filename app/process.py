@@ -50,13 +50,15 @@ class Process:
     @classmethod
     def open(cls, settings: Settings) -> "Process":
         database = Database(settings)
-        queue_redis, patient_redis = hasty(settings.redis_url), patient(settings.redis_url)
+        queue_redis = hasty(settings.redis_url, settings.queue_prefix)
+        patient_redis = patient(settings.redis_url, settings.queue_prefix)
         specs, kinds = registry.specs(), registry.kinds()
         engine = Engine(queue_redis, settings.queue_prefix, specs)
         broker = RedisBroker(queue_redis, patient_redis, settings.key("live", "signals", "all"))
         queues = Queues(database, specs, kinds, engine if settings.enable_queue else None)
         schedules = registry.schedules()
         database.provide(broker=broker, queues=queues, schedules=schedules)
+        database.provide(exportables=registry.exportables())
         database.provide(permissions=registry.permissions(), owner_scopes=registry.owner_scopes())
         database.provide(subscribers=registry.subscribers())
         return cls(

@@ -3,7 +3,7 @@
 from app.core.errors import Invalid
 from app.core.events import Event, Subscriber
 from app.core.policy import Permission
-from app.module import Module
+from app.module import Exportable, Module
 from app.module import owner_scopes as owner_scopes_of
 from app.module import permissions as permissions_of
 from app.modules.access.module import access
@@ -12,6 +12,7 @@ from app.modules.articles.module import articles
 from app.modules.audit.module import audit
 from app.modules.dashboard.module import dashboard
 from app.modules.email.module import email
+from app.modules.exports.module import exports as exports_module
 from app.modules.identity.module import identity
 from app.modules.impersonation.module import impersonation
 from app.modules.invitations.module import invitations
@@ -33,6 +34,7 @@ MODULES: tuple[Module, ...] = (
     audit,
     access,
     views,
+    exports_module,
     tenants,
     email,
     identity,
@@ -94,6 +96,11 @@ def subscribers() -> dict[type[Event], list[Subscriber]]:
     for event, subscriber in (pair for module in MODULES for pair in module.subscribers):
         found.setdefault(event, []).append(subscriber)
     return found
+
+
+def exportables() -> dict[str, Exportable]:
+    """Every list that can leave as a file, by name."""
+    return {one.name: one for module in MODULES for one in module.exports}
 
 
 def owner_scopes() -> frozenset[str]:

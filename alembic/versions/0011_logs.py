@@ -1,4 +1,4 @@
-"""Who read what; what the audit log is searched by; saved views."""
+"""Who read what; what the audit log is searched by; saved views; exports."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -41,6 +41,7 @@ def upgrade() -> None:
     access_log()
     audit_search()
     saved_views()
+    exports()
     op.execute(MAKE_PARTITIONS.format(tables=", ".join(f"'{table}'" for table in PARTITIONED)))
     op.execute(f"SELECT teknav_make_partitions({MONTHS_AT_FIRST})")
 
@@ -111,6 +112,57 @@ def saved_views() -> None:
         sa.UniqueConstraint("tenant_id", "owner", "page", "name", name="uq_saved_view_name"),
     )
     protect("saved_view", "SELECT, INSERT, DELETE")
+
+
+def exports() -> None:
+    op.create_table(
+        "export",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("list", sa.String(), nullable=False),
+        sa.Column("format", sa.String(), nullable=False),
+        sa.Column("filter", postgresql.JSONB(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=True),
+        sa.Column("row_count", sa.Integer(), nullable=False),
+        sa.Column("byte_count", sa.BigInteger(), nullable=False),
+        sa.Column("chunks", sa.Integer(), nullable=False),
+        sa.Column("cursor", sa.Uuid(), nullable=False),
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.Column("actor_kind", sa.String(), nullable=False),
+        sa.Column("actor_id", sa.Uuid(), nullable=True),
+        sa.Column("actor_label", sa.String(), nullable=False),
+        sa.Column("error", sa.String(), nullable=True),
+        sa.Column("finished_at", MOMENT, nullable=True),
+        sa.Column("expires_at", MOMENT, nullable=False),
+        sa.Column("created_at", MOMENT, server_default=sa.text("now()"), nullable=False),
+        sa.Column("updated_at", MOMENT, server_default=sa.text("now()"), nullable=False),
+        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
+        sa.CheckConstraint("state IN ('queued', 'running', 'completed', 'failed')", name=op.f("ck_export_state")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_export")),
+        sa.UniqueConstraint("tenant_id", "id", name=op.f("uq_export_tenant_id")),
+    )
+    op.create_index("ix_export_list", "export", ["tenant_id", NEWEST], unique=False)
+    op.create_index("ix_export_expires", "export", ["expires_at"], unique=False)
+    op.create_table(
+        "export_chunk",
+        sa.Column("export_id", sa.Uuid(), nullable=False),
+        sa.Column("n", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "export_id"],
+            ["export.tenant_id", "export.id"],
+            name=op.f("fk_export_chunk_tenant_id_export"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("export_id", "n", name=op.f("pk_export_chunk")),
+    )
+    for table in ("export", "export_chunk"):
+        protect(table, "SELECT, INSERT, UPDATE, DELETE")
+    # A job that dies while its worker is gone is ended by the system, and then its export has failed.
+    op.execute("GRANT SELECT, UPDATE ON export TO teknav_system")
+    op.execute("CREATE POLICY system_rows ON export TO teknav_system USING (true)")
 
 
 def protect(table: str, rights: str) -> None:

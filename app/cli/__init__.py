@@ -12,7 +12,7 @@ from app.cli.queues import queues
 from app.cli.schedules import schedules
 from app.cli.serve import migrate, suspects, up, web, worker
 from app.cli.tenants import tenant
-from app.cli.tokens import token
+from app.cli.tokens import client, token
 from app.cli.workers import workers
 
 OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 SERVING = (up, web, worker, suspects, migrate)
-THINGS = (owner, tenant, token, email, member, role, queues, workers, schedules, isolation)
+THINGS = (owner, tenant, token, client, member, role, email, queues, workers, schedules, isolation)
 
 for command in (*SERVING, *THINGS, doctor, config):
     main.add_command(command)

@@ -131,6 +131,8 @@ def _describe(operation: Node, method: str, route: HTTPRoute, handler: HTTPRoute
     operation["responses"] = answers
     if permission == PUBLIC:
         operation["security"] = []
+        if route.path.startswith("/api/"):
+            answers |= {status: _ref("responses", f"Problem{status}") for status in _refusals(operation, method, route)}
         return
     operation["description"] = f"{text} Needs the permission `{permission.name}`.".strip()
     operation["security"] = [{"bearer": []}]

@@ -89,6 +89,8 @@ class Actor:
     impersonator: Impersonator | None = None
     plan: str = "standard"
     """How much it may ask of the API: a key of `limits.PLANS`."""
+    calls_per_day: int | None = None
+    """How often all programs of its tenant together may call the API in a day; None is no limit."""
 
     @property
     def scope(self) -> Scope:
@@ -116,8 +118,8 @@ SYSTEM_ACTOR = Actor("system", None, "system", frozenset(), Plane.SYSTEM)
 FindSession = Callable[[str, str | None], Awaitable[Actor | None]]
 """The port that identity fills: who sent this cookie, under the address of the tenant with this slug?"""
 
-FindBearer = Callable[[str], Awaitable[Actor]]
-"""The port that tokens fills: who sent this bearer token? It raises for one that it refuses."""
+FindBearer = Callable[[str, str | None], Awaitable[Actor]]
+"""The port that tokens fills: who sent this bearer token, from this address? It raises for one that it refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,8 @@ class Policy:
         """Find the actor, then ask whether it may. The actor stays in `connection.scope["actor"]`."""
         if connection.scope.get("method") == "OPTIONS":
             return  # Litestar's own answer: which methods there are
+        if handler.opt.get("own_credentials"):
+            return  # a public route that looks at what stands in Authorization by itself
         actor = await self.actor(connection)
         connection.scope["actor"] = actor  # type: ignore[typeddict-unknown-key]
         if actor is not None and self._admit is not None:
@@ -183,10 +187,11 @@ class Policy:
             return await self._sessions(cookie, connection.path_params.get("slug")) if cookie else None
         if cookie:
             raise BadRequest("Send a session cookie or a bearer token, not both", code="two_credentials")
+        address: str | None = connection.scope.get("client_address")  # type: ignore[assignment]
         scheme, _, bearer = header.partition(" ")
         if scheme.lower() != "bearer" or not bearer:
             raise Unauthenticated("Authorization wants the form: Bearer TOKEN", code="bad_authorization")
-        return await self._bearers(bearer.strip())
+        return await self._bearers(bearer.strip(), address)
 
     async def _check_csrf(self, connection: AnyConnection, actor: Actor) -> None:
         sent = connection.headers.get("x-csrf-token")

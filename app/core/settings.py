@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
@@ -21,6 +22,8 @@ PLACEHOLDERS = ("change-me", "changeme", "secret", "example", "placeholder")
 SECRETS = ("secret_key", "jwt_secret", "encryption_key")
 SECRET_FIELD = re.compile(r"(_key|_secret|_token|_url)$")
 LONGEST_AI_ANSWER_S = 100.0
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+JWT_LASTS = timedelta(minutes=1), timedelta(days=90)
 ENV_NAMES = {"development": "dev", "testing": "test", "production": "prod"}
 
 
@@ -57,14 +60,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_pool_size: Annotated[int, _doc("connections each process may open per login")] = 10
     database_pooler: Annotated[bool, _doc("true behind PgBouncer: no prepared statements are kept")] = False
 
-    redis_url: Annotated[str, _doc("Redis 7 or Valkey 8 for queues; rediss:// for TLS; must not evict")] = ""
+    redis_url: Annotated[
+        str, _doc("Redis 7 or Valkey 8 for queues; rediss:// for TLS; any node of a cluster; must not evict")
+    ] = ""
     cache_redis_url: Annotated[str, _doc("optional second Redis for caches, which may evict")] = ""
     redis_key_prefix: Annotated[str, _doc("first part of every key and the queues' hash tag")] = "teknav"
     upstash_redis_rest_url: Annotated[str, _doc("optional Upstash REST address for reads across regions")] = ""
     upstash_redis_rest_token: Annotated[str, _doc("token for the Upstash REST address")] = ""
 
     secret_key: Annotated[str, _doc("signs cookies, CSRF tokens and cursors; 32 characters or more")] = ""
-    jwt_secret: Annotated[str, _doc("signs API clients' JWTs; 32 characters or more")] = ""
+    jwt_secret: Annotated[
+        str, _doc("signs API clients' JWTs; 32 characters or more; several with commas: the first signs, all verify")
+    ] = ""
+    jwt_expires_in: Annotated[str, _doc("how long API clients' JWTs are good: 30m, 12h, 7d; at most 90d")] = "7d"
     encryption_key: Annotated[str, _doc("encrypts columns at rest; 32 characters or more")] = ""
 
     enable_rate_limit: Annotated[bool, _doc("false counts no calls of the API: where a gateway in front does")] = True
@@ -108,6 +116,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def base_url(self) -> str:
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def jwt_secrets(self) -> tuple[str, ...]:
+        """The one that signs first, then those that are still believed."""
+        return _several(self.jwt_secret)
+
+    @property
+    def jwt_lasts(self) -> timedelta:
+        return _duration(self.jwt_expires_in) or timedelta(days=7)
 
     @property
     def secure_cookies(self) -> bool:
@@ -172,9 +189,12 @@ def _unsafe(settings: Settings) -> list[str]:
     if not re.fullmatch(r"[a-z0-9-]{1,32}", settings.redis_key_prefix):
         found.append("REDIS_KEY_PREFIX: use 1 to 32 of a-z, 0-9 and -")
     for name in SECRETS:
-        value = getattr(settings, name)
-        if value and (len(value) < 32 or any(word in value.lower() for word in PLACEHOLDERS)):
+        values = settings.jwt_secrets if name == "jwt_secret" else (getattr(settings, name),)
+        if any(value and _guessable(value) for value in values):
             found.append(f"{name.upper()}: set 32 or more random characters, for instance from `openssl rand -hex 32`")
+    lasts = _duration(settings.jwt_expires_in)
+    if lasts is None or not JWT_LASTS[0] <= lasts <= JWT_LASTS[1]:
+        found.append("JWT_EXPIRES_IN: a number with s, m, h or d, from 60s to 90d")
     if settings.ai_provider == "openrouter" and not settings.openrouter_api_key:
         found.append("OPENROUTER_API_KEY: set it, or set AI_PROVIDER=local")
     if not 0 < settings.ai_timeout_s <= LONGEST_AI_ANSWER_S:
@@ -190,6 +210,19 @@ def _unsafe(settings: Settings) -> list[str]:
         if "*" in settings.trusted_proxies:
             found.append("TRUSTED_PROXIES: name the proxies; * would believe anyone")
     return found
+
+
+def _guessable(secret: str) -> bool:
+    return len(secret) < 32 or any(word in secret.lower() for word in PLACEHOLDERS)
+
+
+def _several(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _duration(text: str) -> timedelta | None:
+    found = re.fullmatch(r"(\d{1,9})([smhd])", text)
+    return timedelta(**{UNITS[found[2]]: int(found[1])}) if found else None
 
 
 def missing_for_service(settings: Settings) -> list[str]:

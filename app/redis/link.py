@@ -11,11 +11,13 @@ from redis.asyncio import ConnectionPool, Redis, SSLConnection
 from redis.asyncio.client import Pipeline
 from redis.client import EMPTY_RESPONSE, NEVER_DECODE
 
+from app.redis.home import Home, Place
 from app.redis.wire import Wire
 
 RECONNECT_S = 0.2
 CONNECT_S = 5.0
 DROP_SILENT_S = 5.0
+HOPS = 5
 # These hold their socket, or change what it means: they take one of the pool's.
 BLOCKING = ("BLPOP", "BRPOP", "BLMOVE", "BRPOPLPUSH", "BLMPOP", "BZPOPMIN", "BZPOPMAX", "BZMPOP", "XREAD", "XREADGROUP")
 STATEFUL = ("WAIT", "WAITAOF", "MONITOR", "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "MULTI", "EXEC", "DISCARD", "WATCH")
@@ -27,19 +29,30 @@ _MULTI, _EXEC = hiredis.pack_command(("MULTI",)), hiredis.pack_command(("EXEC",)
 class Link(Redis):
     """A `redis.asyncio.Redis` whose commands share one socket; what blocks takes a socket of `pool`.
 
-    Nothing is retried. A command whose reply got lost raises ConnectionError and may have run.
+    Nothing is retried. A command whose reply got lost raises ConnectionError and may have run. One that a Redis Cluster
+    refused because `prefix` has moved to another node has not run: it goes there, and so does all that follows.
 
     Args:
         bound_s: a caller waits so long at most, for the connection and the reply together, and not at all while Redis
             has been silent for longer than that. None: until there is a connection and the reply comes.
         reconnect_s: one attempt to connect in so many seconds, whoever asks.
+        prefix: the hash tag that all keys have in common; None: the link stays with the node of the pool's address.
     """
 
-    def __init__(self, pool: ConnectionPool, *, bound_s: float | None, reconnect_s: float = RECONNECT_S) -> None:
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        *,
+        bound_s: float | None,
+        reconnect_s: float = RECONNECT_S,
+        prefix: str | None = None,
+    ) -> None:
         super().__init__(connection_pool=pool)
         self._bound_s = bound_s
         self._reconnect_s = reconnect_s
+        self._home = Home(prefix, pool) if prefix and "path" not in pool.connection_kwargs else None
         self._wire: Wire | None = None
+        self._wire_at: Place | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._connect_began = float("-inf")
 
@@ -51,7 +64,7 @@ class Link(Redis):
         """
         name = args[0]
         if name in OWN_SOCKET or (options and not _OWN_SOCKET_OPTIONS.isdisjoint(options)):
-            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+            return await self._on_own_socket(*args, **options)
         packed = _pack(args)
         if self._bound_s is None:
             wire = self._wire
@@ -65,8 +78,18 @@ class Link(Redis):
             except TimeoutError as error:
                 raise exceptions.TimeoutError("no reply from Redis in time; the command may still run") from error
         if isinstance(reply, Exception):
+            if await self._follow(reply):
+                return await self.execute_command(*args, **options)
             raise reply
         return self.shape(name, reply, options)
+
+    async def _on_own_socket(self, *args: Any, **options: Any) -> Any:
+        try:
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        except exceptions.MovedError as error:
+            if not await self._follow(error):
+                raise
+            return await self._on_own_socket(*args, **options)
 
     async def run_together(self, packed: Sequence[bytes]) -> list[Any]:
         """The replies to commands that are sent as one piece; errors that Redis told are among them."""
@@ -80,6 +103,8 @@ class Link(Redis):
         for reply in replies:
             if isinstance(reply, exceptions.ConnectionError):
                 raise reply
+            if isinstance(reply, exceptions.MovedError) and await self._follow(reply) and _refused(replies):
+                return await self.run_together(packed)
         return replies
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> "Batch":
@@ -99,6 +124,17 @@ class Link(Redis):
         if callback is None:
             return reply
         return callback(reply, **{key: value for key, value in options.items() if key != "keys"})
+
+    async def _follow(self, reply: Exception) -> bool:
+        """Whether Redis refused because the keys are on another node. The next command goes there."""
+        home, wire = self._home, self._wire
+        if home is None or not home.told(reply, self._wire_at or home.place):
+            return False
+        if wire is not None and self._wire_at != home.place:
+            self._wire = None
+            wire.retire()
+        await self.connection_pool.disconnect(inuse_connections=False)
+        return True
 
     async def _talking(self) -> Wire:
         """The wire, unless Redis has owed an answer for too long: nobody queues up behind a frozen server."""
@@ -145,23 +181,40 @@ class Link(Redis):
         return self._wire
 
     async def _connect(self) -> None:
-        settings = self.connection_pool.connection_kwargs
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(CONNECT_S):
-            if "path" in settings:
-                _, wire = await loop.create_unix_connection(Wire, settings["path"])
-            else:
-                host, port = settings.get("host", "localhost"), settings.get("port", 6379)
-                _, wire = await loop.create_connection(Wire, host, port, ssl=self._tls())
+        for _ in range(HOPS):
             try:
-                for command in _greeting(settings):
-                    reply = await wire.send(_pack(command))
-                    if isinstance(reply, Exception):
-                        raise reply
-            except BaseException:
-                wire.close("the greeting failed")
+                async with asyncio.timeout(CONNECT_S):
+                    self._wire = await self._open()
+            except (OSError, TimeoutError, exceptions.ConnectionError):
+                if self._home is not None:
+                    self._home.lost()
                 raise
-        self._wire = wire
+            if self._wire is not None:
+                return
+        raise exceptions.ConnectionError("the nodes of Redis disagree on where the keys are")
+
+    async def _open(self) -> Wire | None:
+        """A new wire, after the greeting; None where the keys are on another node, which is known now."""
+        settings, home = self.connection_pool.connection_kwargs, self._home
+        place = settings.get("host", "localhost"), settings.get("port", 6379)
+        loop = asyncio.get_running_loop()
+        if "path" in settings:
+            _, wire = await loop.create_unix_connection(Wire, settings["path"])
+        else:
+            _, wire = await loop.create_connection(Wire, *place, ssl=self._tls())
+        try:
+            for command in _greeting(settings):
+                reply = await wire.send(_pack(command))
+                if isinstance(reply, Exception):
+                    raise reply
+            if home is not None and home.told(await wire.send(_pack(("EXISTS", home.key))), place):
+                wire.close("the keys are on another node")
+                return None
+        except BaseException:
+            wire.close("the greeting failed")
+            raise
+        self._wire_at = place
+        return wire
 
     def _tls(self) -> ssl.SSLContext | None:
         connection = self.connection_pool.make_connection()  # type: ignore[no-untyped-call]
@@ -204,6 +257,13 @@ class Batch(Pipeline):
         for script, there in zip(scripts, known, strict=True):
             if not there:
                 script.sha = await self._link.script_load(script.script)
+
+
+def _refused(replies: list[Any]) -> bool:
+    """Whether none of the commands has run, for some keys are on another node."""
+    return isinstance(replies[-1], exceptions.ExecAbortError) or all(
+        isinstance(reply, exceptions.MovedError) for reply in replies
+    )
 
 
 def _executed(replies: list[Any]) -> list[Any]:

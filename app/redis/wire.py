@@ -30,6 +30,7 @@ class Wire(asyncio.Protocol):
         self._unsent: list[bytes] = []
         self._write_is_due = False
         self._heard_at = 0.0
+        self._retired = False
         self._reader = hiredis.Reader(replyError=DefaultParser.parse_error, encoding="utf-8", errors="surrogateescape")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -61,6 +62,12 @@ class Wire(asyncio.Protocol):
         """For how many seconds Redis has owed an answer and said nothing."""
         return self._loop.time() - self._heard_at if self._waiting else 0.0
 
+    def retire(self) -> None:
+        """Close when the last caller has its reply."""
+        self._retired = True
+        if not self._waiting:
+            self.close("the keys are on another node")
+
     def _write_soon(self, packed: bytes) -> None:
         self._unsent.append(packed)
         if len(self._unsent) >= WRITE_AT:
@@ -90,6 +97,8 @@ class Wire(asyncio.Protocol):
         except (IndexError, hiredis.ProtocolError) as error:
             # A reply that nobody asked for: from here on nothing on this socket can be trusted.
             self.close(f"the stream is out of step: {error!r}")
+        if self._retired and not waiting:
+            self.close("the keys are on another node")
 
     def connection_lost(self, error: Exception | None) -> None:
         self.close(f"the connection was lost: {error or 'closed by Redis'}")

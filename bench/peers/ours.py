@@ -31,6 +31,7 @@ from app.queues.models import JobRow, State
 from app.queues.runner import Outcome, Runner
 from app.queues.work import Work
 from app.queues.worker import WorkerProcess
+from app.worker import collect_less
 
 QUEUE = "analytics:process"
 PLATFORM = Scope(Plane.PLATFORM)
@@ -135,6 +136,7 @@ class Ours:
             concurrency=program.CONCURRENCY,
             client=process.patient_redis,
         )
+        collect_less()
         await worker.run(asyncio.Event())
 
     def _runner(self, seen: program.Seen) -> Runner:

@@ -209,8 +209,10 @@ async def test_a_function_with_its_owners_rights_names_its_schemas(admin: asyncp
     """
     found = await admin.fetch(query)
     assert {row["name"] for row in found} == {
+        "teknav_client",
         "teknav_copy_person",
         "teknav_drop_month",
+        "teknav_erase_ai_events",
         "teknav_make_partitions",
         "teknav_refused_token",
         "teknav_rights",

@@ -1,17 +1,19 @@
-"""A Redis Cluster: the prefix is one hash tag, so all queues live on one of its nodes."""
+"""A Redis Cluster: the prefix is one hash tag, so all queues live on one of its nodes, whichever REDIS_URL names."""
 
 import asyncio
 import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from litestar import Litestar
 from msgspec.structs import replace
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import MovedError, RedisError
 
 from app import registry
 from app.core.settings import Settings
@@ -23,10 +25,12 @@ from app.queues.models import State
 from app.queues.push import Queues
 from app.queues.runner import Runner
 from app.queues.worker import WorkerProcess
+from app.redis.connection import patient
+from app.redis.link import Link
 from tests.queues.conftest import Ledger
 from tests.queues.kinds import PLATFORM, QUICK, Fail, Note
 
-NODES = 3
+NODES = 2
 SLOTS = 16_384
 PATIENCE_S = 30
 
@@ -43,7 +47,7 @@ def free_port() -> int:
 
 @pytest.fixture
 async def nodes() -> AsyncGenerator[list[Redis], None]:
-    """Three primaries that share the slots among them."""
+    """Primaries that share the slots among them."""
     with tempfile.TemporaryDirectory(prefix="teknav-cluster-") as folder:
         ports = [free_port() for _ in range(NODES)]
         processes = [_node(port, Path(folder)) for port in ports]
@@ -88,24 +92,47 @@ async def _answers(client: Redis) -> bool:
         return False
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where the queues' slot is, and how to move it."""
+
+    key: str
+    slot: int
+    owner: Redis
+    other: Redis
+
+    async def move(self) -> "Place":
+        """The slot without its keys, as after a failover to a node that had not heard of them; both nodes know."""
+        ids = [await node.execute_command("CLUSTER", "MYID") for node in (self.owner, self.other)]
+        await self.other.execute_command("CLUSTER", "SETSLOT", self.slot, "IMPORTING", ids[0])
+        await self.other.execute_command("CLUSTER", "SETSLOT", self.slot, "NODE", ids[1])
+        with pytest.raises(MovedError):
+            async with asyncio.timeout(PATIENCE_S):
+                while True:
+                    await self.owner.exists(self.key)
+        return Place(self.key, self.slot, self.other, self.owner)
+
+
 @pytest.fixture
-async def owner_settings(nodes: list[Redis], settings: Settings) -> Settings:
-    """Settings whose REDIS_URL is the node that owns the queues' slot."""
+async def place(nodes: list[Redis], settings: Settings) -> Place:
     slot = int(await nodes[0].execute_command("CLUSTER", "KEYSLOT", settings.queue_prefix))
     owner = nodes[slot * NODES // SLOTS]
-    port = owner.connection_pool.connection_kwargs["port"]
-    return replace(settings, redis_url=f"redis://{HOST}:{port}/0")
+    return Place(f"{settings.queue_prefix}:any", slot, owner, next(node for node in nodes if node is not owner))
 
 
-async def test_jobs_run_through_the_node_that_owns_the_prefix_and_leave_nothing_on_the_others(
-    nodes: list[Redis],
-    owner_settings: Settings,
+def url_of(node: Redis) -> str:
+    return f"redis://{HOST}:{node.connection_pool.connection_kwargs['port']}/0"
+
+
+async def test_jobs_run_where_their_slot_is_though_the_address_is_another_nodes(
+    place: Place,
+    settings: Settings,
     app: Litestar,
     kinds: Kinds,
     ledger: Ledger,
     until_state: Callable[..., object],
 ) -> None:
-    process = Process.open(owner_settings)
+    process = Process.open(replace(settings, redis_url=url_of(place.other)))
     process.engine.specs = registry.specs() | {QUICK.name: QUICK}
     process.database.provide(queues=Queues(process.database, process.engine.specs, kinds, process.engine))
     runner = Runner(process.database, kinds, {QUICK.name: QUICK}, process.runner().worker)
@@ -120,11 +147,65 @@ async def test_jobs_run_through_the_node_that_owns_the_prefix_and_leave_nothing_
             fail = await enqueue(session, Fail(message="boom"))
         await until_state(note, State.COMPLETED)
         await until_state(fail, State.DEAD)
+        assert [await node.dbsize() > 0 for node in (place.owner, place.other)] == [True, False]
+
+        # The worker waits at the one node when the slot goes to the other: it is told, and follows.
+        place = await place.move()
+        async with process.database.transaction(PLATFORM) as session:
+            later = await enqueue(session, Note(text="there"))
+        await until_state(later, State.COMPLETED)
+        assert await place.owner.dbsize() > 0
     finally:
         stop.set()
         await working
         await process.close()
-    assert ledger.notes == ["hello"]
-    sizes = sorted([await node.dbsize() for node in nodes])
-    assert sizes[:-1] == [0, 0]
-    assert sizes[-1] > 0
+    # On a slow machine the time limit may end a handler before it commits, and it begins again.
+    assert set(ledger.notes) == {"hello", "there"}
+
+
+@pytest.mark.parametrize("bound_s", [None, 20])
+async def test_a_link_takes_every_way_of_asking_to_the_node_that_has_the_keys(
+    bound_s: float | None, place: Place, settings: Settings
+) -> None:
+    pool = patient(url_of(place.other)).connection_pool
+    link = Link(pool, bound_s=bound_s, reconnect_s=0, prefix=settings.queue_prefix)
+    key = f"{settings.queue_prefix}:list"
+    try:
+        for _ in range(2):
+            async with link.pipeline(transaction=True) as both:
+                assert await both.rpush(key, "a").rpush(key, "b").execute() == [1, 2]
+            async with link.pipeline(transaction=False) as both:
+                assert await both.llen(key).lpop(key).execute() == [2, "a"]
+            assert await link.blpop([key], 1) == (key, "b")
+            assert await place.owner.execute_command("CLUSTER", "COUNTKEYSINSLOT", place.slot) == 0
+            place = await place.move()
+        # What belongs to another slot is not followed.
+        with pytest.raises(MovedError):
+            for n in range(100):
+                await link.get(f"elsewhere-{n}")
+        assert await link.rpush(key, "still here") == 1
+        assert await place.owner.llen(key) == 1
+    finally:
+        await link.aclose()
+
+
+async def test_a_node_that_is_gone_is_looked_for_at_the_address(
+    place: Place, settings: Settings, nodes: list[Redis]
+) -> None:
+    """The slot's owner dies, and another node takes over."""
+    link = patient(url_of(place.other), settings.queue_prefix)
+    key = f"{settings.queue_prefix}:list"
+    try:
+        waiting = asyncio.create_task(link.blpop([key], 0))
+        assert await link.set(f"{key}:2", "x")
+        async with asyncio.timeout(PATIENCE_S):
+            while (await place.owner.info("clients"))["blocked_clients"] == 0:
+                await asyncio.sleep(0.02)
+        await place.move()
+        with suppress(RedisError):
+            await place.owner.shutdown(nosave=True)
+        async with asyncio.timeout(PATIENCE_S):
+            assert await link.rpush(key, "found") >= 0
+            assert await waiting == (key, "found")
+    finally:
+        await link.aclose()

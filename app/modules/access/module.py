@@ -1,18 +1,23 @@
 """Access: who read what sensitive thing, written before the answer left."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
+from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.live import Topic
+from app.core.queries import columns, query_of
 from app.core.templating import NavigationItem
-from app.module import Module
+from app.module import Exportable, Module
 from app.modules.access.controllers import AccessController
+from app.modules.access.models import DataAccessLog
 from app.modules.access.pages import AccessPages, LogPages
 from app.modules.access.permissions import ALL, READ
-from app.modules.access.schemas import AccessQuery
+from app.modules.access.repository import fitting
+from app.modules.access.schemas import AccessQuery, AccessRead, read
 from app.modules.access.service import TOPIC, AccessTrail
 
 
@@ -47,6 +52,10 @@ def provide_query(
     )
 
 
+def rows(given: Mapping[str, str]) -> Select[tuple[DataAccessLog]]:
+    return fitting(query_of(given, AccessQuery).filter())
+
+
 access = Module(
     name="access",
     owner_api=(AccessController,),
@@ -55,4 +64,5 @@ access = Module(
     permissions=ALL,
     topics=(Topic(TOPIC, READ),),
     navigation=(NavigationItem("Platform", "Access log", "/logs/access", "eye", READ, order=81),),
+    exports=(Exportable("access", "Access log", READ, rows, DataAccessLog.id, read, columns(AccessRead)),),
 )

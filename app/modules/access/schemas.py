@@ -8,7 +8,7 @@ from msgspec import Struct, convert
 
 from app.core.errors import Invalid
 from app.core.moments import moment
-from app.core.queries import text_of, uuid_of
+from app.core.queries import text_of, uuid_of, wire_name
 from app.core.wire import Outgoing
 from app.modules.access.models import DataAccessLog
 
@@ -76,7 +76,7 @@ def read(row: DataAccessLog) -> AccessRead:
     return convert(row, AccessRead, from_attributes=True)
 
 
-class AccessQuery(Struct, frozen=True, kw_only=True):
+class AccessQuery(Struct, frozen=True, kw_only=True, rename=wire_name):
     """The filters as the address has them."""
 
     action: str | None = None

@@ -11,7 +11,7 @@ from msgspec import Struct, convert
 from app.core.access import Access
 from app.core.errors import Invalid
 from app.core.moments import moment
-from app.core.queries import text_of, uuid_of
+from app.core.queries import text_of, uuid_of, wire_name
 from app.core.wire import Outgoing, Sensitive
 from app.modules.audit.models import AuditLog
 
@@ -82,20 +82,20 @@ def read(row: AuditLog) -> AuditRead:
     return convert(row, AuditRead, from_attributes=True)
 
 
-class AuditQuery(Struct, frozen=True, kw_only=True):
+class AuditQuery(Struct, frozen=True, kw_only=True, rename=wire_name):
     """The filters as the address has them. An empty one is none, as browsers send it."""
 
-    action: str | None
-    resource: str | None
-    actor: str | None
-    actor_id: str | None
-    tenant_id: str | None
-    outcome: str | None
-    request_id: str | None
-    correlation_id: str | None
-    q: str | None
-    since: str | None
-    until: str | None
+    action: str | None = None
+    resource: str | None = None
+    actor: str | None = None
+    actor_id: str | None = None
+    tenant_id: str | None = None
+    outcome: str | None = None
+    request_id: str | None = None
+    correlation_id: str | None = None
+    q: str | None = None
+    since: str | None = None
+    until: str | None = None
 
     def filter(self) -> AuditFilter:
         """

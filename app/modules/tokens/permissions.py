@@ -1,7 +1,7 @@
-"""What may be done with API tokens."""
+"""What may be done with API tokens and API clients."""
 
 from app.core.policy import Permission
 
-READ = Permission("tokens:read", "See API tokens, without their secrets", roles=("operator",))
-WRITE = Permission("tokens:write", "Create and revoke API tokens", roles=("operator",))
+READ = Permission("tokens:read", "See API tokens and clients, without their secrets", roles=("operator",))
+WRITE = Permission("tokens:write", "Create, change and revoke API tokens and clients", roles=("operator",))
 ALL = (READ, WRITE)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -135,9 +135,11 @@ def _small_disk() -> Iterator[Path]:
 
 
 def _fill(folder: Path) -> None:
-    free = shutil.disk_usage(folder).free - LEFT_KB * 1024
     with (folder / "ballast").open("wb") as ballast:
-        os.posix_fallocate(ballast.fileno(), 0, free)
+        while (free := shutil.disk_usage(folder).free - LEFT_KB * 1024) > 0:
+            # Others write at the same time: what was free a moment ago may not be.
+            with suppress(OSError):
+                os.posix_fallocate(ballast.fileno(), ballast.seek(0, os.SEEK_END), free)
 
 
 SCENARIOS = (

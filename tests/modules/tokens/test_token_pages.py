@@ -88,7 +88,7 @@ async def test_revoking_answers_with_the_list(owner: AsyncClient, tenant: Any, a
     assert "/revocation" in (await owner.get(path(tenant))).text
     answer = await owner.post(f"{path(tenant)}/{id_}/revocation", headers=HTMX)
     assert answer.text.lstrip().startswith('<div id="token-list"')
-    assert "revoked" in answer.text and "/revocation" not in answer.text
+    assert "revoked" in answer.text and '/revocation"' not in answer.text
     assert "Website is revoked." in answer.headers["hx-trigger"]
     assert "Revoked" in (await owner.get(f"{path(tenant)}/{id_}", headers=HTMX)).text
 
