@@ -12,6 +12,7 @@ from app.core.database import SYSTEM, Database
 from app.core.egress import Egress
 from app.core.ids import new_id
 from app.core.live import Broker
+from app.core.secrets import Cipher, Signer
 from app.core.settings import Settings
 from app.modules.ai.client import Provider, provider_for
 from app.modules.email.client import Post
@@ -59,6 +60,7 @@ class Process:
         schedules = registry.schedules()
         database.provide(broker=broker, queues=queues, schedules=schedules)
         database.provide(exportables=registry.exportables())
+        database.provide(signer=Signer(settings.secret_key), cipher=Cipher(settings.encryption_key))
         database.provide(permissions=registry.permissions(), owner_scopes=registry.owner_scopes())
         database.provide(subscribers=registry.subscribers())
         return cls(

@@ -7,17 +7,20 @@ from app.module import Exportable, Module
 from app.module import owner_scopes as owner_scopes_of
 from app.module import permissions as permissions_of
 from app.modules.access.module import access
+from app.modules.account.module import account
 from app.modules.ai.module import ai
 from app.modules.articles.module import articles
 from app.modules.audit.module import audit
 from app.modules.dashboard.module import dashboard
 from app.modules.email.module import email
 from app.modules.exports.module import exports as exports_module
+from app.modules.factors.module import factors
 from app.modules.identity.module import identity
 from app.modules.impersonation.module import impersonation
 from app.modules.invitations.module import invitations
 from app.modules.isolation.module import isolation
 from app.modules.members.module import members
+from app.modules.people.module import people
 from app.modules.queues.module import queues
 from app.modules.roles.module import roles as roles_module
 from app.modules.schedules.module import schedules as schedules_module
@@ -37,11 +40,14 @@ MODULES: tuple[Module, ...] = (
     exports_module,
     tenants,
     email,
+    factors,
+    people,
     identity,
     roles_module,
     members,
     invitations,
     impersonation,
+    account,
     tokens,
     articles,
     ai,

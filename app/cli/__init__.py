@@ -13,6 +13,7 @@ from app.cli.schedules import schedules
 from app.cli.serve import migrate, suspects, up, web, worker
 from app.cli.tenants import tenant
 from app.cli.tokens import client, token
+from app.cli.users import session, user
 from app.cli.workers import workers
 
 OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -25,7 +26,8 @@ def main() -> None:
 
 
 SERVING = (up, web, worker, suspects, migrate)
-THINGS = (owner, tenant, token, client, member, role, email, queues, workers, schedules, isolation)
+PEOPLE = (owner, user, session, tenant, token, client, member, role)
+THINGS = (email, queues, workers, schedules, isolation)
 
-for command in (*SERVING, *THINGS, doctor, config):
+for command in (*SERVING, *PEOPLE, *THINGS, doctor, config):
     main.add_command(command)

@@ -27,6 +27,7 @@ from app.core.errors import (
     Unauthenticated,
     Unavailable,
 )
+from app.core.policy import StepUpRequired
 from app.core.templating import Page, is_htmx
 from app.core.wire import Outgoing
 
@@ -53,7 +54,7 @@ class ProblemDetails(Outgoing):
 
 def wants_html(request: AnyRequest) -> bool:
     """People's addresses, and any that a browser asks for outside the API; unless a program came with its token."""
-    pages = ("/dashboard", "/signin", "/signout", "/setup", "/invitations")
+    pages = ("/dashboard", "/account", "/signin", "/signup", "/signout", "/setup", "/invitations")
     path = request.scope["path"]
     asked = not path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
     return "authorization" not in request.headers and (path == "/" or path.startswith(pages) or asked)
@@ -153,6 +154,10 @@ def _for_people(request: AnyRequest, problem: Problem, body: ProblemDetails, hea
         if request.method == "GET":
             return Redirect(f"{signin}?{urlencode({'next': request.scope['path']}, safe='/')}")
     name = "errors/page.html"
+    if isinstance(problem, StepUpRequired) and is_htmx(request.headers):
+        # The page asks for the confirmation, and then sends the same request again.
+        headers |= {"HX-Trigger": "step-up", "HX-Retarget": "#toasts", "HX-Reswap": "none", "Vary": "HX-Request"}
+        return Response(b"", status_code=403, headers=headers, media_type=MediaType.HTML)
     if is_htmx(request.headers):
         name = "errors/_toast.html"
         headers |= {"HX-Retarget": "#toasts", "HX-Reswap": "beforeend", "Vary": "HX-Request"}

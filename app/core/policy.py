@@ -7,7 +7,7 @@ one stops the boot, and so does an unsafe route without the name its audit row w
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -91,10 +91,18 @@ class Actor:
     """How much it may ask of the API: a key of `limits.PLANS`."""
     calls_per_day: int | None = None
     """How often all programs of its tenant together may call the API in a day; None is no limit."""
+    confirmed_at: datetime | None = None
+    """When the person in front of the browser last proved who it is."""
 
     @property
     def scope(self) -> Scope:
         return Scope(self.plane, self.tenant_id)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether a person confirmed this short ago, or there is none who could: a program, the command line."""
+        since = self.confirmed_at
+        return self.session is None or (since is not None and datetime.now(UTC) - since <= CONFIRMED_FOR)
 
     def may(self, permission: Permission) -> bool:
         return permission in (PUBLIC, SIGNED_IN) or self.holds(permission.name)
@@ -140,6 +148,13 @@ Admit = Callable[[AnyConnection, Actor], Awaitable[None]]
 """Counts a known caller's call, before anything is done for it; raises where it has made too many."""
 
 COOKIE = "teknav_session"
+CONFIRMED_FOR = timedelta(minutes=10)
+
+
+class StepUpRequired(Forbidden):
+    """A dangerous change, `step_up=True` beside its route, wants a fresh confirmation that it is still the person."""
+
+    code, title = "step_up_required", "Confirm that it is you, then try again"
 
 
 class Policy:
@@ -173,10 +188,15 @@ class Policy:
         _check_plane(connection, handler.opt.get("plane"), actor)
         if not actor.may(permission):
             raise Forbidden(f"This needs the permission {permission.name}", code="permission_missing")
-        if unsafe and actor.impersonator is not None and not handler.opt.get("while_impersonating"):
-            raise Forbidden("You look at this tenant as one of its members: nothing can be changed", code="read_only")
+        if actor.impersonator is not None and not handler.opt.get("while_impersonating"):
+            if unsafe:
+                raise Forbidden("You see this as one of its members does: nothing can be changed", code="read_only")
+            if actor.plane is not Plane.TENANT:
+                raise Forbidden("What is a member's own is not shown: end the impersonation first", code="read_only")
         if unsafe and actor.session is not None:
             await self._check_csrf(connection, actor)
+        if handler.opt.get("step_up") and not actor.fresh:
+            raise StepUpRequired
         _check_query(connection, handler)
 
     async def actor(self, connection: AnyConnection) -> Actor | None:

@@ -43,7 +43,10 @@ class NavigationItem:
 def prefix_of(request: Request[Any, Any, Any]) -> str:
     """Under which address this request's pages stand: the owner's dashboard, or that of the tenant it names."""
     slug = request.path_params.get("slug")
-    return PREFIX if slug is None else f"{MEMBERS}/{quote(slug)}"
+    if slug is not None:
+        return f"{MEMBERS}/{quote(slug)}"
+    actor = actor_of(request)
+    return "/dashboard" if actor is not None and actor.plane is Plane.SYSTEM else PREFIX
 
 
 def home_of(request: Request[Any, Any, Any]) -> str:

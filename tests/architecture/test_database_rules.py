@@ -214,7 +214,6 @@ async def test_a_function_with_its_owners_rights_names_its_schemas(admin: asyncp
         "teknav_drop_month",
         "teknav_erase_ai_events",
         "teknav_make_partitions",
-        "teknav_refused_token",
         "teknav_rights",
         "teknav_session",
         "teknav_token",

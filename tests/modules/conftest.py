@@ -1,10 +1,14 @@
-"""The `teknav` command on the servers of the tests; people who belong to tenants, and their browsers."""
+"""The `teknav` command on the servers of the tests; mails that people got; people who belong to tenants."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from email import message_from_bytes, policy
 from pathlib import Path
 
+import asyncpg
 import pytest
 from click.testing import CliRunner
 from httpx2 import AsyncClient
@@ -15,8 +19,8 @@ from app.core.database import Database
 from app.core.policy import Actor
 from app.core.settings import Settings
 from app.modules.identity import service as identity_service
-from app.modules.identity.models import User
 from app.modules.members.service import MemberService
+from app.modules.people.models import User
 from app.modules.roles.service import RoleService
 from tests.conftest import ORIGIN, Made, _client, csrf_of
 
@@ -89,3 +93,47 @@ def member(
         return await sign_in(email)
 
     return make
+
+
+@dataclass(frozen=True)
+class Mail:
+    subject: str
+    text: str
+
+    @property
+    def link(self) -> str:
+        """The path of its one-time link."""
+        found = re.search(r"http://testserver(/\S*otp_\S+)", self.text)
+        assert found, self.text
+        return found[1]
+
+    @property
+    def code(self) -> str:
+        found = re.search(r"^(\d{4} \d{4})$", self.text, re.M)
+        assert found, self.text
+        return found[1]
+
+
+Mailbox = Callable[[str], Awaitable[list[Mail]]]
+
+
+@pytest.fixture
+def mailbox(settings: Settings, admin: asyncpg.Connection, drain: Callable[[], Awaitable[int]]) -> Mailbox:
+    """What this address got in the test until now, the oldest first: sent by a job into the folder."""
+
+    async def read(address: str) -> list[Mail]:
+        await drain()
+        rows = await admin.fetch(
+            "SELECT id FROM email_log WHERE recipient = $1 AND status = 'sent' ORDER BY id", address
+        )
+        found = []
+        for row in rows:
+            message = message_from_bytes(
+                (settings.data_dir / "mail" / f"{row['id']}.eml").read_bytes(), policy=policy.default
+            )
+            body = message.get_body(("plain",))
+            assert body is not None
+            found.append(Mail(message["Subject"], body.get_content()))
+        return found
+
+    return read

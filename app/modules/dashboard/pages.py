@@ -64,7 +64,7 @@ class ComponentPages(Controller):
 class HomeController(Controller):
     path = "/dashboard"
 
-    @get("/", permission=SIGNED_IN)
+    @get("/", permission=SIGNED_IN, while_impersonating=True)
     async def home(
         self, request: AnyRequest, actor: NamedDependency[Actor], choose: FromQuery[bool] = False
     ) -> Response[Any]:

@@ -1,4 +1,4 @@
-"""Identity: people and their sessions."""
+"""Identity: how people come in, and what proves who they are."""
 
 from typing import Any
 
@@ -8,9 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.policy import Actor
 from app.module import Module
-from app.modules.identity.controllers import AccountController
 from app.modules.identity.jobs import PurgeExpired
-from app.modules.identity.pages import AccountPages, FrontDoor
+from app.modules.identity.pages import FrontDoor
 from app.modules.identity.processor import purge_expired
 from app.modules.identity.service import IdentityService, SignIn
 from app.queues.schedules import Schedule
@@ -23,14 +22,11 @@ def provide_identity(session: NamedDependency[AsyncSession], actor: NamedDepende
 
 
 def provide_door(request: Request[Any, Any, Any]) -> SignIn:
-    address: str | None = request.scope.get("client_address")  # type: ignore[assignment]
-    return SignIn(request.app.state.database, address, request.headers.get("user-agent"))
+    return SignIn.of(request)
 
 
 identity = Module(
     name="identity",
-    owner_api=(AccountController,),
-    pages=(AccountPages,),
     public=(FrontDoor,),
     providers={"identity": provide_identity, "door": provide_door},
     processors=(purge_expired,),

@@ -6,8 +6,10 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, delete
 
 from app.core.idempotency import KEPT, IdempotencyKey
+from app.modules.factors.service import forget_old_codes
 from app.modules.identity.jobs import PurgeExpired
-from app.modules.identity.models import OwnerLink, Session, SignInCounter
+from app.modules.identity.models import OwnerLink, SignInCounter
+from app.modules.people.service import Session
 from app.queues.job import processor
 from app.queues.work import Work
 
@@ -27,5 +29,6 @@ async def purge_expired(work: Work, _: PurgeExpired) -> None:
     async with work.transaction("purge") as session:
         if session is None:
             return
-        counts = {name: cast(CursorResult[Any], await session.execute(query)).rowcount for name, query in gone.items()}
+        counts = {"one_time_codes": await forget_old_codes(session, now)}
+        counts |= {name: cast(CursorResult[Any], await session.execute(query)).rowcount for name, query in gone.items()}
         await work.complete(session, counts)

@@ -1,27 +1,18 @@
-"""Queries on people, their sessions and their links."""
+"""Queries on the first owner's links and on the counters of failed sign-ins."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from sqlalchemy import case, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.modules.identity.models import OwnerLink, Session, SignInCounter, User
+from app.modules.identity.models import OwnerLink, SignInCounter
 
 ALL = "*"
 """Stands for all accounts; no e-mail address looks like it."""
 WINDOW = timedelta(minutes=15)
 _FIRST_OWNER = text("SELECT pg_advisory_xact_lock(hashtextextended('teknav first owner', 0))")
-
-
-async def user_by_email(session: AsyncSession, email: str) -> User | None:
-    return (await session.scalars(select(User).where(User.email == email))).one_or_none()
-
-
-async def owner_exists(session: AsyncSession) -> bool:
-    return bool(await session.scalar(select(User.id).where(User.role == "owner").limit(1)))
 
 
 async def lock_first_owner(session: AsyncSession) -> None:
@@ -35,17 +26,6 @@ async def open_link(session: AsyncSession, token_hash: bytes, *, lock: bool = Fa
         OwnerLink.token_hash == token_hash, OwnerLink.used_at.is_(None), OwnerLink.expires_at > func.now()
     )
     return (await session.scalars(query.with_for_update() if lock else query)).one_or_none()
-
-
-async def revoke_session(session: AsyncSession, session_id: UUID) -> None:
-    query = update(Session).where(Session.id == session_id, Session.revoked_at.is_(None))
-    await session.execute(query.values(revoked_at=func.now()))
-
-
-async def revoke_sessions_of(session: AsyncSession, user_id: UUID, *, keep: UUID | None = None) -> None:
-    query = update(Session).where(Session.user_id == user_id, Session.revoked_at.is_(None))
-    query = query if keep is None else query.where(Session.id != keep)
-    await session.execute(query.values(revoked_at=func.now()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,34 @@
-"""The forms of the front door and of one's account, on the wire."""
+"""The forms of the front door, on the wire."""
 
 from typing import Annotated
 
-from msgspec import Meta, field
+from msgspec import Meta
 
 from app.core.wire import Incoming
 
 Email = Annotated[str, Meta(max_length=320)]
 Password = Annotated[str, Meta(max_length=1024)]
+Short = Annotated[str, Meta(max_length=200)]
 
 
 class SignInForm(Incoming):
     email: Email = ""
     password: Password = ""
+    next: str = ""
+
+
+class AskForm(Incoming):
+    """Asks for a mail."""
+
+    email: Email = ""
+    next: str = ""
+
+
+class CodeForm(Incoming):
+    """A code, and the ticket that says for what."""
+
+    ticket: Short = ""
+    code: Short = ""
     next: str = ""
 
 
@@ -22,17 +38,12 @@ class SetupForm(Incoming):
     repeat: Password = ""
 
 
-class PasswordChange(Incoming):
-    """Another password for the signed-in person; `current` is the one before."""
-
-    current: Password
-    password: Password
-
-
-class PasswordForm(Incoming):
-    """The dashboard's form for that."""
-
-    current: Password = ""
+class NewPasswordForm(Incoming):
     password: Password = ""
     repeat: Password = ""
-    csrf_token: str = field(name="_csrf_token", default="")
+
+
+class SignUpForm(Incoming):
+    name: Short = ""
+    password: Password = ""
+    repeat: Password = ""

@@ -55,7 +55,7 @@ class TenantImpersonationPages(ImpersonationPages):
 class StartPages(Controller):
     path = "/tenants/{tenant_id:uuid}/members/{member_id:uuid}/impersonation"
 
-    @post("/", permission=START, audit="impersonation.start", status_code=200)
+    @post("/", permission=START, audit="impersonation.start", step_up=True, status_code=200)
     async def start(
         self,
         impersonations: NamedDependency[ImpersonationService],

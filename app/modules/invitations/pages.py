@@ -121,7 +121,7 @@ class WelcomePages(Controller):
     async def look(self, request: AnyRequest, link: FromPath[str], welcome: NamedDependency[Welcome]) -> Template:
         return await _page(request, welcome, link)
 
-    @post("/", permission=PUBLIC, audit="user.create", status_code=200)
+    @post("/", permission=PUBLIC, audit="account.register", status_code=200)
     async def register(
         self,
         request: AnyRequest,

@@ -13,7 +13,17 @@ from app.core.paging import Pager
 from app.modules.members.models import TenantMember
 from app.modules.members.permissions import READ, WRITE
 from app.modules.members.repository import MemberFilter
-from app.modules.members.schemas import MemberChange, MemberCreate, MemberDetail, MemberPage, PlaceChange, detail, read
+from app.modules.members.schemas import (
+    MEMBER_SEEN,
+    MemberChange,
+    MemberCreate,
+    MemberDetail,
+    MemberPage,
+    PlaceChange,
+    Sort,
+    detail,
+    read,
+)
 from app.modules.members.service import MemberService
 
 
@@ -29,12 +39,13 @@ class MemberController(Controller):
         q: FromQuery[str | None] = None,
         role_id: Annotated[UUID | None, QueryParameter(name="roleId")] = None,
         workspace_id: Annotated[UUID | None, QueryParameter(name="workspaceId")] = None,
+        sort: FromQuery[Sort] = "-createdAt",
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> MemberPage:
-        """List a tenant's members, newest first. `q` is looked for in name and e-mail."""
+        """List a tenant's members, newest first or as `sort` says. `q` is looked for in name and e-mail."""
         wanted = MemberFilter(q or None, role_id, workspace_id)
-        page = (await members.search(pager, tenant_id, wanted, limit=limit, cursor=cursor)).map(read)
+        page = (await members.search(pager, tenant_id, wanted, sort=sort, limit=limit, cursor=cursor)).map(read)
         return MemberPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
     @post("/", permission=WRITE, audit="member.add")
@@ -46,7 +57,7 @@ class MemberController(Controller):
         where = {"Location": f"/api/owner/tenants/{tenant_id}/members/{member.id}"}
         return await _answer(members, member, 201, where)
 
-    @get("/{member_id:uuid}", permission=READ)
+    @get("/{member_id:uuid}", permission=READ, access=MEMBER_SEEN)
     async def show(
         self, members: NamedDependency[MemberService], tenant_id: FromPath[UUID], member_id: FromPath[UUID]
     ) -> Response[MemberDetail]:

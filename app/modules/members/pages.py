@@ -1,7 +1,7 @@
 """Members in the dashboards: `/members` of a tenant's members, `/tenants/{id}/members` of the owner."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, cast, get_args
 from uuid import UUID
 
 from litestar import Controller, Request, get, post
@@ -14,7 +14,7 @@ from app.core.paging import Pager
 from app.core.templating import home_of, render
 from app.modules.members.permissions import READ, WRITE
 from app.modules.members.repository import MemberFilter
-from app.modules.members.schemas import Chosen, MemberForm, PlaceForm, RoleForm
+from app.modules.members.schemas import MEMBER_SEEN, Chosen, MemberForm, PlaceForm, RoleForm, Sort
 from app.modules.members.service import MemberService
 from app.modules.roles.service import RoleService
 from app.modules.tenants.service import TenantService
@@ -41,7 +41,10 @@ class Views:
         wanted = MemberFilter(
             params.get("q"), _id("roleId", params.get("roleId")), _id("workspaceId", params.get("workspaceId"))
         )
-        page = await self.members.search(self._pager, self.holder, wanted, cursor=cursor)
+        sort = params.get("sort", "-createdAt")
+        if sort not in get_args(Sort):
+            raise Invalid.field("sort", f"must be one of {', '.join(get_args(Sort))}")
+        page = await self.members.search(self._pager, self.holder, wanted, sort=cast(Sort, sort), cursor=cursor)
         context = await self._common() | {
             "page": page,
             "cursor": cursor,
@@ -83,12 +86,13 @@ class MemberPages(Controller):
         q: FromQuery[str] = "",
         role_id: Annotated[str, QueryParameter(name="roleId")] = "",
         workspace_id: Annotated[str, QueryParameter(name="workspaceId")] = "",
+        sort: FromQuery[str] = "",
         cursor: FromQuery[str | None] = None,
     ) -> Template:
-        asked = {"q": q, "roleId": role_id, "workspaceId": workspace_id}
+        asked = {"q": q, "roleId": role_id, "workspaceId": workspace_id, "sort": sort}
         return await views.index({name: value for name, value in asked.items() if value}, cursor)
 
-    @get("/{member_id:uuid}", permission=READ)
+    @get("/{member_id:uuid}", permission=READ, access=MEMBER_SEEN)
     async def show(
         self, views: NamedDependency[Views], member_id: FromPath[UUID], part: FromQuery[bool] = False
     ) -> Template:

@@ -16,6 +16,7 @@ from app.modules.audit.service import record
 from app.modules.members import repository
 from app.modules.members.models import TenantMember
 from app.modules.members.repository import MemberFilter as MemberFilter
+from app.modules.members.schemas import Sort
 from app.modules.roles.service import RoleService
 from app.modules.tenants.service import TenantService
 
@@ -33,9 +34,16 @@ class MemberService:
         self._tenants = TenantService(session, actor)
 
     async def search(
-        self, pager: Pager, tenant_id: UUID, wanted: MemberFilter, *, limit: int = 25, cursor: str | None = None
+        self,
+        pager: Pager,
+        tenant_id: UUID,
+        wanted: MemberFilter,
+        *,
+        sort: Sort = "-createdAt",
+        limit: int = 25,
+        cursor: str | None = None,
     ) -> Page[TenantMember]:
-        """Newest first.
+        """Newest first, or as `sort` says.
 
         Raises:
             NotFound: there is no such tenant. Invalid (`q`): it has a character that PostgreSQL cannot hold.
@@ -43,8 +51,17 @@ class MemberService:
         await self._tenants.called(tenant_id)
         if wanted.text and "\0" in wanted.text:
             raise Invalid.field("q", "has a character that no name has")
-        query, of = repository.members(tenant_id, wanted), f"members {tenant_id} {wanted}"
-        return await pager.page(self._session, query, key=TenantMember.id, of=of, limit=limit, cursor=cursor)
+        by = {"name": TenantMember.name, "email": TenantMember.email}
+        return await pager.page(
+            self._session,
+            repository.members(tenant_id, wanted),
+            key=TenantMember.id,
+            of=f"members {tenant_id} {wanted} {sort}",
+            limit=limit,
+            cursor=cursor,
+            sort=by.get(sort.removeprefix("-")),
+            ascending=not sort.startswith("-"),
+        )
 
     async def get(self, tenant_id: UUID, member_id: UUID, *, lock: bool = False) -> TenantMember:
         """

@@ -47,6 +47,7 @@ document.addEventListener("htmx:confirm", (event) => {
   const { ctx, issueRequest, dropRequest } = event.detail;
   event.preventDefault();
   const { confirmLabel, confirmTone, confirmDetail } = ctx.sourceElement.dataset;
+  if (ctx.sourceElement.hasAttribute("data-again")) return issueRequest();
   const accept = confirmation.querySelector("[data-accept]");
   confirmation.querySelector("[data-question]").textContent = ctx.confirm;
   confirmation.querySelector("[data-detail]").textContent = confirmDetail ?? "";

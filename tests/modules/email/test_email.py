@@ -148,6 +148,6 @@ def test_a_ticket_is_good_for_its_purpose_only() -> None:
     ticket = signer.ticket("reset", of)
     assert signer.read_ticket("reset", ticket) == of
     assert len(signer.code("sign_in", of)) == 8 and signer.code("sign_in", of) != signer.code("reset", of)
-    for wrong in (ticket[:-1], ticket + "x", "", "x" * 64, "é" * 64, new_id().hex + ticket[32:]):
+    for wrong in (ticket[:-1], ticket + "x", "", "x" * 64, "é" * 64, "otp_" + new_id().hex + ticket[36:]):
         assert signer.read_ticket("reset", wrong) is None
     assert signer.read_ticket("sign_in", ticket) is None and Signer("l" * 40).read_ticket("reset", ticket) is None

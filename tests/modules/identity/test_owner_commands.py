@@ -12,7 +12,7 @@ async def test_a_forgotten_password_is_replaced_and_every_session_ends(
     teknav: Teknav, owner: AsyncClient, client: AsyncClient
 ) -> None:
     assert "no account" in await teknav(
-        "owner", "password", "--email", "x@example.org", "--password-stdin", input="p" * 12, code=1
+        "owner", "password", "--email", "x@example.org", "--password-stdin", input="some other words", code=1
     )
     assert "12 to" in await teknav(
         "owner", "password", "--email", OWNER_EMAIL, "--password-stdin", input="short", code=1

@@ -39,7 +39,10 @@ async def test_what_has_expired_goes(
 
     job = await admin.fetchrow("SELECT state, result, error_message FROM job WHERE kind = 'purge_expired'")
     assert job["state"] == "completed", job["error_message"]
-    assert job["result"] == '{"sessions": 1, "owner_links": 1, "idempotency_keys": 1, "sign_in_counters": 1}'
+    assert (
+        job["result"]
+        == '{"sessions": 1, "owner_links": 1, "one_time_codes": 0, "idempotency_keys": 1, "sign_in_counters": 1}'
+    )
     assert [row["key"] for row in await admin.fetch("SELECT key FROM idempotency_key")] == ["kept"]
     assert await admin.fetchval("SELECT token_hash FROM owner_link") == b"\x02"
     assert (await owner.get("/api/owner/tenants")).status_code == 200

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable
 
-from app.modules.identity.models import User
+from app.modules.people.models import User
 from tests.conftest import Made
 
 Teknav = Callable[..., Awaitable[str]]

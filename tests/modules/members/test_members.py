@@ -72,6 +72,9 @@ async def test_the_owner_lists_adds_and_places_members(
     first = (await owner.get(f"{api}/members?limit=2")).json()
     second = (await owner.get(f"{api}/members?limit=2&cursor={first['nextCursor']}")).json()
     assert [row["name"] for row in first["items"] + second["items"]] == ["M2", "M1", "M0"]
+    by_name = (await owner.get(f"{api}/members?limit=2&sort=name")).json()
+    rest = (await owner.get(f"{api}/members?limit=2&sort=name&cursor={by_name['nextCursor']}")).json()
+    assert [row["name"] for row in by_name["items"] + rest["items"]] == ["M0", "M1", "M2"]
     assert [row["name"] for row in (await owner.get(f"{api}/members?q=m1%40")).json()["items"]] == ["M1"]
     assert (await owner.get(f"{api}/members?cursor={first['nextCursor']}&q=m")).json()["code"] == "bad_cursor"
     workspace = (await owner.get(f"{api}/workspaces")).json()["items"][0]["id"]

@@ -12,8 +12,8 @@ from app.core.database import Database, Plane, Scope
 from app.core.policy import Actor
 from app.modules.articles.schemas import ArticleCreate
 from app.modules.articles.service import ArticleService
-from app.modules.identity.models import User
 from app.modules.members.service import MemberService
+from app.modules.people.models import User
 from app.modules.roles.service import RoleService
 from app.modules.tenants.service import TenantService
 from tests.conftest import Made

@@ -6,7 +6,7 @@ from httpx2 import AsyncClient
 
 from tests.conftest import OWNER_EMAIL, OWNER_PASSWORD
 
-API, PAGE = "/api/owner/account/password", "/dashboard/owner/account"
+API, PAGE = "/api/account/password", "/account"
 NEW, ORIGIN = "a quite different one", {"Origin": "http://testserver"}
 
 
@@ -27,7 +27,7 @@ async def test_the_other_sessions_end_and_this_one_goes_on(owner: AsyncClient, c
 
 
 async def test_the_page_does_the_same(owner: AsyncClient, client: AsyncClient) -> None:
-    assert "Change your password" in (await owner.get(PAGE)).text
+    assert "Change the password" in (await owner.get(PAGE)).text
     form = {"current": OWNER_PASSWORD, "password": NEW, "repeat": "x" * 12}
     refused = await owner.post(f"{PAGE}/password", data=form, headers={"HX-Request": "true"})
     assert refused.status_code == 422 and "is not the same password" in refused.text

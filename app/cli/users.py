@@ -1,0 +1,200 @@
+"""`teknav user` and `session`: people, and where they are signed in."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+import rich_click as click
+from msgspec import to_builtins
+
+from app.cli.command import as_json, cursor, in_process, limit, pager_of, show, show_page
+
+who = click.argument("who", metavar="EMAIL_OR_ID")
+
+
+ROLES = ("owner", "operator", "auditor", "user")
+
+
+@click.group()
+def user() -> None:
+    """People who may sign in."""
+
+
+@user.command("list")
+@click.option("--search", "text", help="In name or e-mail.")
+@click.option("--role", type=click.Choice(ROLES))
+@click.option("--state", type=click.Choice(["active", "invited", "banned"]))
+@limit
+@cursor
+@as_json
+def user_list(
+    text: str | None, role: str | None, state: str | None, limit: int, cursor: str | None, as_json: bool
+) -> None:
+    """List people, newest first."""
+
+    async def find(process: Any, actor: Any) -> Any:
+        from app.modules.people.schemas import UserPage, read
+        from app.modules.people.service import People
+
+        async with process.database.transaction(actor.scope) as session:
+            people = People(session, actor)
+            pager = pager_of(process)
+            page = await people.search(pager, text=text, role=role, state=state, limit=limit, cursor=cursor)
+            found = page.map(read)
+            return UserPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
+
+    found = in_process(find)
+    rows = [(one.email, one.name, one.role, one.state, f"{one.created_at:%F}", one.id) for one in found.items]
+    show_page(as_json, found, ("e-mail", "name", "role", "state", "created", "id"), rows)
+
+
+@user.command("show")
+@who
+@as_json
+def user_show(who: str, as_json: bool) -> None:
+    """Show one person."""
+    found = _act(who, lambda people, row: _same(row))
+    lines = (f"{name}: {value}" for name, value in to_builtins(found).items() if value is not None)
+    show(as_json, to_builtins(found), text="\n".join(lines))
+
+
+@user.command("create")
+@click.option("--email", required=True)
+@click.option("--name", required=True)
+@as_json
+def user_create(email: str, name: str, as_json: bool) -> None:
+    """Make a person, who gets a mail with a link to set a password."""
+
+    async def create(process: Any, actor: Any) -> Any:
+        from app.modules.people.schemas import read
+        from app.modules.people.service import People
+
+        async with process.database.transaction(actor.scope) as session:
+            return read(await People(session, actor).create(email, name))
+
+    made = in_process(create)
+    show(as_json, to_builtins(made), text=f"{made.email} was made ({made.id}); a mail is on its way.")
+
+
+@user.command("ban")
+@who
+@click.option("--reason", default="", help="For the audit log.")
+@as_json
+def user_ban(who: str, reason: str, as_json: bool) -> None:
+    """Let a person in no more; every session ends at once."""
+    found = _act(who, lambda people, row: people.ban(row.id, reason))
+    show(as_json, to_builtins(found), text=f"{found.email} is banned.")
+
+
+@user.command("unban")
+@who
+@as_json
+def user_unban(who: str, as_json: bool) -> None:
+    """Let a banned person in again."""
+    found = _act(who, lambda people, row: people.unban(row.id))
+    show(as_json, to_builtins(found), text=f"{found.email} may sign in again.")
+
+
+@user.command("reset-password")
+@who
+@as_json
+def user_reset_password(who: str, as_json: bool) -> None:
+    """Mail a person a link that sets a new password."""
+    found = _act(who, lambda people, row: people.send_reset(row.id))
+    show(as_json, to_builtins(found), text=f"A mail to {found.email} is on its way.")
+
+
+@user.command("reset-factor")
+@who
+@as_json
+def user_reset_factor(who: str, as_json: bool) -> None:
+    """Switch the second factor off for a person who lost it; the person's sessions end."""
+    found = _act(who, lambda people, row: people.drop_factor(row.id))
+    show(as_json, to_builtins(found), text=f"{found.email} has no second factor.")
+
+
+@user.command("role")
+@who
+@click.argument("role", type=click.Choice(ROLES))
+@as_json
+def user_role(who: str, role: str, as_json: bool) -> None:
+    """Make a person an owner of the platform, or an ordinary person."""
+    found = _act(who, lambda people, row: people.set_role(row.id, role))
+    show(as_json, to_builtins(found), text=f"{found.email}: {found.role}.")
+
+
+@user.command("erase")
+@who
+@click.confirmation_option(prompt="Delete this person with all that hangs on the account?")
+@as_json
+def user_erase(who: str, as_json: bool) -> None:
+    """Delete a person with everything that hangs on the account."""
+
+    async def erase(people: Any, row: Any) -> Any:
+        await people.erase(row.id)
+        return row
+
+    found = _act(who, erase)
+    show(as_json, {"id": str(found.id)}, text=f"{found.email} is deleted.")
+
+
+def _act(who: str, change: Callable[[Any, Any], Awaitable[Any]]) -> Any:
+    """What `change(people, row)` answers for the person named on the command line, as the API tells it."""
+
+    async def act(process: Any, actor: Any) -> Any:
+        from app.modules.people.schemas import read
+        from app.modules.people.service import People
+
+        async with process.database.transaction(actor.scope) as session:
+            people = People(session, actor)
+            return read(await change(people, await people.find(who)))
+
+    return in_process(act)
+
+
+async def _same(row: Any) -> Any:
+    return row
+
+
+@click.group()
+def session() -> None:
+    """Browsers in which people are signed in."""
+
+
+@session.command("list")
+@click.option("--user", "who", help="Of this person only, by e-mail or id.")
+@limit
+@cursor
+@as_json
+def session_list(who: str | None, limit: int, cursor: str | None, as_json: bool) -> None:
+    """List open sessions, newest first."""
+
+    async def find(process: Any, actor: Any) -> Any:
+        from app.modules.people.schemas import SessionPage, read_session
+        from app.modules.people.service import People, SessionBook
+
+        async with process.database.transaction(actor.scope) as session:
+            of = (await People(session, actor).find(who)).id if who else None
+            page = await SessionBook(session, actor).search(pager_of(process), of, limit=limit, cursor=cursor)
+            found = page.map(read_session)
+            return SessionPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
+
+    found = in_process(find)
+    rows = [(one.user_id, one.ip, f"{one.created_at:%F %H:%M}", one.user_agent, one.id) for one in found.items]
+    show_page(as_json, found, ("user", "address", "signed in", "browser", "id"), rows)
+
+
+@session.command("revoke")
+@click.argument("session", type=click.UUID)
+@as_json
+def session_revoke(session: UUID, as_json: bool) -> None:
+    """End a session, at once."""
+
+    async def revoke(process: Any, actor: Any) -> None:
+        from app.modules.people.service import SessionBook
+
+        async with process.database.transaction(actor.scope) as transaction:
+            await SessionBook(transaction, actor).revoke(session)
+
+    in_process(revoke)
+    show(as_json, {"id": str(session)}, text="The session has ended.")

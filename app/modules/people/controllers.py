@@ -1,0 +1,151 @@
+"""`/api/owner/users` and `/api/owner/sessions`."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+from uuid import UUID
+
+from litestar import Controller, Response, delete, get, patch, post, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from app.core.etag import IfMatch, etag, versions
+from app.core.paging import Pager
+from app.modules.people.models import User
+from app.modules.people.permissions import READ, WRITE
+from app.modules.people.schemas import (
+    Ban,
+    DeviceRead,
+    RoleChange,
+    SessionPage,
+    UserChange,
+    UserCreate,
+    UserPage,
+    UserRead,
+    read,
+    read_device,
+    read_session,
+)
+from app.modules.people.service import People, SessionBook
+
+
+class UserController(Controller):
+    path = "/users"
+
+    @get("/", permission=READ)
+    async def search(
+        self,
+        people: NamedDependency[People],
+        pager: NamedDependency[Pager],
+        q: FromQuery[str | None] = None,
+        role: FromQuery[Literal["owner", "operator", "auditor", "user"] | None] = None,
+        state_: Annotated[Literal["active", "invited", "banned"] | None, QueryParameter(name="state")] = None,
+        limit: FromQuery[int] = 25,
+        cursor: FromQuery[str | None] = None,
+    ) -> UserPage:
+        """List people, newest first. `q` is looked for in name and e-mail."""
+        page = (await people.search(pager, text=q, role=role, state=state_, limit=limit, cursor=cursor)).map(read)
+        return UserPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
+
+    @post("/", permission=WRITE, audit="owner.user.create")
+    async def create(self, people: NamedDependency[People], data: JSONBody[UserCreate]) -> Response[UserRead]:
+        """Make a person, who gets a mail with a link to set a password."""
+        user = await people.create(data.email, data.name, phone=data.phone)
+        return _answer(user, status=201, headers={"Location": f"/api/owner/users/{user.id}"})
+
+    @get("/{user_id:uuid}", permission=READ)
+    async def show(self, people: NamedDependency[People], user_id: FromPath[UUID]) -> Response[UserRead]:
+        """Read one person."""
+        return _answer(await people.get(user_id))
+
+    @patch("/{user_id:uuid}", permission=WRITE, audit="owner.user.update")
+    async def update(
+        self,
+        people: NamedDependency[People],
+        user_id: FromPath[UUID],
+        data: JSONBody[UserChange],
+        if_match: IfMatch = None,
+    ) -> Response[UserRead]:
+        """Change a person's name, e-mail or phone."""
+        return _answer(await people.update(user_id, data, expected=versions(if_match)))
+
+    @delete("/{user_id:uuid}", permission=WRITE, audit="owner.user.erase", step_up=True)
+    async def erase(self, people: NamedDependency[People], user_id: FromPath[UUID]) -> None:
+        """Delete a person with everything that hangs on the account."""
+        await people.erase(user_id)
+
+    @put("/{user_id:uuid}/role", permission=WRITE, audit="owner.user.role", step_up=True)
+    async def set_role(
+        self, people: NamedDependency[People], user_id: FromPath[UUID], data: JSONBody[RoleChange]
+    ) -> Response[UserRead]:
+        """Make a person an owner of the platform, or an ordinary person; the person's sessions end."""
+        return _answer(await people.set_role(user_id, data.role))
+
+    @put("/{user_id:uuid}/ban", permission=WRITE, audit="owner.user.ban", step_up=True)
+    async def ban(
+        self, people: NamedDependency[People], user_id: FromPath[UUID], data: JSONBody[Ban]
+    ) -> Response[UserRead]:
+        """Let a person in no more; every session ends at once."""
+        return _answer(await people.ban(user_id, data.reason))
+
+    @delete("/{user_id:uuid}/ban", permission=WRITE, audit="owner.user.unban", status_code=200)
+    async def unban(self, people: NamedDependency[People], user_id: FromPath[UUID]) -> Response[UserRead]:
+        """Let a banned person in again."""
+        return _answer(await people.unban(user_id))
+
+    @post("/{user_id:uuid}/password-reset", permission=WRITE, audit="owner.user.reset", status_code=202)
+    async def reset(self, people: NamedDependency[People], user_id: FromPath[UUID]) -> Response[UserRead]:
+        """Mail a person a link that sets a new password."""
+        return _answer(await people.send_reset(user_id), status=202)
+
+    @delete("/{user_id:uuid}/factor", permission=WRITE, audit="owner.user.factor_reset", step_up=True, status_code=200)
+    async def drop_factor(self, people: NamedDependency[People], user_id: FromPath[UUID]) -> Response[UserRead]:
+        """Switch the second factor off for a person who lost it; the person's sessions end."""
+        return _answer(await people.drop_factor(user_id))
+
+    @get("/{user_id:uuid}/sessions", permission=READ)
+    async def sessions(
+        self,
+        people: NamedDependency[People],
+        book: NamedDependency[SessionBook],
+        pager: NamedDependency[Pager],
+        user_id: FromPath[UUID],
+        limit: FromQuery[int] = 25,
+        cursor: FromQuery[str | None] = None,
+    ) -> SessionPage:
+        """List where a person is signed in, newest first."""
+        await people.get(user_id)
+        page = (await book.search(pager, user_id, limit=limit, cursor=cursor)).map(read_session)
+        return SessionPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
+
+    @get("/{user_id:uuid}/devices", permission=READ)
+    async def devices(
+        self, people: NamedDependency[People], book: NamedDependency[SessionBook], user_id: FromPath[UUID]
+    ) -> Sequence[DeviceRead]:
+        """List the browsers that signed a person in before, the last used first."""
+        await people.get(user_id)
+        return [read_device(row) for row in await book.devices(user_id)]
+
+
+class SessionController(Controller):
+    path = "/sessions"
+
+    @get("/", permission=READ)
+    async def search(
+        self,
+        book: NamedDependency[SessionBook],
+        pager: NamedDependency[Pager],
+        limit: FromQuery[int] = 25,
+        cursor: FromQuery[str | None] = None,
+    ) -> SessionPage:
+        """List where people are signed in, newest first."""
+        page = (await book.search(pager, limit=limit, cursor=cursor)).map(read_session)
+        return SessionPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
+
+    @delete("/{session_id:uuid}", permission=WRITE, audit="session.revoke")
+    async def revoke(self, book: NamedDependency[SessionBook], session_id: FromPath[UUID]) -> None:
+        """End a session, at once."""
+        await book.revoke(session_id)
+
+
+def _answer(user: User, *, status: int = 200, headers: dict[str, str] | None = None) -> Response[UserRead]:
+    return Response(read(user), status_code=status, headers=etag(user.version) | (headers or {}))

@@ -1,0 +1,170 @@
+"""`/dashboard/owner/users` and `/dashboard/owner/sessions`."""
+
+import json
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Controller, Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter, URLEncodedBody
+from litestar.response import Template
+
+from app.core.errors import Invalid
+from app.core.paging import Pager
+from app.core.policy import Actor
+from app.core.roles import PLATFORM
+from app.core.templating import PREFIX, render
+from app.modules.people.permissions import READ, WRITE
+from app.modules.people.schemas import BanForm, RoleForm, UserChange, UserForm
+from app.modules.people.service import People, SessionBook
+
+PATH = f"{PREFIX}/users"
+AnyRequest = Request[Any, Any, Any]
+ROLES = [*PLATFORM.items(), ("user", "Ordinary person")]
+STATES = [("active", "Active"), ("invited", "Invited"), ("banned", "Banned")]
+
+
+class UserPages(Controller):
+    path = "/users"
+
+    @get("/", permission=READ)
+    async def index(
+        self,
+        request: AnyRequest,
+        people: NamedDependency[People],
+        pager: NamedDependency[Pager],
+        q: FromQuery[str | None] = None,
+        role: FromQuery[str | None] = None,
+        state_: Annotated[str | None, QueryParameter(name="state")] = None,
+        cursor: FromQuery[str | None] = None,
+    ) -> Template:
+        for name, value, choices in (("role", role, ROLES), ("state", state_, STATES)):
+            if value and value not in dict(choices):
+                raise Invalid.field(name, f"must be one of {', '.join(dict(choices))}")
+        context = {
+            "page": await people.search(pager, text=q, role=role, state=state_, cursor=cursor),
+            "cursor": cursor,
+            "params": {name: value for name, value in (("q", q), ("role", role), ("state", state_)) if value},
+            "roles": ROLES,
+            "states": STATES,
+        }
+        return render(request, "people/index.html", context, fragment="people/_list.html")
+
+    @post("/", permission=WRITE, audit="owner.user.create", status_code=200)
+    async def create(self, people: NamedDependency[People], data: URLEncodedBody[UserForm]) -> Response[bytes]:
+        user = await people.create(data.email, data.name, phone=data.phone)
+        return Response(b"", headers={"HX-Redirect": f"{PATH}/{user.id}"})
+
+    @get("/{user_id:uuid}", permission=READ)
+    async def show(
+        self,
+        request: AnyRequest,
+        actor: NamedDependency[Actor],
+        people: NamedDependency[People],
+        book: NamedDependency[SessionBook],
+        pager: NamedDependency[Pager],
+        user_id: FromPath[UUID],
+        cursor: FromQuery[str | None] = None,
+    ) -> Template:
+        user = await people.get(user_id)
+        context = {
+            "user": user,
+            "profile": await people.profile(user.id),
+            "factor": await people.factor(user.id),
+            "consents": await people.consents(user.id),
+            "devices": await book.devices(user.id),
+            "page": await book.search(pager, user.id, limit=10, cursor=cursor),
+            "cursor": cursor,
+            "roles": ROLES,
+            "own": user.id == actor.id,
+        }
+        return render(request, "people/show.html", context, fragment="people/_drawer.html")
+
+    @post("/{user_id:uuid}", permission=WRITE, audit="owner.user.update", status_code=200)
+    async def update(
+        self, people: NamedDependency[People], user_id: FromPath[UUID], data: URLEncodedBody[UserForm]
+    ) -> Response[bytes]:
+        change = UserChange(name=data.name, email=data.email, phone=data.phone)
+        await people.update(user_id, change, expected=None if data.version is None else {data.version})
+        return _again(user_id)
+
+    @post("/{user_id:uuid}/role", permission=WRITE, audit="owner.user.role", step_up=True, status_code=200)
+    async def set_role(
+        self, people: NamedDependency[People], user_id: FromPath[UUID], data: URLEncodedBody[RoleForm]
+    ) -> Response[bytes]:
+        await people.set_role(user_id, data.role)
+        return _again(user_id)
+
+    @post("/{user_id:uuid}/ban", permission=WRITE, audit="owner.user.ban", step_up=True, status_code=200)
+    async def ban(
+        self, people: NamedDependency[People], user_id: FromPath[UUID], data: URLEncodedBody[BanForm]
+    ) -> Response[bytes]:
+        await people.ban(user_id, data.reason)
+        return _again(user_id)
+
+    @post("/{user_id:uuid}/unban", permission=WRITE, audit="owner.user.unban", status_code=200)
+    async def unban(self, people: NamedDependency[People], user_id: FromPath[UUID]) -> Response[bytes]:
+        await people.unban(user_id)
+        return _again(user_id)
+
+    @post("/{user_id:uuid}/password-reset", permission=WRITE, audit="owner.user.reset", status_code=200)
+    async def reset(self, people: NamedDependency[People], user_id: FromPath[UUID]) -> Response[bytes]:
+        await people.send_reset(user_id)
+        return _told("A mail with a link is on its way.")
+
+    @post(
+        "/{user_id:uuid}/factor-removal",
+        permission=WRITE,
+        audit="owner.user.factor_reset",
+        step_up=True,
+        status_code=200,
+    )
+    async def drop_factor(self, people: NamedDependency[People], user_id: FromPath[UUID]) -> Response[bytes]:
+        await people.drop_factor(user_id)
+        return _again(user_id)
+
+    @post("/{user_id:uuid}/erasure", permission=WRITE, audit="owner.user.erase", step_up=True, status_code=200)
+    async def erase(self, people: NamedDependency[People], user_id: FromPath[UUID]) -> Response[bytes]:
+        await people.erase(user_id)
+        return Response(b"", headers={"HX-Redirect": PATH})
+
+
+class SessionPages(Controller):
+    path = "/sessions"
+
+    @get("/", permission=READ)
+    async def index(
+        self,
+        request: AnyRequest,
+        book: NamedDependency[SessionBook],
+        pager: NamedDependency[Pager],
+        cursor: FromQuery[str | None] = None,
+    ) -> Template:
+        return await _sessions(request, book, pager, cursor)
+
+    @post("/{session_id:uuid}/revocation", permission=WRITE, audit="session.revoke", status_code=200)
+    async def revoke(
+        self,
+        request: AnyRequest,
+        book: NamedDependency[SessionBook],
+        pager: NamedDependency[Pager],
+        session_id: FromPath[UUID],
+    ) -> Template:
+        await book.revoke(session_id)
+        answer = await _sessions(request, book, pager)
+        answer.headers["HX-Trigger"] = json.dumps({"toast": {"message": "The session has ended.", "tone": "ok"}})
+        return answer
+
+
+async def _sessions(request: AnyRequest, book: SessionBook, pager: Pager, cursor: str | None = None) -> Template:
+    page = await book.search(pager, cursor=cursor)
+    context = {"page": page, "cursor": cursor, "people": await book.people(page.items)}
+    return render(request, "people/sessions.html", context, fragment="people/_sessions.html")
+
+
+def _again(user_id: UUID) -> Response[bytes]:
+    return Response(b"", headers={"HX-Redirect": f"{PATH}/{user_id}"})
+
+
+def _told(message: str) -> Response[bytes]:
+    return Response(b"", headers={"HX-Trigger": json.dumps({"toast": {"message": message, "tone": "ok"}})})

@@ -1,0 +1,53 @@
+"""Queries on people and their sessions."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, func, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.modules.people.models import Session, User, UserConsent
+
+_OWNERS = text("SELECT pg_advisory_xact_lock(hashtextextended('teknav owners', 0))")
+
+
+def users(words: str | None = None, role: str | None = None, state: str | None = None) -> Select[tuple[User]]:
+    """All of them, or those whose name or e-mail has `words` in it, whatever the case."""
+    query = select(User)
+    if words:
+        query = query.where(
+            or_(User.name.icontains(words, autoescape=True), User.email.icontains(words, autoescape=True))
+        )
+    if role:
+        query = query.where(User.role == role)
+    if state == "banned":
+        query = query.where(User.disabled_at.is_not(None))
+    elif state:
+        has_password = User.password_hash.is_not(None) if state == "active" else User.password_hash.is_(None)
+        query = query.where(User.disabled_at.is_(None), has_password)
+    return query
+
+
+async def other_owners(session: AsyncSession, than: UUID) -> int:
+    """How many other owners can sign in. Nobody else can take one away until the transaction ends."""
+    await session.execute(_OWNERS)
+    query = select(func.count()).where(User.role == "owner", User.disabled_at.is_(None), User.id != than)
+    return await session.scalar(query) or 0
+
+
+def sessions(user_id: UUID | None = None, *, open_only: bool = True) -> Select[tuple[Session]]:
+    query = select(Session)
+    if user_id is not None:
+        query = query.where(Session.user_id == user_id)
+    return query.where(Session.revoked_at.is_(None), Session.expires_at > func.now()) if open_only else query
+
+
+async def revoke(session: AsyncSession, *which: Any) -> list[Session]:
+    """End the open sessions that fit; returns them."""
+    query = update(Session).where(Session.revoked_at.is_(None), *which).values(revoked_at=func.now())
+    return list((await session.scalars(query.returning(Session))).all())
+
+
+def newest_consents(user_id: UUID) -> Select[tuple[UserConsent]]:
+    query = select(UserConsent).where(UserConsent.user_id == user_id).distinct(UserConsent.purpose)
+    return query.order_by(UserConsent.purpose, UserConsent.id.desc())

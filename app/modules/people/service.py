@@ -1,0 +1,478 @@
+"""The rules of people: who there is, what they told, and where they are signed in."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import available_timezones
+
+from msgspec import UNSET, to_builtins
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.database import scope_of
+from app.core.errors import Conflict, Invalid, NotFound
+from app.core.etag import Expected, require
+from app.core.ids import new_id
+from app.core.live import signal
+from app.core.paging import Page, Pager
+from app.core.policy import Actor
+from app.core.wire import one_line
+from app.modules.audit.service import record
+from app.modules.factors.service import OneTimeCodes, SecondFactor
+from app.modules.people import repository
+from app.modules.people.models import Session, User, UserConsent, UserDevice, UserProfile
+from app.modules.people.schemas import (
+    MAX_NAME,
+    MAX_PHONE,
+    PURPOSES,
+    ConsentChange,
+    ConsentRead,
+    DeviceRead,
+    ProfileChange,
+    SessionPage,
+    UserChange,
+    read_consent,
+    read_device,
+    read_session,
+)
+
+__all__ = [
+    "PURPOSES",
+    "TOPIC",
+    "ConsentChange",
+    "ConsentRead",
+    "DeviceRead",
+    "People",
+    "ProfileChange",
+    "Session",
+    "SessionBook",
+    "SessionPage",
+    "User",
+    "UserDevice",
+    "UserProfile",
+    "read_consent",
+    "read_device",
+    "read_session",
+]
+TOPIC = "users"
+_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,255}")
+_PHONE = re.compile(r"\+?[\d ()/.-]{3,40}")
+
+
+def plain_email(text: str, field: str = "email") -> str:
+    """An address as it is kept.
+
+    Raises:
+        Invalid: it is none.
+    """
+    found = text.strip().lower()
+    if not _EMAIL.fullmatch(found):
+        raise Invalid.field(field, "is not an e-mail address")
+    return found
+
+
+async def user_by_email(session: AsyncSession, email: str) -> User | None:
+    found = email.strip().lower()
+    query = select(User).where(User.email == found)
+    return (await session.scalars(query)).one_or_none() if _EMAIL.fullmatch(found) else None
+
+
+async def owner_exists(session: AsyncSession) -> bool:
+    return bool(await session.scalar(select(User.id).where(User.role == "owner").limit(1)))
+
+
+class People:
+    """People, in the caller's transaction. Every change is audited in it."""
+
+    def __init__(self, session: AsyncSession, actor: Actor) -> None:
+        self._session = session
+        self._actor = actor
+
+    async def search(
+        self,
+        pager: Pager,
+        *,
+        text: str | None = None,
+        role: str | None = None,
+        state: str | None = None,
+        limit: int = 25,
+        cursor: str | None = None,
+    ) -> Page[User]:
+        """Newest first; `text` is looked for in name and e-mail.
+
+        Raises:
+            Invalid (`q`): it has a character that PostgreSQL cannot hold.
+        """
+        if text and "\0" in text:
+            raise Invalid.field("q", "has a character that no name has")
+        query, of = repository.users(text, role, state), f"users {text} {role} {state}"
+        return await pager.page(self._session, query, key=User.id, of=of, limit=limit, cursor=cursor)
+
+    async def get(self, user_id: UUID, *, lock: bool = False) -> User:
+        """
+        Raises:
+            NotFound.
+        """
+        query = select(User).where(User.id == user_id)
+        found = (await self._session.scalars(query.with_for_update() if lock else query)).one_or_none()
+        if found is None:
+            raise NotFound("There is no such person")
+        return found
+
+    async def find(self, name: str) -> User:
+        """By e-mail or id, as people write it on a command line.
+
+        Raises:
+            NotFound.
+        """
+        found = await user_by_email(self._session, name)
+        if found is None:
+            try:
+                return await self.get(UUID(name))
+            except ValueError:
+                raise NotFound("There is no such person") from None
+        return found
+
+    async def add(
+        self, email: str, name: str, *, role: str = "user", phone: str | None = None, password_hash: str | None = None
+    ) -> User:
+        """Write a person down, without a row in the audit log: the caller knows what it was.
+
+        Raises:
+            Invalid: naming `email`, `name` or `phone`. Conflict (`email_taken`).
+        """
+        user = User(
+            id=new_id(),
+            email=await self._free_email(email),
+            name=one_line("name", name, MAX_NAME),
+            phone=_phone(phone),
+            role=role,
+            password_hash=password_hash,
+        )
+        self._session.add(user)
+        await self._session.flush()
+        await self._session.refresh(user)
+        self._tell(user)
+        return user
+
+    async def create(self, email: str, name: str, *, phone: str | None = None) -> User:
+        """Make a person, who gets a mail with a link to set a password.
+
+        Raises:
+            Invalid: naming `email`, `name` or `phone`. Conflict (`email_taken`).
+        """
+        user = await self.add(email, name, phone=phone)
+        await self.welcome(user)
+        after = {"email": user.email, "name": user.name, "phone": user.phone}
+        await record(self._session, self._actor, "owner.user.create", resource=_resource(user), after=after)
+        return user
+
+    async def welcome(self, user: User) -> None:
+        props = {"by": self._actor.label}
+        await OneTimeCodes(self._session).issue("welcome", user.email, user.id, mail=True, props=props)
+
+    async def send_reset(self, user_id: UUID) -> User:
+        """Mail the person a link that sets a new password.
+
+        Raises:
+            NotFound. Conflict (`user_banned`).
+        """
+        user = await self.get(user_id)
+        if user.disabled_at is not None:
+            raise Conflict("A banned person gets no mails", code="user_banned")
+        await OneTimeCodes(self._session).issue("reset", user.email, user.id, mail=True)
+        await record(self._session, self._actor, "owner.user.reset", resource=_resource(user))
+        return user
+
+    async def update(self, user_id: UUID, change: UserChange, *, expected: Expected = None) -> User:
+        """Change what `change` names; nothing new makes no new version.
+
+        Raises:
+            NotFound, Stale, Invalid, Conflict (`email_taken`).
+        """
+        user = await self.get(user_id, lock=True)
+        require(user.version, expected, "person")
+        before = {"name": user.name, "email": user.email, "phone": user.phone}
+        user.name = user.name if change.name is UNSET else one_line("name", change.name, MAX_NAME)
+        user.email = user.email if change.email is UNSET else await self._free_email(change.email, user)
+        user.phone = user.phone if change.phone is UNSET else _phone(change.phone)
+        after = {"name": user.name, "email": user.email, "phone": user.phone}
+        if after != before:
+            await self._session.flush()
+            await self._session.refresh(user)
+            await self._trace("owner.user.update", user, before, after)
+        return user
+
+    async def set_role(self, user_id: UUID, role: str) -> User:
+        """Make a person an owner, operator or auditor of the platform, or an ordinary person. Its sessions end.
+
+        Raises:
+            NotFound. Conflict (`last_owner`, `own_account`).
+        """
+        user = await self.get(user_id, lock=True)
+        if user.id == self._actor.id:
+            raise Conflict("Nobody changes their own role", code="own_account")
+        if user.role == "owner" and role != "owner":
+            await self._leave_an_owner(user)
+        if user.role != role:
+            before, user.role = user.role, role
+            await self._session.flush()
+            await self._session.refresh(user)
+            await repository.revoke(self._session, Session.user_id == user.id)
+            await self._trace("owner.user.role", user, {"role": before}, {"role": role})
+        return user
+
+    async def ban(self, user_id: UUID, reason: str = "") -> User:
+        """Let the person in no more; every session ends at once. Banning who is banned changes nothing.
+
+        Raises:
+            NotFound. Conflict (`last_owner`, `own_account`).
+        """
+        user = await self.get(user_id, lock=True)
+        if user.id == self._actor.id:
+            raise Conflict("Nobody bans themselves", code="own_account")
+        if user.role == "owner":
+            await self._leave_an_owner(user)
+        if user.disabled_at is None:
+            user.disabled_at, user.disabled_reason = datetime.now(UTC), reason.strip() or None
+            await self._session.flush()
+            await self._session.refresh(user)
+            ended = await repository.revoke(self._session, Session.user_id == user.id)
+            after = {"state": "banned", "sessions_ended": len(ended)}
+            await self._trace("owner.user.ban", user, {"state": "active"}, after, reason=user.disabled_reason)
+        return user
+
+    async def unban(self, user_id: UUID) -> User:
+        """Let the person in again.
+
+        Raises:
+            NotFound.
+        """
+        user = await self.get(user_id, lock=True)
+        if user.disabled_at is not None:
+            user.disabled_at = user.disabled_reason = None
+            await self._session.flush()
+            await self._session.refresh(user)
+            await self._trace("owner.user.unban", user, {"state": "banned"}, {"state": user.state})
+        return user
+
+    async def drop_factor(self, user_id: UUID) -> User:
+        """Switch the person's second factor off, for one who lost it; their sessions end.
+
+        Raises:
+            NotFound.
+        """
+        user = await self.get(user_id, lock=True)
+        if await SecondFactor(self._session, user.id).disable():
+            await repository.revoke(self._session, Session.user_id == user.id)
+            await self._trace("owner.user.factor_reset", user, {"second_factor": True}, {"second_factor": False})
+        return user
+
+    async def erase(self, user_id: UUID) -> None:
+        """Delete a person with all that hangs on the account: sessions, devices, factors, profile and consents.
+
+        Raises:
+            NotFound. Conflict (`last_owner`, `own_account`).
+        """
+        user = await self.get(user_id, lock=True)
+        if user.id == self._actor.id:
+            raise Conflict("Nobody deletes their own account here", code="own_account")
+        if user.role == "owner":
+            await self._leave_an_owner(user)
+        await self._session.delete(user)
+        await self._session.flush()
+        resource = ("user", user.id, None)
+        await record(self._session, self._actor, "owner.user.erase", resource=resource)
+        self._tell(user)
+
+    async def factor(self, user_id: UUID) -> bool:
+        """Whether the person has a second factor."""
+        return await SecondFactor(self._session, user_id).is_on()
+
+    async def profile(self, user_id: UUID) -> UserProfile:
+        """What the person told; the defaults where that is nothing."""
+        found = await self._session.get(UserProfile, user_id)
+        return found or UserProfile(user_id=user_id, timezone="UTC", about="")
+
+    async def set_profile(self, change: ProfileChange) -> User:
+        """Change what the actor tells about itself.
+
+        Raises:
+            Invalid: naming `name`, `phone` or `timezone`.
+        """
+        user = await self._me()
+        row = await self._session.get(UserProfile, user.id, with_for_update=True)
+        if row is None:
+            row = UserProfile(user_id=user.id, timezone="UTC", about="")
+            self._session.add(row)
+        before = {"name": user.name, "phone": user.phone, "timezone": row.timezone, "about": row.about}
+        if change.timezone is not UNSET and change.timezone not in available_timezones():
+            raise Invalid.field("timezone", "is not the name of a time zone, such as Europe/Berlin")
+        user.name = user.name if change.name is UNSET else one_line("name", change.name, MAX_NAME)
+        user.phone = user.phone if change.phone is UNSET else _phone(change.phone)
+        row.timezone = row.timezone if change.timezone is UNSET else change.timezone
+        row.about = row.about if change.about is UNSET else _text("about", change.about)
+        after = {"name": user.name, "phone": user.phone, "timezone": row.timezone, "about": row.about}
+        if after != before:
+            await self._session.flush()
+            await self._trace("account.profile.update", user, before, after)
+        return user
+
+    async def consents(self, user_id: UUID) -> dict[str, UserConsent]:
+        """The newest answer to each purpose."""
+        rows = await self._session.scalars(repository.newest_consents(user_id))
+        return {row.purpose: row for row in rows}
+
+    async def answers(self, user_id: UUID) -> Sequence[UserConsent]:
+        """Every answer that was given, the oldest first."""
+        query = select(UserConsent).where(UserConsent.user_id == user_id).order_by(UserConsent.id)
+        return (await self._session.scalars(query)).all()
+
+    async def consent(self, purpose: str, granted: bool, address: str | None) -> UserConsent:
+        """Note the actor's answer to the present text of a purpose. The same answer again changes nothing.
+
+        Raises:
+            NotFound: there is no such purpose.
+        """
+        text = next((each for each in PURPOSES if each.name == purpose), None)
+        if text is None:
+            raise NotFound("There is no such purpose")
+        user = await self._me()
+        last = (await self.consents(user.id)).get(purpose)
+        if last is not None and (last.granted, last.text_version) == (granted, text.version):
+            return last
+        row = UserConsent(
+            id=new_id(), user_id=user.id, purpose=purpose, text_version=text.version, granted=granted, ip=address
+        )
+        self._session.add(row)
+        await self._session.flush()
+        await self._session.refresh(row)
+        before = {purpose: last.granted, "version": last.text_version} if last else None
+        after = {purpose: granted, "version": text.version}
+        await self._trace("account.consent.update", user, before, after)
+        return row
+
+    async def _me(self) -> User:
+        if self._actor.id is None or self._actor.kind != "user":
+            raise Conflict("Only a signed-in person has an account", code="no_session")
+        return await self.get(self._actor.id, lock=True)
+
+    async def _free_email(self, email: str, of: User | None = None) -> str:
+        found = plain_email(email)
+        holder = await user_by_email(self._session, found)
+        if holder is not None and holder is not of:
+            raise Conflict("There is an account with this e-mail already", code="email_taken")
+        return found
+
+    async def _leave_an_owner(self, user: User) -> None:
+        if not await repository.other_owners(self._session, user.id):
+            raise Conflict("This is the last owner: make another one first", code="last_owner")
+
+    async def _trace(
+        self,
+        action: str,
+        user: User,
+        before: Mapping[str, object] | None,
+        after: Mapping[str, object],
+        reason: str | None = None,
+    ) -> None:
+        resource = _resource(user)
+        old = dict(before) if before else None
+        await record(
+            self._session, self._actor, action, resource=resource, before=old, after=dict(after), reason=reason
+        )
+        self._tell(user)
+
+    def _tell(self, user: User) -> None:
+        signal(self._session, TOPIC, user.id, scope_of(self._session).tenant_id)
+
+
+class SessionBook:
+    """Where people are signed in, and which of their browsers are known."""
+
+    def __init__(self, session: AsyncSession, actor: Actor) -> None:
+        self._session = session
+        self._actor = actor
+
+    async def search(
+        self, pager: Pager, user_id: UUID | None = None, *, limit: int = 25, cursor: str | None = None
+    ) -> Page[Session]:
+        """Open sessions, newest first; of one person or of all."""
+        query, of = repository.sessions(user_id), f"sessions {user_id}"
+        return await pager.page(self._session, query, key=Session.id, of=of, limit=limit, cursor=cursor)
+
+    async def people(self, sessions: Sequence[Session]) -> dict[UUID, User]:
+        """Whose sessions these are."""
+        query = select(User).where(User.id.in_({row.user_id for row in sessions}))
+        return {row.id: row for row in await self._session.scalars(query)}
+
+    async def revoke(self, session_id: UUID, user_id: UUID | None = None) -> None:
+        """End a session, at once; with `user_id` only one of that person.
+
+        Raises:
+            NotFound: there is no such open session.
+        """
+        which = (Session.id == session_id, *((Session.user_id == user_id,) if user_id else ()))
+        ended = await repository.revoke(self._session, *which)
+        if not ended:
+            raise NotFound("There is no such session")
+        await self._trace("session.revoke", session_id, ended[0].user_id)
+
+    async def revoke_others(self, user_id: UUID, keep: UUID | None) -> int:
+        """End all of a person's sessions but one; returns how many ended."""
+        which = (Session.user_id == user_id, *((Session.id != keep,) if keep else ()))
+        ended = await repository.revoke(self._session, *which)
+        if ended:
+            await self._trace("session.revoke_others", user_id, user_id, after={"sessions_ended": len(ended)})
+        return len(ended)
+
+    async def devices(self, user_id: UUID) -> Sequence[UserDevice]:
+        """Known browsers, the last used first."""
+        query = select(UserDevice).where(UserDevice.user_id == user_id).order_by(UserDevice.last_seen_at.desc())
+        return (await self._session.scalars(query.limit(100))).all()
+
+    async def forget_device(self, device_id: UUID, user_id: UUID) -> None:
+        """End a device's sessions, and take its next sign-in for a new device's.
+
+        Raises:
+            NotFound: the person has no such device.
+        """
+        device = await self._session.get(UserDevice, device_id)
+        if device is None or device.user_id != user_id:
+            raise NotFound("There is no such device")
+        await repository.revoke(self._session, Session.device_id == device_id)
+        await self._session.delete(device)
+        await self._session.flush()
+        await self._trace("account.device.forget", device_id, user_id, kind="device")
+
+    async def _trace(
+        self, action: str, id_: UUID, user_id: UUID, *, kind: str = "session", after: dict[str, object] | None = None
+    ) -> None:
+        await record(self._session, self._actor, action, resource=(kind, id_, self._actor.label), after=after)
+        signal(self._session, TOPIC, user_id, scope_of(self._session).tenant_id)
+
+
+def plain(row: UserConsent | UserDevice | Session) -> dict[str, Any]:
+    """What a person may have of a row about it, as JSON types."""
+    read: Any = {UserConsent: read_consent, UserDevice: read_device, Session: read_session}[type(row)]
+    found: dict[str, Any] = to_builtins(read(row))
+    return found
+
+
+def _resource(user: User) -> tuple[str, UUID, str]:
+    return ("user", user.id, user.email)
+
+
+def _phone(text: str | None) -> str | None:
+    found = (text or "").strip()
+    if found and (len(found) > MAX_PHONE or not _PHONE.fullmatch(found)):
+        raise Invalid.field("phone", "is not a phone number")
+    return found or None
+
+
+def _text(field: str, text: str) -> str:
+    if "\0" in text:
+        raise Invalid.field(field, "has a character that cannot be stored")
+    return text.strip()
