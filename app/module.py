@@ -16,11 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.database import Plane
+from app.core.events import Event, Subscriber
 from app.core.live import Topic
 from app.core.metrics import Source
 from app.core.policy import Permission
 from app.core.quota import Quota
-from app.core.templating import PREFIX, NavigationItem
+from app.core.templating import MEMBERS, PREFIX, NavigationItem
 from app.queues.job import Processor
 from app.queues.schedules import Schedule
 from app.queues.spec import QueueSpec
@@ -31,6 +32,7 @@ Mount = tuple[str, Plane | None]
 API: Mount = ("/api/v1", Plane.TENANT)
 OWNER_API: Mount = ("/api/owner", Plane.PLATFORM)
 OWNER_PAGES: Mount = (PREFIX, Plane.PLATFORM)
+MEMBER_PAGES: Mount = (f"{MEMBERS}/{{slug:str}}", Plane.TENANT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Card:
     permission: Permission
     topic: str
     order: int = 50
+    plane: Plane | None = None
+    """The dashboard that has it: the owner's or tenants'; None for both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,10 @@ class Exportable:
 class Module:
     """One feature. Its providers are visible to its own routes only.
 
-    `api`, `owner_api` and `pages` are mounted under /api/v1, /api/owner and the dashboard; `public` is mounted
-    as it is, and each of its routes names its own plane or is public. `actions` are those that it records in the
+    `api`, `owner_api` and `pages` are mounted under /api/v1, /api/owner and the owner's dashboard; `member_pages` under
+    each tenant's, where its members see them, and a page that stands in both serves both. `public` is mounted
+    as it is, and each of its routes names its own plane or is public. `subscribers` hear of facts that modules below
+    announce, in the same transaction. `actions` are those that it records in the
     audit log without a route that names them: what its processors do. `links` are the pages of its kinds of things,
     for whoever meets one in a log: `{"tenant": ("/tenants/{id}", READ)}`.
     `quotas` are what it can count for a tenant.
@@ -93,9 +99,11 @@ class Module:
     api: Sequence[type[Controller]] = ()
     owner_api: Sequence[type[Controller]] = ()
     pages: Sequence[type[Controller]] = ()
+    member_pages: Sequence[type[Controller]] = ()
     public: Sequence[type[Controller]] = ()
     providers: dict[str, Callable[..., Any]] | None = None
     processors: Sequence[Processor] = ()
+    subscribers: Sequence[tuple[type[Event], Subscriber]] = ()
     queues: Sequence[QueueSpec] = ()
     schedules: Sequence[Schedule] = ()
     permissions: Sequence[Permission] = ()
@@ -115,6 +123,7 @@ class Module:
             (API, self.api),
             (OWNER_API, self.owner_api),
             (OWNER_PAGES, self.pages),
+            (MEMBER_PAGES, self.member_pages),
             (("/", None), self.public),
         ]
         return [self._router(path, plane, controllers) for (path, plane), controllers in mounts if controllers]
@@ -199,8 +208,8 @@ def check(modules: Sequence[Module]) -> None:
         asked += [topic.permission for topic in module.topics]
         asked += [card.permission for card in module.cards]
         asked += [about.permission for about in module.about]
+        asked += _asked((*module.api, *module.owner_api, *module.pages, *module.member_pages, *module.public))
         asked += [one.permission for one in module.exports]
-        asked += _asked((*module.api, *module.owner_api, *module.pages, *module.public))
         bare = {p.name for p in asked if p.name not in (*known, "public", "signed-in")}
         if bare:
             raise RuntimeError(f"Module {module.name} asks for undeclared permissions: {', '.join(sorted(bare))}")

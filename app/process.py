@@ -80,6 +80,7 @@ class Process:
         database.provide(quotas=registry.quotas(), room_for_jobs=room_for_jobs, limiter=limiter)
         database.provide(signer=Signer(settings.secret_key), cipher=Cipher(settings.encryption_key))
         database.provide(seal_key=signing_key(settings.encryption_key))
+        database.provide(subscribers=registry.subscribers())
         return cls(
             settings,
             database,

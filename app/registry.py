@@ -3,6 +3,7 @@
 from typing import Any
 
 from app.core.errors import Invalid
+from app.core.events import Event, Subscriber
 from app.core.policy import Permission
 from app.core.quota import Quota
 from app.module import Exportable, Module
@@ -20,10 +21,14 @@ from app.modules.email.module import email
 from app.modules.exports.module import exports as exports_module
 from app.modules.factors.module import factors
 from app.modules.identity.module import identity
+from app.modules.impersonation.module import impersonation
+from app.modules.invitations.module import invitations
 from app.modules.isolation.module import isolation
+from app.modules.members.module import members
 from app.modules.metrics.module import metrics
 from app.modules.people.module import people
 from app.modules.queues.module import queues
+from app.modules.roles.module import roles as roles_module
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.seals.module import seals
 from app.modules.tenants.module import tenants
@@ -48,6 +53,10 @@ MODULES: tuple[Module, ...] = (
     people,
     identity,
     account,
+    roles_module,
+    members,
+    invitations,
+    impersonation,
     tokens,
     articles,
     ai,
@@ -101,6 +110,14 @@ def schedules() -> dict[str, Schedule]:
 def quotas() -> dict[str, Quota]:
     """What a tenant's use can be bounded of, by name."""
     return {quota.name: quota for module in MODULES for quota in module.quotas}
+
+
+def subscribers() -> dict[type[Event], list[Subscriber]]:
+    """Who hears of what, from the bottom module up."""
+    found: dict[type[Event], list[Subscriber]] = {}
+    for event, subscriber in (pair for module in MODULES for pair in module.subscribers):
+        found.setdefault(event, []).append(subscriber)
+    return found
 
 
 def exportables() -> dict[str, Exportable]:

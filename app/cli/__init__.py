@@ -8,6 +8,7 @@ from app.cli.doctor import config, doctor
 from app.cli.email import email
 from app.cli.isolation import isolation
 from app.cli.logs import access, audit
+from app.cli.members import member, role
 from app.cli.owners import owner
 from app.cli.queues import queues
 from app.cli.schedules import schedules
@@ -27,10 +28,8 @@ def main() -> None:
 
 
 SERVING = (up, web, worker, suspects, migrate)
-THINGS = (
-    *(owner, tenant, user, session, token, client, email, queues, workers, schedules, cache),
-    *(isolation, audit, access),
-)
+PEOPLE = (owner, user, session, tenant, token, client, member, role)
+THINGS = (email, queues, workers, schedules, cache, isolation, audit, access)
 
-for command in (*SERVING, *THINGS, doctor, config):
+for command in (*SERVING, *PEOPLE, *THINGS, doctor, config):
     main.add_command(command)

@@ -12,6 +12,9 @@ from app.cli.command import as_json, cursor, in_process, limit, pager_of, show, 
 who = click.argument("who", metavar="EMAIL_OR_ID")
 
 
+ROLES = ("owner", "operator", "auditor", "user")
+
+
 @click.group()
 def user() -> None:
     """People who may sign in."""
@@ -19,7 +22,7 @@ def user() -> None:
 
 @user.command("list")
 @click.option("--search", "text", help="In name or e-mail.")
-@click.option("--role", type=click.Choice(["owner", "user"]))
+@click.option("--role", type=click.Choice(ROLES))
 @click.option("--state", type=click.Choice(["active", "invited", "banned"]))
 @limit
 @cursor
@@ -112,7 +115,7 @@ def user_reset_factor(who: str, as_json: bool) -> None:
 
 @user.command("role")
 @who
-@click.argument("role", type=click.Choice(["owner", "user"]))
+@click.argument("role", type=click.Choice(ROLES))
 @as_json
 def user_role(who: str, role: str, as_json: bool) -> None:
     """Make a person an owner of the platform, or an ordinary person."""

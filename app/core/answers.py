@@ -54,7 +54,7 @@ class ProblemDetails(Outgoing):
 
 def wants_html(request: AnyRequest) -> bool:
     """People's addresses, and any that a browser asks for outside the API; unless a program came with its token."""
-    pages = ("/dashboard", "/account", "/signin", "/signup", "/signout", "/setup")
+    pages = ("/dashboard", "/account", "/signin", "/signup", "/signout", "/setup", "/invitations")
     path = request.scope["path"]
     asked = not path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
     return "authorization" not in request.headers and (path == "/" or path.startswith(pages) or asked)

@@ -152,7 +152,12 @@ def signal(session: AsyncSession | Direct, topic: str, id_: object, tenant: UUID
     announced[Signal(topic, str(id_), tenant)] = None
 
 
-@get("/dashboard/live", permission=SIGNED_IN, include_in_schema=False, uncompressed=True)
+@get(
+    ["/dashboard/live", "/dashboard/t/{slug:str}/live"],
+    permission=SIGNED_IN,
+    include_in_schema=False,
+    uncompressed=True,
+)
 async def live(request: Request[Any, Any, Any], topics: FromQuery[str]) -> ServerSentEvent:
     """The stream of signals on `topics` (names with commas between) that the viewer may follow."""
     hub: Hub = request.app.state.hub

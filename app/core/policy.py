@@ -17,7 +17,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 
 from app.core.database import SYSTEM, Plane, Scope
-from app.core.errors import BadRequest, FieldError, Forbidden, Invalid, Unauthenticated
+from app.core.errors import BadRequest, FieldError, Forbidden, Invalid, NotFound, Unauthenticated
 from app.core.ids import PLATFORM_TENANT
 from app.core.secrets import Signer
 
@@ -27,11 +27,17 @@ AnyConnection = ASGIConnection[Any, Any, Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """A right, `articles:write`. `tenant` says that a tenant's tokens may hold it."""
+    """A right, `articles:write`. One whose name ends in `:read` changes nothing.
+
+    `tenant` says that a tenant's tokens may hold it. `roles` says that a tenant's members may, and which of the
+    built-in roles have it (see `app/core/roles.py`); `workspace` says that it may be given for one workspace alone.
+    """
 
     name: str
     label: str
     tenant: bool = False
+    roles: tuple[str, ...] | None = None
+    workspace: bool = False
 
 
 PUBLIC = Permission("public", "No sign-in needed")
@@ -39,8 +45,29 @@ SIGNED_IN = Permission("signed-in", "Any signed-in caller")
 
 
 @dataclass(frozen=True, slots=True)
+class Membership:
+    """A tenant that a person is a member of, as addresses and pages name it."""
+
+    slug: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Impersonator:
+    """The person of the platform who sees a tenant as one of its members does, until `until`."""
+
+    id: UUID
+    label: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts. `tenant_id` is the platform's own tenant for the owner and for the system."""
+    """Who acts. `tenant_id` is the platform's own tenant for the owner and for the system.
+
+    A person of a tenant acts in `Plane.TENANT` under that tenant's address, and in `Plane.SYSTEM`, with no permission,
+    where no tenant is named: signing out, taking an invitation up.
+    """
 
     kind: Literal["user", "token", "cli", "system", "anonymous"]
     id: UUID | None
@@ -51,12 +78,21 @@ class Actor:
     workspace_id: UUID | None = None
     session: str | None = None
     """What the CSRF token is bound to; only browsers have one."""
-    confirmed_at: datetime | None = None
-    """When the person in front of the browser last proved who it is."""
+    role: str = ""
+    """What people call the rights that a person has here."""
+    workspaces: tuple[tuple[UUID, frozenset[str]], ...] = ()
+    """Permissions that a member has in single workspaces only."""
+    tenant: Membership | None = None
+    """The tenant under whose address a member acts."""
+    memberships: tuple[Membership, ...] = ()
+    """Where else this person is a member, by name; the first 50."""
+    impersonator: Impersonator | None = None
     plan: str = "standard"
     """How much it may ask of the API: a key of `limits.PLANS`."""
     calls_per_day: int | None = None
     """How often all programs of its tenant together may call the API in a day; None is no limit."""
+    confirmed_at: datetime | None = None
+    """When the person in front of the browser last proved who it is."""
 
     @property
     def scope(self) -> Scope:
@@ -69,14 +105,26 @@ class Actor:
         return self.session is None or (since is not None and datetime.now(UTC) - since <= CONFIRMED_FOR)
 
     def may(self, permission: Permission) -> bool:
-        return permission in (PUBLIC, SIGNED_IN) or permission.name in self.permissions
+        return permission in (PUBLIC, SIGNED_IN) or self.holds(permission.name)
+
+    def holds(self, name: str) -> bool:
+        """Whether this permission is among the actor's, be it in one workspace only."""
+        return name in self.permissions or any(name in names for _, names in self.workspaces)
+
+    def reach(self, permission: Permission) -> frozenset[UUID] | None:
+        """The workspaces whose things the actor may treat so; None for all that its transaction sees."""
+        if self.workspace_id is not None:
+            return frozenset({self.workspace_id})
+        if permission.name in self.permissions or not self.workspaces:
+            return None
+        return frozenset(workspace for workspace, names in self.workspaces if permission.name in names)
 
 
 SYSTEM_ACTOR = Actor("system", None, "system", frozenset(), Plane.SYSTEM)
 
 
-FindSession = Callable[[str], Awaitable[Actor | None]]
-"""The port that identity fills: who sent this cookie?"""
+FindSession = Callable[[str, str | None], Awaitable[Actor | None]]
+"""The port that identity fills: who sent this cookie, under the address of the tenant with this slug?"""
 
 FindBearer = Callable[[str, str | None], Awaitable[Actor]]
 """The port that tokens fills: who sent this bearer token, from this address? It raises for one that it refuses."""
@@ -137,11 +185,14 @@ class Policy:
             return
         if actor is None:
             raise Unauthenticated
-        plane: Plane | None = handler.opt.get("plane")
-        if plane is not None and actor.plane is not plane:
-            raise Forbidden(f"This address needs {'the owner' if plane is Plane.PLATFORM else 'a tenant'}'s rights")
+        _check_plane(connection, handler.opt.get("plane"), actor)
         if not actor.may(permission):
             raise Forbidden(f"This needs the permission {permission.name}", code="permission_missing")
+        if actor.impersonator is not None and not handler.opt.get("while_impersonating"):
+            if unsafe:
+                raise Forbidden("You see this as one of its members does: nothing can be changed", code="read_only")
+            if actor.plane is not Plane.TENANT:
+                raise Forbidden("What is a member's own is not shown: end the impersonation first", code="read_only")
         if unsafe and actor.session is not None:
             await self._check_csrf(connection, actor)
         if unsafe and handler.opt.get("step_up") and not actor.fresh:
@@ -153,7 +204,7 @@ class Policy:
         cookie = connection.cookies.get(COOKIE)
         header = connection.headers.get("authorization")
         if header is None:
-            return await self._sessions(cookie) if cookie else None
+            return await self._sessions(cookie, connection.path_params.get("slug")) if cookie else None
         if cookie:
             raise BadRequest("Send a session cookie or a bearer token, not both", code="two_credentials")
         address: str | None = connection.scope.get("client_address")  # type: ignore[assignment]
@@ -171,6 +222,21 @@ class Policy:
         expected = self.csrf_token(actor)
         if not sent or not hmac.compare_digest(sent.encode(), expected.encode()):
             raise Forbidden("The form is out of date: reload the page and try again", code="bad_csrf_token")
+
+
+def _check_plane(connection: AnyConnection, plane: Plane | None, actor: Actor) -> None:
+    """
+    Raises:
+        Forbidden: the route is the platform's, or tenants', and the actor is not.
+        NotFound: there is no tenant with this address, or the person is none of its members: both are answered alike.
+    """
+    if "slug" in connection.path_params:
+        if actor.kind == "token":
+            raise Forbidden("These pages are for people: programs have /api/v1")
+        if actor.plane is not Plane.TENANT:
+            raise NotFound
+    if plane is not None and actor.plane is not plane:
+        raise Forbidden(f"This address needs {'the owner' if plane is Plane.PLATFORM else 'a tenant'}'s rights")
 
 
 def _check_query(connection: AnyConnection, handler: BaseRouteHandler) -> None:
@@ -196,6 +262,13 @@ def name_queries(routes: list[Any], under: str) -> None:
 
 def actor_of(connection: AnyConnection) -> Actor | None:
     return connection.scope.get("actor")  # type: ignore[return-value]
+
+
+def holder_of(request: Request[Any, Any, Any]) -> UUID:
+    """Whose things an address is about: the tenant's that it names, else the actor's own."""
+    named: UUID | None = request.path_params.get("tenant_id")
+    actor = actor_of(request)
+    return named or (actor.tenant_id if actor else PLATFORM_TENANT)
 
 
 def scope_for(connection: AnyConnection) -> Scope:

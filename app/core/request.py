@@ -132,6 +132,7 @@ class RequestMiddleware:
                 status=status,
                 ms=round((time.perf_counter() - started) * 1000, 1),
                 actor=f"{actor.kind}:{actor.id}" if actor else None,  # type: ignore[attr-defined]
+                impersonator=str(actor.impersonator.id) if actor and actor.impersonator else None,  # type: ignore[attr-defined]
             )
 
     async def _trace_failure(

@@ -23,6 +23,7 @@ from app.core.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 PREFIX = "/dashboard/owner"
+MEMBERS = "/dashboard/t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,23 @@ class NavigationItem:
     icon: str
     permission: Permission
     order: int = 50
+    plane: Plane | None = None
+    """The dashboard that has it: the owner's or tenants'; None for both."""
+
+
+def prefix_of(request: Request[Any, Any, Any]) -> str:
+    """Under which address this request's pages stand: the owner's dashboard, or that of the tenant it names."""
+    slug = request.path_params.get("slug")
+    if slug is not None:
+        return f"{MEMBERS}/{quote(slug)}"
+    actor = actor_of(request)
+    return "/dashboard" if actor is not None and actor.plane is Plane.SYSTEM else PREFIX
+
+
+def home_of(request: Request[Any, Any, Any]) -> str:
+    """Under which address stand the pages of the tenant that this request is about, the owner's or its members'."""
+    tenant = request.path_params.get("tenant_id")
+    return prefix_of(request) if tenant is None else f"{PREFIX}/tenants/{tenant}"
 
 
 def ago(moment: datetime | None) -> Markup:
@@ -124,6 +142,7 @@ def environment(settings: Settings) -> Environment:
         "asset": Assets(ROOT / "static" / "dist"),
         "version": __version__,
         "app_env": settings.app_env,
+        # Of macros, which have no context: one that stands in both dashboards takes it as an argument.
         "prefix": PREFIX,
         "server_time": lambda: datetime.now(UTC),
     }
@@ -139,28 +158,43 @@ class Chrome:
 
     def context(self, request: Request[Any, Any, Any]) -> dict[str, Any]:
         actor = actor_of(request)
-        # Whoever signs in to the platform's plane is an owner of it.
-        role = "Owner" if actor and actor.plane is Plane.PLATFORM else "Member"
+        prefix = prefix_of(request)
         return {
-            "nav": self._menu(actor, request.scope["path"]),
-            "actor": {"label": actor.label, "role": role, "initials": actor.label[:2].upper()} if actor else None,
-            "may": (lambda name: actor is not None and name in actor.permissions),
+            "prefix": prefix,
+            "live_url": "/dashboard/live" if prefix == PREFIX else f"{prefix}/live",
+            "nav": self._menu(actor, prefix, request.scope["path"]),
+            "actor": _shown(actor) if actor else None,
+            "may": (lambda name: actor is not None and actor.holds(name)),
             "csrf_token": self._policy.csrf_token(actor),
             "request_id": request.scope.get("request_id", ""),
             "fragment": is_htmx(request.headers),
         }
 
-    def _menu(self, actor: Actor | None, path: str) -> list[dict[str, Any]]:
+    def _menu(self, actor: Actor | None, prefix: str, path: str) -> list[dict[str, Any]]:
         groups: dict[str, list[dict[str, Any]]] = {}
         for item in self._navigation:
-            if actor is None or not actor.may(item.permission):
+            if actor is None or not actor.may(item.permission) or item.plane not in (None, actor.plane):
                 continue
-            href = (PREFIX + item.path).rstrip("/")
+            href = (prefix + item.path).rstrip("/")
             active = path == href or (item.path != "/" and path.startswith(href + "/"))
-            groups.setdefault(item.group, []).append(
+            # What the platform's people look after is, to a tenant's members, their tenant's.
+            group = "Tenant" if item.group == "Platform" and actor.plane is Plane.TENANT else item.group
+            groups.setdefault(group, []).append(
                 {"label": item.label, "href": href, "icon": item.icon, "active": active}
             )
         return [{"label": label, "items": items} for label, items in groups.items()]
+
+
+def _shown(actor: Actor) -> dict[str, Any]:
+    return {
+        "label": actor.label,
+        "role": actor.role,
+        "initials": actor.label[:2].upper(),
+        "tenant": actor.tenant,
+        "memberships": actor.memberships,
+        "platform": actor.plane is Plane.PLATFORM,
+        "impersonator": actor.impersonator,
+    }
 
 
 class Page(Template):
@@ -177,7 +211,7 @@ def where(request: Request[Any, Any, Any], kind: str | None, id_: str | None) ->
     actor = actor_of(request)
     if link is None or not id_ or actor is None or not actor.may(link[1]):
         return None
-    return PREFIX + link[0].format(id=quote(id_, safe=":"))
+    return prefix_of(request) + link[0].format(id=quote(id_, safe=":"))
 
 
 def template_config(settings: Settings) -> TemplateConfig[JinjaTemplateEngine]:

@@ -213,6 +213,7 @@ async def test_a_function_with_its_owners_rights_names_its_schemas(admin: asyncp
     found = await admin.fetch(query)
     assert {row["name"] for row in found} == {
         "teknav_client",
+        "teknav_copy_person",
         "teknav_drop_log_month",
         "teknav_drop_month",
         "teknav_erase_access",
@@ -220,6 +221,7 @@ async def test_a_function_with_its_owners_rights_names_its_schemas(admin: asyncp
         "teknav_erase_audit",
         "teknav_make_partitions",
         "teknav_note_unsealed",
+        "teknav_rights",
         "teknav_session",
         "teknav_token",
     }

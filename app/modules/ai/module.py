@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.database import Plane
 from app.core.live import Topic
 from app.core.quota import AI_CENTS_PER_MONTH, Quota
 from app.core.templating import NavigationItem
@@ -20,7 +21,7 @@ from app.modules.ai.controllers import (
     provide_task_filter,
 )
 from app.modules.ai.jobs import SummarizeArticle
-from app.modules.ai.pages import AiPages
+from app.modules.ai.pages import RunPages, TaskPages
 from app.modules.ai.processor import summarize
 from app.modules.ai.repository import about_jobs, cents_this_month, count_runs, failed_runs, names
 from app.modules.ai.schemas import AI_ANSWERS
@@ -45,7 +46,8 @@ ai = Module(
     name="ai",
     api=[SummaryController, AiTaskController],
     owner_api=[OwnerAiController],
-    pages=[AiPages],
+    pages=[RunPages, TaskPages],
+    member_pages=[TaskPages],
     providers={
         "ai": provide_ai,
         "wanted_tasks": provide_task_filter,
@@ -58,10 +60,10 @@ ai = Module(
     actions=["ai.summary.complete", "ai.summary.fail"],
     topics=[Topic(TASKS, permissions.READ), Topic(RUNS, permissions.READ)],
     navigation=[
-        NavigationItem("AI", "Runs", "/ai/runs", "sparkles", permissions.READ, 40),
+        NavigationItem("AI", "Runs", "/ai/runs", "sparkles", permissions.READ, 40, Plane.PLATFORM),
         NavigationItem("AI", "Tasks", "/ai/tasks", "list-check", permissions.READ, 41),
     ],
     about=[About(SummarizeArticle.kind, about_jobs, permissions.READ)],
     quotas=[Quota(AI_CENTS_PER_MONTH, "AI spend per month", cents_this_month)],
-    cards=[Card("ai/_card.html", load_card, permissions.READ, RUNS, 30)],
+    cards=[Card("ai/_card.html", load_card, permissions.READ, RUNS, 30, Plane.PLATFORM)],
 )

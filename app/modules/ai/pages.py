@@ -1,4 +1,4 @@
-"""`/dashboard/owner/ai/runs` and `/dashboard/owner/ai/tasks`: what AI does for all tenants."""
+"""`/ai/runs` and `/ai/tasks` in the dashboards: what AI does, for all tenants and for one."""
 
 from enum import StrEnum
 from typing import Any
@@ -12,26 +12,30 @@ from litestar.response import Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.access import tell
+from app.core.database import Plane
 from app.core.paging import Page, Pager
-from app.core.templating import PREFIX, render, state_label
+from app.core.policy import Actor
+from app.core.templating import prefix_of, render, state_label
 from app.modules.ai import repository
 from app.modules.ai.jobs import SummarizeArticle
 from app.modules.ai.models import AiRun, AiTask, RunStatus, TaskStatus
 from app.modules.ai.permissions import READ
 from app.modules.ai.repository import EntryFilter, RunFilter, TaskFilter
-from app.modules.ai.schemas import RUN_SEEN, AiRunRead, AiTaskOwned, read
+from app.modules.ai.schemas import RUN_SEEN, AiRunRead, AiTaskOwned, AiTaskRead, read
 from app.modules.ai.service import AiService
 
-RUNS, TASKS = f"{PREFIX}/ai/runs", f"{PREFIX}/ai/tasks"
+RUNS, TASKS = "/ai/runs", "/ai/tasks"
 FILTERS = ("status", "tenantId", "taskId", "articleId")
 MOST = 100  # entries that a drawer shows
 AnyRequest = Request[Any, Any, Any]
 
 
-class AiPages(Controller):
-    path = "/ai"
+class RunPages(Controller):
+    """The platform's alone: a run tells what a provider answered."""
 
-    @get("/runs", permission=READ)
+    path = RUNS
+
+    @get("/", permission=READ)
     async def runs(
         self,
         request: AnyRequest,
@@ -45,7 +49,7 @@ class AiPages(Controller):
         context = _list(request, RUNS, page, RunStatus) | {"names": await repository.names(session, runs=page.items)}
         return render(request, "ai/runs.html", context, fragment="ai/_runs.html")
 
-    @get("/runs/{run_id:uuid}", permission=READ, access=RUN_SEEN)
+    @get("/{run_id:uuid}", permission=READ, access=RUN_SEEN)
     async def run(
         self,
         request: AnyRequest,
@@ -61,7 +65,7 @@ class AiPages(Controller):
         messages = await ai.messages(pager, wanted, limit=MOST)
         events = await ai.events(pager, wanted, limit=MOST)
         context = {
-            "path": RUNS,
+            "path": prefix_of(request) + RUNS,
             "run": run,
             "names": await repository.names(session, runs=[run]),
             "messages": [*reversed(messages.items)],
@@ -70,7 +74,11 @@ class AiPages(Controller):
         }
         return render(request, "ai/run.html", context, fragment="ai/_run.html" if part else "ai/_run_drawer.html")
 
-    @get("/tasks", permission=READ)
+
+class TaskPages(Controller):
+    path = TASKS
+
+    @get("/", permission=READ)
     async def tasks(
         self,
         request: AnyRequest,
@@ -84,11 +92,12 @@ class AiPages(Controller):
         context = _list(request, TASKS, page, TaskStatus) | {"names": await repository.names(session, tasks=page.items)}
         return render(request, "ai/tasks.html", context, fragment="ai/_tasks.html")
 
-    @get("/tasks/{task_id:uuid}", permission=READ)
+    @get("/{task_id:uuid}", permission=READ)
     async def task(
         self,
         request: AnyRequest,
         task_id: FromPath[UUID],
+        actor: NamedDependency[Actor],
         ai: NamedDependency[AiService],
         session: NamedDependency[AsyncSession],
         pager: NamedDependency[Pager],
@@ -96,14 +105,15 @@ class AiPages(Controller):
     ) -> Template:
         """The drawer, or with `part` what in it keeps itself current."""
         task = await ai.task(task_id)
+        shown = AiTaskOwned if actor.plane is Plane.PLATFORM else AiTaskRead
         runs = await ai.runs(pager, RunFilter(task_id=task_id), limit=MOST)
         context = {
-            "path": TASKS,
+            "path": prefix_of(request) + TASKS,
             "task": task,
             "runs": runs.items,
             "queue": SummarizeArticle.queue,
             "names": await repository.names(session, tasks=[task]),
-            "plain": msgspec.to_builtins(read(task, AiTaskOwned)),
+            "plain": msgspec.to_builtins(read(task, shown)),
         }
         return render(request, "ai/task.html", context, fragment="ai/_task.html" if part else "ai/_task_drawer.html")
 
@@ -111,7 +121,7 @@ class AiPages(Controller):
 def _list(request: AnyRequest, path: str, page: Page[AiRun] | Page[AiTask], kinds: type[StrEnum]) -> dict[str, Any]:
     query = {name: request.query_params[name] for name in (*FILTERS, "cursor") if request.query_params.get(name)}
     return {
-        "path": path,
+        "path": prefix_of(request) + path,
         "page": page,
         "here": query,
         "params": {name: value for name, value in query.items() if name != "cursor"},

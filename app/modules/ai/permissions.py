@@ -2,7 +2,9 @@
 
 from app.core.policy import Permission
 
-RUN = Permission("ai:run", "Ask AI for summaries", tenant=True)
-READ = Permission("ai:read", "Read AI tasks and their runs", tenant=True)
+RUN = Permission("ai:run", "Ask AI for summaries", tenant=True, roles=("editor", "author"))
+READ = Permission(
+    "ai:read", "Read AI tasks and their runs", tenant=True, roles=("editor", "author", "viewer", "operator")
+)
 
 ALL = (RUN, READ)

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Select, column, func, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.database import Plane, scope_of
 from app.core.ids import PLATFORM_TENANT, floor_id
 from app.modules.ai.models import AiEventLog, AiMessage, AiRun, AiTask, RunStatus, TaskStatus, Tries
 from app.queues.models import JobRow, State
@@ -130,12 +131,14 @@ class Names:
 
 
 async def names(session: AsyncSession, *, runs: Iterable[AiRun] = (), tasks: Iterable[AiTask] = ()) -> Names:
-    """Tasks, articles and tenants of these runs and tasks. A tenant's own transaction may not read tenants."""
+    """Tasks, articles and tenants of these runs and tasks; a tenant's own transaction may not read tenants."""
     wanted = {run.task_id for run in runs}
     known = {task.id: task for task in tasks}
     if wanted:
         known |= {row.id: row for row in await session.scalars(select(AiTask).where(AiTask.id.in_(wanted)))}
     titles = await article_titles(session, {task.article_id for task in known.values()})
+    if scope_of(session).plane is Plane.TENANT:
+        return Names(known, titles, {})
     query = select(_TENANT.c.id, _TENANT.c.name).where(_TENANT.c.id != PLATFORM_TENANT)
     tenants = await session.execute(query.order_by(_TENANT.c.name).limit(MOST_TENANTS))
     return Names(known, titles, {row.id: row.name for row in tenants})

@@ -23,6 +23,7 @@ articles = Module(
     name="articles",
     api=[ArticleController],
     pages=[ArticlePages],
+    member_pages=[ArticlePages],
     providers={"articles": provide_articles},
     permissions=permissions.ALL,
     actions=["article.summarize"],

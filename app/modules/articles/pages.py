@@ -1,4 +1,4 @@
-"""`/dashboard/owner/articles`: what all tenants wrote."""
+"""`/articles` in the dashboards: what all tenants wrote, and what one did."""
 
 import re
 from html import unescape
@@ -13,14 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Invalid
 from app.core.paging import Pager
-from app.core.templating import PREFIX, render
+from app.core.templating import prefix_of, render
 from app.modules.articles import repository
 from app.modules.articles.models import Status
 from app.modules.articles.permissions import READ
 from app.modules.articles.repository import ArticleFilter
 from app.modules.articles.service import ArticleService
 
-PATH = f"{PREFIX}/articles"
 _HEADING = re.compile(r"\s*<h1>(.*?)</h1>\s*", re.DOTALL)
 _PICTURE = re.compile(r"(<a [^>]*>\s*)?<img([^>]*)>")
 _TAG = re.compile(r"<[^>]*>")
@@ -46,7 +45,7 @@ class ArticlePages(Controller):
         page = await articles.search(pager, wanted, cursor=cursor or None)
         params = {"title": title, "status": status, "tenant": tenant}
         context = {
-            "path": PATH,
+            "path": f"{prefix_of(request)}/articles",
             "params": {name: value for name, value in params.items() if value},
             "cursor": cursor,
             "page": page,
@@ -67,10 +66,10 @@ class ArticlePages(Controller):
         article = await articles.get(article_id)
         names = await repository.tenant_names(session, {article.tenant_id})
         context = {
-            "path": PATH,
+            "path": f"{prefix_of(request)}/articles",
             "article": article,
             "body": for_reading(article.title, article.body_html),
-            "tenant": names[article.tenant_id],
+            "tenant": names.get(article.tenant_id),
         }
         fragment = "articles/_article.html" if part else "articles/_drawer.html"
         return render(request, "articles/show.html", context, fragment=fragment)

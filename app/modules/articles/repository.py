@@ -10,10 +10,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
+from app.core.database import Plane, scope_of
 from app.core.ids import PLATFORM_TENANT
 from app.modules.articles.models import Article, Status
 
 MAX_SLUG = 200
+Workspaces = frozenset[UUID] | None
+"""Those whose articles the caller may treat; None for all."""
 _WORKSPACE = table("workspace", column("id"), column("tenant_id"))
 _TENANT = table("tenant", column("id"), column("name"))
 
@@ -28,12 +31,12 @@ class ArticleFilter:
     title: str | None = None
 
 
-def fitting(wanted: ArticleFilter, *, workspace_id: UUID | None = None) -> Select[tuple[Article]]:
+def fitting(wanted: ArticleFilter, *, workspaces: Workspaces = None) -> Select[tuple[Article]]:
     """The articles that fit, without their bodies, in no order."""
     bodies = (defer(Article.body_markdown, raiseload=True), defer(Article.body_html, raiseload=True))
     query = select(Article).where(Article.deleted_at.is_(None)).options(*bodies)
-    if workspace_id is not None:
-        query = query.where(Article.workspace_id == workspace_id)
+    if workspaces is not None:
+        query = query.where(Article.workspace_id.in_(workspaces))
     if wanted.tenant_id is not None:
         query = query.where(Article.tenant_id == wanted.tenant_id)
     if wanted.status is not None:
@@ -45,12 +48,10 @@ def fitting(wanted: ArticleFilter, *, workspace_id: UUID | None = None) -> Selec
     return query
 
 
-async def one(
-    session: AsyncSession, article_id: UUID, workspace_id: UUID | None, *, lock: bool = False
-) -> Article | None:
+async def one(session: AsyncSession, article_id: UUID, workspaces: Workspaces, *, lock: bool = False) -> Article | None:
     query = select(Article).where(Article.id == article_id, Article.deleted_at.is_(None))
-    if workspace_id is not None:
-        query = query.where(Article.workspace_id == workspace_id)
+    if workspaces is not None:
+        query = query.where(Article.workspace_id.in_(workspaces))
     found: Article | None = await session.scalar(query.with_for_update() if lock else query)
     return found
 
@@ -90,13 +91,17 @@ async def workspace_exists(session: AsyncSession, tenant_id: UUID, workspace_id:
 
 
 async def tenant_names(session: AsyncSession, ids: set[UUID]) -> dict[UUID, str]:
-    """Names of tenants, for the owner's pages; a tenant's own transaction cannot read them."""
+    """Names of tenants, for the owner's pages; a tenant's own transaction cannot read them, and finds none."""
+    if scope_of(session).plane is Plane.TENANT:
+        return {}
     rows = await session.execute(select(_TENANT.c.id, _TENANT.c.name).where(_TENANT.c.id.in_(ids)))
     return {row.id: row.name for row in rows}
 
 
 async def tenant_choices(session: AsyncSession) -> list[tuple[UUID, str]]:
-    """The first 200 tenants by name, for a filter's list."""
+    """The first 200 tenants by name, for a filter's list; none in a tenant's own transaction."""
+    if scope_of(session).plane is Plane.TENANT:
+        return []
     query = select(_TENANT.c.id, _TENANT.c.name).where(_TENANT.c.id != PLATFORM_TENANT)
     rows = await session.execute(query.order_by(_TENANT.c.name).limit(200))
     return [(row.id, row.name) for row in rows]

@@ -20,11 +20,12 @@ from app.core.etag import Expected, require
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
-from app.core.policy import Actor
+from app.core.policy import Actor, Permission
 from app.core.quota import ARTICLES
 from app.core.wire import one_line
 from app.modules.articles import repository
 from app.modules.articles.models import Article, Status
+from app.modules.articles.permissions import PUBLISH, READ, WRITE
 from app.modules.articles.repository import ArticleFilter
 from app.modules.articles.schemas import MAX_TITLE, ArticleChange, ArticleCreate
 from app.modules.audit.service import record
@@ -84,7 +85,7 @@ class ArticleService:
         Raises:
             NotFound: there is none, it was deleted, or it is not the caller's.
         """
-        return await self._one(article_id)
+        return await self._one(article_id, READ)
 
     async def search(
         self, pager: Pager, wanted: ArticleFilter, *, limit: int = 25, cursor: str | None = None
@@ -92,12 +93,12 @@ class ArticleService:
         """Newest first, without bodies. A cursor is good for the same filter only."""
         _refuse_nul("title", wanted.title or "")
         _refuse_nul("language", wanted.language or "")
-        own = self._actor.workspace_id
+        own = self._actor.reach(READ)
         return await pager.page(
             self._session,
-            repository.fitting(wanted, workspace_id=own),
+            repository.fitting(wanted, workspaces=own),
             key=Article.id,
-            of=f"articles {scope_of(self._session).tenant_id} {own} {wanted}",
+            of=f"articles {scope_of(self._session).tenant_id} {sorted(own or ())} {wanted}",
             limit=limit,
             cursor=cursor,
         )
@@ -115,14 +116,14 @@ class ArticleService:
             values["slug"] = _slug(change.slug)
         if change.language is not UNSET:
             values["language"] = change.language
-        article = await self._one(article_id, lock=True, expected=expected)
+        article = await self._one(article_id, WRITE, lock=True, expected=expected)
         if await repository.slug_taken(self._session, article, values.get("slug", article.slug)):
             raise _slug_taken()
         return await self._change("article.update", article, values)
 
     async def publish(self, article_id: UUID, *, expected: Expected = None) -> Article:
         """Show it to readers. Publishing what is published changes nothing."""
-        article = await self._one(article_id, lock=True, expected=expected)
+        article = await self._one(article_id, PUBLISH, lock=True, expected=expected)
         if article.status == Status.PUBLISHED:
             return article
         values = {"status": Status.PUBLISHED, "published_at": datetime.now(UTC)}
@@ -130,22 +131,24 @@ class ArticleService:
 
     async def unpublish(self, article_id: UUID, *, expected: Expected = None) -> Article:
         """Make it a draft again. Unpublishing a draft changes nothing."""
-        article = await self._one(article_id, lock=True, expected=expected)
+        article = await self._one(article_id, PUBLISH, lock=True, expected=expected)
         return await self._change("article.unpublish", article, {"status": Status.DRAFT, "published_at": None})
 
     async def delete(self, article_id: UUID, *, expected: Expected = None) -> None:
         """Take it out of every list and free its slug. The row stays, for whoever follows its trace."""
-        article = await self._one(article_id, lock=True, expected=expected)
+        article = await self._one(article_id, WRITE, lock=True, expected=expected)
         await self._change("article.delete", article, {"deleted_at": datetime.now(UTC)})
 
     async def set_summary(self, article_id: UUID, text: str, keywords: list[str], provider: str) -> Article:
         """Keep what the AI wrote about it, in place of what stood there."""
-        article = await self._one(article_id, lock=True)
+        article = await self._one(article_id, WRITE, lock=True)
         values = {"summary": text, "summary_keywords": keywords, "summary_provider": provider}
         return await self._change("article.summarize", article, values | {"summary_at": datetime.now(UTC)})
 
-    async def _one(self, article_id: UUID, *, lock: bool = False, expected: Expected = None) -> Article:
-        article = await repository.one(self._session, article_id, self._actor.workspace_id, lock=lock)
+    async def _one(
+        self, article_id: UUID, right: Permission, *, lock: bool = False, expected: Expected = None
+    ) -> Article:
+        article = await repository.one(self._session, article_id, self._actor.reach(right), lock=lock)
         if article is None:
             raise NotFound("There is no article with this id")
         require(article.version, expected, "article")

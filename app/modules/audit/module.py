@@ -59,6 +59,7 @@ audit = Module(
     name="audit",
     owner_api=(AuditController,),
     pages=(AuditPages,),
+    member_pages=(AuditPages,),
     providers={"trail": provide_trail, "asked": provide_query},
     permissions=ALL,
     caches=(AUDIT_ANSWERS,),

@@ -2,5 +2,5 @@
 
 from app.core.policy import Permission
 
-READ = Permission("audit:read", "See who did what")
+READ = Permission("audit:read", "See who did what", roles=())
 ALL = (READ,)

@@ -8,6 +8,7 @@ from sqlalchemy import ARRAY, ColumnElement, Select, Text, bindparam, cast, colu
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.database import Plane, scope_of
 from app.core.digests import Marks
 from app.core.ids import floor_id
 from app.modules.audit.models import AuditLog
@@ -82,6 +83,8 @@ async def erase(session: AsyncSession, id_: UUID, names: Collection[str], marks:
 
 
 async def tenant_names(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, str]:
-    """For the platform: a tenant's own transaction may not read tenants."""
+    """For the platform: a tenant's own transaction may not read tenants, and finds none."""
+    if scope_of(session).plane is Plane.TENANT:
+        return {}
     rows = await session.execute(select(_TENANT.c.id, _TENANT.c.name).where(_TENANT.c.id.in_(set(ids))))
     return {row.id: row.name for row in rows}

@@ -215,7 +215,14 @@ def _naming(row: AuditLog, personal: Mapping[str, Any], person: UUID, texts: Col
 def who(actor: Actor) -> dict[str, Any]:
     """The columns that say who acted, in this log and in the access log."""
     token: UUID | None = actor.id if actor.kind == "token" else None
-    return {"actor_kind": actor.kind, "actor_id": actor.id, "actor_label": actor.label, "token_id": token}
+    through = actor.impersonator
+    return {
+        "actor_kind": actor.kind,
+        "actor_id": actor.id,
+        "actor_label": f"{actor.label} (seen by {through.label})" if through else actor.label,
+        "impersonator_id": through.id if through else None,
+        "token_id": token,
+    }
 
 
 def _text(value: str | None) -> str | None:

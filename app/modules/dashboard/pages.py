@@ -3,18 +3,20 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
-from litestar import Controller, Request, get
+from litestar import Controller, Request, Response, get
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
 from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.database import Plane
 from app.core.errors import NotFound
-from app.core.policy import PUBLIC, Actor
+from app.core.policy import SIGNED_IN, Actor
 from app.core.settings import Settings
-from app.core.templating import PREFIX, Chrome, render
+from app.core.templating import MEMBERS, PREFIX, Chrome, render
 from app.module import Card
 from app.modules.dashboard.permissions import READ
 
@@ -46,7 +48,11 @@ class OverviewPages(Controller):
         context = {"card": await _drawn(request, session, found)}
         return render(request, "dashboard/card.html", context, fragment="dashboard/_card.html")
 
-    @get("/components", permission=READ)
+
+class ComponentPages(Controller):
+    path = "/components"
+
+    @get("/", permission=READ)
     async def components(self, request: AnyRequest, settings: NamedDependency[Settings]) -> Template:
         """Every component in every state; not in production."""
         if settings.app_env == "prod":
@@ -58,15 +64,26 @@ class OverviewPages(Controller):
 class HomeController(Controller):
     path = "/dashboard"
 
-    @get("/", permission=PUBLIC)
-    async def home(self) -> Redirect:
-        return Redirect(PREFIX)
+    @get("/", permission=SIGNED_IN, while_impersonating=True)
+    async def home(
+        self, request: AnyRequest, actor: NamedDependency[Actor], choose: FromQuery[bool] = False
+    ) -> Response[Any]:
+        """Lead people to where they belong. Who belongs to several tenants chooses, and who asks to `choose`."""
+        if actor.plane is Plane.PLATFORM and not choose:
+            return Redirect(PREFIX)
+        if len(actor.memberships) == 1 and not choose:
+            return Redirect(f"{MEMBERS}/{quote(actor.memberships[0].slug)}")
+        page = "dashboard/choose.html"
+        return render(request, page, {"owner": PREFIX, "members": MEMBERS}, fragment=page)
 
 
 def _cards(request: AnyRequest, actor: Actor) -> list[Card]:
     """The cards that the actor may see, in their order."""
     contributed: Sequence[Card] = request.app.state.cards
-    return sorted((card for card in contributed if actor.may(card.permission)), key=lambda card: card.order)
+    return sorted(
+        (card for card in contributed if actor.may(card.permission) and card.plane in (None, actor.plane)),
+        key=lambda card: card.order,
+    )
 
 
 def _name(card: Card) -> str:

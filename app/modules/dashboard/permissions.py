@@ -2,4 +2,6 @@
 
 from app.core.policy import Permission
 
-READ = Permission("dashboard:read", "See the overview")
+READ = Permission(
+    "dashboard:read", "See the overview", roles=("editor", "author", "viewer", "operator"), workspace=True
+)

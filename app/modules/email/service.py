@@ -25,7 +25,7 @@ from app.queues.enqueue import enqueue
 
 __all__ = ["TOPIC", "EmailService", "Letter", "Ticket", "folder", "forget", "send"]
 TOPIC = "emails"
-VERSIONS = {"sign_in": 1, "reset": 1, "register": 1, "known": 1, "new_device": 1, "welcome": 1}
+VERSIONS = {"sign_in": 1, "reset": 1, "register": 1, "known": 1, "new_device": 1, "welcome": 1, "invitation": 1}
 """Every template and its version, which goes up when its words change."""
 _table = cast(Table, EmailLog.__table__)
 

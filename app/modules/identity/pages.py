@@ -11,12 +11,10 @@ from litestar.params import FromPath, QueryParameter, URLEncodedBody
 from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database import Plane
 from app.core.errors import Forbidden, Invalid, NotFound, Problem
-from app.core.policy import PUBLIC, SIGNED_IN, Actor, actor_of
+from app.core.policy import PUBLIC, SIGNED_IN, actor_of
 from app.core.secrets import Secret
 from app.core.settings import Settings
-from app.core.templating import PREFIX
 from app.modules.identity.schemas import AskForm, CodeForm, NewPasswordForm, SetupForm, SignInForm, SignUpForm
 from app.modules.identity.service import (
     DEVICE_COOKIE,
@@ -32,7 +30,9 @@ from app.modules.identity.service import (
 AnyRequest = Request[Any, Any, Any]
 Next = Annotated[str, QueryParameter(name="next")]
 DEVICE_LASTS_S = 365 * 24 * 3600
-_INSIDE = re.compile(r"/(dashboard|account)(/[\w.~%:-]+)*/?")
+_INSIDE = re.compile(r"/(dashboard|account|invitations)(/[\w.~%:-]+)*/?")
+HOME = "/dashboard"
+"""Leads people to where they belong."""
 ASKING = {
     "mail": ("Sign in with a code", "We send a code and a link to your e-mail address.", "Send the code"),
     "reset": (
@@ -72,11 +72,7 @@ def _enter(entered: Entered, settings: Settings, where: str = "") -> Redirect:
             secure=settings.secure_cookies,
         )
         cookies.append(cookie)
-    return Redirect(_inside(where) or home_of(entered.actor), status_code=303, cookies=cookies)
-
-
-def home_of(actor: Actor) -> str:
-    return PREFIX if actor.plane is Plane.PLATFORM else "/account"
+    return Redirect(_inside(where) or HOME, status_code=303, cookies=cookies)
 
 
 def _inside(where: str) -> str:
@@ -115,15 +111,14 @@ def _same(password: str, repeat: str) -> None:
 
 class FrontDoor(Controller):
     @get("/", permission=PUBLIC, sync_to_thread=False)
-    def home(self, request: AnyRequest) -> Redirect:
-        actor = actor_of(request)
-        return Redirect(home_of(actor) if actor else PREFIX, status_code=303)
+    def home(self) -> Redirect:
+        return Redirect(HOME, status_code=303)
 
     @get("/signin", permission=PUBLIC, sync_to_thread=False)
     def form(self, request: AnyRequest, settings: NamedDependency[Settings], next_: Next = "") -> Template | Redirect:
         actor = actor_of(request)
         if actor is not None and actor.session is not None:
-            return Redirect(_inside(next_) or home_of(actor), status_code=303)
+            return Redirect(_inside(next_) or HOME, status_code=303)
         return _form("signin", {}, next=_inside(next_), open=settings.open_registration)
 
     @post("/signin", permission=PUBLIC, audit="session.create")
@@ -324,7 +319,7 @@ class FrontDoor(Controller):
         except Problem as problem:
             return _form("password", {"name": data.name}, problem, email=email, sign_up=True)
 
-    @post("/signout", permission=SIGNED_IN, audit="session.end")
+    @post("/signout", permission=SIGNED_IN, audit="session.end", while_impersonating=True)
     async def leave(self, identity: NamedDependency[IdentityService], settings: NamedDependency[Settings]) -> Redirect:
         await identity.sign_out()
         return Redirect("/signin", status_code=303, cookies=[session_cookie(None, settings)])

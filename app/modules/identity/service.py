@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
@@ -16,10 +17,11 @@ from pwdlib import PasswordHash
 from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core import roles
 from app.core.database import SYSTEM, Database, Plane
-from app.core.errors import Conflict, FieldError, Invalid, NotFound, Problem, Unauthenticated
+from app.core.errors import Conflict, FieldError, Forbidden, Invalid, NotFound, Problem, Unauthenticated
 from app.core.ids import new_id
-from app.core.policy import COOKIE, Actor, Permission, actor_of
+from app.core.policy import COOKIE, Actor, Impersonator, Membership, Permission, actor_of
 from app.core.secrets import Secret, digest, new_secret
 from app.core.settings import Settings
 from app.modules.audit.service import record
@@ -42,11 +44,15 @@ T = TypeVar("T")
 SESSION_LASTS = timedelta(hours=12)
 LINK_LASTS = timedelta(minutes=30)
 MIN_PASSWORD, MAX_PASSWORD = 12, 1024
+MAX_NAME = 120
 FAILURES_PER_ACCOUNT, FAILURES_PER_ADDRESS = 10, 50
 DEVICE_COOKIE = "teknav_device"
 ANONYMOUS = Actor("anonymous", None, "not signed in", frozenset(), Plane.SYSTEM)
 _NO_ACCOUNT = "not an e-mail address"
-_SESSION = text("SELECT session_id, user_id, email, role, confirmed_at FROM public.teknav_session(:hash)")
+_SESSION = text("""
+    SELECT s.session_id, s.user_id, s.email, s.role AS platform_role, s.confirmed_at, r.*
+    FROM public.teknav_session(:hash) s LEFT JOIN public.teknav_rights(:hash, :slug) r ON true
+""")
 # Argon2 wants 64 MB and a core for each password: two at a time, whoever knocks.
 _THREADS = ThreadPoolExecutor(2, "argon2")
 _ARGON2 = PasswordHash.recommended()
@@ -81,29 +87,71 @@ class Asked(NamedTuple):
 
 
 class Sessions:
-    """Finds who sent a cookie, in one statement and without a role.
+    """Finds who sent a cookie and what this person may do, in one statement and without a role.
 
-    The function it calls belongs to `teknav_system`, checks that the session goes on, and notes that it was used.
+    The functions it calls belong to `teknav_system`, check that the session goes on, and note that it was used.
     """
 
     def __init__(self, database: Database, permissions: Mapping[str, Permission]) -> None:
         self._engine = database.engine(Plane.TENANT).execution_options(isolation_level="AUTOCOMMIT")
-        self._every = frozenset(permissions)
+        self._known = permissions
 
-    async def actor(self, cookie: str) -> Actor | None:
+    async def actor(self, cookie: str, slug: str | None = None) -> Actor | None:
+        """
+        Args:
+            slug: the tenant under whose address the request came, None outside of those.
+
+        Raises:
+            Forbidden (`tenant_suspended`): to a member of that tenant.
+        """
         async with self._engine.connect() as connection:
-            row = (await connection.execute(_SESSION, {"hash": digest(cookie)})).one_or_none()
+            row = (await connection.execute(_SESSION, {"hash": digest(cookie), "slug": slug})).one_or_none()
         if row is None:
             return None
-        owner = row.role == "owner"
-        return Actor(
+        platform = roles.of_platform(self._known, row.platform_role)
+        memberships = tuple(Membership(slug, name) for slug, name in row.memberships or ())
+        person = Actor(
             "user",
             row.user_id,
             row.email,
-            self._every if owner else frozenset(),
-            Plane.PLATFORM if owner else Plane.SYSTEM,
+            frozenset(),
+            Plane.SYSTEM,
             session=str(row.session_id),
+            memberships=memberships,
             confirmed_at=row.confirmed_at,
+        )
+        if row.person_id is not None:
+            if roles.IMPERSONATE not in platform:
+                return person  # the right was taken away in the meantime
+            who = Impersonator(row.user_id, row.email, row.until)
+            person = replace(person, id=row.person_id, label=row.person, impersonator=who)
+        elif slug is None and platform:
+            role = roles.PLATFORM[row.platform_role]
+            return replace(person, permissions=platform, plane=Plane.PLATFORM, role=role)
+        return person if row.tenant_id is None else self._member(person, row)
+
+    def _member(self, person: Actor, row: Any) -> Actor:
+        if row.status != "active":
+            raise Forbidden("This tenant is suspended", code="tenant_suspended")
+        everywhere: set[str] = set()
+        within: dict[UUID, set[str]] = {}
+        for each in row.rights:
+            names = roles.of_member(self._known, each["builtIn"], each["permissions"])
+            if person.impersonator is not None:
+                names = frozenset(name for name in names if name.endswith(roles.READS))
+            if each["workspace"] is None:
+                everywhere |= names
+            else:
+                divisible = {name for name in names if self._known[name].workspace}
+                within.setdefault(UUID(each["workspace"]), set()).update(divisible)
+        return replace(
+            person,
+            permissions=frozenset(everywhere),
+            plane=Plane.TENANT,
+            tenant_id=row.tenant_id,
+            role=row.role or "Member",
+            workspaces=tuple((workspace, frozenset(names)) for workspace, names in within.items()),
+            tenant=Membership(row.slug, row.tenant),
         )
 
 
@@ -571,7 +619,7 @@ async def _examine(failures: repository.Failures, user: User | None, password: s
 
 
 def _actor(user: User) -> Actor:
-    plane = Plane.PLATFORM if user.role == "owner" else Plane.SYSTEM
+    plane = Plane.PLATFORM if user.role in roles.PLATFORM else Plane.SYSTEM
     return Actor("user", user.id, user.email, frozenset(), plane)
 
 

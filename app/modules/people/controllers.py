@@ -41,7 +41,7 @@ class UserController(Controller):
         people: NamedDependency[People],
         pager: NamedDependency[Pager],
         q: FromQuery[str | None] = None,
-        role: FromQuery[Literal["owner", "user"] | None] = None,
+        role: FromQuery[Literal["owner", "operator", "auditor", "user"] | None] = None,
         state_: Annotated[Literal["active", "invited", "banned"] | None, QueryParameter(name="state")] = None,
         sort: FromQuery[Sort] = "-createdAt",
         limit: FromQuery[int] = 25,

@@ -13,6 +13,7 @@ from app.core.access import tell
 from app.core.errors import Invalid
 from app.core.paging import Pager
 from app.core.policy import Actor
+from app.core.roles import PLATFORM
 from app.core.templating import PREFIX, render
 from app.modules.people.permissions import READ, WRITE
 from app.modules.people.schemas import (
@@ -29,7 +30,7 @@ from app.modules.people.service import People, SessionBook
 
 PATH = f"{PREFIX}/users"
 AnyRequest = Request[Any, Any, Any]
-ROLES = [("owner", "Owner"), ("user", "Ordinary person")]
+ROLES = [*PLATFORM.items(), ("user", "Ordinary person")]
 SORTS = [(sort, sort) for sort in get_args(Sort)]
 STATES = [("active", "Active"), ("invited", "Invited"), ("banned", "Banned")]
 

@@ -15,7 +15,8 @@ USERS_SEEN = Access("owner.read.user", "user", fields=("email", "name", "phone")
 USER_SEEN = Access("owner.read.user", "user", of="user_id", fields=("email", "name", "phone", "profile", "sessions"))
 SESSIONS_SEEN = Access("owner.read.session", "session", fields=("user", "ip", "user_agent"))
 MAX_NAME, MAX_EMAIL, MAX_PHONE, MAX_ABOUT, MAX_REASON = 120, 320, 40, 2000, 500
-Role = Literal["owner", "user"]
+Role = Literal["owner", "operator", "auditor", "user"]
+"""What a person is on the platform (`app/core/roles.py`); a `user` is nothing there."""
 Sort = Literal["-createdAt", "createdAt", "name", "-name", "email", "-email"]
 State = Literal["active", "invited", "banned"]
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, description="One line", examples=["Ada Lovelace"])]
@@ -55,7 +56,7 @@ class UserChange(Incoming):
 
 
 class RoleChange(Incoming):
-    """`owner` may do everything on the platform."""
+    """On the platform an `owner` may do everything, an `operator` read and look after queues, an `auditor` read."""
 
     role: Role
 

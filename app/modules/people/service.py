@@ -213,7 +213,7 @@ class People:
         return user
 
     async def set_role(self, user_id: UUID, role: str) -> User:
-        """Make a person an owner of the platform, or an ordinary person. The person's sessions end.
+        """Make a person an owner, operator or auditor of the platform, or an ordinary person. Its sessions end.
 
         Raises:
             NotFound. Conflict (`last_owner`, `own_account`).

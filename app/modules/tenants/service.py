@@ -13,15 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.database import scope_of
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.etag import Expected, require
+from app.core.events import emit
 from app.core.ids import new_id
 from app.core.limits import DAY_S, Limiter, Window, today
 from app.core.live import signal
 from app.core.paging import Page, Pager
-from app.core.policy import Actor
+from app.core.policy import Actor, Membership
 from app.core.quota import API_CALLS_PER_DAY, JOBS_IN_FLIGHT, Quota, exceeded
 from app.core.wire import one_line
 from app.modules.audit.service import record
 from app.modules.tenants import repository
+from app.modules.tenants.events import TenantCreated
 from app.modules.tenants.jobs import EraseTenant
 from app.modules.tenants.models import Tenant, TenantRecord, Workspace
 from app.modules.tenants.schemas import MAX_NAME, MAX_REASON, QuotaRead, TenantChange
@@ -65,6 +67,7 @@ class TenantService:
         workspace = await self._add_workspace(tenant, FIRST_WORKSPACE)
         after = {"name": tenant.name, "slug": tenant.slug, "status": tenant.status, "workspace": workspace.slug}
         await self._trace("owner.tenant.create", tenant, None, after)
+        await emit(self._session, TenantCreated(tenant.id))
         return tenant
 
     async def get(self, tenant_id: UUID) -> Tenant:
@@ -73,6 +76,17 @@ class TenantService:
             NotFound: there is none with this id; the platform's own is not a tenant.
         """
         return self._found(await repository.tenant(self._session, tenant_id))
+
+    async def called(self, tenant_id: UUID) -> Membership:
+        """The tenant that a member or the platform acts on; a tenant's own transaction cannot read tenants.
+
+        Raises:
+            NotFound: there is no such tenant.
+        """
+        if self._actor.tenant is not None and self._actor.tenant_id == tenant_id:
+            return self._actor.tenant
+        tenant = await self.get(tenant_id)
+        return Membership(tenant.slug, tenant.name)
 
     async def find(self, name: str) -> Tenant:
         """By slug or by id, as people write it on a command line.

@@ -3,8 +3,9 @@
 from litestar.di import NamedDependency
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.database import Plane
 from app.core.live import Topic
-from app.core.policy import Actor
+from app.core.policy import Actor, holder_of
 from app.core.templating import NavigationItem
 from app.module import Module
 from app.modules.tenants.service import TenantService
@@ -17,10 +18,10 @@ from app.modules.tokens.controllers import (
 from app.modules.tokens.jobs import PurgeCredentials
 from app.modules.tokens.pages import (
     ClientPages,
-    PlatformTokenPages,
+    OwnClientPages,
+    OwnTokenPages,
     TokenPages,
     provide_client_views,
-    provide_holder,
     provide_token_views,
 )
 from app.modules.tokens.permissions import ALL, READ
@@ -46,12 +47,13 @@ tokens = Module(
     name="tokens",
     api=(OAuthController,),
     owner_api=(TenantTokenController, PlatformTokenController, ClientController),
-    pages=(TokenPages, PlatformTokenPages, ClientPages),
+    pages=(TokenPages, OwnTokenPages, ClientPages),
+    member_pages=(OwnTokenPages, OwnClientPages),
     providers={
         "tokens": provide_tokens,
         "clients": provide_clients,
         "tenants": provide_tenants,
-        "holder": provide_holder,
+        "holder": holder_of,
         "token_views": provide_token_views,
         "client_views": provide_client_views,
     },
@@ -59,5 +61,9 @@ tokens = Module(
     schedules=(Schedule("purge-credentials", Timing(cron="41 3 * * *"), PurgeCredentials()),),
     permissions=ALL,
     topics=(Topic(TOPIC, READ),),
-    navigation=(NavigationItem("Platform", "Platform tokens", "/tokens", "key", READ, order=70),),
+    navigation=(
+        NavigationItem("Platform", "Platform tokens", "/tokens", "key", READ, 70, Plane.PLATFORM),
+        NavigationItem("Tenant", "Tokens", "/tokens", "key", READ, 64, Plane.TENANT),
+        NavigationItem("Tenant", "Clients", "/clients", "plug", READ, 65, Plane.TENANT),
+    ),
 )

@@ -15,7 +15,7 @@ from app.core.errors import Invalid
 from app.core.ids import PLATFORM_TENANT
 from app.core.paging import Pager
 from app.core.secrets import Secret
-from app.core.templating import PREFIX, render
+from app.core.templating import home_of, render
 from app.modules.tenants.service import TenantService
 from app.modules.tokens.models import ApiClient, ApiToken
 from app.modules.tokens.permissions import READ, WRITE
@@ -92,21 +92,17 @@ class Views:
 
     async def _render(self, page: str, fragment: str, context: dict[str, Any]) -> Template:
         noun = self.credentials.noun
-        tenant = None if self.holder == PLATFORM_TENANT else await self._tenants.get(self.holder)
+        home = home_of(self.request)
         context |= {
-            "tenant": tenant,
+            "tenant": None if self.holder == PLATFORM_TENANT else await self._tenants.called(self.holder),
+            "tenant_id": self.holder,
+            "home": home,
             "noun": noun,
-            "path": f"{PREFIX}/tenants/{tenant.id}/{noun}s" if tenant else f"{PREFIX}/{noun}s",
+            "path": f"{home}/{noun}s",
             "workspaces": await self._tenants.workspace_names(self.holder),
             "plans": PLANS,
         }
         return render(self.request, f"tokens/{page}.html", context, fragment=f"tokens/{fragment}.html")
-
-
-def provide_holder(request: AnyRequest) -> UUID:
-    """Whose tokens an address is about: the tenant's that it names, or the platform's own."""
-    holder: UUID = request.path_params.get("tenant_id", PLATFORM_TENANT)
-    return holder
 
 
 def provide_token_views(
@@ -174,8 +170,11 @@ class TokenPages(Controller):
         return await token_views.index(_revoked(count, "token"))
 
 
-class PlatformTokenPages(TokenPages):
-    """The platform's own tokens. They reach everything, so a change of them wants a fresh confirmation."""
+class OwnTokenPages(TokenPages):
+    """Those of the platform itself, which reach everything, and of the tenant that the reader belongs to.
+
+    A change of them wants a fresh confirmation.
+    """
 
     path = "/tokens"
     opt = {"step_up": True}  # noqa: RUF012
@@ -240,6 +239,12 @@ class ClientPages(Controller):
     async def revoke_many(self, client_views: NamedDependency[Views]) -> Template:
         count = await client_views.credentials.revoke_many(client_views.holder, await _ticked(client_views.request))
         return await client_views.index(_revoked(count, "client"))
+
+
+class OwnClientPages(ClientPages):
+    """Those of the tenant that the reader belongs to."""
+
+    path = "/clients"
 
 
 def _told(answer: Template, message: str | None) -> Template:

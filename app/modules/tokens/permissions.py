@@ -2,6 +2,6 @@
 
 from app.core.policy import Permission
 
-READ = Permission("tokens:read", "See API tokens and clients, without their secrets")
-WRITE = Permission("tokens:write", "Create, change and revoke API tokens and clients")
+READ = Permission("tokens:read", "See API tokens and clients, without their secrets", roles=("operator",))
+WRITE = Permission("tokens:write", "Create, change and revoke API tokens and clients", roles=("operator",))
 ALL = (READ, WRITE)

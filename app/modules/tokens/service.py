@@ -142,7 +142,8 @@ class Credentials(Generic[C]):
         """What this actor may give to one of this tenant: never more than the actor may do."""
         known: Mapping[str, Permission] = self._session.info["permissions"]
         wanted = (known[name] for name in sorted(known) if tenant_id == PLATFORM_TENANT or known[name].tenant)
-        return [permission for permission in wanted if self._actor.may(permission)]
+        # What a member may do in single workspaces only is nothing that a token of the tenant can have.
+        return [each for each in wanted if self._actor.may(each) and self._actor.reach(each) is None]
 
     def offered(self, tenant_id: UUID) -> list[Permission]:
         """Of these what is of use to itself. A platform token that makes tenants' tokens needs more."""
@@ -266,6 +267,7 @@ class Credentials(Generic[C]):
             NotFound. Conflict (`not_active`): it was revoked, or has expired.
         """
         row = await self._open(tenant_id, credential_id)
+        self._scopes(tenant_id, row.scopes)  # whoever gets the secret must have been able to give it
         if row.state != "active":
             raise Conflict(f"This {self.noun} has expired", code="not_active")
         secret = new_secret(self.begins)
@@ -319,7 +321,7 @@ class Credentials(Generic[C]):
         """Where secrets are exchanged for something else, that ends too."""
 
     async def _label(self, tenant_id: UUID) -> str:
-        return "platform" if tenant_id == PLATFORM_TENANT else (await self._tenants.get(tenant_id)).slug
+        return "platform" if tenant_id == PLATFORM_TENANT else (await self._tenants.called(tenant_id)).slug
 
     @property
     def _of_platform(self) -> Collection[str]:

@@ -14,4 +14,10 @@ def provide_views(session: NamedDependency[AsyncSession], actor: NamedDependency
     return Views(session, actor)
 
 
-views = Module(name="views", owner_api=(ViewController,), pages=(ViewPages,), providers={"views": provide_views})
+views = Module(
+    name="views",
+    owner_api=(ViewController,),
+    pages=(ViewPages,),
+    member_pages=(ViewPages,),
+    providers={"views": provide_views},
+)

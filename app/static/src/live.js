@@ -153,8 +153,9 @@ const topicsOf = (part) => part.dataset.live.split(/\s+/).filter(Boolean);
 const wanted = () => [...new Set(parts().flatMap(topicsOf))].sort().join(",");
 
 const connect = () => {
-  const { stream: address } = indicator.dataset;
-  const worker = window.SharedWorker ? new SharedWorker(address).port : new Worker(address);
+  // The worker finds the stream's address in its name: each dashboard has signals of its own.
+  const { stream: address, signals: name } = indicator.dataset;
+  const worker = window.SharedWorker ? new SharedWorker(address, { name }).port : new Worker(address, { name });
   worker.onmessage = ({ data: { state, signal } }) => {
     if (state && topics !== "") heard[state]();
     for (const part of signal ? parts() : []) {

@@ -1,7 +1,7 @@
 // One stream of signals for all windows of a browser: over HTTP/1.1 it opens six connections to a server and no more,
 // so a stream for each window would leave none for the seventh. Runs as a worker that the windows share; where there are
 // no shared ones, as a window's own. A window says which topics it follows ([] when hidden), and hears
-// {state: "open" | "lost"} and {signal: {topic, id}}.
+// {state: "open" | "lost"} and {signal: {topic, id}}. The worker's name is the stream's address: the owner's or a tenant's.
 
 const RETRY = 5000;
 const windows = new Map(); // port -> its topics
@@ -19,7 +19,7 @@ const connect = () => {
   source = null;
   followed = wanted();
   if (followed === "") return;
-  const mine = (source = new EventSource(`/dashboard/live?topics=${encodeURIComponent(followed)}`));
+  const mine = (source = new EventSource(`${self.name}?topics=${encodeURIComponent(followed)}`));
   source.addEventListener("open", () => {
     failures = 0;
     tell({ state: "open" });

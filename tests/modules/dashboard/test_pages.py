@@ -11,7 +11,7 @@ from msgspec import structs
 from app.core.errors import NotFound
 from app.core.policy import Actor
 from app.core.settings import Settings
-from app.modules.dashboard.pages import OverviewPages
+from app.modules.dashboard.pages import ComponentPages
 from tests.modules.ai import stage
 
 TenantClient = Callable[..., Awaitable[AsyncClient]]
@@ -80,15 +80,14 @@ async def test_components_are_shown_in_development_only(owner: AsyncClient, sett
     answer = await owner.get(f"{HOME}/components")
     assert answer.status_code == 200
     assert "gallery-dialog" in answer.text
-    handler = OverviewPages.components.fn
+    handler = ComponentPages.components.fn
     with pytest.raises(NotFound):
         await handler(None, None, structs.replace(settings, app_env="prod"))
 
 
-async def test_the_short_address_leads_to_the_dashboard(client: AsyncClient) -> None:
-    answer = await client.get("/dashboard")
-    assert answer.status_code in (302, 303, 307)
-    assert answer.headers["location"] == HOME
+async def test_the_short_address_leads_to_the_dashboard(client: AsyncClient, owner: AsyncClient) -> None:
+    assert (await client.get("/dashboard")).headers["location"] == "/signin?next=/dashboard"
+    assert (await owner.get("/dashboard")).headers["location"] == HOME
 
 
 async def test_the_overview_needs_a_signed_in_owner(

@@ -34,7 +34,7 @@ async def test_the_link_makes_an_owner_and_signs_in(client: AsyncClient, link: s
     assert page.status_code == 200
     assert 'name="repeat"' in page.text
     answer = await client.post(link, data=FORM, headers=ORIGIN)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/dashboard/owner")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/dashboard")
     assert (await client.get("/api/owner/tenants")).status_code == 200
     assert await issue(database) is None
 

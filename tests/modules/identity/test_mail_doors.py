@@ -53,7 +53,7 @@ async def test_a_link_is_used_up_by_the_button_and_not_by_looking_at_it(
         looked = await client.get(link)
         assert looked.status_code == 200 and OWNER_EMAIL in looked.text
     assert (await client.post(link, headers={"Origin": "https://evil.example"})).status_code == 403
-    assert (await client.post(link)).headers["location"] == "/dashboard/owner"
+    assert (await client.post(link)).headers["location"] == "/dashboard"
     assert (await client.get("/account")).status_code == 200
     client.cookies.clear()
     assert (await client.get(link)).status_code == (await client.post(link)).status_code == 410
@@ -133,7 +133,7 @@ async def test_accounts_are_made_openly_only_where_that_is_switched_on(
         assert [mail.subject for mail in await mailbox(OWNER_EMAIL)] == ["You have a TekNav account"]
         link = (await mailbox("new@example.org"))[0].link
         form = {"name": "Newcomer", "password": NEW, "repeat": NEW}
-        assert (await visitor.post(link, data=form)).headers["location"] == "/account"
+        assert (await visitor.post(link, data=form)).headers["location"] == "/dashboard"
         assert "Newcomer" in (await visitor.get("/account")).text
         assert (await visitor.get(link)).status_code == 410
         assert (await visitor.get("/dashboard/owner")).status_code == 403

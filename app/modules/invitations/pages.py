@@ -1,0 +1,181 @@
+"""Invitations in the dashboards, and `/invitations/{link}`, where people take them up."""
+
+import json
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Controller, Request, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter, URLEncodedBody
+from litestar.response import Redirect, Template
+
+from app.core.errors import Invalid, Problem
+from app.core.paging import Pager
+from app.core.policy import PUBLIC, SIGNED_IN, Actor, actor_of
+from app.core.settings import Settings
+from app.core.templating import MEMBERS, home_of, render
+from app.modules.invitations.permissions import READ, WRITE
+from app.modules.invitations.schemas import STATES, InvitationForm, RegisterForm, State
+from app.modules.invitations.service import InvitationOver, InvitationService, Welcome
+from app.modules.roles.service import RoleService
+from app.modules.tenants.service import TenantService
+
+AnyRequest = Request[Any, Any, Any]
+
+
+class Views:
+    """What this module shows: each a whole page, or for HTMX the fragment that an act changed."""
+
+    def __init__(
+        self,
+        request: AnyRequest,
+        holder: UUID,
+        invitations: InvitationService,
+        roles: RoleService,
+        tenants: TenantService,
+        pager: Pager,
+    ) -> None:
+        self.holder, self.invitations = holder, invitations
+        self._request, self._roles, self._tenants, self._pager = request, roles, tenants, pager
+
+    async def index(self, params: dict[str, str], cursor: str | None = None) -> Template:
+        state = _state(params.get("state"))
+        text = params.get("q")
+        page = await self.invitations.search(self._pager, self.holder, text=text, state=state, cursor=cursor)
+        context = await self._common() | {"page": page, "cursor": cursor, "params": params, "states": _STATES}
+        return render(self._request, "invitations/index.html", context, fragment="invitations/_list.html")
+
+    async def show(self, invitation_id: UUID) -> Template:
+        context = await self._common() | {"invitation": await self.invitations.get(self.holder, invitation_id)}
+        return render(self._request, "invitations/show.html", context, fragment="invitations/_drawer.html")
+
+    async def made(self, email: str, link: str) -> Template:
+        context = await self._common() | {"email": email, "link": link}
+        return render(self._request, "invitations/made.html", context, fragment="invitations/_made.html")
+
+    async def _common(self) -> dict[str, Any]:
+        home, roles = home_of(self._request), await self._roles.all(self.holder)
+        held = {item.name for item in self._roles.grantable()}
+        rights = await self._roles.rights(roles)
+        return {
+            "tenant_id": self.holder,
+            "tenant": await self._tenants.called(self.holder),
+            "home": home,
+            "path": f"{home}/invitations",
+            "roles": {role.id: role.name for role in roles},
+            "choices": [(str(role.id), role.name) for role in roles if rights[role.id] <= held],
+        }
+
+
+class InvitationPages(Controller):
+    """The invitations of the tenant that the reader belongs to."""
+
+    path = "/invitations"
+
+    @get("/", permission=READ)
+    async def index(
+        self,
+        views: NamedDependency[Views],
+        q: FromQuery[str] = "",
+        wanted: Annotated[str, QueryParameter(name="state")] = "",
+        cursor: FromQuery[str | None] = None,
+    ) -> Template:
+        return await views.index({name: value for name, value in (("q", q), ("state", wanted)) if value}, cursor)
+
+    @get("/{invitation_id:uuid}", permission=READ)
+    async def show(self, views: NamedDependency[Views], invitation_id: FromPath[UUID]) -> Template:
+        return await views.show(invitation_id)
+
+    @post("/", permission=WRITE, audit="invitation.create", status_code=200)
+    async def create(
+        self, views: NamedDependency[Views], settings: NamedDependency[Settings], data: URLEncodedBody[InvitationForm]
+    ) -> Template:
+        try:
+            role = UUID(data.role_id)
+        except ValueError:
+            raise Invalid.field("roleId", "choose a role") from None
+        row, secret = await views.invitations.create(views.holder, data.email, role)
+        return await views.made(row.email, f"{settings.base_url}/invitations/{secret}")
+
+    @post("/{invitation_id:uuid}/revocation", permission=WRITE, audit="invitation.revoke", status_code=200)
+    async def revoke(self, views: NamedDependency[Views], invitation_id: FromPath[UUID]) -> Template:
+        row = await views.invitations.revoke(views.holder, invitation_id)
+        answer = await views.index({})
+        told = {"toast": {"message": f"The invitation of {row.email} is taken back.", "tone": "ok"}}
+        answer.headers["HX-Trigger"] = json.dumps(told)
+        return answer
+
+
+class TenantInvitationPages(InvitationPages):
+    """The invitations of any tenant, for the owner."""
+
+    path = "/tenants/{tenant_id:uuid}/invitations"
+
+
+class WelcomePages(Controller):
+    """Where an invitation's link leads."""
+
+    path = "/invitations/{link:str}"
+
+    @get("/", permission=PUBLIC)
+    async def look(self, request: AnyRequest, link: FromPath[str], welcome: NamedDependency[Welcome]) -> Template:
+        return await _page(request, welcome, link)
+
+    @post("/", permission=PUBLIC, audit="account.register", status_code=200)
+    async def register(
+        self,
+        request: AnyRequest,
+        link: FromPath[str],
+        welcome: NamedDependency[Welcome],
+        data: URLEncodedBody[RegisterForm],
+    ) -> Template | Redirect:
+        try:
+            if data.password != data.repeat:
+                raise Invalid.field("repeat", "is not the same password")
+            slug = await welcome.register(link, data.name, data.password)
+        except Problem as problem:
+            return await _page(request, welcome, link, problem, {"name": data.name})
+        return Redirect(f"/signin?next={MEMBERS}/{slug}", status_code=303)
+
+    @post("/join", permission=SIGNED_IN, audit="invitation.accept", status_code=200)
+    async def join(
+        self, link: FromPath[str], welcome: NamedDependency[Welcome], actor: NamedDependency[Actor]
+    ) -> Redirect:
+        return Redirect(f"{MEMBERS}/{await welcome.join(link, actor)}", status_code=303)
+
+
+async def _page(
+    request: AnyRequest,
+    welcome: Welcome,
+    link: str,
+    problem: Problem | None = None,
+    values: dict[str, str] | None = None,
+) -> Template:
+    try:
+        offer = await welcome.look(link)
+    except InvitationOver as over:
+        offer, problem = None, over
+    actor = actor_of(request)
+    fields = {error.field: error.message for error in problem.errors} if problem else {}
+    context = {
+        "offer": offer,
+        "link": link,
+        "values": values or {},
+        "fields": fields,
+        "error": problem.detail if problem and not fields else None,
+        "signed_in": actor is not None and actor.session is not None,
+    }
+    page = "invitations/welcome.html"
+    return render(request, page, context, fragment=page, status=problem.status if problem else 200)
+
+
+_STATES = [(state, state.capitalize()) for state in STATES]
+
+
+def _state(text: str | None) -> State | None:
+    for state in STATES:
+        if text == state:
+            return state
+    if text:
+        raise Invalid.field("state", f"must be one of {', '.join(STATES)}")
+    return None

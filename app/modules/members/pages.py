@@ -1,0 +1,155 @@
+"""Members in the dashboards: `/members` of a tenant's members, `/tenants/{id}/members` of the owner."""
+
+import json
+from typing import Annotated, Any, cast, get_args
+from uuid import UUID
+
+from litestar import Controller, Request, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter, URLEncodedBody
+from litestar.response import Template
+
+from app.core.errors import Invalid
+from app.core.paging import Pager
+from app.core.templating import home_of, render
+from app.modules.members.permissions import READ, WRITE
+from app.modules.members.repository import MemberFilter
+from app.modules.members.schemas import MEMBER_SEEN, Chosen, MemberForm, PlaceForm, RoleForm, Sort
+from app.modules.members.service import MemberService
+from app.modules.roles.service import RoleService
+from app.modules.tenants.service import TenantService
+
+AnyRequest = Request[Any, Any, Any]
+
+
+class Views:
+    """What this module shows: each a whole page, or for HTMX the fragment that an act changed."""
+
+    def __init__(
+        self,
+        request: AnyRequest,
+        holder: UUID,
+        members: MemberService,
+        roles: RoleService,
+        tenants: TenantService,
+        pager: Pager,
+    ) -> None:
+        self.holder, self.members = holder, members
+        self._request, self._roles, self._tenants, self._pager = request, roles, tenants, pager
+
+    async def index(self, params: dict[str, str], cursor: str | None = None) -> Template:
+        wanted = MemberFilter(
+            params.get("q"), _id("roleId", params.get("roleId")), _id("workspaceId", params.get("workspaceId"))
+        )
+        sort = params.get("sort", "-createdAt")
+        if sort not in get_args(Sort):
+            raise Invalid.field("sort", f"must be one of {', '.join(get_args(Sort))}")
+        page = await self.members.search(self._pager, self.holder, wanted, sort=cast(Sort, sort), cursor=cursor)
+        context = await self._common() | {
+            "page": page,
+            "cursor": cursor,
+            "params": params,
+            "places": await self.members.places(page.items),
+        }
+        return render(self._request, "members/index.html", context, fragment="members/_list.html")
+
+    async def show(self, member_id: UUID, fragment: str) -> Template:
+        member = await self.members.get(self.holder, member_id)
+        places = (await self.members.places([member])).get(member.id, {})
+        context = await self._common() | {"member": member, "mine": places}
+        return render(self._request, "members/show.html", context, fragment=f"members/{fragment}.html")
+
+    async def _common(self) -> dict[str, Any]:
+        home, roles = home_of(self._request), await self._roles.all(self.holder)
+        held = {item.name for item in self._roles.grantable()}
+        rights = await self._roles.rights(roles)
+        return {
+            "tenant_id": self.holder,
+            "tenant": await self._tenants.called(self.holder),
+            "home": home,
+            "path": f"{home}/members",
+            "roles": {role.id: role.name for role in roles},
+            "choices": [(str(role.id), role.name) for role in roles if rights[role.id] <= held],
+            "workspaces": await self._tenants.workspace_names(self.holder),
+        }
+
+
+class MemberPages(Controller):
+    """The members of the tenant that the reader belongs to."""
+
+    path = "/members"
+
+    @get("/", permission=READ)
+    async def index(
+        self,
+        views: NamedDependency[Views],
+        q: FromQuery[str] = "",
+        role_id: Annotated[str, QueryParameter(name="roleId")] = "",
+        workspace_id: Annotated[str, QueryParameter(name="workspaceId")] = "",
+        sort: FromQuery[str] = "",
+        cursor: FromQuery[str | None] = None,
+    ) -> Template:
+        asked = {"q": q, "roleId": role_id, "workspaceId": workspace_id, "sort": sort}
+        return await views.index({name: value for name, value in asked.items() if value}, cursor)
+
+    @get("/{member_id:uuid}", permission=READ, access=MEMBER_SEEN)
+    async def show(
+        self, views: NamedDependency[Views], member_id: FromPath[UUID], part: FromQuery[bool] = False
+    ) -> Template:
+        return await views.show(member_id, "_member" if part else "_drawer")
+
+    @post("/{member_id:uuid}/role", permission=WRITE, audit="member.update", status_code=200)
+    async def set_role(
+        self, views: NamedDependency[Views], member_id: FromPath[UUID], data: URLEncodedBody[RoleForm]
+    ) -> Template:
+        expected = None if data.version is None else {data.version}
+        member = await views.members.set_role(views.holder, member_id, _id("roleId", data.role_id), expected=expected)
+        return _told(await views.show(member_id, "_member"), f"{member.name} has another role.")
+
+    @post("/{member_id:uuid}/place", permission=WRITE, audit="member.place", status_code=200)
+    async def set_place(
+        self, views: NamedDependency[Views], member_id: FromPath[UUID], data: URLEncodedBody[PlaceForm]
+    ) -> Template:
+        workspace = _id("workspaceId", data.workspace_id)
+        if workspace is None:
+            raise Invalid.field("workspaceId", "choose a workspace")
+        roles = [id_ for id_ in (_id("roleIds", text) for text in _many(data.role_ids)) if id_]
+        member = await views.members.set_place(views.holder, member_id, workspace, roles)
+        return _told(await views.show(member_id, "_member"), f"The workspaces of {member.name} are changed.")
+
+    @post("/removal", permission=WRITE, audit="member.remove", status_code=200)
+    async def remove(self, views: NamedDependency[Views], data: URLEncodedBody[Chosen]) -> Template:
+        ids = [id_ for id_ in (_id("ids", text) for text in _many(data.ids)) if id_]
+        gone = await views.members.remove(views.holder, ids)
+        who = gone[0].name if len(gone) == 1 else f"{len(gone)} members"
+        return _told(await views.index({}), f"{who} left the tenant.")
+
+
+class TenantMemberPages(MemberPages):
+    """The members of any tenant, for the owner."""
+
+    path = "/tenants/{tenant_id:uuid}/members"
+
+    @post("/", permission=WRITE, audit="member.add", status_code=200)
+    async def add(self, views: NamedDependency[Views], data: URLEncodedBody[MemberForm]) -> Template:
+        role = _id("roleId", data.role_id)
+        if role is None:
+            raise Invalid.field("roleId", "choose a role")
+        member = await views.members.add(views.holder, data.email, role)
+        return _told(await views.index({}), f"{member.name} is a member now.")
+
+
+def _many(value: list[str] | str) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def _id(field: str, text: str | None) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        raise Invalid.field(field, "is not an id") from None
+
+
+def _told(answer: Template, message: str) -> Template:
+    answer.headers["HX-Trigger"] = json.dumps({"toast": {"message": message, "tone": "ok"}})
+    return answer

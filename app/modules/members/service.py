@@ -1,0 +1,225 @@
+"""The rules of members: who belongs to a tenant, what they are there, and that one who looks after it stays."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.errors import Conflict, Invalid, NotFound
+from app.core.etag import Expected, require
+from app.core.ids import new_id
+from app.core.live import signal
+from app.core.paging import Page, Pager
+from app.core.policy import Actor
+from app.modules.audit.service import record
+from app.modules.members import repository
+from app.modules.members.models import TenantMember
+from app.modules.members.repository import MemberFilter as MemberFilter
+from app.modules.members.schemas import Sort
+from app.modules.roles.service import RoleService
+from app.modules.tenants.service import TenantService
+
+TOPIC = "members"
+MOST_AT_ONCE = 100
+
+
+class MemberService:
+    """A tenant's members, for themselves and for the platform. Every change is audited in its transaction."""
+
+    def __init__(self, session: AsyncSession, actor: Actor) -> None:
+        self._session = session
+        self._actor = actor
+        self._roles = RoleService(session, actor)
+        self._tenants = TenantService(session, actor)
+
+    async def search(
+        self,
+        pager: Pager,
+        tenant_id: UUID,
+        wanted: MemberFilter,
+        *,
+        sort: Sort = "-createdAt",
+        limit: int = 25,
+        cursor: str | None = None,
+    ) -> Page[TenantMember]:
+        """Newest first, or as `sort` says.
+
+        Raises:
+            NotFound: there is no such tenant. Invalid (`q`): it has a character that PostgreSQL cannot hold.
+        """
+        await self._tenants.called(tenant_id)
+        if wanted.text and "\0" in wanted.text:
+            raise Invalid.field("q", "has a character that no name has")
+        by = {"name": TenantMember.name, "email": TenantMember.email}
+        return await pager.page(
+            self._session,
+            repository.members(tenant_id, wanted),
+            key=TenantMember.id,
+            of=f"members {tenant_id} {wanted} {sort}",
+            limit=limit,
+            cursor=cursor,
+            sort=by.get(sort.removeprefix("-")),
+            ascending=not sort.startswith("-"),
+        )
+
+    async def get(self, tenant_id: UUID, member_id: UUID, *, lock: bool = False) -> TenantMember:
+        """
+        Raises:
+            NotFound: the tenant has no such member.
+        """
+        found = await repository.some(self._session, tenant_id, [member_id], lock=lock)
+        if not found:
+            raise NotFound("There is no such member")
+        return found[0]
+
+    async def find(self, tenant_id: UUID, email: str) -> TenantMember:
+        """By e-mail address, as people write it on a command line.
+
+        Raises:
+            NotFound: the tenant has no such member.
+        """
+        query = repository.members(tenant_id).where(TenantMember.email == email.strip().lower())
+        member: TenantMember | None = await self._session.scalar(query)
+        if member is None:
+            raise NotFound(f"{email} is no member of this tenant")
+        return member
+
+    async def places(self, members: Sequence[TenantMember]) -> dict[UUID, dict[UUID, list[UUID]]]:
+        """By member and workspace, the ids of the roles there."""
+        if not members:
+            return {}
+        return await repository.places(self._session, members[0].tenant_id, [member.id for member in members])
+
+    async def add(self, tenant_id: UUID, email: str, role_id: UUID) -> TenantMember:
+        """Make a person who has an account a member. For the platform, which knows people; tenants invite.
+
+        Raises:
+            NotFound: there is no such tenant. Invalid: naming `email` or `roleId`. Conflict (`member_already`).
+            Forbidden (`right_not_held`).
+        """
+        await self._tenants.called(tenant_id)
+        person = await repository.person(self._session, email.strip().lower())
+        if person is None:
+            raise Invalid.field("email", "nobody has an account with this address: send an invitation")
+        role = await self._role(tenant_id, role_id)
+        await self._roles.require_within(role)
+        return await self.enrol(tenant_id, person, role_id)
+
+    async def enrol(self, tenant_id: UUID, person: Any, role_id: UUID) -> TenantMember:
+        """Write down that a person (`id`, `email`, `name`) belongs to the tenant; whoever calls has asked for rights.
+
+        Raises:
+            Conflict (`member_already`).
+        """
+        if await repository.belongs(self._session, tenant_id, person.id):
+            raise Conflict(f"{person.email} is a member already", code="member_already")
+        member = TenantMember(
+            id=new_id(), tenant_id=tenant_id, user_id=person.id, email=person.email, name=person.name, role_id=role_id
+        )
+        self._session.add(member)
+        await self._session.flush()
+        await self._session.refresh(member)
+        await self._trace("member.add", member, None, {"email": member.email, "role": await self._name(member)})
+        return member
+
+    async def set_role(
+        self, tenant_id: UUID, member_id: UUID, role_id: UUID | None, *, expected: Expected = None
+    ) -> TenantMember:
+        """Give a member another role in the whole tenant, or none.
+
+        Raises:
+            NotFound, Stale; Invalid (`roleId`); Conflict (`last_admin`); Forbidden (`right_not_held`).
+        """
+        await repository.lock_members(self._session, tenant_id)
+        member = await self.get(tenant_id, member_id, lock=True)
+        require(member.version, expected, "member")
+        if member.role_id == role_id:
+            return member
+        wanted = [] if role_id is None else [await self._role(tenant_id, role_id)]
+        await self._roles.require_within(*wanted, *await self._held([member]))
+        before = {"role": await self._name(member)}
+        keeps = bool(wanted) and wanted[0].built_in in ("owner", "admin")
+        if not keeps:
+            await self._require_another_admin(tenant_id, {member.id})
+        member.role_id = role_id
+        await self._session.flush()
+        await self._session.refresh(member)
+        await self._trace("member.update", member, before, {"role": await self._name(member)})
+        return member
+
+    async def set_place(
+        self, tenant_id: UUID, member_id: UUID, workspace_id: UUID, role_ids: Collection[UUID]
+    ) -> TenantMember:
+        """Give a member these roles in one workspace, in place of those before; none takes it out of there.
+
+        Raises:
+            NotFound; Invalid: naming `workspaceId` or `roleIds`; Forbidden (`right_not_held`).
+        """
+        member = await self.get(tenant_id, member_id, lock=True)
+        if workspace_id not in await self._tenants.workspace_names(tenant_id):
+            raise Invalid.field("workspaceId", "there is no such workspace in this tenant")
+        had = (await self.places([member])).get(member.id, {}).get(workspace_id, [])
+        every = {role.id: role for role in await self._roles.all(tenant_id)}
+        if unknown := [str(id_) for id_ in role_ids if id_ not in every]:
+            raise Invalid.field("roleIds", f"there is no role {unknown[0]}")
+        if set(had) == set(role_ids):
+            return member
+        await self._roles.require_within(*(every[id_] for id_ in {*had, *role_ids}))
+        await repository.put_place(self._session, member, workspace_id, role_ids)
+        before, after = (
+            {"workspace": str(workspace_id), "roles": sorted(every[id_].name for id_ in ids)} for ids in (had, role_ids)
+        )
+        await self._trace("member.place", member, before, after)
+        return member
+
+    async def remove(self, tenant_id: UUID, ids: Iterable[UUID]) -> list[TenantMember]:
+        """Take these out of the tenant, all or none; their accounts stay. From the next request on they are out.
+
+        Raises:
+            NotFound: one is none; Invalid (`ids`): none or too many; Conflict (`last_admin`);
+            Forbidden (`right_not_held`).
+        """
+        wanted = set(ids)
+        if not 0 < len(wanted) <= MOST_AT_ONCE:
+            raise Invalid.field("ids", f"choose from 1 to {MOST_AT_ONCE}")
+        await repository.lock_members(self._session, tenant_id)
+        members = await repository.some(self._session, tenant_id, wanted, lock=True)
+        if len(members) != len(wanted):
+            raise NotFound("There is no such member")
+        await self._roles.require_within(*await self._held(members))
+        await self._require_another_admin(tenant_id, wanted)
+        for member in members:
+            before = {"email": member.email, "role": await self._name(member)}
+            await self._session.delete(member)
+            await self._session.flush()
+            await self._trace("member.remove", member, before, None)
+        return members
+
+    async def _role(self, tenant_id: UUID, role_id: UUID) -> Any:
+        try:
+            return await self._roles.get(tenant_id, role_id)
+        except NotFound:
+            raise Invalid.field("roleId", "there is no such role in this tenant") from None
+
+    async def _held(self, members: Sequence[TenantMember]) -> list[Any]:
+        """The roles that these have in the whole tenant: who has less than they does not touch them."""
+        return [await self._roles.get(member.tenant_id, member.role_id) for member in members if member.role_id]
+
+    async def _require_another_admin(self, tenant_id: UUID, without: set[UUID]) -> None:
+        admins = await repository.admins(self._session, tenant_id)
+        if admins & without and not admins - without:
+            raise Conflict("A tenant keeps at least one owner or admin", code="last_admin")
+
+    async def _name(self, member: TenantMember) -> str | None:
+        return (await self._roles.get(member.tenant_id, member.role_id)).name if member.role_id else None
+
+    async def _trace(
+        self, action: str, member: TenantMember, before: dict[str, Any] | None, after: dict[str, Any] | None
+    ) -> None:
+        tenant = member.tenant_id
+        resource = ("member", member.id, member.email)
+        await record(
+            self._session, self._actor, action, resource=resource, before=before, after=after, tenant_id=tenant
+        )
+        signal(self._session, TOPIC, member.id, tenant)

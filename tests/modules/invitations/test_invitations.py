@@ -1,0 +1,120 @@
+"""How people come into a tenant: by a link that is good once, for one address and for seven days."""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import pytest
+from httpx2 import AsyncClient
+
+from app.modules.people.models import User
+from tests.conftest import Made
+
+Person = Callable[..., Awaitable[AsyncClient]]
+LINK = r"http://testserver/invitations/[\w-]{64,}"
+NEW = {"name": "Bo Writer", "password": "a password of some length", "repeat": "a password of some length"}
+
+
+async def role_of(client: AsyncClient, tenant: Made, name: str) -> str:
+    roles = (await client.get(f"/api/owner/tenants/{tenant.id}/roles?limit=50")).json()["items"]
+    return str(next(role["id"] for role in roles if role["name"] == name))
+
+
+async def invite(owner: AsyncClient, tenant: Made, email: str, role: str) -> dict[str, Any]:
+    body = {"email": email, "roleId": await role_of(owner, tenant, role)}
+    answer = await owner.post(f"/api/owner/tenants/{tenant.id}/invitations", json=body)
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+@pytest.mark.promise("S4-3")
+async def test_somebody_without_an_account_makes_one_and_is_in(
+    owner: AsyncClient,
+    client: AsyncClient,
+    tenant: Made,
+    sign_in: Person,
+    admin: asyncpg.Connection,
+    mailbox: Callable[[str], Awaitable[list[Any]]],
+) -> None:
+    made = await invite(owner, tenant, "Bo@Example.org", "Editor")
+    (mail,) = await mailbox("bo@example.org")
+    assert mail.subject == "You are invited to Harbour Press" and made["link"] in mail.text
+    page = await client.get(made["link"])
+    assert page.status_code == 200 and "bo@example.org is invited as Editor" in page.text
+    assert (await client.post(made["link"], data=NEW | {"repeat": "another"})).status_code == 422
+    assert (await client.post(made["link"], data=NEW | {"password": "short", "repeat": "short"})).status_code == 422
+    joined = await client.post(made["link"], data=NEW)
+    assert joined.headers["location"] == f"/signin?next=/dashboard/t/{tenant.slug}"
+    bo = await sign_in("bo@example.org")
+    assert (await bo.get(f"/dashboard/t/{tenant.slug}/articles")).status_code == 200
+    assert (await bo.get(f"/dashboard/t/{tenant.slug}/members")).status_code == 403
+    assert (await client.get(made["link"])).status_code == 410
+    assert (await client.post(made["link"], data=NEW)).status_code == 410
+    rows = await admin.fetch("SELECT action, actor_label FROM audit_log WHERE tenant_id = $1", tenant.id)
+    done = {(row["action"], row["actor_label"]) for row in rows}
+    assert {("member.add", "bo@example.org"), ("invitation.accept", "bo@example.org")} <= done
+    secret = made["link"].rpartition("/")[2]
+    for table in ("audit_log", "job", "email_log", "invitation"):
+        kept = await admin.fetchval(f"SELECT count(*) FROM {table} row WHERE strpos(row::text, $1) > 0", secret)
+        assert kept == 0, table
+
+
+async def test_somebody_with_an_account_signs_in_and_joins(
+    owner: AsyncClient,
+    client: AsyncClient,
+    tenant: Made,
+    make_person: Callable[..., Awaitable[User]],
+    sign_in: Person,
+) -> None:
+    await make_person("ann@example.org")
+    await make_person("eve@example.org")
+    link = (await invite(owner, tenant, "ann@example.org", "Viewer"))["link"]
+    assert "Sign in to join" in (await client.get(link)).text
+    assert (await client.post(link, data=NEW)).status_code == 409
+    eve = await sign_in("eve@example.org")
+    assert "You are signed in as eve@example.org" in (await eve.get(link)).text
+    assert (await eve.post(f"{link}/join")).status_code == 403
+    ann = await sign_in("ann@example.org")
+    joined = await ann.post(f"{link}/join")
+    assert joined.headers["location"] == f"/dashboard/t/{tenant.slug}"
+    assert (await ann.get(joined.headers["location"])).status_code == 200
+
+
+async def test_a_link_that_was_taken_back_or_is_too_old_leads_nowhere(
+    owner: AsyncClient, client: AsyncClient, tenant: Made, admin: asyncpg.Connection
+) -> None:
+    api = f"/api/owner/tenants/{tenant.id}/invitations"
+    first, second = (
+        await invite(owner, tenant, "a@example.org", "Viewer"),
+        await invite(owner, tenant, "b@example.org", "Viewer"),
+    )
+    body = {"email": "a@example.org", "roleId": await role_of(owner, tenant, "Viewer")}
+    assert (await owner.post(api, json=body)).json()["code"] == "invited_already"
+    assert (await owner.delete(f"{api}/{first['id']}")).status_code == 204
+    await admin.execute("UPDATE invitation SET expires_at = now() WHERE email = 'b@example.org'")
+    for made in (first, second):
+        assert (await client.get(made["link"])).status_code == 410
+        assert (await client.post(made["link"], data=NEW)).status_code == 410
+    states = {row["email"]: row["state"] for row in (await owner.get(api)).json()["items"]}
+    assert states == {"a@example.org": "revoked", "b@example.org": "expired"}
+    assert [row["email"] for row in (await owner.get(f"{api}?state=expired")).json()["items"]] == ["b@example.org"]
+    # What ran out makes room for another.
+    assert await invite(owner, tenant, "b@example.org", "Viewer")
+
+
+async def test_a_member_invites_with_the_link_shown_once_and_gives_no_right_that_he_does_not_have(
+    member: Person, tenant: Made, owner: AsyncClient, client: AsyncClient
+) -> None:
+    chief = await member("chief@example.org", "admin")
+    pages = f"/dashboard/t/{tenant.slug}/invitations"
+    higher = {"email": "x@example.org", "roleId": await role_of(owner, tenant, "Owner")}
+    refused = await chief.post(pages, data=higher, headers={"HX-Request": "true"})
+    assert refused.status_code == 403 and "roles:write" in refused.text
+    form = {"email": "x@example.org", "roleId": await role_of(owner, tenant, "Admin")}
+    made = await chief.post(pages, data=form, headers={"HX-Request": "true"})
+    assert made.status_code == 200 and re.search(LINK, made.text)
+    shown = await chief.get(pages)
+    assert "x@example.org" in shown.text and not re.search(LINK, shown.text)
+    assert (await client.get(f"/api/owner/tenants/{tenant.id}/invitations")).status_code == 401

@@ -1,0 +1,106 @@
+"""What roles give, and that nobody gives what he does not have."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from httpx2 import AsyncClient
+
+from app import registry
+from app.core import roles as built_in
+from tests.conftest import Made
+
+Person = Callable[..., Awaitable[AsyncClient]]
+MakeTenant = Callable[[str], Awaitable[Made]]
+CONTENT = {"articles:read", "articles:write", "articles:publish", "ai:read", "ai:run", "dashboard:read"}
+LOOKS = {name for name in built_in.grantable(registry.permissions()) if name.endswith(":read")}
+# Reviewed by hand.
+EXPECTED = {
+    "editor": CONTENT,
+    "author": CONTENT - {"articles:publish"},
+    "viewer": {"articles:read", "ai:read", "dashboard:read"},
+    "auditor": LOOKS,
+    "operator": {"articles:read", "ai:read", "dashboard:read", "tokens:read", "tokens:write"},
+}
+
+
+@pytest.mark.promise("S4-3")
+async def test_a_new_tenant_has_the_built_in_roles_and_they_may_what_is_reviewed(
+    owner: AsyncClient, tenant: Made
+) -> None:
+    page = (await owner.get(f"/api/owner/tenants/{tenant.id}/roles")).json()
+    found: dict[str, set[str]] = {role["builtIn"]: set(role["permissions"]) for role in page["items"]}
+    assert set(found) == {each.key for each in built_in.BUILT_IN}
+    assert {key: found[key] for key in EXPECTED} == EXPECTED
+    assert found["owner"] == set(built_in.grantable(registry.permissions()))
+    assert found["owner"] - found["admin"] == {"roles:write"}
+    # Nothing of the platform's own is among what members can have.
+    assert not found["owner"] & {"tenants:read", "queues:read", "workers:manage", "impersonation:start"}
+
+
+async def test_a_role_is_made_changed_for_all_who_have_it_and_deleted_when_nobody_has(
+    owner: AsyncClient, member: Person, tenant: Made
+) -> None:
+    api = f"/api/owner/tenants/{tenant.id}"
+    body: dict[str, Any] = {"name": "Photo desk", "permissions": ["articles:read", "dashboard:read"]}
+    made = await owner.post(f"{api}/roles", json=body)
+    assert made.status_code == 201 and made.json()["builtIn"] is None
+    assert (await owner.post(f"{api}/roles", json=body | {"name": "photo DESK"})).json()["code"] == "name_taken"
+    assert (await owner.post(f"{api}/roles", json=body | {"permissions": ["tenants:write"]})).status_code == 422
+    place = made.headers["location"]
+    ann = await member("ann@example.org", "Photo desk")
+    home = f"/dashboard/t/{tenant.slug}"
+    assert (await ann.get(f"{home}/articles")).status_code == 200
+    assert (await ann.get(f"{home}/ai/tasks")).status_code == 403
+    change = {"permissions": ["ai:read"]}
+    assert (await owner.patch(place, json=change, headers={"If-Match": '"7"'})).status_code == 412
+    changed = await owner.patch(place, json=change, headers={"If-Match": made.headers["etag"]})
+    assert changed.json()["permissions"] == ["ai:read"] and changed.headers["etag"] != made.headers["etag"]
+    assert (await ann.get(f"{home}/articles")).status_code == 403
+    assert (await ann.get(f"{home}/ai/tasks")).status_code == 200
+    assert (await owner.delete(place)).json()["code"] == "role_in_use"
+    found = (await owner.get(f"{api}/members?q=ann")).json()["items"][0]
+    assert (await owner.delete(f"{api}/members/{found['id']}")).status_code == 204
+    assert (await owner.delete(place)).status_code == 204
+    assert (await owner.get(place)).status_code == 404
+
+
+async def test_a_built_in_role_stays_as_it_is(owner: AsyncClient, tenant: Made) -> None:
+    roles = (await owner.get(f"/api/owner/tenants/{tenant.id}/roles")).json()["items"]
+    place = f"/api/owner/tenants/{tenant.id}/roles/{roles[0]['id']}"
+    assert (await owner.patch(place, json={"name": "Mine"})).json()["code"] == "built_in"
+    assert (await owner.delete(place)).json()["code"] == "built_in"
+
+
+async def test_another_tenants_role_answers_as_a_missing_one_and_can_be_given_to_nobody(
+    owner: AsyncClient, tenant: Made, make_tenant: MakeTenant, member: Person
+) -> None:
+    other = await make_tenant("Stranger")
+    chief = await member("chief@example.org", "owner")
+    theirs = (await owner.get(f"/api/owner/tenants/{other.id}/roles")).json()["items"][0]["id"]
+    home, missing = f"/dashboard/t/{tenant.slug}", "00000000-0000-7000-8000-000000000007"
+    answers = [await chief.get(f"{home}/roles/{id_}") for id_ in (theirs, missing)]
+    assert [answer.status_code for answer in answers] == [404, 404]
+    me = (await owner.get(f"/api/owner/tenants/{tenant.id}/members")).json()["items"][0]["id"]
+    given = [
+        await chief.post(f"{home}/members/{me}/role", data={"roleId": id_}, headers={"HX-Request": "true"})
+        for id_ in (theirs, missing)
+    ]
+    assert [answer.status_code for answer in given] == [422, 422]
+    assert given[0].text.replace(given[0].headers["x-request-id"], "") == given[1].text.replace(
+        given[1].headers["x-request-id"], ""
+    )
+
+
+async def test_a_member_makes_roles_of_what_he_has_himself(member: Person, tenant: Made, owner: AsyncClient) -> None:
+    chief = await member("chief@example.org", "owner")
+    body = {"name": "Keys", "permissions": ["roles:read", "roles:write"]}
+    assert (await owner.post(f"/api/owner/tenants/{tenant.id}/roles", json=body)).status_code == 201
+    keys = await member("keys@example.org", "Keys")
+    pages = f"/dashboard/t/{tenant.slug}/roles"
+    form = {"name": "More", "about": "", "permissions": ["roles:read", "members:write"]}
+    refused = await keys.post(pages, data=form, headers={"HX-Request": "true"})
+    assert refused.status_code == 403 and "members:write" in refused.text
+    made = await keys.post(pages, data=form | {"permissions": "roles:read"}, headers={"HX-Request": "true"})
+    assert made.status_code == 200 and "More" in made.text
+    assert (await chief.post(pages, data=form, headers={"HX-Request": "true"})).status_code == 409
