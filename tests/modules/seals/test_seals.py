@@ -294,7 +294,7 @@ async def test_an_export_is_verified_without_the_server(
     assert "another key" in str(verify_file(lines, bytes(32)).broken)
     assert "does not follow" in str(verify_file([*lines[:-2], lines[-1], lines[-2]], key).broken)
     assert "cannot be read" in str(verify_file([b"nothing"], key).broken)
-    (tmp_path / "bad.ndjson").write_bytes(b"".join([lines[0].replace(b"thing", b"thong", 1), *lines[1:]]))
+    (tmp_path / "bad.ndjson").write_bytes(b"".join([lines[0].replace(b'"success"', b'"denied"', 1), *lines[1:]]))
     told = await teknav("audit", "verify", str(tmp_path / "bad.ndjson"), code=1)
     assert "Not as it was sealed" in told
 
