@@ -151,16 +151,16 @@ class QuotaController(Controller):
     path = "/tenants/{tenant_id:uuid}/quotas"
 
     @get("/", permission=READ)
-    async def all(self, quotas: NamedDependency[QuotaService], tenant_id: FromPath[UUID]) -> QuotaList:
+    async def all(self, quota_service: NamedDependency[QuotaService], tenant_id: FromPath[UUID]) -> QuotaList:
         """List what a tenant may use at most, with what it uses."""
-        return QuotaList(items=await quotas.all(tenant_id))
+        return QuotaList(items=await quota_service.all(tenant_id))
 
     @patch("/", permission=WRITE, audit="owner.quota.update")
     async def change(
-        self, quotas: NamedDependency[QuotaService], tenant_id: FromPath[UUID], data: JSONBody[QuotaChange]
+        self, quota_service: NamedDependency[QuotaService], tenant_id: FromPath[UUID], data: JSONBody[QuotaChange]
     ) -> QuotaList:
         """Set what a tenant may use at most, or take a quota away with null. Others stay as they are."""
-        return QuotaList(items=await quotas.change(tenant_id, data.quotas))
+        return QuotaList(items=await quota_service.change(tenant_id, data.quotas))
 
 
 def _answer(tenant: Tenant, *, status: int = 200, headers: dict[str, str] | None = None) -> Response[TenantRead]:

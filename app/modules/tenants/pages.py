@@ -80,10 +80,10 @@ class Views:
 def provide_views(
     request: AnyRequest,
     tenants: NamedDependency[TenantService],
-    quotas: NamedDependency[QuotaService],
+    quota_service: NamedDependency[QuotaService],
     pager: NamedDependency[Pager],
 ) -> Views:
-    return Views(request, tenants, quotas, pager)
+    return Views(request, tenants, quota_service, pager)
 
 
 class TenantPages(Controller):
