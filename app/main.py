@@ -21,9 +21,11 @@ from msgspec import Struct
 
 from app import __version__, checks, registry
 from app.core import live
+from app.core.access import check_reads
 from app.core.answers import answer
 from app.core.errors import Unauthenticated
 from app.core.idempotency import Replayed
+from app.core.limits import Door, Limits
 from app.core.logging import configure
 from app.core.openapi import DescriptionPlugin
 from app.core.paging import Pager
@@ -35,12 +37,15 @@ from app.core.templating import ROOT, Chrome, template_config
 from app.core.unit_of_work import keep_rendered, provide_session, replay
 from app.core.wire import JsonRequest
 from app.module import ModulesPlugin
+from app.modules.access.service import note
 from app.modules.audit.service import record_attempt
-from app.modules.identity.service import Authenticator
+from app.modules.identity.service import Sessions
+from app.modules.tokens.service import Bearers, jwts_of
 from app.process import Process
 from app.queues.inline import drain
 from app.queues.leader import Leader
 from app.queues.loops import Loop, Loops
+from app.redis.rate_limit import RateLimiter
 
 log = structlog.get_logger()
 MAX_BODY = 10 * 1024 * 1024
@@ -94,7 +99,10 @@ def create_app(settings: Settings) -> Litestar:
     process = Process.open(settings)
     signer = Signer(settings.secret_key)
     declared = registry.permissions()
-    policy = Policy(Authenticator(process.database, declared), signer)
+    limits = Limits(settings, RateLimiter(process.queue_redis, settings.key)) if settings.enable_rate_limit else None
+    sessions = Sessions(process.database, declared)
+    bearers = Bearers(process.database, declared, jwts_of(settings))
+    policy = Policy(sessions.actor, bearers.actor, signer, limits.admit if limits else None)
     hub = live.Hub(process.broker)
     hub.topics = {topic.name: topic for module in registry.MODULES for topic in module.topics}
 
@@ -162,12 +170,17 @@ def create_app(settings: Settings) -> Litestar:
     app.state.process = process
     app.state.hub = hub
     app.state.policy = policy
+    app.state.note_read = note
     app.state.chrome = Chrome(policy, [item for module in registry.MODULES for item in module.navigation])
     app.state.actions = [action for module in registry.MODULES for action in module.actions]
     app.state.cards = [card for module in registry.MODULES for card in module.cards]
+    app.state.links = {kind: link for module in registry.MODULES for kind, link in module.links.items()}
     app.state.about = {about.kind: about for module in registry.MODULES for about in module.about}
     check_routes(app.routes)
+    check_reads(app.routes)
     name_queries(app.routes, "/api/")
+    if limits is not None:
+        app.asgi_handler = Door(app.asgi_handler, limits)
     # Outermost, so that an address that no route has gets its id and headers too.
     app.asgi_handler = RequestMiddleware(app.asgi_handler, settings=settings, audit=record_attempt(process.database))
     return app

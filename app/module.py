@@ -1,8 +1,8 @@
 """What a module is: what it contributes, as data. `app/registry.py` lists them, and this makes an app of them."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +10,10 @@ from litestar import Controller, Router
 from litestar.config.app import AppConfig
 from litestar.di import Provide
 from litestar.plugins import InitPlugin
+from msgspec import Struct
+from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.database import Plane
 from app.core.live import Topic
@@ -49,13 +52,34 @@ class About:
     permission: Permission
 
 
+@dataclass(frozen=True, slots=True)
+class Exportable:
+    """A list that can leave as a file, newest first.
+
+    Args:
+        rows: the rows that fit the parameters of the list's address; raises Invalid.
+        key: their UUIDv7.
+        read: a row as it is on the wire.
+        columns: the names of CSV, as on the wire.
+    """
+
+    name: str
+    label: str
+    permission: Permission
+    rows: Callable[[Mapping[str, str]], Select[Any]]
+    key: InstrumentedAttribute[UUID]
+    read: Callable[[Any], Struct]
+    columns: Sequence[str]
+
+
 @dataclass(frozen=True)
 class Module:
     """One feature. Its providers are visible to its own routes only.
 
     `api`, `owner_api` and `pages` are mounted under /api/v1, /api/owner and the dashboard; `public` is mounted
     as it is, and each of its routes names its own plane or is public. `actions` are those that it records in the
-    audit log without a route that names them: what its processors do.
+    audit log without a route that names them: what its processors do. `links` are the pages of its kinds of things,
+    for whoever meets one in a log: `{"tenant": ("/tenants/{id}", READ)}`.
     """
 
     name: str
@@ -73,6 +97,8 @@ class Module:
     navigation: Sequence[NavigationItem] = ()
     cards: Sequence[Card] = ()
     about: Sequence[About] = ()
+    exports: Sequence[Exportable] = ()
+    links: Mapping[str, tuple[str, Permission]] = field(default_factory=dict)
 
     def routers(self) -> list[Router]:
         mounts: list[tuple[Mount, Sequence[type[Controller]]]] = [
@@ -134,6 +160,7 @@ def check(modules: Sequence[Module]) -> None:
         asked += [topic.permission for topic in module.topics]
         asked += [card.permission for card in module.cards]
         asked += [about.permission for about in module.about]
+        asked += [one.permission for one in module.exports]
         asked += _asked((*module.api, *module.owner_api, *module.pages, *module.public))
         bare = {p.name for p in asked if p.name not in (*known, "public", "signed-in")}
         if bare:

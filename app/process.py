@@ -14,6 +14,7 @@ from app.core.ids import new_id
 from app.core.live import Broker
 from app.core.settings import Settings
 from app.modules.ai.client import Provider, provider_for
+from app.modules.email.client import Post
 from app.queues import trash
 from app.queues.cancel import repeat_wishes
 from app.queues.due import note_due
@@ -57,6 +58,7 @@ class Process:
         queues = Queues(database, specs, kinds, engine if settings.enable_queue else None)
         schedules = registry.schedules()
         database.provide(broker=broker, queues=queues, schedules=schedules)
+        database.provide(exportables=registry.exportables())
         database.provide(permissions=registry.permissions(), owner_scopes=registry.owner_scopes())
         return cls(
             settings,
@@ -72,7 +74,11 @@ class Process:
 
     def runner(self, worker: UUID | None = None) -> Runner:
         """Runs jobs in this process, with what processors may ask for by type; for a worker of its own, or another."""
-        resources: dict[type, Any] = {Provider: provider_for(self.settings, self.egress)}
+        resources: dict[type, Any] = {
+            Provider: provider_for(self.settings, self.egress),
+            Post: Post(self.settings),
+            Database: self.database,
+        }
         return Runner(self.database, self.kinds, self.engine.specs, worker or new_id(), resources)
 
     def loops(self) -> list[Loop]:

@@ -2,24 +2,46 @@
 
 from app.core.errors import Invalid
 from app.core.policy import Permission
-from app.module import Module
+from app.module import Exportable, Module
 from app.module import owner_scopes as owner_scopes_of
 from app.module import permissions as permissions_of
+from app.modules.access.module import access
 from app.modules.ai.module import ai
 from app.modules.articles.module import articles
 from app.modules.audit.module import audit
 from app.modules.dashboard.module import dashboard
+from app.modules.email.module import email
+from app.modules.exports.module import exports as exports_module
 from app.modules.identity.module import identity
+from app.modules.isolation.module import isolation
 from app.modules.queues.module import queues
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.tenants.module import tenants
+from app.modules.tokens.module import tokens
+from app.modules.views.module import views
 from app.modules.workers.module import workers
 from app.queues.core import CORE_QUEUES
 from app.queues.job import Kinds, declared
 from app.queues.schedules import Schedule
 from app.queues.spec import QueueSpec
 
-MODULES: tuple[Module, ...] = (audit, tenants, identity, articles, ai, workers, queues, schedules_module, dashboard)
+MODULES: tuple[Module, ...] = (
+    audit,
+    access,
+    views,
+    exports_module,
+    tenants,
+    email,
+    identity,
+    tokens,
+    articles,
+    ai,
+    isolation,
+    workers,
+    queues,
+    schedules_module,
+    dashboard,
+)
 
 
 def specs() -> dict[str, QueueSpec]:
@@ -57,6 +79,11 @@ def schedules() -> dict[str, Schedule]:
         except Invalid as error:
             raise RuntimeError(f"The schedule {schedule.name!r} cannot be: {error.detail}") from error
     return found
+
+
+def exportables() -> dict[str, Exportable]:
+    """Every list that can leave as a file, by name."""
+    return {one.name: one for module in MODULES for one in module.exports}
 
 
 def owner_scopes() -> frozenset[str]:

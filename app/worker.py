@@ -1,6 +1,7 @@
 """The worker root: serves queues until it is told to stop."""
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import AsyncGenerator
@@ -16,6 +17,7 @@ from app.queues.runner import Runner
 from app.queues.worker import WorkerProcess
 
 CLOCK_S = 600.0
+GARBAGE = (10_000, 20, 20)
 SUSPECTS = (sys.executable, "-m", "app.cli", "suspects")
 
 
@@ -50,6 +52,7 @@ async def run(settings: Settings, queues: tuple[str, ...] = ()) -> None:
             quarantine=SUSPECTS,
             hang_s=settings.worker_hang_s,
         )
+        collect_less()
         await worker.run(stop)
     finally:
         await process.close()
@@ -66,4 +69,13 @@ def serve_suspects(settings: Settings) -> None:
         finally:
             await process.close()
 
+    collect_less()
     isolated.serve(runner)
+
+
+def collect_less() -> None:
+    """Programs and settings stay for good, and jobs leave few cycles behind: an eighth of a worker's time was garbage
+    collection that found nothing."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE)

@@ -28,8 +28,8 @@ class Sizes:
     """How long 500 jobs a second arrive."""
 
 
-FULL = Sizes(added=2_000, bulk=8_000, idle=300, busy_s=4.0)
-QUICK = Sizes(added=600, bulk=1_400, idle=80, busy_s=0.6)
+FULL = Sizes(added=1_000, bulk=5_000, idle=200, busy_s=2.0)
+QUICK = Sizes(added=200, bulk=800, idle=50, busy_s=0.4)
 IDLE_EVERY_S, BUSY_EVERY_S = 0.01, 0.002
 WARM_UP = 0.1
 """The part of the jobs that is worked off before the clock starts."""

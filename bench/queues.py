@@ -18,7 +18,7 @@ from bench.environments import CONTENDERS, Contender, prepare
 from bench.servers import Ground, ground
 
 IDLE_S = 60.0
-IDLE_MINUTES = 3
+IDLE_MINUTES = 2
 
 
 def say(text: str) -> None:
@@ -31,13 +31,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a minute: one round, few jobs, no idle minute")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the tables")
     parser.add_argument("--only", metavar="NAMES", help=f"with commas between, of: {', '.join(names)}")
-    parser.add_argument("--rounds", type=int, metavar="N", help="default: 5, with --quick 1")
+    parser.add_argument("--rounds", type=int, metavar="N", help="default: 3, with --quick 1")
     options = parser.parse_args()
     chosen = options.only.split(",") if options.only else names
     if unknown := [name for name in chosen if name not in names]:
         parser.error(f"--only: there is no {', '.join(unknown)}; there are {', '.join(names)}")
     options.chosen = [contender for contender in CONTENDERS if contender.name in chosen]
-    options.rounds = options.rounds or (1 if options.quick else 5)
+    options.rounds = options.rounds or (1 if options.quick else 3)
     if options.rounds < 1:
         parser.error("--rounds: 1 or more")
     return options

@@ -45,6 +45,7 @@ async def ground() -> AsyncIterator[Ground]:
         environment = urls.environment() | {
             "APP_ENV": "test",
             "LOG_LEVEL": "error",
+            "ENABLE_RATE_LIMIT": "false",
             "SECRET_KEY": "k" * 40,
             "JWT_SECRET": "j" * 40,
             "ENCRYPTION_KEY": "e" * 40,

@@ -15,8 +15,8 @@ from app import registry
 from app.core.database import Plane
 from app.core.policy import Actor
 from app.core.settings import load
-from app.modules.identity.service import TokenService
 from app.modules.tenants.service import TenantService
+from app.modules.tokens.service import TokenService
 from app.process import Process
 from bench.contest import Failed, percentile
 from bench.servers import Ground

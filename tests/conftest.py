@@ -23,14 +23,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import migrate, registry
 from app.core.database import Database, Plane, Scope
 from app.core.logging import configure
-from app.core.policy import Actor, Policy
-from app.core.secrets import Signer
+from app.core.policy import Actor
 from app.core.settings import Settings, load
 from app.embedded.servers import Servers, Urls
 from app.main import create_app
 from app.modules.identity import service as identity_service
-from app.modules.identity.service import IdentityService, TokenService
+from app.modules.identity.service import IdentityService, Sessions
 from app.modules.tenants.service import TenantService
+from app.modules.tokens.service import TokenService
 from app.queues.inline import drain as drain_record
 from app.queues.runner import Runner
 
@@ -58,17 +58,19 @@ def servers() -> Generator[Urls, None, None]:
 
 
 @pytest.fixture(scope="session")
-def settings(servers: Urls) -> Settings:
+def settings(servers: Urls, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return load(
         servers.environment()
         | {
             "APP_ENV": "test",
+            "TEKNAV_DATA_DIR": str(tmp_path_factory.mktemp("data")),
             "PUBLIC_URL": ORIGIN,
             "SECRET_KEY": "k" * 40,
             "JWT_SECRET": "j" * 40,
             "ENCRYPTION_KEY": "e" * 40,
             "LOG_LEVEL": "warning",
             "ENABLE_QUEUE": "true",
+            "ENABLE_RATE_LIMIT": "false",  # all tests call from one address; tests/core/test_limits.py has limits
         }
     )
 
@@ -183,12 +185,9 @@ async def owner(app: Litestar, database: Database, operator: Actor) -> AsyncGene
 
 async def csrf_of(app: Litestar, client: AsyncClient) -> str:
     """The CSRF token of the session that the client's cookie belongs to."""
-    from app.modules.identity.service import Authenticator
-
-    authenticator = Authenticator(app.state.database, registry.permissions())
-    actor = await authenticator.session(client.cookies["teknav_session"])
+    actor = await Sessions(app.state.database, registry.permissions()).actor(client.cookies["teknav_session"])
     assert actor is not None
-    return Policy(authenticator, Signer("k" * 40)).csrf_token(actor)
+    return app.state.policy.csrf_token(actor)
 
 
 @dataclass(frozen=True)

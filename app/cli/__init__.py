@@ -3,11 +3,15 @@
 import rich_click as click
 
 from app import __version__
-from app.cli.access import owner, tenant, token
 from app.cli.doctor import config, doctor
+from app.cli.email import email
+from app.cli.isolation import isolation
+from app.cli.owners import owner
 from app.cli.queues import queues
 from app.cli.schedules import schedules
 from app.cli.serve import migrate, suspects, up, web, worker
+from app.cli.tenants import tenant
+from app.cli.tokens import client, token
 from app.cli.workers import workers
 
 OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -19,5 +23,8 @@ def main() -> None:
     """TekNav: the control room and API of a multi-tenant publishing platform that works with AI."""
 
 
-for command in (up, web, worker, suspects, migrate, owner, tenant, token, queues, workers, schedules, doctor, config):
+SERVING = (up, web, worker, suspects, migrate)
+THINGS = (owner, tenant, token, client, email, queues, workers, schedules, isolation)
+
+for command in (*SERVING, *THINGS, doctor, config):
     main.add_command(command)

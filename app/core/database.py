@@ -10,14 +10,16 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from uuid import UUID
 
+import asyncpg
 import structlog
-from asyncpg.exceptions import CannotConnectNowError, ConnectionDoesNotExistError, InternalClientError
+from asyncpg.exceptions import ConnectionDoesNotExistError, InternalClientError
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
 
+from app.core.direct import Direct, begun, direct
 from app.core.ids import PLATFORM_TENANT, set_clock_offset
 from app.core.settings import Settings
 
@@ -63,7 +65,7 @@ def _enter_scope(session: Session, transaction: SessionTransaction, connection: 
     connection.execute(_ENTER, {"role": scope.plane.value, "tenant": str(scope.tenant_id)})
 
 
-def after_commit(session: AsyncSession, action: AfterCommit) -> None:
+def after_commit(session: AsyncSession | Direct, action: AfterCommit) -> None:
     """Run `action` once this transaction has committed; never when it rolls back.
 
     Actions are best effort: what must happen is a row, and a loop finds it. An action that raises is
@@ -108,11 +110,23 @@ class Database:
         ) as session:
             yield session
             await session.commit()
-        for action in session.info.get("after_commit", ()):
-            try:
-                await action()
-            except Exception:
-                log.warning("after_commit.failed", exc_info=True)
+        await _after(session.info)
+
+    @asynccontextmanager
+    async def connection(self, scope: Scope, *, session: bool = False) -> AsyncGenerator[Direct, None]:
+        """A transaction like that of `transaction`, on asyncpg's own connection, which costs a fifth of a session.
+
+        Args:
+            session: with a session beside it, for code that wants one in the same transaction.
+        """
+        if session:
+            async with self.transaction(scope) as opened:
+                yield await direct(opened)
+            return
+        info = {**self._ports, "scope": scope}
+        async with begun(self.engine(scope.plane), scope.plane.value, scope.tenant_id) as connection:
+            yield Direct(connection, info)
+        await _after(info)
 
     async def measure_clock(self) -> float:
         """Compare this process's clock with PostgreSQL's; returns seconds PostgreSQL is ahead."""
@@ -138,14 +152,24 @@ class Database:
         await self._platform.dispose()
 
 
+async def _after(info: dict[str, Any]) -> None:
+    for action in info.get("after_commit", ()):
+        try:
+            await action()
+        except Exception:
+            log.warning("after_commit.failed", exc_info=True)
+
+
 def is_unavailable(error: BaseException) -> bool:
     """Whether PostgreSQL went away, does not let anybody in, or has no room: the same will go well later.
 
     Where there is nothing to connect to, the error is an OSError, which anything else may have raised too.
     """
-    # SQLAlchemy leaves as it is what asyncpg says before there is a connection.
-    if isinstance(error, (OperationalError, InterfaceError, PoolTimeout, CannotConnectNowError, *CUT_OFF)):
+    if isinstance(error, (OperationalError, InterfaceError, PoolTimeout, asyncpg.InterfaceError, *CUT_OFF)):
         return True
+    # What asyncpg says on a connection of its own, and to SQLAlchemy before there is one.
+    if isinstance(error, asyncpg.PostgresError):
+        return str(error.sqlstate or "").startswith(AWAY)
     if not isinstance(error, DBAPIError):
         return False
     told = error.__cause__.__cause__ if error.__cause__ else None

@@ -71,5 +71,9 @@ class Stale(Problem):
     status, code, title = 412, "stale", "Somebody changed this in the meantime"
 
 
+class RateLimited(Problem):
+    status, code, title = 429, "rate_limited", "Too many requests: wait as many seconds as Retry-After says"
+
+
 class Unavailable(Problem):
     status, code, title = 503, "unavailable", "A part of the service is not available"

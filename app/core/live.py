@@ -15,6 +15,7 @@ from litestar.response import ServerSentEvent, ServerSentEventMessage
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Plane, after_commit
+from app.core.direct import Direct
 from app.core.errors import Invalid, Problem
 from app.core.policy import SIGNED_IN, Actor, Permission, Policy, actor_of
 
@@ -138,7 +139,7 @@ class Hub:
             self._viewers.discard(viewer)
 
 
-def signal(session: AsyncSession, topic: str, id_: object, tenant: UUID) -> None:
+def signal(session: AsyncSession | Direct, topic: str, id_: object, tenant: UUID) -> None:
     """Announce a change once this transaction has committed; all of a transaction leave together, each once."""
     broker: Broker | None = session.info.get("broker")
     if broker is None:

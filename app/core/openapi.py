@@ -11,7 +11,17 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.routes import BaseRoute, HTTPRoute
 
 from app.core.answers import ProblemDetails
-from app.core.errors import Conflict, Forbidden, Invalid, NotFound, Stale, Unauthenticated, Unavailable, Unsupported
+from app.core.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    RateLimited,
+    Stale,
+    Unauthenticated,
+    Unavailable,
+    Unsupported,
+)
 from app.core.idempotency import KEPT, MAX_KEY
 from app.core.policy import COOKIE, PUBLIC, UNSAFE, Permission
 
@@ -28,6 +38,7 @@ PROBLEMS = {
     "413": "The body is larger than 10 MB",
     "415": Unsupported.title,
     "422": Invalid.title,
+    "429": RateLimited.title,
     "500": "The server failed",
     "503": Unavailable.title,
 }
@@ -50,6 +61,9 @@ HEADERS: Node = {
     "ETag": {"description": "The version, for `If-Match`.", "schema": TEXT},
     "Location": {"description": "The address of what was made.", "schema": TEXT},
     "IdempotencyReplayed": {"description": "`true` where this answer was given before.", "schema": TEXT},
+    "RateLimitLimit": {"description": "Calls in the window that has the least left.", "schema": TEXT},
+    "RateLimitRemaining": {"description": "Calls that are left in it.", "schema": TEXT},
+    "RateLimitReset": {"description": "Seconds until all of it is free again.", "schema": TEXT},
     "RetryAfter": {"description": "Seconds to wait.", "schema": TEXT},
     "WwwAuthenticate": {"description": 'Bearer realm="TekNav"', "schema": TEXT},
 }
@@ -95,7 +109,9 @@ def _problem(status: str, text: str) -> Node:
     headers = {"X-Request-Id": _ref("headers", "RequestId")}
     if status == "401":
         headers["WWW-Authenticate"] = _ref("headers", "WwwAuthenticate")
-    if status == "503":
+    if status == "429":
+        headers |= _rate_limit()
+    if status in ("429", "503"):
         headers["Retry-After"] = _ref("headers", "RetryAfter")
     shape = {"schema": {"$ref": SCHEMAS.format(name="ProblemDetails")}}
     return {"description": text, "headers": headers, "content": {"application/problem+json": shape}}
@@ -110,9 +126,13 @@ def _describe(operation: Node, method: str, route: HTTPRoute, handler: HTTPRoute
     answers = {status: answer for status, answer in operation["responses"].items() if status < "400"}
     for status, answer in answers.items():
         answer["headers"] = answer.get("headers", {}) | _headers(status, answer, schemas)
+        if route.path.startswith("/api/"):
+            answer["headers"] |= _rate_limit()
     operation["responses"] = answers
     if permission == PUBLIC:
         operation["security"] = []
+        if route.path.startswith("/api/"):
+            answers |= {status: _ref("responses", f"Problem{status}") for status in _refusals(operation, method, route)}
         return
     operation["description"] = f"{text} Needs the permission `{permission.name}`.".strip()
     operation["security"] = [{"bearer": []}]
@@ -135,6 +155,10 @@ def _headers(status: str, answer: Node, schemas: Node) -> Node:
     if status in ("201", "202"):
         found["Location"] = _ref("headers", "Location")
     return found
+
+
+def _rate_limit() -> Node:
+    return {f"X-RateLimit-{name}": _ref("headers", f"RateLimit{name}") for name in ("Limit", "Remaining", "Reset")}
 
 
 def _refusals(operation: Node, method: str, route: HTTPRoute) -> list[str]:

@@ -4,11 +4,12 @@ import base64
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, select, union_all
+from msgspec import to_builtins
+from sqlalchemy import ColumnElement, Select, select, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -26,6 +27,8 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     id: UUID
     back: bool
     list: str
+    value: str | int | float | None = None
+    """Of the column that the list is sorted by, where it is not by id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +59,19 @@ class Pager:
         limit: int = 25,
         cursor: str | None = None,
         branches: Sequence[ColumnElement[bool]] = (),
+        sort: InstrumentedAttribute[Any] | None = None,
+        ascending: bool = False,
     ) -> Page[T]:
-        """The rows of `query`, newest first, that lie beyond `cursor`.
+        """The rows of `query`, newest first or by `sort`, that lie beyond `cursor`.
 
         Args:
             key: the UUIDv7 column the list is ordered by.
             of: what list this is: its name, tenant and filters; a cursor of another list is refused.
             limit: rows on a page, 1 to 100.
             branches: conditions of which a row has to fulfil one. Each is read in order by its own index, and no
-                further than a page; one `OR` would read and sort all that fits.
+                further than a page; one `OR` would read and sort all that fits. They go with no `sort`.
+            sort: a column that is never NULL and holds text, numbers or times; rows with the same value by `key`.
+            ascending: the smallest first. Name both in `of`.
 
         Raises:
             Invalid: `limit` is out of range. BadRequest (`bad_cursor`): the cursor is not of this list.
@@ -74,25 +81,32 @@ class Pager:
         label = hashlib.sha256(of.encode()).hexdigest()[:16]
         place = self._read(cursor, label) if cursor else None
         back = place is not None and place.back
+        up = ascending != back
+        columns: list[Any] = [key] if sort is None else [sort, key]
         if place is not None:
-            query = query.where(key > place.id if back else key < place.id)
-        order = key.asc() if back else key.desc()
+            row: Any = key if sort is None else tuple_(sort, key)
+            here: Any = place.id if sort is None else (_value(place, sort), place.id)
+            query = query.where(row > here if up else row < here)
+        order = [column.asc() if up else column.desc() for column in columns]
         if branches:
-            first_of = (query.with_only_columns(key).where(one).order_by(order).limit(limit + 1) for one in branches)
+            first_of = (query.with_only_columns(key).where(one).order_by(*order).limit(limit + 1) for one in branches)
             firsts = union_all(*(select(one.subquery()) for one in first_of)).subquery()
             query = query.where(key.in_(select(firsts)))
-        rows = list((await session.scalars(query.order_by(order).limit(limit + 1))).all())
+        rows = list((await session.scalars(query.order_by(*order).limit(limit + 1))).all())
         more, rows = len(rows) > limit, rows[:limit]
         if back:
             rows.reverse()
-        first = getattr(rows[0], key.key) if rows else None
-        last = getattr(rows[-1], key.key) if rows else None
         has_next = more if not back else True
         has_prev = more if back else place is not None
+
+        def cursor_at(item: T, back: bool) -> str:
+            value = None if sort is None else to_builtins(getattr(item, sort.key))
+            return self._write(Cursor(getattr(item, key.key), back, label, value))
+
         return Page(
             rows,
-            self._write(Cursor(last, False, label)) if last and has_next else None,
-            self._write(Cursor(first, True, label)) if first and has_prev else None,
+            cursor_at(rows[-1], False) if rows and has_next else None,
+            cursor_at(rows[0], True) if rows and has_prev else None,
         )
 
     def _write(self, cursor: Cursor) -> str:
@@ -108,3 +122,7 @@ class Pager:
         if cursor.list != label:
             raise wrong
         return cursor
+
+
+def _value(place: Cursor, sort: InstrumentedAttribute[Any]) -> Any:
+    return msgspec.convert(place.value, sort.type.python_type)

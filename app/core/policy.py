@@ -7,7 +7,7 @@ one stops the boot, and so does an unsafe route without the name its audit row w
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from uuid import UUID
 
 from litestar.connection import ASGIConnection, Request
@@ -50,6 +50,10 @@ class Actor:
     workspace_id: UUID | None = None
     session: str | None = None
     """What the CSRF token is bound to; only browsers have one."""
+    plan: str = "standard"
+    """How much it may ask of the API: a key of `limits.PLANS`."""
+    calls_per_day: int | None = None
+    """How often all programs of its tenant together may call the API in a day; None is no limit."""
 
     @property
     def scope(self) -> Scope:
@@ -62,12 +66,11 @@ class Actor:
 SYSTEM_ACTOR = Actor("system", None, "system", frozenset(), Plane.SYSTEM)
 
 
-class Authenticate(Protocol):
-    """The port that identity fills: who sent this cookie or this bearer token? `token` raises for one it refuses."""
+FindSession = Callable[[str], Awaitable[Actor | None]]
+"""The port that identity fills: who sent this cookie?"""
 
-    async def session(self, cookie: str) -> Actor | None: ...
-
-    async def token(self, bearer: str) -> Actor: ...
+FindBearer = Callable[[str, str | None], Awaitable[Actor]]
+"""The port that tokens fills: who sent this bearer token, from this address? It raises for one that it refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +87,20 @@ class Attempt:
 Audit = Callable[[Attempt], Awaitable[None]]
 """The port that audit fills: write a row in a transaction of its own."""
 
+Admit = Callable[[AnyConnection, Actor], Awaitable[None]]
+"""Counts a known caller's call, before anything is done for it; raises where it has made too many."""
+
 COOKIE = "teknav_session"
 
 
 class Policy:
     """The guard, with what it needs to know who is asking."""
 
-    def __init__(self, authenticate: Authenticate, signer: Signer) -> None:
-        self._authenticate = authenticate
+    def __init__(self, sessions: FindSession, bearers: FindBearer, signer: Signer, admit: Admit | None = None) -> None:
+        self._sessions = sessions
+        self._bearers = bearers
         self._signer = signer
+        self._admit = admit
 
     def csrf_token(self, actor: Actor | None) -> str:
         return self._signer.sign("csrf", actor.session) if actor and actor.session else ""
@@ -101,8 +109,12 @@ class Policy:
         """Find the actor, then ask whether it may. The actor stays in `connection.scope["actor"]`."""
         if connection.scope.get("method") == "OPTIONS":
             return  # Litestar's own answer: which methods there are
+        if handler.opt.get("own_credentials"):
+            return  # a public route that looks at what stands in Authorization by itself
         actor = await self.actor(connection)
         connection.scope["actor"] = actor  # type: ignore[typeddict-unknown-key]
+        if actor is not None and self._admit is not None:
+            await self._admit(connection, actor)
         permission: Permission = handler.opt["permission"]
         unsafe = connection.scope.get("method") in UNSAFE
         if permission == PUBLIC:  # not `is`: Litestar copies what stands beside a route
@@ -123,13 +135,14 @@ class Policy:
         cookie = connection.cookies.get(COOKIE)
         header = connection.headers.get("authorization")
         if header is None:
-            return await self._authenticate.session(cookie) if cookie else None
+            return await self._sessions(cookie) if cookie else None
         if cookie:
             raise BadRequest("Send a session cookie or a bearer token, not both", code="two_credentials")
+        address: str | None = connection.scope.get("client_address")  # type: ignore[assignment]
         scheme, _, bearer = header.partition(" ")
         if scheme.lower() != "bearer" or not bearer:
             raise Unauthenticated("Authorization wants the form: Bearer TOKEN", code="bad_authorization")
-        return await self._authenticate.token(bearer.strip())
+        return await self._bearers(bearer.strip(), address)
 
     async def _check_csrf(self, connection: AnyConnection, actor: Actor) -> None:
         sent = connection.headers.get("x-csrf-token")

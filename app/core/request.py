@@ -14,6 +14,7 @@ from litestar.enums import ScopeType
 from litestar.status_codes import HTTP_413_REQUEST_ENTITY_TOO_LARGE
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.core.errors import RateLimited
 from app.core.ids import new_id
 from app.core.policy import UNSAFE, Attempt, Audit
 from app.core.settings import Settings
@@ -106,6 +107,9 @@ class RequestMiddleware:
                 out["x-request-id"] = request_id
                 for name, value in SECURITY_HEADERS.items():
                     out.setdefault(name, value)
+                if (verdict := scope.get("rate_limit")) is not None:
+                    for name, value in verdict.headers().items():  # type: ignore[attr-defined]
+                        out[name] = value
             await send(message)
 
         try:
@@ -129,6 +133,8 @@ class RequestMiddleware:
         handler: Any = scope.get("route_handler")
         if status < 400 or actor is None or handler is None or scope.get("method") not in UNSAFE:
             return
+        if isinstance(scope.get("problem"), RateLimited):
+            return  # else whoever is to be slowed down could fill the audit log
         action = handler.opt.get("audit")
         if not action:
             return

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -20,6 +22,8 @@ PLACEHOLDERS = ("change-me", "changeme", "secret", "example", "placeholder")
 SECRETS = ("secret_key", "jwt_secret", "encryption_key")
 SECRET_FIELD = re.compile(r"(_key|_secret|_token|_url)$")
 LONGEST_AI_ANSWER_S = 100.0
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+JWT_LASTS = timedelta(minutes=1), timedelta(days=90)
 ENV_NAMES = {"development": "dev", "testing": "test", "production": "prod"}
 
 
@@ -65,8 +69,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     upstash_redis_rest_token: Annotated[str, _doc("token for the Upstash REST address")] = ""
 
     secret_key: Annotated[str, _doc("signs cookies, CSRF tokens and cursors; 32 characters or more")] = ""
-    jwt_secret: Annotated[str, _doc("signs API clients' JWTs; 32 characters or more")] = ""
+    jwt_secret: Annotated[
+        str, _doc("signs API clients' JWTs; 32 characters or more; several with commas: the first signs, all verify")
+    ] = ""
+    jwt_expires_in: Annotated[str, _doc("how long API clients' JWTs are good: 30m, 12h, 7d; at most 90d")] = "7d"
     encryption_key: Annotated[str, _doc("encrypts columns at rest; 32 characters or more")] = ""
+
+    enable_rate_limit: Annotated[bool, _doc("false counts no calls of the API: where a gateway in front does")] = True
+    rate_limit_max: Annotated[int, _doc("calls of /api/owner that one address may make in a window", ge=1)] = 60
+    rate_limit_window_ms: Annotated[int, _doc("length of that window in milliseconds, at least 1000", ge=1000)] = 60_000
+    smtp_url: Annotated[
+        str, _doc("mail server, smtp://user:password@host:587 or smtps://…:465; empty: mails go to a folder")
+    ] = ""
+    email_from: Annotated[str, _doc("who mails are from")] = "teknav@localhost"
+    open_registration: Annotated[bool, _doc("true lets anybody make an account, with an e-mail that works")] = False
 
     ai_provider: Annotated[Literal["local", "openrouter"], _doc("local (no network) or openrouter")] = "local"
     ai_model: Annotated[str, _doc("the model asked for at OpenRouter")] = "openrouter/auto"
@@ -100,6 +116,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def base_url(self) -> str:
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def jwt_secrets(self) -> tuple[str, ...]:
+        """The one that signs first, then those that are still believed."""
+        return _several(self.jwt_secret)
+
+    @property
+    def jwt_lasts(self) -> timedelta:
+        return _duration(self.jwt_expires_in) or timedelta(days=7)
 
     @property
     def secure_cookies(self) -> bool:
@@ -164,19 +189,40 @@ def _unsafe(settings: Settings) -> list[str]:
     if not re.fullmatch(r"[a-z0-9-]{1,32}", settings.redis_key_prefix):
         found.append("REDIS_KEY_PREFIX: use 1 to 32 of a-z, 0-9 and -")
     for name in SECRETS:
-        value = getattr(settings, name)
-        if value and (len(value) < 32 or any(word in value.lower() for word in PLACEHOLDERS)):
+        values = settings.jwt_secrets if name == "jwt_secret" else (getattr(settings, name),)
+        if any(value and _guessable(value) for value in values):
             found.append(f"{name.upper()}: set 32 or more random characters, for instance from `openssl rand -hex 32`")
+    lasts = _duration(settings.jwt_expires_in)
+    if lasts is None or not JWT_LASTS[0] <= lasts <= JWT_LASTS[1]:
+        found.append("JWT_EXPIRES_IN: a number with s, m, h or d, from 60s to 90d")
     if settings.ai_provider == "openrouter" and not settings.openrouter_api_key:
         found.append("OPENROUTER_API_KEY: set it, or set AI_PROVIDER=local")
     if not 0 < settings.ai_timeout_s <= LONGEST_AI_ANSWER_S:
         found.append(f"AI_TIMEOUT_S: from 1 to {LONGEST_AI_ANSWER_S:g}: the queue ends a job after 120 seconds")
+    smtp = urlsplit(settings.smtp_url)
+    if settings.smtp_url and (smtp.scheme not in ("smtp", "smtps") or not smtp.hostname):
+        found.append("SMTP_URL: use smtp://HOST:PORT or smtps://HOST:PORT, with user:password@ where it wants them")
+    if not re.fullmatch(r"[^\r\n<>]*<?[^@\s<>]+@[^@\s<>]+>?", settings.email_from):
+        found.append("EMAIL_FROM: use an address, or Name <address>")
     if settings.app_env == "prod":
         if settings.debug:
             found.append("DEBUG: must be false in production")
         if "*" in settings.trusted_proxies:
             found.append("TRUSTED_PROXIES: name the proxies; * would believe anyone")
     return found
+
+
+def _guessable(secret: str) -> bool:
+    return len(secret) < 32 or any(word in secret.lower() for word in PLACEHOLDERS)
+
+
+def _several(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _duration(text: str) -> timedelta | None:
+    found = re.fullmatch(r"(\d{1,9})([smhd])", text)
+    return timedelta(**{UNITS[found[2]]: int(found[1])}) if found else None
 
 
 def missing_for_service(settings: Settings) -> list[str]:

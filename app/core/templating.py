@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Request
@@ -168,6 +169,15 @@ class Page(Template):
     def create_template_context(self, request: Request[Any, Any, Any]) -> dict[str, Any]:
         chrome: Chrome = request.app.state.chrome
         return {**chrome.context(request), **super().create_template_context(request)}
+
+
+def where(request: Request[Any, Any, Any], kind: str | None, id_: str | None) -> str | None:
+    """The page of a thing that a log names, if its kind has one and the viewer may see it."""
+    link: tuple[str, Permission] | None = request.app.state.links.get(kind)
+    actor = actor_of(request)
+    if link is None or not id_ or actor is None or not actor.may(link[1]):
+        return None
+    return PREFIX + link[0].format(id=quote(id_, safe=":"))
 
 
 def template_config(settings: Settings) -> TemplateConfig[JinjaTemplateEngine]:

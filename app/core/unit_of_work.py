@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.response.base import ASGIResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core import access
 from app.core.database import Database
 from app.core.idempotency import HEADER, Once, Replayed
 from app.core.policy import actor_of, scope_for
@@ -23,6 +24,7 @@ class _Kept:
         self._response = response
 
     def to_asgi_response(self, *, request: AnyRequest, **options: Any) -> ASGIResponse:
+        access.keep(request, self._response)
         rendered = self._response.to_asgi_response(request=request, **options)
         request.scope["rendered"] = rendered  # type: ignore[typeddict-unknown-key]
         return rendered
@@ -53,6 +55,8 @@ async def provide_session(
             await once.begin(session)
         yield session
         rendered: ASGIResponse | None = request.scope.get("rendered")  # type: ignore[assignment]
+        if rendered is not None:
+            await access.note(request, session, rendered.status_code)
         if once is not None and rendered is not None:
             headers = {name.decode().lower(): value.decode() for name, value in rendered.encode_headers()}
             once.finish(session, rendered.status_code, headers, rendered.body)

@@ -17,6 +17,10 @@ class Outgoing(Struct, rename="camel", kw_only=True):
     """Base of what callers get."""
 
 
+class Sensitive(Outgoing):
+    """What nobody gets without a row in the access log: a route that answers with it declares its `access`."""
+
+
 class JsonRequest(Request[Any, Any, Any]):
     """A request whose body is read as JSON only where it does not say that it is something else."""
 

@@ -33,7 +33,6 @@ class GroupCommit(Generic[Item, Answer]):
         """The future is the answer, or why it could not be written; it may be left unawaited."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._waiting.append((item, future))
         if self._writing is None:
             self._writing = loop.create_task(self._write_all())
@@ -65,6 +64,7 @@ class GroupCommit(Generic[Item, Answer]):
                 for _, future in group:
                     if not future.done():
                         future.set_exception(error)
+                        future.exception()  # it may be left unawaited
                 return
             # One of them cannot be written; the others must not suffer for it.
             for each in group:

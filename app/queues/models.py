@@ -1,7 +1,9 @@
 """The record of work. Redis can be rebuilt from these tables."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, Index, SmallInteger, func, text
@@ -116,6 +118,34 @@ class JobRow(Base):
     def engine_id_of(self, run: int) -> str:
         """BullMQ's id of one of this job's runs; only the first run of another program's job has its own."""
         return self.foreign_id if self.foreign_id and not run else engine_id_of(self.id, run)
+
+
+@dataclass(slots=True, eq=False)
+class JobInHand:
+    """A job's row as far as an attempt needs it, and without the ORM, because every attempt reads one."""
+
+    id: UUID
+    run: int
+    attempt: int
+    """0 while no attempt of this run was ever made."""
+    attempts_made: int
+    max_attempts: int
+    tenant_id: UUID
+    queue: str
+    kind: str
+    children: int
+    parent_id: UUID | None
+    correlation_id: UUID | None
+    request_id: str | None
+    payload: dict[str, Any]
+
+    @property
+    def last_attempt(self) -> bool:
+        """Whether a failure of the attempt at hand is the end."""
+        return self.attempts_made + 1 >= self.max_attempts
+
+
+AnyJob = JobRow | JobInHand
 
 
 def engine_id_of(job_id: UUID, run: int) -> str:

@@ -17,7 +17,7 @@ from app.core import leash
 from app.core.database import SYSTEM, Database
 from app.queues.failure import Failure
 from app.queues.isolated import Began, Broken, Ended, Message, Report, Request
-from app.queues.models import JobRow, State
+from app.queues.models import UNFINISHED, JobRow, State
 from app.queues.runner import Outcome, Runner
 from app.queues.spec import QueueSpec
 
@@ -55,7 +55,7 @@ class Quarantine:
             RuntimeError: it could not be made there, which is not the job's fault.
         """
         row = await self._row(job_id, run)
-        if row is None:
+        if row is None or row.state not in UNFINISHED:
             return Outcome(None)
         limit_s = self._specs[row.queue].timeout_s
         try:
@@ -144,7 +144,7 @@ class Quarantine:
 
     async def _died(self, job_id: UUID, run: int, failure: Failure) -> Outcome:
         row = await self._row(job_id, run)
-        if row is None or row.state in (State.COMPLETED, State.DEAD, State.CANCELLED, State.REMOVED):
+        if row is None or row.state not in UNFINISHED:
             return Outcome(None)
         if row.state != State.ACTIVE or row.worker != self._runner.worker:
             raise RuntimeError(f"the job was not begun: {failure.message}")

@@ -1,7 +1,7 @@
 """Every change of a job's state, each one compare-and-set on its run, so that two can never both happen."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Self
 from uuid import UUID
@@ -9,12 +9,13 @@ from uuid import UUID
 from sqlalchemy import CursorResult, Update, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.direct import Direct, direct
 from app.core.live import signal
 from app.queues import batch_sql
 from app.queues.children import release, unfinished_children
 from app.queues.failure import Failure
 from app.queues.keys import free_keys
-from app.queues.models import UNFINISHED, AttemptRow, JobRow, State
+from app.queues.models import UNFINISHED, AnyJob, AttemptRow, JobRow, State
 
 TOPIC = "queues"
 CANCEL_TOPIC = "queues.cancel"
@@ -44,7 +45,7 @@ class Ended(NamedTuple):
     parent_id: UUID | None
 
     @classmethod
-    def of(cls, row: JobRow) -> Self:
+    def of(cls, row: AnyJob) -> Self:
         return cls(row.id, row.queue, row.tenant_id, row.parent_id)
 
 
@@ -56,30 +57,39 @@ async def after_end(session: AsyncSession, ended: Sequence[Ended]) -> None:
     await free_keys(session, [job.id for job in ended])
     if parents := {job.parent_id for job in ended if job.parent_id is not None}:
         await release(session, parents)
-    for queue, tenant in {(job.queue, job.tenant_id) for job in ended}:
+    signal_all(session, ended)
+
+
+async def after_completion(here: Direct, ended: Sequence[Ended]) -> None:
+    """The same for jobs that `batch_sql` has completed. Where one of them has a parent, a session is wanted."""
+    if parents := {job.parent_id for job in ended if job.parent_id is not None}:
+        assert here.session is not None
+        await release(here.session, parents)
+    signal_all(here, ended)
+
+
+def signal_all(session: AsyncSession | Direct, changed: Iterable[Ended | AnyJob]) -> None:
+    """One signal for each queue and tenant, however many jobs."""
+    for queue, tenant in {(job.queue, job.tenant_id) for job in changed}:
         signal(session, TOPIC, queue, tenant)
 
 
-async def complete(session: AsyncSession, row: JobRow, result: dict[str, Any] | None, log: Sequence[str]) -> bool:
+async def complete(
+    session: AsyncSession | Direct, row: AnyJob, result: dict[str, Any] | None, log: Sequence[str]
+) -> bool:
     """False when the attempt is no longer the current one."""
+    here = await direct(session)
     # Fifty handlers at once end like this, so it is the one statement that ends a whole batch.
-    values = {
-        "ids": [row.id],
-        "low": row.id,
-        "high": row.id,
-        "runs": [row.run],
-        "attempts": [row.attempt],
-        "took_ms": [None],
-        "results": [None if result is None else json.dumps(result)],
-        "logs": [json.dumps(list(log))],
-    }
-    done = (await session.scalars(batch_sql.COMPLETE, values)).all()
+    told = None if result is None else json.dumps(result)
+    lines = json.dumps(list(log))
+    this = ([row.id], row.id, row.id, [row.run], [row.attempt])
+    done = await here.connection.fetch(batch_sql.COMPLETE, *this, [None], [told], [lines])
     if done:
-        await after_end(session, [Ended.of(row)])
+        await after_completion(here, [Ended.of(row)])
     return bool(done)
 
 
-async def complete_elsewhere(session: AsyncSession, row: JobRow) -> bool:
+async def complete_elsewhere(session: AsyncSession, row: AnyJob) -> bool:
     """A worker that keeps no record, such as a Node program's, has finished this run."""
     done = await _set(session, row, (JobRow.state.in_(UNFINISHED),), state=State.COMPLETED, **_FINISHED)
     if done:
@@ -87,7 +97,7 @@ async def complete_elsewhere(session: AsyncSession, row: JobRow) -> bool:
     return done
 
 
-async def tell(session: AsyncSession, row: JobRow, progress: int | None, note: str | None, log: Sequence[str]) -> None:
+async def tell(session: AsyncSession, row: AnyJob, progress: int | None, note: str | None, log: Sequence[str]) -> None:
     """Show how far the current attempt is, and what it has logged so far. Nothing happens when it is over."""
     current = (JobRow.state == State.ACTIVE, JobRow.attempt == row.attempt)
     if await _set(session, row, current, progress=progress, progress_note=note):
@@ -95,7 +105,7 @@ async def tell(session: AsyncSession, row: JobRow, progress: int | None, note: s
 
 
 async def retry_later(
-    session: AsyncSession, row: JobRow, failure: Failure, log: Sequence[str], wait: timedelta
+    session: AsyncSession, row: AnyJob, failure: Failure, log: Sequence[str], wait: timedelta
 ) -> bool:
     """False when the attempt is no longer the current one."""
     done = await _set(
@@ -114,14 +124,14 @@ async def retry_later(
     return done
 
 
-async def hand_back(session: AsyncSession, row: JobRow, log: Sequence[str]) -> None:
+async def hand_back(session: AsyncSession, row: AnyJob, log: Sequence[str]) -> None:
     """The worker has to stop: the job waits again, and the attempt is none."""
     current = (JobRow.state == State.ACTIVE, JobRow.attempt == row.attempt)
     if await _set(session, row, current, state=State.QUEUED, worker=None):
         await _end_attempt(session, row, Failure.told("WorkerStopped", "the worker was stopped"), log)
 
 
-async def bury(session: AsyncSession, row: JobRow, failure: Failure, log: Sequence[str]) -> bool:
+async def bury(session: AsyncSession, row: AnyJob, failure: Failure, log: Sequence[str]) -> bool:
     """The state `dead` is the dead letter. False when the job had ended already."""
     # An attempt that was under way has failed; a job that died waiting made none.
     ended = case((JobRow.state == State.ACTIVE, JobRow.attempts_made + 1), else_=JobRow.attempts_made)
@@ -141,7 +151,7 @@ async def bury(session: AsyncSession, row: JobRow, failure: Failure, log: Sequen
     return done
 
 
-async def cancelled(session: AsyncSession, row: JobRow, log: Sequence[str]) -> bool:
+async def cancelled(session: AsyncSession, row: AnyJob, log: Sequence[str]) -> bool:
     """The worker has stopped this attempt because somebody wanted it. False when the attempt is no longer current."""
     wanted = (JobRow.state == State.ACTIVE, JobRow.attempt == row.attempt, JobRow.cancel_requested_at.is_not(None))
     done = await _set(session, row, wanted, state=State.CANCELLED, duration_ms=_DURATION, **_FINISHED)
@@ -239,29 +249,29 @@ async def restore(session: AsyncSession, ids: Collection[UUID]) -> list[JobRow]:
     return rows
 
 
-async def run_now(session: AsyncSession, row: JobRow) -> bool:
+async def run_now(session: AsyncSession, row: AnyJob) -> bool:
     """Make a job that waits for its time due at once. It waits like others then, also where it was retrying."""
     waiting = (State.PENDING, State.QUEUED, State.RETRYING)
     state = case((JobRow.state == State.RETRYING, State.QUEUED), else_=JobRow.state)
     return await _set(session, row, (JobRow.state.in_(waiting),), state=state, run_at=func.now(), delayed=False)
 
 
-async def _end_attempt(session: AsyncSession, row: JobRow, failure: Failure | None, log: Sequence[str]) -> None:
+async def _end_attempt(session: AsyncSession, row: AnyJob, failure: Failure | None, log: Sequence[str]) -> None:
     values: dict[str, Any] = {"ended_at": func.now(), "log": list(log)}
     if failure is not None:
         values |= {"error_class": failure.error_class, "error_message": failure.message, "stack": failure.stack}
     await session.execute(_open_attempt(row).values(**values))
 
 
-def _open_attempt(row: JobRow) -> Update:
+def _open_attempt(row: AnyJob) -> Update:
     this = (AttemptRow.job_id == row.id, AttemptRow.run == row.run, AttemptRow.n == row.attempt)
     return update(AttemptRow).where(*this, AttemptRow.ended_at.is_(None))
 
 
-async def mark_effect(session: AsyncSession, row: JobRow, step: str) -> bool:
+async def mark_effect(session: AsyncSession | Direct, row: AnyJob, step: str) -> bool:
     """False when the step was done before."""
-    values = {"id": row.id, "step": step, "tenant": row.tenant_id}
-    return (await session.execute(batch_sql.MARK_EFFECT, values)).first() is not None
+    here = await direct(session)
+    return await here.connection.fetchrow(batch_sql.MARK_EFFECT, row.id, step, row.tenant_id) is not None
 
 
 async def push_again(session: AsyncSession, job_id: UUID, run: int, seen: datetime) -> bool:
@@ -282,7 +292,7 @@ def _error(failure: Failure) -> dict[str, Any]:
     }
 
 
-async def _set(session: AsyncSession, row: JobRow, conditions: tuple[Any, ...], **values: Any) -> bool:
+async def _set(session: AsyncSession, row: AnyJob, conditions: tuple[Any, ...], **values: Any) -> bool:
     query = update(JobRow).where(JobRow.id == row.id, JobRow.run == row.run, *conditions).values(**values)
     done = await _count(session, query) == 1
     if done:

@@ -19,7 +19,7 @@ from app.queues.children import missing
 from app.queues.failure import Failure, RecordAway, Superseded, Unrecoverable
 from app.queues.group_commit import is_away
 from app.queues.job import Kinds
-from app.queues.models import JobRow
+from app.queues.models import AnyJob
 from app.queues.spec import QueueSpec
 from app.queues.work import Work, scope_for_job
 
@@ -32,7 +32,7 @@ MOST_LOST = 5
 class Outcome:
     """How an attempt went. No row: there was nothing to do. No failure: the job is completed."""
 
-    row: JobRow | None
+    row: AnyJob | None
     failure: Failure | None = None
     lines: tuple[str, ...] = ()
     cancelled: bool = False
@@ -99,7 +99,7 @@ class Runner:
             raise
         return outcome
 
-    async def _make(self, work: Work, row: JobRow, handled: Callable[[], None]) -> Outcome:
+    async def _make(self, work: Work, row: AnyJob, handled: Callable[[], None]) -> Outcome:
         try:
             result = await self._handle(work, row)
         except Superseded:
@@ -120,10 +120,10 @@ class Runner:
                 return _failed(row, error, work.lines)
             if not current:
                 raise Superseded
-        log.info("job.completed")
+        log.debug("job.completed")  # the record says so, for every job
         return Outcome(row)
 
-    async def stopped(self, row: JobRow, lines: Sequence[str]) -> bool:
+    async def stopped(self, row: AnyJob, lines: Sequence[str]) -> bool:
         """The attempt was interrupted: True when somebody wanted the job cancelled; else it waits to be run again."""
         async with self._database.transaction(scope_for_job(row.tenant_id)) as session:
             if await record.cancelled(session, row, lines):
@@ -134,7 +134,7 @@ class Runner:
             await record.hand_back(session, row, lines)
         return False
 
-    async def _handle(self, work: Work, row: JobRow) -> dict[str, Any] | None:
+    async def _handle(self, work: Work, row: AnyJob) -> dict[str, Any] | None:
         processor = self._kinds.get(row.kind)
         if processor is None:
             raise Unrecoverable(f"this program has no processor for the kind {row.kind!r}")
@@ -174,7 +174,7 @@ class Runner:
             await record.retry_later(session, row, failure, outcome.lines, timedelta(seconds=wait))
         return wait
 
-    async def bury(self, row: JobRow, failure: Failure, lines: tuple[str, ...] = ()) -> bool:
+    async def bury(self, row: AnyJob, failure: Failure, lines: tuple[str, ...] = ()) -> bool:
         """Make the job dead and tell its processor, in one transaction, however the job died."""
         async with self._database.transaction(scope_for_job(row.tenant_id)) as session:
             if not await record.bury(session, row, failure, lines):
@@ -197,7 +197,7 @@ def _not_its_own(error: Exception) -> bool:
     return isinstance(error, RecordAway) or is_unavailable(error)
 
 
-def _failed(row: JobRow, error: Exception, lines: Sequence[str]) -> Outcome:
+def _failed(row: AnyJob, error: Exception, lines: Sequence[str]) -> Outcome:
     failure = Failure.of(error)
     log.warning("job.attempt_failed", error=failure.message, error_class=failure.error_class)
     return Outcome(row, failure, tuple(lines))

@@ -9,7 +9,7 @@ from app.queues.runner import Outcome
 
 AT_ONCE = 4
 """Each is a process of some 70 MB as long as there are suspects for it, and half a minute more."""
-GROW_S = 10.0
+GROW_S = 4.0
 """A process takes seconds to start, in which the one that is there is through with many short jobs."""
 
 

@@ -1,15 +1,17 @@
 """What a processor gets: its job, and transactions that count each step once."""
 
-from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Database, Plane, Scope
+from app.core.direct import Direct
 from app.core.ids import PLATFORM_TENANT
 from app.core.logging import redact
+from app.core.threads import in_thread
 from app.queues import record
 from app.queues.batch import Claim
 from app.queues.children import Child
@@ -59,6 +61,10 @@ class Work:
     @property
     def last_attempt(self) -> bool:
         return self._row.last_attempt
+
+    async def in_thread(self, function: Callable[..., R], *args: Any) -> R:
+        """Call what burns CPU in a thread, so that other jobs and queues go on. It runs to its end, heard or not."""
+        return await in_thread(function, *args)
 
     def resource(self, kind: type[R]) -> R:
         """What the worker was given under this type, such as a provider of texts."""
@@ -118,7 +124,33 @@ class Work:
             done = "completed" in session.info
         self.completed = self.completed or done
 
-    async def complete(self, session: AsyncSession, result: dict[str, Any] | None = None) -> None:
+    @asynccontextmanager
+    async def connection(self, step: str) -> AsyncGenerator[Direct | None, None]:
+        """`transaction` for handlers whose own Python is the limit: asyncpg's connection in place of a session.
+
+        ```
+        async with work.connection("result") as direct:
+            if direct is not None:
+                await direct.connection.execute("UPDATE ...", ...)
+                await work.complete(direct)
+        ```
+
+        Raises:
+            Superseded: another attempt is the current one. RecordAway: there is nothing to connect to.
+        """
+        done = False
+        async with AsyncExitStack() as stack:
+            with _reaching_the_record():
+                await self.claim.confirm()
+                # The end of a child may wake its parent, which is written with a session.
+                opening = self._database.connection(self.scope, session=self._row.parent_id is not None)
+                opened = await stack.enter_async_context(opening)
+                new = await record.mark_effect(opened, self._row, step)
+            yield opened if new else None
+            done = "completed" in opened.info
+        self.completed = self.completed or done
+
+    async def complete(self, session: AsyncSession | Direct, result: dict[str, Any] | None = None) -> None:
         """Finish the job in this transaction: its effects and its end commit together.
 
         Raises:

@@ -1,7 +1,8 @@
-"""TekNav's own worker, in four ways: `python ours.py producer|worker engine|record|sqlalchemy|burn`.
+"""TekNav's own worker, in five ways: `python ours.py producer|worker engine|record|sqlalchemy|asyncpg|burn`.
 
 `engine` pushes into Redis and runs without rows; `record` keeps a row and an attempt of every job; `sqlalchemy` has a
-handler with a transaction of its own, which also ends the job; `burn` is `record` with a handler that uses 2 ms of CPU.
+handler with a transaction of its own, which also ends the job, and `asyncpg` the same on asyncpg's connection; `burn`
+is `record` with a handler that uses 2 ms of CPU.
 Everything that the benchmark knows of TekNav stands in this file, and nothing of it is special to the benchmark but
 the kinds of job.
 """
@@ -10,7 +11,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -24,12 +25,13 @@ from app.core.logging import configure
 from app.core.settings import load
 from app.process import Process
 from app.queues.engine import Engine
-from app.queues.enqueue import enqueue
+from app.queues.enqueue import enqueue, enqueue_many
 from app.queues.job import Job, Kinds, processor
 from app.queues.models import JobRow, State
 from app.queues.runner import Outcome, Runner
 from app.queues.work import Work
 from app.queues.worker import WorkerProcess
+from app.worker import collect_less
 
 QUEUE = "analytics:process"
 PLATFORM = Scope(Plane.PLATFORM)
@@ -45,11 +47,21 @@ class Own(Job, kind="bench_own", queue=QUEUE):
     n: int
 
 
+class Direct(Job, kind="bench_direct", queue=QUEUE):
+    n: int
+
+
 class Burn(Job, kind="bench_burn", queue=QUEUE):
     n: int
 
 
-KINDS: dict[str, type[Noop | Own | Burn]] = {"engine": Noop, "record": Noop, "sqlalchemy": Own, "burn": Burn}
+KINDS: dict[str, type[Noop | Own | Direct | Burn]] = {
+    "engine": Noop,
+    "record": Noop,
+    "sqlalchemy": Own,
+    "asyncpg": Direct,
+    "burn": Burn,
+}
 
 
 class NoRecord(Runner):
@@ -59,7 +71,7 @@ class NoRecord(Runner):
         super().__init__(process.database, Kinds((), frozenset()), process.engine.specs, new_id())
         self._seen = seen
 
-    async def attempt(self, job_id: UUID, run: int) -> Outcome:
+    async def attempt(self, job_id: UUID, run: int, *, first: bool = False, handled: Callable[[], None]) -> Outcome:
         self._seen(job_id.int & 0xFFFFFFFF)
         return Outcome(None)
 
@@ -100,8 +112,7 @@ class Ours:
             await self._engine.push([row_of(number) for number in numbers])
             return
         async with self._process.database.transaction(PLATFORM) as session:
-            for number in numbers:
-                await enqueue(session, self._kind(n=number))
+            await enqueue_many(session, [self._kind(n=number) for number in numbers])
 
     async def left(self) -> int:
         """1 while anything is unfinished, in the record or in Redis."""
@@ -125,6 +136,7 @@ class Ours:
             concurrency=program.CONCURRENCY,
             client=process.patient_redis,
         )
+        collect_less()
         await worker.run(asyncio.Event())
 
     def _runner(self, seen: program.Seen) -> Runner:
@@ -139,6 +151,13 @@ class Ours:
                 if session is not None:
                     await work.complete(session)
 
+        @processor(Direct)
+        async def direct(work: Work, payload: Direct) -> None:
+            seen(payload.n)
+            async with work.connection("result") as connection:
+                if connection is not None:
+                    await work.complete(connection)
+
         @processor(Burn)
         async def burn(work: Work, payload: Burn) -> None:
             seen(payload.n)
@@ -146,7 +165,7 @@ class Ours:
             while time.thread_time() < end:
                 pass
 
-        kinds = Kinds((noop, own, burn), frozenset([QUEUE]))
+        kinds = Kinds((noop, own, direct, burn), frozenset([QUEUE]))
         return Runner(self._process.database, kinds, self._process.engine.specs, new_id())
 
 

@@ -25,8 +25,8 @@ from app.core.settings import Settings
 from app.modules.tenants.service import TenantService
 
 Transaction = Callable[[Scope], AbstractAsyncContextManager[AsyncSession]]
-APPEND_ONLY = {"ai_event_log", "audit_log"}
-PARTITIONED = {"ai_event_log", "audit_log", "job", "job_attempt", "job_effect"}
+APPEND_ONLY = {"ai_event_log", "audit_log", "data_access_log"}
+PARTITIONED = {"ai_event_log", "audit_log", "data_access_log", "job", "job_attempt", "job_effect"}
 CHANGES = "INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER"
 RIGHTS = f"SELECT, {CHANGES}"
 OWN_TABLES = """
@@ -209,9 +209,10 @@ async def test_a_function_with_its_owners_rights_names_its_schemas(admin: asyncp
     """
     found = await admin.fetch(query)
     assert {row["name"] for row in found} == {
+        "teknav_client",
         "teknav_drop_month",
+        "teknav_erase_ai_events",
         "teknav_make_partitions",
-        "teknav_refused_token",
         "teknav_session",
         "teknav_token",
     }

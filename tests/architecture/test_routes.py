@@ -11,6 +11,7 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from app import registry
+from app.core.access import Access
 from app.core.policy import PUBLIC, SIGNED_IN, UNSAFE, Permission
 
 RIGHTS = Path(__file__).parent / "rights.txt"
@@ -26,10 +27,11 @@ class Door(NamedTuple):
     permission: Permission
     audit: str
     examples: dict[str, str]
+    seen: str = ""
 
     @property
     def right(self) -> str:
-        return f"{self.method:6} {self.permission.name:16} {self.audit or '-':24} {self.path}"
+        return f"{self.method:6} {self.permission.name:16} {self.audit or self.seen or '-':24} {self.path}"
 
     @property
     def address(self) -> str:
@@ -45,7 +47,9 @@ def doors(app: Litestar) -> Iterator[Door]:
         for handler in route.route_handlers:
             for method in sorted(handler.http_methods - {"OPTIONS", "HEAD"}):
                 permission: Permission = handler.opt["permission"]
-                yield Door(method, route.path, permission, handler.opt.get("audit", ""), examples)
+                access: Access | None = handler.opt.get("access")
+                seen = access.action if access else ""
+                yield Door(method, route.path, permission, handler.opt.get("audit", ""), examples, seen)
 
 
 def test_every_route_asks_for_what_the_reviewed_table_says(app: Litestar) -> None:

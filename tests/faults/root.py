@@ -14,8 +14,8 @@ from app import cli, migrate, registry, worker
 from app.core.database import PLATFORM_TENANT
 from app.core.policy import Actor, Plane
 from app.core.settings import load
-from app.modules.identity.service import TokenService
 from app.modules.tenants.service import TenantService
+from app.modules.tokens.service import TokenService
 from app.process import Process
 from app.queues.spec import Backoff
 from tests.faults import clock, guards

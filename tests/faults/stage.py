@@ -90,6 +90,7 @@ class Stage:
             "APP_ENV": "dev",
             "PORT": str(self.port),
             "LOG_LEVEL": "info",
+            "ENABLE_RATE_LIMIT": "false",
             "DATABASE_POOL_SIZE": "5",
             "WORKER_CONCURRENCY": "10",
             "PYTHONUNBUFFERED": "1",

@@ -159,6 +159,7 @@ async def test_jobs_run_where_their_slot_is_though_the_address_is_another_nodes(
         stop.set()
         await working
         await process.close()
+    # On a slow machine the time limit may end a handler before it commits, and it begins again.
     assert set(ledger.notes) == {"hello", "there"}
 
 

@@ -1,6 +1,5 @@
 """Who writes summaries and key words: `local`, which needs nothing, or a server that speaks OpenAI's protocol."""
 
-import asyncio
 from decimal import Decimal
 from typing import Protocol, TypedDict
 from urllib.parse import urlsplit
@@ -10,6 +9,7 @@ from msgspec import Struct
 
 from app.core.egress import Egress, EgressError, Response, TimedOut, Unreachable
 from app.core.settings import Settings
+from app.core.threads import in_thread
 from app.modules.ai.local.ranking import LONGEST_SUMMARY, examine
 
 MOST_KEYWORDS = 12
@@ -128,7 +128,7 @@ class Local:
     ) -> Completion:
         text = text[:LONGEST_READ]
         # In a thread: 20,000 characters take some 30 ms, which is long for a loop that others share.
-        found = await asyncio.to_thread(examine, text, title, max_share=max_share, most_keywords=MOST_KEYWORDS)
+        found = await in_thread(examine, text, title, max_share=max_share, most_keywords=MOST_KEYWORDS)
         if not found.summary:
             raise ProviderError("nothing_to_read", "the article has no sentence to read", retryable=False)
         return Completion(

@@ -18,6 +18,7 @@ from app.modules.ai.models import AiTask, RunStatus, TaskStatus
 from app.modules.ai.permissions import READ, RUN
 from app.modules.ai.repository import EntryFilter, RunFilter, TaskFilter
 from app.modules.ai.schemas import (
+    MESSAGES_SEEN,
     AiEventPage,
     AiMessagePage,
     AiRunPage,
@@ -69,7 +70,7 @@ def provide_entry_filter(tenant: Tenant = None, task: Task = None, run: Run = No
 class SummaryController(Controller):
     path = "/articles/{article_id:uuid}/summaries"
 
-    @post("/", permission=RUN, audit="ai.summary.request", status_code=202)
+    @post("/", permission=RUN, audit="ai.summary.request", status_code=202, cost=5)
     async def request(
         self, article_id: FromPath[UUID], ai: NamedDependency[AiService], data: JSONBody[SummaryRequest | None] = None
     ) -> Response[AiTaskRead]:
@@ -130,7 +131,7 @@ class OwnerAiController(Controller):
         """List the runs of AI tasks, newest first."""
         return read(await ai.runs(pager, wanted_runs, limit=limit, cursor=cursor), AiRunPage)
 
-    @get("/messages", permission=READ)
+    @get("/messages", permission=READ, access=MESSAGES_SEEN)
     async def messages(
         self,
         ai: NamedDependency[AiService],

@@ -11,6 +11,7 @@ from litestar.params import FromPath, FromQuery
 from litestar.response import Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.access import tell
 from app.core.paging import Page, Pager
 from app.core.templating import PREFIX, render, state_label
 from app.modules.ai import repository
@@ -18,7 +19,7 @@ from app.modules.ai.jobs import SummarizeArticle
 from app.modules.ai.models import AiRun, AiTask, RunStatus, TaskStatus
 from app.modules.ai.permissions import READ
 from app.modules.ai.repository import EntryFilter, RunFilter, TaskFilter
-from app.modules.ai.schemas import AiRunRead, AiTaskOwned, read
+from app.modules.ai.schemas import RUN_SEEN, AiRunRead, AiTaskOwned, read
 from app.modules.ai.service import AiService
 
 RUNS, TASKS = f"{PREFIX}/ai/runs", f"{PREFIX}/ai/tasks"
@@ -44,7 +45,7 @@ class AiPages(Controller):
         context = _list(request, RUNS, page, RunStatus) | {"names": await repository.names(session, runs=page.items)}
         return render(request, "ai/runs.html", context, fragment="ai/_runs.html")
 
-    @get("/runs/{run_id:uuid}", permission=READ)
+    @get("/runs/{run_id:uuid}", permission=READ, access=RUN_SEEN)
     async def run(
         self,
         request: AnyRequest,
@@ -56,6 +57,7 @@ class AiPages(Controller):
     ) -> Template:
         """The drawer, or with `part` what in it keeps itself current."""
         run, wanted = await ai.run(run_id), EntryFilter(run_id=run_id)
+        tell(request, tenant_id=run.tenant_id)
         messages = await ai.messages(pager, wanted, limit=MOST)
         events = await ai.events(pager, wanted, limit=MOST)
         context = {

@@ -6,10 +6,13 @@ from uuid import UUID
 
 from msgspec import convert
 
-from app.core.wire import Incoming, Outgoing
+from app.core.access import Access
+from app.core.wire import Incoming, Outgoing, Sensitive
 from app.modules.ai.models import RunStatus, TaskStatus
 
 T = TypeVar("T")
+MESSAGES_SEEN = Access("owner.read.ai_message", "ai_message", fields=("parts",))
+RUN_SEEN = Access("owner.read.ai_run", "ai_run", of="run_id", fields=("messages",))
 
 
 class SummaryRequest(Incoming):
@@ -95,7 +98,7 @@ class AiRunRead(Outgoing):
     duration_ms: int | None
 
 
-class AiMessageRead(Outgoing):
+class AiMessageRead(Sensitive):
     """One message of a run, in the order of `seq`."""
 
     id: UUID

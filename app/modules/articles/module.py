@@ -26,4 +26,5 @@ articles = Module(
     actions=["article.summarize"],
     topics=[Topic(TOPIC, permissions.READ)],
     navigation=[NavigationItem("Content", "Articles", "/articles", "article", permissions.READ, 30)],
+    links={"article": ("/articles/{id}", permissions.READ)},
 )

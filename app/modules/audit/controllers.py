@@ -8,14 +8,14 @@ from litestar.params import FromPath, FromQuery
 
 from app.core.paging import Pager
 from app.modules.audit.permissions import READ
-from app.modules.audit.schemas import AuditPage, AuditQuery, AuditRead, read
+from app.modules.audit.schemas import ENTRY_SEEN, LIST_SEEN, AuditPage, AuditQuery, AuditRead, read
 from app.modules.audit.service import AuditTrail
 
 
 class AuditController(Controller):
     path = "/logs/audit"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, access=LIST_SEEN)
     async def search(
         self,
         trail: NamedDependency[AuditTrail],
@@ -24,11 +24,14 @@ class AuditController(Controller):
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> AuditPage:
-        """List who did what, newest first. `from` and `to` take days or moments; `action` also the start of several."""
+        """List who did what, newest first. `from` and `to` take days or moments; `action` also the start of several.
+
+        `q` is the start of a thing's label, or an id: of a thing, of who acted, of the request or what it caused.
+        """
         page = (await trail.search(pager, asked.filter(), limit=limit, cursor=cursor)).map(read)
         return AuditPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
-    @get("/{entry_id:uuid}", permission=READ)
+    @get("/{entry_id:uuid}", permission=READ, access=ENTRY_SEEN)
     async def show(self, trail: NamedDependency[AuditTrail], entry_id: FromPath[UUID]) -> AuditRead:
         """Read one entry of the audit log."""
         return read(await trail.get(entry_id))

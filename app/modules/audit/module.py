@@ -1,18 +1,23 @@
 """Audit: who did what, kept for ever and changed by nobody."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
+from sqlalchemy import Select, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.live import Topic
+from app.core.queries import columns, query_of
 from app.core.templating import NavigationItem
-from app.module import Card, Module
+from app.module import Card, Exportable, Module
 from app.modules.audit.controllers import AuditController
+from app.modules.audit.models import AuditLog
 from app.modules.audit.pages import AuditPages
 from app.modules.audit.permissions import ALL, READ
-from app.modules.audit.schemas import AuditQuery
+from app.modules.audit.repository import fitting, places
+from app.modules.audit.schemas import AuditQuery, AuditRead, read
 from app.modules.audit.service import TOPIC, AuditTrail
 
 ON_CARD = 6
@@ -29,6 +34,9 @@ def provide_query(
     actor_id: Annotated[str | None, QueryParameter(name="actorId")] = None,
     tenant_id: Annotated[str | None, QueryParameter(name="tenantId")] = None,
     outcome: FromQuery[str | None] = None,
+    request_id: Annotated[str | None, QueryParameter(name="requestId")] = None,
+    correlation_id: Annotated[str | None, QueryParameter(name="correlationId")] = None,
+    q: FromQuery[str | None] = None,
     since: Annotated[str | None, QueryParameter(name="from")] = None,
     until: Annotated[str | None, QueryParameter(name="to")] = None,
 ) -> AuditQuery:
@@ -40,6 +48,9 @@ def provide_query(
         actor_id=actor_id,
         tenant_id=tenant_id,
         outcome=outcome,
+        request_id=request_id,
+        correlation_id=correlation_id,
+        q=q,
         since=since,
         until=until,
     )
@@ -47,6 +58,11 @@ def provide_query(
 
 async def load_card(session: AsyncSession) -> dict[str, Any]:
     return {"changes": await AuditTrail(session).latest(ON_CARD)}
+
+
+def rows(given: Mapping[str, str]) -> Select[tuple[AuditLog]]:
+    wanted = query_of(given, AuditQuery).filter()
+    return fitting(wanted).where(or_(*places(wanted.text))) if wanted.text else fitting(wanted)
 
 
 audit = Module(
@@ -58,4 +74,5 @@ audit = Module(
     topics=(Topic(TOPIC, READ),),
     cards=(Card("audit/_card.html", load_card, READ, TOPIC, order=60),),
     navigation=(NavigationItem("Platform", "Audit log", "/logs/audit", "shield-check", READ, order=80),),
+    exports=(Exportable("audit", "Audit log", READ, rows, AuditLog.id, read, columns(AuditRead)),),
 )

@@ -9,15 +9,28 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Template
 
+from app.core.access import tell
 from app.core.errors import Invalid
 from app.core.paging import Page, Pager
-from app.core.templating import render
+from app.core.templating import render, where
 from app.modules.audit.models import AuditLog
 from app.modules.audit.permissions import READ
-from app.modules.audit.schemas import OUTCOMES, AuditQuery, read
+from app.modules.audit.schemas import ENTRY_SEEN, OUTCOMES, AuditQuery, changes, read
 from app.modules.audit.service import AuditTrail
 
-FILTERS = ("action", "resource", "actor", "actorId", "tenantId", "outcome", "from", "to")
+FILTERS = (
+    "action",
+    "resource",
+    "actor",
+    "actorId",
+    "tenantId",
+    "outcome",
+    "requestId",
+    "correlationId",
+    "q",
+    "from",
+    "to",
+)
 
 
 class AuditPages(Controller):
@@ -50,15 +63,22 @@ class AuditPages(Controller):
         status = 422 if refused else 200
         return render(request, "audit/index.html", context, fragment="audit/_list.html", status=status)
 
-    @get("/{entry_id:uuid}", permission=READ)
+    @get("/{entry_id:uuid}", permission=READ, access=ENTRY_SEEN)
     async def entry(
         self, request: Request[Any, Any, Any], trail: NamedDependency[AuditTrail], entry_id: FromPath[UUID]
     ) -> Template:
         row = await trail.get(entry_id)
+        tell(request, tenant_id=row.tenant_id)
         return render(
             request,
             "audit/entry.html",
-            {"entry": row, "tenants": await trail.tenants([row]), "plain": msgspec.to_builtins(read(row))},
+            {
+                "entry": row,
+                "changes": changes(row.before, row.after),
+                "tenants": await trail.tenants([row]),
+                "plain": msgspec.to_builtins(read(row)),
+                "where": where(request, row.resource_type, row.resource_id),
+            },
             fragment="audit/_entry.html",
         )
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from uuid import UUID
 
-from sqlalchemy import Select, column, func, select, table
+from sqlalchemy import ColumnElement, Select, column, func, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.ids import floor_id
@@ -29,6 +29,8 @@ def fitting(wanted: AuditFilter) -> Select[tuple[AuditLog]]:
         (AuditLog.actor_id, wanted.actor_id),
         (AuditLog.tenant_id, wanted.tenant_id),
         (AuditLog.outcome, wanted.outcome),
+        (AuditLog.request_id, wanted.request_id),
+        (AuditLog.correlation_id, wanted.correlation_id),
     ):
         query = query.where(place == value) if value is not None else query
     # By id and not by created_at: ids carry the time, and choose the month's partition.
@@ -37,6 +39,21 @@ def fitting(wanted: AuditFilter) -> Select[tuple[AuditLog]]:
     if wanted.until is not None:
         query = query.where(AuditLog.id < floor_id(wanted.until))
     return query
+
+
+def places(text: str | None) -> list[ColumnElement[bool]]:
+    """Where a searched text may stand: conditions of which one is wanted, each with an index of its own."""
+    if text is None:
+        return []
+    found = [
+        func.lower(AuditLog.resource_label).startswith(text.lower(), autoescape=True),
+        AuditLog.resource_id == text,
+        AuditLog.request_id == text,
+    ]
+    try:
+        return [*found, AuditLog.correlation_id == UUID(text), AuditLog.actor_id == UUID(text)]
+    except ValueError:
+        return found
 
 
 async def tenant_names(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, str]:

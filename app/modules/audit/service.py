@@ -18,7 +18,8 @@ from app.core.paging import Page, Pager
 from app.core.policy import Actor, Attempt, Audit
 from app.core.request import correlation_id
 from app.modules.audit.models import AuditLog
-from app.modules.audit.repository import fitting, tenant_names
+from app.modules.audit.repository import fitting, places
+from app.modules.audit.repository import tenant_names as tenant_names
 from app.modules.audit.schemas import AuditFilter
 
 TOPIC = "audit"
@@ -50,7 +51,7 @@ async def record(
     context = structlog.contextvars.get_contextvars()
     row = AuditLog(
         id=new_id(),
-        **_who(actor),
+        **who(actor),
         tenant_id=tenant_id or scope_of(session).tenant_id,
         request_id=context.get("request_id"),
         correlation_id=correlation_id(),
@@ -77,7 +78,7 @@ def record_attempt(database: Database) -> Audit:
         async with database.transaction(attempt.actor.scope) as session:
             row = AuditLog(
                 id=new_id(),
-                **_who(attempt.actor),
+                **who(attempt.actor),
                 **{name: _text(value) for name, value in attempt.request.items()},
                 tenant_id=attempt.actor.tenant_id,
                 correlation_id=correlation_id(),
@@ -103,7 +104,15 @@ class AuditTrail:
     ) -> Page[AuditLog]:
         """Newest first. A cursor is good for the same filter only."""
         of = f"audit {scope_of(self._session).tenant_id} {wanted}"
-        return await pager.page(self._session, fitting(wanted), key=AuditLog.id, of=of, limit=limit, cursor=cursor)
+        return await pager.page(
+            self._session,
+            fitting(wanted),
+            key=AuditLog.id,
+            of=of,
+            limit=limit,
+            cursor=cursor,
+            branches=places(wanted.text),
+        )
 
     async def tenants(self, rows: Iterable[AuditLog]) -> dict[UUID, str]:
         """The names of the tenants under which these rows are filed. For the platform."""
@@ -123,7 +132,8 @@ class AuditTrail:
         return row
 
 
-def _who(actor: Actor) -> dict[str, Any]:
+def who(actor: Actor) -> dict[str, Any]:
+    """The columns that say who acted, in this log and in the access log."""
     token: UUID | None = actor.id if actor.kind == "token" else None
     return {"actor_kind": actor.kind, "actor_id": actor.id, "actor_label": actor.label, "token_id": token}
 

@@ -15,6 +15,7 @@ from app.modules.queues.permissions import MANAGE, READ
 from app.modules.queues.repository import JobFilter
 from app.modules.queues.schemas import (
     ANY,
+    JOB_SEEN,
     DeadLetterPage,
     EditedPayload,
     JobItem,
@@ -158,7 +159,7 @@ class JobController(Controller):
         items = [item(row) for row in page.items]
         return JobPage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
-    @get("/{job_id:uuid}", permission=READ)
+    @get("/{job_id:uuid}", permission=READ, access=JOB_SEEN)
     async def show(
         self, queue: FromPath[str], job_id: FromPath[UUID], queues: NamedDependency[QueueService]
     ) -> JobRead:

@@ -53,4 +53,5 @@ queues = Module(
     topics=[Topic(TOPIC, permissions.READ)],
     cards=[Card("queues/_card.html", load_card, permissions.READ, TOPIC, 10)],
     navigation=[NavigationItem("Operations", "Queues", "/queues", "stack-2", permissions.READ, 40)],
+    links={"queue": ("/queues/{id}/jobs", permissions.READ)},
 )

@@ -15,6 +15,7 @@ from msgspec import DecodeError, ValidationError, convert
 from msgspec.json import decode
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.access import tell
 from app.core.errors import Invalid
 from app.core.ids import PLATFORM_TENANT
 from app.core.paging import Pager
@@ -24,7 +25,7 @@ from app.module import About
 from app.modules.queues import repository
 from app.modules.queues.permissions import MANAGE, READ
 from app.modules.queues.repository import JobFilter
-from app.modules.queues.schemas import ANY, JobState, LetterChoice, LimitsChange, Removal, read, state_of
+from app.modules.queues.schemas import ANY, JOB_SEEN, JobState, LetterChoice, LimitsChange, Removal, read, state_of
 from app.modules.queues.service import QueueService
 from app.modules.workers.service import WorkerService
 from app.modules.workers.service import read as seen
@@ -86,11 +87,13 @@ class Views:
     async def job(self, queue: str, job_id: UUID, fragment: str = "_job") -> Template:
         seen = await self.queues.job(queue, job_id)
         row = seen.row
+        tell(self.request, tenant_id=row.tenant_id)
         context = {"job": row, "seen": seen, "plain": read(seen)} | await self._list(queue, [row])
         return self._render("job", fragment, context)
 
     async def edit(self, queue: str, job_id: UUID) -> Template:
         seen = await self.queues.job(queue, job_id)
+        tell(self.request, tenant_id=seen.row.tenant_id)
         shown = json.dumps(read(seen).payload, indent=2, ensure_ascii=False)
         context = {"job": seen.row, "payload": shown} | await self._list(queue, [seen.row])
         return self._render("edit", "edit", context)
@@ -259,7 +262,7 @@ class QueuePages(Controller):
     ) -> Template:
         return await views.jobs(queue, wanted, cursor)
 
-    @get("/{queue:str}/jobs/{job_id:uuid}", permission=READ)
+    @get("/{queue:str}/jobs/{job_id:uuid}", permission=READ, access=JOB_SEEN)
     async def job(
         self,
         queue: FromPath[str],
@@ -320,7 +323,7 @@ class QueuePages(Controller):
         await views.queues.replay(queue, job_id)
         return await views.after(queue, job_id, "The job is back in its queue")
 
-    @get("/{queue:str}/dlq/{job_id:uuid}/edit", permission=MANAGE)
+    @get("/{queue:str}/dlq/{job_id:uuid}/edit", permission=MANAGE, access=JOB_SEEN)
     async def edit(self, queue: FromPath[str], job_id: FromPath[UUID], views: NamedDependency[Views]) -> Template:
         return await views.edit(queue, job_id)
 

@@ -10,8 +10,9 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType, convert
 from msgspec.structs import replace
 
+from app.core.access import Access
 from app.core.logging import redact
-from app.core.wire import Incoming, Outgoing
+from app.core.wire import Incoming, Outgoing, Sensitive
 from app.queues.counts import QueueOverview
 from app.queues.lag import Lags
 from app.queues.letters import Done
@@ -47,6 +48,7 @@ class JobState(StrEnum):
     REMOVED = "removed"
 
 
+JOB_SEEN = Access("owner.read.queue_job", "job", of="job_id", fields=("payload", "result", "error", "attempts"))
 ANY = "any"
 """In an address: jobs of every state."""
 WAITING = (State.PENDING, State.QUEUED, State.RETRYING)
@@ -285,7 +287,9 @@ class AttemptRead(Outgoing):
     log: Sequence[str]
 
 
-class JobRead(JobItem):
+class JobRead(JobItem, Sensitive):
+    """A job with its payload, its result and its errors."""
+
     payload: dict[str, Any]
     result: dict[str, Any] | None
     error_class: str | None

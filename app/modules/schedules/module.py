@@ -33,4 +33,5 @@ schedules = Module(
     permissions=ALL,
     topics=(Topic(TOPIC, READ),),
     navigation=(NavigationItem("Operations", "Schedules", "/schedules", "calendar-time", READ, order=45),),
+    links={"schedule": ("/schedules/{id}", READ)},
 )

@@ -25,4 +25,5 @@ tenants = Module(
     permissions=ALL,
     topics=(Topic(TOPIC, READ),),
     navigation=(NavigationItem("Platform", "Tenants", "/tenants", "building", READ, order=60),),
+    links={"tenant": ("/tenants/{id}", READ)},
 )

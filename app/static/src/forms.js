@@ -45,6 +45,9 @@ document.addEventListener("htmx:config:request", ({ detail: { ctx } }) => {
   settle(form ?? ctx.sourceElement);
   if (!form) return;
   for (const control of form.querySelectorAll("[aria-invalid]")) unmark(control);
+  // What is saved is what the address says now: the filters, and not those of when the page was loaded.
+  const query = form.querySelector("[data-query]");
+  if (query) ctx.request.body.set(query.name, location.search.slice(1));
   if (form.matches("[data-filters]")) {
     for (const [name, value] of [...ctx.request.body]) if (value === "") ctx.request.body.delete(name);
   }

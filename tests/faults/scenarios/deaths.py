@@ -28,6 +28,7 @@ async def web_deployed(run: Run) -> None:
         for point in points:
             await run.load.reached(point)
             assert run.stage.web is not None
+            await run.stage.ready()  # the web process that the round before started
             async with AsyncExitStack() as streams:
                 for _ in range(VIEWERS):
                     stream = await streams.enter_async_context(viewer.stream("GET", "/dashboard/live?topics=queues"))

@@ -17,6 +17,7 @@ from app.core.database import Plane, Scope
 from app.core.ids import new_id
 from app.core.policy import Actor
 from app.core.secrets import Secret
+from app.modules.audit.schemas import changes
 from app.modules.audit.service import record
 
 Transaction = Callable[[Scope], AbstractAsyncContextManager[AsyncSession]]
@@ -147,6 +148,44 @@ async def test_filters_find_what_they_name(owner: AsyncClient, transaction: Tran
     assert len(by_me) == len([row for row in mine if row["actorId"] == me])
 
 
+async def test_a_text_finds_the_start_of_a_name_and_any_id(
+    owner: AsyncClient, transaction: Transaction, operator: Actor
+) -> None:
+    thing = uuid4()
+    await write(transaction, operator, "thing.change", resource=("thing", thing, "Harbour Press"))
+    await write(transaction, operator, "thing.change", resource=("thing", "2", "50% of it"))
+    for text_, count in (("harb", 1), ("press", 0), (str(thing), 1), ("50%", 1), ("%", 0), (str(uuid4()), 0)):
+        assert len(await found(owner, q=text_)) == count, text_
+    headers = {"X-Request-Id": "a-request-of-mine"}
+    await owner.post("/api/owner/tenants", json={"name": "A"}, headers=headers)
+    (row,) = (await owner.get(PATH, params={"q": "a-request-of-mine"})).json()["items"]
+    for params in (
+        {"q": row["correlationId"]},
+        {"correlationId": row["correlationId"]},
+        {"requestId": "a-request-of-mine"},
+        {"q": row["actorId"], "action": "owner.tenant.create"},
+    ):
+        assert [one["id"] for one in (await owner.get(PATH, params=params)).json()["items"]] == [row["id"]], params
+    first = (await owner.get(PATH, params={"q": row["actorId"], "limit": 1})).json()
+    second = (await owner.get(PATH, params={"q": row["actorId"], "limit": 1, "cursor": first["nextCursor"]})).json()
+    assert first["items"][0]["id"] > second["items"][0]["id"]
+
+
+def test_a_difference_is_told_value_by_value() -> None:
+    before = {"name": "A", "limits": {"rate": {"jobs": 5, "perS": 1.0}, "running": 3}, "scopes": ["a", "b"], "gone": 1}
+    after = {"name": "B", "limits": {"rate": {"jobs": 6, "perS": 1.0}, "running": None}, "scopes": ["a"], "new": [1]}
+    told = [(one.path, one.kind, one.before, one.after) for one in changes(before, after)]
+    assert told == [
+        ("gone", "removed", 1, None),
+        ("limits.rate.jobs", "changed", 5, 6),
+        ("limits.running", "changed", 3, None),
+        ("name", "changed", "A", "B"),
+        ("new", "added", None, [1]),
+        ("scopes[1]", "removed", "b", None),
+    ]
+    assert changes(None, None) == [] and len(changes(None, {str(n): n for n in range(500)})) == 200
+
+
 async def test_days_and_moments_bound_the_list(owner: AsyncClient, transaction: Transaction, operator: Actor) -> None:
     await write(transaction, operator, "thing.change")
     now = datetime.now(UTC)
@@ -173,6 +212,9 @@ async def test_days_and_moments_bound_the_list(owner: AsyncClient, transaction: 
         ({"from": "0001-01-01"}, "from"),
         ({"actorId": "7"}, "actorId"),
         ({"tenantId": "x"}, "tenantId"),
+        ({"correlationId": "x"}, "correlationId"),
+        ({"requestId": "a\0"}, "requestId"),
+        ({"q": "x" * 201}, "q"),
         ({"outcome": "fine"}, "outcome"),
         ({"action": "a\0"}, "action"),
         ({"limit": "101"}, "limit"),

@@ -1,0 +1,78 @@
+"""`teknav owner`: the platform's owners."""
+
+import sys
+from typing import Any
+
+import rich_click as click
+
+from app.cli.command import Failed, as_json, in_process, settings_of, show
+
+
+@click.group()
+def owner() -> None:
+    """The platform's owners."""
+
+
+@owner.command("create")
+@click.option("--email", required=True)
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input instead of asking.")
+@as_json
+def owner_create(email: str, password_stdin: bool, as_json: bool) -> None:
+    """Make an owner who can sign in to the dashboard."""
+    password = _ask_password(password_stdin)
+
+    async def create(process: Any, actor: Any) -> dict[str, Any]:
+        from app.modules.identity.service import IdentityService
+
+        async with process.database.transaction(actor.scope) as session:
+            user = await IdentityService(session, actor).create_owner(email, password)
+            return {"id": str(user.id), "email": user.email}
+
+    made = in_process(create)
+    show(as_json, made, text=f"{made['email']} is an owner now.")
+
+
+@owner.command("link")
+@as_json
+def owner_link(as_json: bool) -> None:
+    """Print a new link that makes the first owner; there is none once an owner exists."""
+    base = settings_of().base_url
+
+    async def issue(process: Any, _: Any) -> str | None:
+        from app.core.database import SYSTEM
+        from app.modules.identity.service import OwnerLinks
+
+        async with process.database.transaction(SYSTEM) as session:
+            secret = await OwnerLinks(session).issue()
+            return f"{base}/setup/{secret}" if secret else None
+
+    link = in_process(issue)
+    if link is None and not as_json:
+        raise Failed("There is an owner already.")
+    show(as_json, {"link": link}, text=str(link))
+
+
+@owner.command("password")
+@click.option("--email", required=True)
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input instead of asking.")
+@as_json
+def owner_password(email: str, password_stdin: bool, as_json: bool) -> None:
+    """Give an owner another password, and end all sessions of that person."""
+    password = _ask_password(password_stdin)
+
+    async def change(process: Any, actor: Any) -> dict[str, Any]:
+        from app.modules.identity.service import IdentityService
+
+        async with process.database.transaction(actor.scope) as session:
+            user = await IdentityService(session, actor).reset_password(email, password)
+            return {"id": str(user.id), "email": user.email}
+
+    made = in_process(change)
+    show(as_json, made, text=f"{made['email']} has a new password. All sessions are ended.")
+
+
+def _ask_password(from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\n")
+    asked: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return asked

@@ -1,0 +1,57 @@
+"""Filters as addresses have them. An empty one is none, as browsers send it."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from app.core.errors import Invalid
+
+LONGEST = 200
+Q = TypeVar("Q", bound=Struct)
+
+
+def wire_name(name: str) -> str:
+    """How a parameter is called in an address: camelCase, but for the two whose names Python keeps for itself."""
+    head, *rest = name.split("_")
+    return {"since": "from", "until": "to"}.get(name) or head + "".join(part.capitalize() for part in rest)
+
+
+def query_of(given: Mapping[str, str], shape: type[Q]) -> Q:
+    """A filter as text, from parameters that were kept; `shape` is renamed by `wire_name`.
+
+    Raises:
+        Invalid: naming a parameter that is not known.
+    """
+    known = {one.encode_name for one in msgspec.structs.fields(shape)}
+    for name in sorted(given.keys() - known):
+        raise Invalid.field(name, "is not known here")
+    return msgspec.convert(dict(given), shape)
+
+
+def columns(shape: type[Struct]) -> tuple[str, ...]:
+    """The names of a shape's fields on the wire."""
+    return tuple(one.encode_name for one in msgspec.structs.fields(shape))
+
+
+def text_of(field: str, value: str | None) -> str | None:
+    """
+    Raises:
+        Invalid: naming the field; it is too long, or no text for people.
+    """
+    if value and (len(value) > LONGEST or not value.isprintable()):
+        raise Invalid.field(field, f"must have at most {LONGEST} printable characters")
+    return (value or "").strip() or None
+
+
+def uuid_of(field: str, value: str | None) -> UUID | None:
+    """
+    Raises:
+        Invalid: naming the field.
+    """
+    try:
+        return UUID(value) if value else None
+    except ValueError:
+        raise Invalid.field(field, "must be a UUID") from None

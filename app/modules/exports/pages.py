@@ -1,0 +1,68 @@
+"""`/dashboard/owner/exports`: files made of lists."""
+
+import json
+from typing import Any
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+from litestar import Controller, Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, URLEncodedBody
+from litestar.response import Stream, Template
+
+from app.core.paging import Pager
+from app.core.policy import Actor
+from app.core.templating import PREFIX, render
+from app.modules.exports.permissions import READ, WRITE
+from app.modules.exports.schemas import FILE_SEEN, ExportForm
+from app.modules.exports.service import Exports, stream
+
+AnyRequest = Request[Any, Any, Any]
+
+
+class ExportPages(Controller):
+    path = "/exports"
+
+    @get("/", permission=READ)
+    async def index(
+        self,
+        request: AnyRequest,
+        exports: NamedDependency[Exports],
+        pager: NamedDependency[Pager],
+        cursor: FromQuery[str | None] = None,
+    ) -> Template:
+        return await _list(request, exports, pager, cursor)
+
+    @post("/", permission=WRITE, audit="owner.export.create", status_code=200)
+    async def create(self, exports: NamedDependency[Exports], data: URLEncodedBody[ExportForm]) -> Response[bytes]:
+        await exports.create(data.list, data.format, dict(parse_qsl(data.query)))
+        return Response(b"", headers={"HX-Redirect": f"{PREFIX}/exports"})
+
+    @get("/{export_id:uuid}/file", permission=READ, access=FILE_SEEN)
+    async def file(
+        self,
+        request: AnyRequest,
+        exports: NamedDependency[Exports],
+        actor: NamedDependency[Actor],
+        export_id: FromPath[UUID],
+    ) -> Stream:
+        return await stream(request, exports, actor, export_id)
+
+    @post("/{export_id:uuid}/removal", permission=WRITE, audit="owner.export.remove", status_code=200)
+    async def remove(
+        self,
+        request: AnyRequest,
+        exports: NamedDependency[Exports],
+        pager: NamedDependency[Pager],
+        export_id: FromPath[UUID],
+    ) -> Template:
+        await exports.remove(export_id)
+        view = await _list(request, exports, pager)
+        view.headers["HX-Trigger"] = json.dumps({"toast": {"message": "The export is removed", "tone": "ok"}})
+        return view
+
+
+async def _list(request: AnyRequest, exports: Exports, pager: Pager, cursor: str | None = None) -> Template:
+    page = await exports.search(pager, cursor=cursor)
+    context = {"page": page, "cursor": cursor, "lists": {name: one.label for name, one in exports.lists.items()}}
+    return render(request, "exports/index.html", context, fragment="exports/_list.html")

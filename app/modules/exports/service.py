@@ -1,0 +1,182 @@
+"""The rules of exports: who may make one, what is in its file, how long it lies there."""
+
+from collections.abc import AsyncGenerator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from litestar import Request
+from litestar.response import Stream
+from sqlalchemy import Select, delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.access import tell
+from app.core.database import Database, Scope, scope_of
+from app.core.errors import Conflict, Forbidden, Invalid, NotFound
+from app.core.ids import new_id
+from app.core.live import signal
+from app.core.paging import Page, Pager
+from app.core.policy import Actor
+from app.module import Exportable
+from app.modules.audit.service import record
+from app.modules.exports.jobs import ExportList
+from app.modules.exports.models import Export, ExportChunk
+from app.modules.exports.schemas import Format, file_name, lines, media_type, wire_filter
+from app.queues.enqueue import enqueue
+
+TOPIC = "exports"
+KEPT = timedelta(hours=24)
+MOST_ROWS = 1_000_000
+AT_ONCE = 2_000
+MOST_UNFINISHED = 10
+
+
+class Exports:
+    """The exports that the session's transaction may see."""
+
+    def __init__(self, session: AsyncSession, actor: Actor) -> None:
+        self._session = session
+        self._actor = actor
+        self.lists: Mapping[str, Exportable] = session.info["exportables"]
+
+    async def create(self, name: str, form: str, given: Mapping[str, str]) -> Export:
+        """
+        Raises:
+            Invalid: naming `list`, `format` or the filter. Forbidden (`permission_missing`): the list is not theirs to
+            read. Conflict (`too_many_exports`).
+        """
+        source = self._source(name)
+        if form not in set(Format):
+            raise Invalid.field("format", f"must be one of {', '.join(Format)}")
+        kept = wire_filter(given)
+        source.rows(kept)
+        unfinished = select(func.count()).select_from(Export).where(Export.state.in_(("queued", "running")))
+        if (await self._session.scalar(unfinished) or 0) >= MOST_UNFINISHED:
+            raise Conflict(f"{MOST_UNFINISHED} exports are being made: wait for one", code="too_many_exports")
+        # What is younger than the export is not in it.
+        id_, tenant_id = new_id(), scope_of(self._session).tenant_id
+        export = Export(
+            id=id_,
+            tenant_id=tenant_id,
+            list=name,
+            format=form,
+            filter=kept,
+            state="queued",
+            row_count=0,
+            byte_count=0,
+            chunks=0,
+            cursor=id_,
+            job_id=await enqueue(self._session, ExportList(export_id=id_)),
+            actor_kind=self._actor.kind,
+            actor_id=self._actor.id,
+            actor_label=self._actor.label,
+            expires_at=datetime.now(UTC) + KEPT,
+        )
+        self._session.add(export)
+        await self._session.flush()
+        after = {"list": name, "format": form, "filter": kept}
+        await record(self._session, self._actor, "owner.export.create", resource=_what(export), after=after)
+        signal(self._session, TOPIC, id_, tenant_id)
+        return export
+
+    async def search(self, pager: Pager, *, limit: int = 25, cursor: str | None = None) -> Page[Export]:
+        """Newest first."""
+        query = select(Export).where(Export.expires_at > func.now())
+        of = f"exports {scope_of(self._session).tenant_id}"
+        return await pager.page(self._session, query, key=Export.id, of=of, limit=limit, cursor=cursor)
+
+    async def get(self, export_id: UUID) -> Export:
+        """
+        Raises:
+            NotFound: there is none, its time is over, or it is another tenant's.
+        """
+        export = await self._session.scalar(
+            select(Export).where(Export.id == export_id, Export.expires_at > func.now())
+        )
+        if export is None:
+            raise NotFound("There is no such export any more")
+        return export
+
+    async def file(self, export_id: UUID) -> Export:
+        """An export whose file may be fetched.
+
+        Raises:
+            NotFound; Forbidden (`permission_missing`). Conflict (`export_unfinished`): there is no file yet.
+        """
+        export = await self.get(export_id)
+        self._source(export.list)
+        if export.state != "completed":
+            raise Conflict(f"This export is {export.state}", code="export_unfinished")
+        return export
+
+    async def remove(self, export_id: UUID) -> Export:
+        """With its file. A job that writes it ends.
+
+        Raises:
+            NotFound.
+        """
+        export = await self.get(export_id)
+        await self._session.execute(delete(Export).where(Export.id == export_id))
+        await record(self._session, self._actor, "owner.export.remove", resource=_what(export))
+        signal(self._session, TOPIC, export_id, export.tenant_id)
+        return export
+
+    def _source(self, name: str) -> Exportable:
+        source = self.lists.get(name)
+        if source is None:
+            raise Invalid.field("list", f"must be one of {', '.join(sorted(self.lists))}")
+        if not self._actor.may(source.permission):
+            raise Forbidden(f"This needs the permission {source.permission.name}", code="permission_missing")
+        return source
+
+
+async def stream(request: Request[Any, Any, Any], exports: Exports, actor: Actor, export_id: UUID) -> Stream:
+    """The file as an answer; its row in the access log is committed before the first byte."""
+    export = await exports.file(export_id)
+    tell(request, rows=export.row_count, tenant_id=export.tenant_id)
+    headers = {
+        "Content-Disposition": f'attachment; filename="{file_name(export)}"',
+        "Content-Length": str(export.byte_count),
+        "Cache-Control": "no-store",
+    }
+    body = pieces(request.app.state.database, actor.scope, export)
+    return Stream(body, media_type=media_type(export.format), headers=headers)
+
+
+async def pieces(database: Database, scope: Scope, export: Export) -> AsyncGenerator[bytes, None]:
+    """The file, each piece read in a transaction of its own: a slow reader holds none."""
+    for n in range(export.chunks):
+        async with database.transaction(scope) as session:
+            data = await session.scalar(select(ExportChunk.data).filter_by(export_id=export.id, n=n))
+        if data is None:
+            raise OSError("the export was removed while it was fetched")
+        yield data
+
+
+async def count(session: AsyncSession, source: Exportable, export: Export) -> int:
+    """How many rows the file will have; counted no further than just beyond the most it may."""
+    rows = source.rows(export.filter).where(source.key < export.id).limit(MOST_ROWS + 1)
+    return await session.scalar(select(func.count()).select_from(rows.subquery())) or 0
+
+
+async def write_next(session: AsyncSession, source: Exportable, export: Export) -> bool:
+    """Put the next rows into the file; False when these were the last."""
+    rows = await _next(session, source.rows(export.filter), source, export.cursor)
+    data = lines(export.format, [source.read(row) for row in rows], source.columns, first=not export.chunks)
+    if data:
+        session.add(ExportChunk(export_id=export.id, n=export.chunks, tenant_id=export.tenant_id, data=data))
+        export.chunks += 1
+        export.row_count += len(rows)
+        export.byte_count += len(data)
+    if rows:
+        export.cursor = getattr(rows[-1], source.key.key)
+    return len(rows) == AT_ONCE
+
+
+async def _next(session: AsyncSession, query: Select[Any], source: Exportable, cursor: UUID) -> list[Any]:
+    page = query.where(source.key < cursor).order_by(source.key.desc()).limit(AT_ONCE)
+    return list((await session.scalars(page)).all())
+
+
+def _what(export: Export) -> tuple[str, UUID, str]:
+    return ("export", export.id, f"{export.list} as {export.format}")

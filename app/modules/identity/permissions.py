@@ -1,7 +1,0 @@
-"""What may be done with API tokens."""
-
-from app.core.policy import Permission
-
-READ = Permission("tokens:read", "See API tokens, without their secrets")
-WRITE = Permission("tokens:write", "Create and revoke API tokens")
-ALL = (READ, WRITE)

@@ -1,0 +1,452 @@
+"""The rules of programs' credentials: what they may do, for whom, from where, and until when."""
+
+import hmac
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any, ClassVar, Generic, TypeVar
+from uuid import UUID
+
+from msgspec import UNSET
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.database import Database, Plane, scope_of
+from app.core.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound, Problem, Unauthenticated
+from app.core.etag import Expected, require
+from app.core.ids import PLATFORM_TENANT, new_id
+from app.core.jwt import BadJwt, Claims, Jwts
+from app.core.live import signal
+from app.core.paging import Page, Pager
+from app.core.policy import Actor, Permission
+from app.core.secrets import Secret, digest, new_secret
+from app.core.settings import Settings
+from app.core.wire import one_line
+from app.modules.audit.service import record
+from app.modules.tenants.service import TenantService
+from app.modules.tokens import repository
+from app.modules.tokens.models import ApiClient, ApiToken, Credential
+from app.modules.tokens.permissions import WRITE
+from app.modules.tokens.schemas import MAX_ADDRESSES, MAX_NAME, AccessToken, CredentialChange, Grant
+
+C = TypeVar("C", bound=Credential)
+TOPIC = "tokens"
+AUDIENCE = "teknav-api"
+SHOWN_OF_SECRET = 8
+
+
+def jwts_of(settings: Settings) -> Jwts:
+    """What signs and verifies API clients' JWTs."""
+    return Jwts(settings.jwt_secrets, AUDIENCE, settings.jwt_lasts)
+
+
+class Bearers:
+    """Finds who sent a bearer token, opaque or a JWT, in one statement and without a role.
+
+    The functions that it calls belong to `teknav_system`, look at everything that could have ended it, and note that
+    it was used. Nothing is remembered: what was revoked is refused with the next request, in every process.
+    """
+
+    def __init__(self, database: Database, permissions: Mapping[str, Permission], jwts: Jwts) -> None:
+        self._engine = database.engine(Plane.TENANT).execution_options(isolation_level="AUTOCOMMIT")
+        self._every = frozenset(permissions)
+        self._tenants = frozenset(name for name, permission in permissions.items() if permission.tenant)
+        self._jwts = jwts
+
+    async def actor(self, bearer: str, address: str | None) -> Actor:
+        """
+        Args:
+            address: where the request comes from.
+
+        Raises:
+            Unauthenticated (`bad_token`): it is unknown, expired, revoked or replaced.
+            Forbidden (`tenant_suspended`, `address_refused`).
+        """
+        claims = self._claims(bearer) if "." in bearer else None  # an opaque token has no dot
+        async with self._engine.connect() as connection:
+            if claims is None:
+                asked: dict[str, Any] = {"hash": digest(bearer)}
+                query = repository.BY_TOKEN
+            else:
+                asked = {"client": claims.sub, "epoch": claims.epoch}
+                query = repository.BY_CLIENT
+            row = (await connection.execute(query, asked | {"address": plain(address)})).one_or_none()
+        found = admitted(row, address)
+        platform = found.tenant_id == PLATFORM_TENANT
+        granted = frozenset(found.scopes) & (self._every if platform else self._tenants)
+        if claims is not None and claims.scope is not None:
+            granted &= frozenset(claims.scope.split())
+        plane = Plane.PLATFORM if platform else Plane.TENANT
+        return Actor(
+            "token",
+            found.id,
+            found.name,
+            granted,
+            plane,
+            found.tenant_id,
+            found.workspace_id,
+            plan=found.plan,
+            calls_per_day=found.calls_per_day,
+        )
+
+    def _claims(self, bearer: str) -> Claims:
+        try:
+            return self._jwts.verify(bearer)
+        except BadJwt as error:
+            raise Unauthenticated(f"This token {error}", code="bad_token") from None
+
+
+def plain(address: str | None) -> str | None:
+    """An address as PostgreSQL reads it; None for what is none, such as a socket in the file system."""
+    try:
+        found = ip_address(address or "")
+    except ValueError:
+        return None
+    inside = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return str(inside or found)
+
+
+def admitted(row: Row[Any] | None, address: str | None) -> Row[Any]:
+    """
+    Raises:
+        Unauthenticated (`bad_token`), Forbidden (`tenant_suspended`, `address_refused`).
+    """
+    if row is not None and row.refusal is None:
+        return row
+    raise _refusal(row.refusal if row is not None else "", address)
+
+
+def _refusal(why: str, address: str | None) -> Problem:
+    if why == "suspended":
+        return Forbidden("This tenant is suspended", code="tenant_suspended")
+    if why == "address":
+        return Forbidden(f"This token may not be used from {address}", code="address_refused")
+    said = {"revoked": "was revoked", "expired": "has expired", "replaced": "was replaced"}.get(why, "is unknown")
+    return Unauthenticated(f"This token {said}", code="bad_token")
+
+
+class Credentials(Generic[C]):
+    """What tokens and clients have in common. Under the platform's own tenant stand those for `/api/owner`."""
+
+    row: type[C]
+    noun: ClassVar[str]
+    begins: ClassVar[str]
+    """How its secrets begin."""
+
+    def __init__(self, session: AsyncSession, actor: Actor) -> None:
+        self._session = session
+        self._actor = actor
+        self._tenants = TenantService(session, actor)
+
+    def grantable(self, tenant_id: UUID) -> list[Permission]:
+        """What this actor may give to one of this tenant: never more than the actor may do."""
+        known: Mapping[str, Permission] = self._session.info["permissions"]
+        wanted = (known[name] for name in sorted(known) if tenant_id == PLATFORM_TENANT or known[name].tenant)
+        return [permission for permission in wanted if self._actor.may(permission)]
+
+    def offered(self, tenant_id: UUID) -> list[Permission]:
+        """Of these what is of use to itself. A platform token that makes tenants' tokens needs more."""
+        found = self.grantable(tenant_id)
+        return [each for each in found if each.name in self._of_platform] if tenant_id == PLATFORM_TENANT else found
+
+    async def create(
+        self,
+        tenant_id: UUID,
+        *,
+        name: str,
+        scopes: Sequence[str],
+        workspace_id: UUID | None = None,
+        addresses: Sequence[str] = (),
+        plan: str = "standard",
+        expires_in_days: int | None = 90,
+    ) -> tuple[C, Secret]:
+        """Make one. Its secret is returned here and nowhere else.
+
+        Args:
+            addresses: networks that it may be used from; none is from anywhere.
+            expires_in_days: 1 to 3650; None for one that does not expire.
+
+        Raises:
+            NotFound: there is no such tenant. Invalid: naming what is wrong, as the API calls it.
+        """
+        label = await self._label(tenant_id)
+        if workspace_id is not None and workspace_id not in await self._tenants.workspace_names(tenant_id):
+            raise Invalid.field("workspaceId", "there is no such workspace in this tenant")
+        secret = new_secret(self.begins)
+        row = self.row(
+            id=new_id(),
+            tenant_id=tenant_id,
+            workspace_id=workspace_id,
+            name=one_line("name", name, MAX_NAME),
+            prefix=secret[:SHOWN_OF_SECRET],
+            token_hash=digest(secret),
+            scopes=self._scopes(tenant_id, scopes),
+            addresses=_networks(addresses),
+            plan=self._plan(plan, "standard"),
+            expires_at=_expiry(expires_in_days),
+            created_by=self._actor.label,
+        )
+        self._session.add(row)
+        await self._session.flush()
+        await self._session.refresh(row)
+        after = {"tenant": label, "prefix": row.prefix, "workspace_id": row.workspace_id} | _settable(row)
+        await self._trace("create", row, None, after)
+        return row, secret
+
+    async def search(
+        self,
+        pager: Pager,
+        tenant_id: UUID,
+        *,
+        words: str | None = None,
+        state: str | None = None,
+        sort: str = "-createdAt",
+        limit: int = 25,
+        cursor: str | None = None,
+    ) -> Page[C]:
+        """Newest first, or by name; revoked and expired ones too.
+
+        Raises:
+            NotFound: there is no such tenant.
+        """
+        await self._label(tenant_id)
+        return await pager.page(
+            self._session,
+            repository.credentials(self.row, tenant_id, words, state),
+            key=self.row.id,
+            of=f"{self.noun} {tenant_id} {words} {state} {sort}",
+            limit=limit,
+            cursor=cursor,
+            sort=self.row.name if sort.endswith("name") else None,
+            ascending=not sort.startswith("-"),
+        )
+
+    async def get(self, tenant_id: UUID, credential_id: UUID, *, lock: bool = False) -> C:
+        """
+        Raises:
+            NotFound: the tenant has none with this id.
+        """
+        query = repository.credentials(self.row, tenant_id).where(self.row.id == credential_id)
+        row = await self._session.scalar(query.with_for_update() if lock else query)
+        if row is None:
+            raise NotFound(f"There is no such {self.noun}")
+        return row
+
+    async def update(
+        self, tenant_id: UUID, credential_id: UUID, change: CredentialChange, *, expected: Expected = None
+    ) -> C:
+        """Change what `change` names; nothing new makes no new version.
+
+        Raises:
+            NotFound, Stale, Invalid. Conflict (`not_active`): it was revoked.
+        """
+        row = await self._open(tenant_id, credential_id)
+        require(row.version, expected, self.noun)
+        before = _settable(row)
+        if change.name is not UNSET:
+            row.name = one_line("name", change.name, MAX_NAME)
+        if change.scopes is not UNSET and {*change.scopes} != {*row.scopes}:
+            row.scopes = self._scopes(tenant_id, change.scopes)
+        if change.addresses is not UNSET:
+            row.addresses = _networks(change.addresses)
+        if change.plan is not UNSET:
+            row.plan = self._plan(change.plan, row.plan)
+        if change.expires_in_days is not UNSET:
+            row.expires_at = _expiry(change.expires_in_days)
+        if _settable(row) != before:
+            await self._session.flush()
+            await self._session.refresh(row)
+            await self._trace("update", row, before, _settable(row))
+        return row
+
+    async def rotate(self, tenant_id: UUID, credential_id: UUID, *, overlap: timedelta) -> tuple[C, Secret]:
+        """A new secret, returned here and nowhere else. The one before is good for `overlap` more.
+
+        Raises:
+            NotFound. Conflict (`not_active`): it was revoked, or has expired.
+        """
+        row = await self._open(tenant_id, credential_id)
+        if row.state != "active":
+            raise Conflict(f"This {self.noun} has expired", code="not_active")
+        secret = new_secret(self.begins)
+        before = {"prefix": row.prefix, "previous_until": row.previous_until}
+        row.previous_hash = row.token_hash if overlap else None
+        row.previous_until = datetime.now(UTC) + overlap if overlap else None
+        row.token_hash, row.prefix = digest(secret), secret[:SHOWN_OF_SECRET]
+        if not overlap:
+            self._end_jwts(row)
+        await self._session.flush()
+        await self._session.refresh(row)
+        after = {"prefix": row.prefix, "previous_until": row.previous_until}
+        await self._trace("rotate", row, before, after)
+        return row, secret
+
+    async def revoke(self, tenant_id: UUID, credential_id: UUID) -> C:
+        """Refuse it from now on. Revoking what is revoked changes nothing.
+
+        Raises:
+            NotFound: the tenant has none with this id.
+        """
+        row = await self.get(tenant_id, credential_id, lock=True)
+        await self._revoke([row])
+        return row
+
+    async def revoke_many(self, tenant_id: UUID, ids: Collection[UUID]) -> int:
+        """How many of these were active and are revoked now; ids that the tenant has not are passed over.
+
+        Raises:
+            NotFound: there is no such tenant.
+        """
+        await self._label(tenant_id)
+        query = repository.credentials(self.row, tenant_id).where(self.row.id.in_(ids))
+        return await self._revoke([*await self._session.scalars(query.order_by(self.row.id).with_for_update())])
+
+    async def _revoke(self, rows: Sequence[C]) -> int:
+        gone = [row for row in rows if row.revoked_at is None]
+        for row in gone:
+            row.revoked_at = datetime.now(UTC)
+            await self._session.flush()
+            await self._trace("revoke", row, {"revoked_at": None}, {"revoked_at": row.revoked_at})
+        return len(gone)
+
+    async def _open(self, tenant_id: UUID, credential_id: UUID) -> C:
+        row = await self.get(tenant_id, credential_id, lock=True)
+        if row.revoked_at is not None:
+            raise Conflict(f"This {self.noun} was revoked", code="not_active")
+        return row
+
+    def _end_jwts(self, row: C) -> None:
+        """Where secrets are exchanged for something else, that ends too."""
+
+    async def _label(self, tenant_id: UUID) -> str:
+        return "platform" if tenant_id == PLATFORM_TENANT else (await self._tenants.get(tenant_id)).slug
+
+    @property
+    def _of_platform(self) -> Collection[str]:
+        found: Collection[str] = self._session.info["owner_scopes"]
+        return found
+
+    def _scopes(self, tenant_id: UUID, scopes: Sequence[str]) -> list[str]:
+        allowed = {permission.name for permission in self.grantable(tenant_id)}
+        if tenant_id == PLATFORM_TENANT and WRITE.name not in scopes:
+            allowed &= {*self._of_platform}  # what is of tenants, it could only give away
+        refused = sorted(set(scopes) - allowed)
+        if refused:
+            kind = "a platform" if tenant_id == PLATFORM_TENANT else "a tenant's"
+            choice = ", ".join(permission.name for permission in self.offered(tenant_id))
+            raise Invalid.field("scopes", f"{kind} {self.noun} cannot be given {', '.join(refused)}, but: {choice}")
+        if not scopes:
+            raise Invalid.field("scopes", "choose at least one scope")
+        return sorted(set(scopes))
+
+    def _plan(self, plan: str, now: str) -> str:
+        if plan != now and self._actor.plane is not Plane.PLATFORM:
+            raise Invalid.field("plan", "is chosen by the platform")
+        return plan
+
+    async def _trace(self, verb: str, row: C, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
+        resource = (self.noun, row.id, row.name)
+        await record(
+            self._session, self._actor, f"owner.{self.noun}.{verb}", resource=resource, before=before, after=after
+        )
+        signal(self._session, TOPIC, row.id, scope_of(self._session).tenant_id)
+
+
+class TokenService(Credentials[ApiToken]):
+    row = ApiToken
+    noun = "token"
+    begins = "tn_"
+
+
+class ClientService(Credentials[ApiClient]):
+    row = ApiClient
+    noun = "client"
+    begins = "cs_"
+
+    async def end_jwts(self, tenant_id: UUID, client_id: UUID) -> ApiClient:
+        """Refuse every JWT that the client has got so far. Its secret stays good for new ones.
+
+        Raises:
+            NotFound. Conflict (`not_active`): it was revoked.
+        """
+        row = await self._open(tenant_id, client_id)
+        before = {"epoch": row.epoch}
+        self._end_jwts(row)
+        await self._session.flush()
+        await self._session.refresh(row)
+        await self._trace("update", row, before, {"epoch": row.epoch})
+        return row
+
+    def _end_jwts(self, row: ApiClient) -> None:
+        row.epoch += 1
+
+
+class Exchange:
+    """A client's id and secret for a JWT, as OAuth's client credentials grant has it."""
+
+    def __init__(self, session: AsyncSession, jwts: Jwts) -> None:
+        self._session = session
+        self._jwts = jwts
+
+    async def grant(self, asked: Grant, address: str | None) -> AccessToken:
+        """
+        Raises:
+            BadRequest (`unsupported_grant_type`, `invalid_scope`). Unauthenticated (`invalid_client`): without saying
+            whether id or secret is wrong; `bad_token` where both are right. Forbidden: as for the JWT itself.
+        """
+        if asked.grant_type != "client_credentials":
+            raise BadRequest("grant_type: must be client_credentials", code="unsupported_grant_type")
+        client = await self._client(asked)
+        said = {"client": client.id, "epoch": client.epoch, "address": plain(address)}
+        found = admitted((await self._session.execute(repository.BY_CLIENT, said)).one_or_none(), address)
+        wanted = asked.scope.split()
+        if not {*wanted} <= {*found.scopes}:
+            raise BadRequest(f"scope: this client has {' '.join(found.scopes)}", code="invalid_scope")
+        scope = " ".join(sorted({*wanted}) or found.scopes)
+        jwt = self._jwts.sign(Claims(str(client.id), client.epoch, scope if wanted else None))
+        actor = Actor("token", client.id, client.name, frozenset(), Plane.SYSTEM, client.tenant_id)
+        resource = ("client", client.id, client.name)
+        after = {"scope": scope, "epoch": client.epoch}
+        await record(
+            self._session, actor, "client.jwt.issue", resource=resource, after=after, tenant_id=client.tenant_id
+        )
+        return AccessToken(jwt, round(self._jwts.lasts.total_seconds()), scope)
+
+    async def _client(self, asked: Grant) -> ApiClient:
+        wrong = Unauthenticated("client_id or client_secret is wrong", code="invalid_client")
+        try:
+            client = await self._session.get(ApiClient, UUID(asked.client_id))
+        except ValueError:
+            raise wrong from None
+        if client is None or not any(hmac.compare_digest(digest(asked.client_secret), each) for each in _good(client)):
+            raise wrong
+        return client
+
+
+def _good(client: ApiClient) -> list[bytes]:
+    before = client.previous_hash if client.overlap_until is not None else None
+    return [each for each in (client.token_hash, before) if each is not None]
+
+
+def _settable(row: Credential) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in ("name", "scopes", "addresses", "plan", "expires_at")}
+
+
+def _networks(addresses: Sequence[str]) -> list[str]:
+    found = []
+    for address in addresses:
+        try:
+            found.append(str(ip_network(address.strip(), strict=False)))
+        except ValueError:
+            raise Invalid.field("addresses", f"{address.strip()!r} is no address and no network") from None
+    if len(found) > MAX_ADDRESSES:
+        raise Invalid.field("addresses", f"must be at most {MAX_ADDRESSES}")
+    return sorted(set(found))
+
+
+def _expiry(days: int | None) -> datetime | None:
+    if days is None:
+        return None
+    if not 1 <= days <= 3650:
+        raise Invalid.field("expiresInDays", "must be from 1 to 3650, or null")
+    return datetime.now(UTC) + timedelta(days=days)

@@ -1,0 +1,214 @@
+"""Exports: a list's filters become a file, made by a job, piece by piece."""
+
+import csv
+import io
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+from httpx2 import AsyncClient
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.database import Plane, Scope
+from app.core.errors import Forbidden
+from app.core.policy import Actor
+from app.modules.audit.service import record
+from app.modules.exports import service
+from app.modules.exports.jobs import PurgeExports
+from app.modules.exports.schemas import cell
+from app.modules.exports.service import Exports
+from app.queues.enqueue import enqueue
+
+Transaction = Callable[[Scope], AbstractAsyncContextManager[AsyncSession]]
+Drain = Callable[..., Awaitable[int]]
+PATH, PAGE = "/api/owner/exports", "/dashboard/owner/exports"
+LOG = "/api/owner/logs/audit"
+
+
+async def fill(transaction: Transaction, operator: Actor, count: int, label: str = "Thing") -> None:
+    async with transaction(operator.scope) as session:
+        for n in range(count):
+            after = {"n": n, "deep": {"is": [n]}}
+            await record(session, operator, "thing.change", resource=("thing", n, label), after=after)
+
+
+async def made(owner: AsyncClient, drain: Drain, **body: Any) -> dict[str, Any]:
+    answer = await owner.post(PATH, json={"list": "audit", "filter": {"action": "thing"}} | body)
+    assert answer.status_code == 202, answer.text
+    assert answer.headers["location"] == f"{PATH}/{answer.json()['id']}" and answer.json()["state"] == "queued"
+    assert await drain() == 1
+    found: dict[str, Any] = (await owner.get(answer.headers["location"])).json()
+    return found
+
+
+async def test_ndjson_has_every_row_as_the_api_tells_it(
+    owner: AsyncClient, transaction: Transaction, operator: Actor, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "AT_ONCE", 3)
+    await fill(transaction, operator, 7)
+    export = await made(owner, drain)
+    assert (export["state"], export["total"], export["rowCount"]) == ("completed", 7, 7)
+    file = await owner.get(f"{PATH}/{export['id']}/file")
+    assert file.headers["content-type"] == "application/x-ndjson" and len(file.content) == export["byteCount"]
+    assert 'filename="audit-' in file.headers["content-disposition"]
+    rows = [json.loads(line) for line in file.text.splitlines()]
+    assert rows == (await owner.get(LOG, params={"action": "thing"})).json()["items"]
+
+
+async def test_csv_begins_with_its_columns_once_and_holds_no_formula(
+    owner: AsyncClient, transaction: Transaction, operator: Actor, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "AT_ONCE", 2)
+    await fill(transaction, operator, 2, label='=HYPERLINK("http://evil.example","a, b")')
+    await fill(transaction, operator, 1, label="Grüße, 日本")
+    export = await made(owner, drain, format="csv")
+    file = await owner.get(f"{PATH}/{export['id']}/file")
+    table = [*csv.DictReader(io.StringIO(file.text))]
+    assert [row["resourceLabel"] for row in table] == [
+        "Grüße, 日本",
+        *['\'=HYPERLINK("http://evil.example","a, b")'] * 2,
+    ]
+    assert table[1]["after"] == '{"n":1,"deep":{"is":[1]}}' and table[1]["before"] == ""
+
+
+def test_a_spreadsheet_finds_no_formula_in_a_cell() -> None:
+    for text in ("=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\r=1"):
+        assert cell(text) == f"'{text}"
+    assert [cell(value) for value in (None, "a=b", -5, True, ["=1"])] == ["", "a=b", "-5", "true", '["=1"]']
+
+
+async def test_whoever_fetches_a_file_is_in_the_access_log(
+    owner: AsyncClient, transaction: Transaction, operator: Actor, drain: Drain
+) -> None:
+    await fill(transaction, operator, 4)
+    export = await made(owner, drain)
+    for where in (PATH, PAGE):
+        assert (await owner.get(f"{where}/{export['id']}/file")).status_code == 200
+    rows = (await owner.get("/api/owner/logs/access", params={"exported": "true"})).json()["items"]
+    assert [(row["action"], row["resourceId"], row["rowCount"]) for row in rows] == [
+        ("owner.read.export", export["id"], 4)
+    ] * 2
+
+
+async def test_an_attempt_that_ends_early_is_taken_up_where_it_stopped(
+    owner: AsyncClient, transaction: Transaction, operator: Actor, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "AT_ONCE", 2)
+    await fill(transaction, operator, 5)
+    real, calls = service._next, []
+
+    async def failing(*arguments: Any) -> list[Any]:
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError("the disk is full")
+        return await real(*arguments)
+
+    monkeypatch.setattr(service, "_next", failing)
+    answer = await owner.post(PATH, json={"list": "audit", "filter": {"action": "thing"}})
+    await drain(retries=True)
+    export = (await owner.get(answer.headers["location"])).json()
+    assert (export["state"], export["rowCount"]) == ("completed", 5) and len(calls) == 4
+    file = await owner.get(f"{PATH}/{export['id']}/file")
+    assert [json.loads(line)["resourceId"] for line in file.text.splitlines()] == ["4", "3", "2", "1", "0"]
+
+
+async def test_too_many_rows_fail_with_a_sentence(
+    owner: AsyncClient, transaction: Transaction, operator: Actor, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (service, __import__("app.modules.exports.processor", fromlist=["x"])):
+        monkeypatch.setattr(module, "MOST_ROWS", 3)
+    await fill(transaction, operator, 4)
+    export = await made(owner, drain)
+    assert export["state"] == "failed" and "choose a shorter time" in export["error"]
+    assert (await owner.get(f"{PATH}/{export['id']}/file")).json()["code"] == "export_unfinished"
+    assert "choose a shorter time" in (await owner.get(PAGE)).text
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"list": "nothing"}, "list"),
+        ({"format": "xlsx"}, "format"),
+        ({"filter": {"nothing": "x"}}, "nothing"),
+        ({"filter": {"tenantId": "x"}}, "tenantId"),
+        ({"filter": {"from": "soon"}}, "from"),
+    ],
+)
+async def test_what_cannot_be_exported_is_named(owner: AsyncClient, body: dict[str, Any], field: str) -> None:
+    answer = await owner.post(PATH, json={"list": "audit"} | body)
+    assert answer.status_code == 422 and field in answer.text
+
+
+async def test_who_may_not_read_a_list_cannot_export_or_fetch_it(
+    transaction: Transaction, operator: Actor, drain: Drain
+) -> None:
+    some = Actor("token", None, "some", frozenset({"exports:read", "exports:write"}), Plane.PLATFORM)
+    async with transaction(operator.scope) as session:
+        with pytest.raises(Forbidden):
+            await Exports(session, some).create("audit", "csv", {})
+        export = await Exports(session, operator).create("audit", "csv", {"action": "thing"})
+    await drain()
+    async with transaction(operator.scope) as session:
+        assert (await Exports(session, operator).file(export.id)).state == "completed"
+        with pytest.raises(Forbidden):
+            await Exports(session, some).file(export.id)
+
+
+async def test_a_tenants_export_holds_its_own_rows_only(
+    transaction: Transaction, operator: Actor, make_tenant: Callable[[str], Awaitable[Any]], drain: Drain
+) -> None:
+    one, two = await make_tenant("One"), await make_tenant("Two")
+    exports = []
+    for each in (one, two):
+        member = Actor("token", None, "app", frozenset({"audit:read"}), Plane.TENANT, each.id)
+        async with transaction(member.scope) as session:
+            await record(session, member, "thing.change", resource=("thing", each.slug, None))
+        async with transaction(member.scope) as session:
+            exports.append((member, await Exports(session, member).create("audit", "ndjson", {"action": "thing"})))
+    await drain()
+    (member, mine), (_, theirs) = exports
+    async with transaction(member.scope) as session:
+        file = await Exports(session, member).file(mine.id)
+        assert file.row_count == 1
+        with pytest.raises(Exception, match="no such export"):
+            await Exports(session, member).file(theirs.id)
+
+
+async def test_an_export_goes_after_a_day_or_when_it_is_removed(
+    owner: AsyncClient, transaction: Transaction, operator: Actor, drain: Drain, admin: asyncpg.Connection
+) -> None:
+    await fill(transaction, operator, 1)
+    old, removed = await made(owner, drain), await made(owner, drain)
+    assert (await owner.delete(f"{PATH}/{removed['id']}")).status_code == 204
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    await admin.execute("UPDATE export SET expires_at = $1 WHERE id = $2", past, UUID(old["id"]))
+    for gone in (old, removed):
+        assert (await owner.get(f"{PATH}/{gone['id']}")).status_code == 404
+        assert (await owner.get(f"{PATH}/{gone['id']}/file")).status_code == 404
+    assert (await owner.get(PATH)).json()["items"] == []
+    async with transaction(operator.scope) as session:
+        await enqueue(session, PurgeExports())
+    await drain()
+    assert await admin.fetchval("SELECT count(*) FROM export_chunk") == 0
+
+
+async def test_the_pages_make_list_and_remove(
+    owner: AsyncClient, transaction: Transaction, operator: Actor, drain: Drain
+) -> None:
+    assert "There is no export" in (await owner.get(PAGE)).text
+    assert 'name="list" value="audit"' in (await owner.get("/dashboard/owner/logs/audit")).text
+    await fill(transaction, operator, 2)
+    form = {"list": "audit", "format": "csv", "query": "action=thing&outcome=&cursor=x.y"}
+    answer = await owner.post(PAGE, data=form, headers={"HX-Request": "true"})
+    assert answer.headers["hx-redirect"] == PAGE
+    await drain()
+    page = (await owner.get(PAGE)).text
+    assert "action: thing" in page and "/file" in page
+    export = (await owner.get(PATH)).json()["items"][0]
+    removed = await owner.post(f"{PAGE}/{export['id']}/removal", headers={"HX-Request": "true"})
+    assert "There is no export" in removed.text and "is removed" in removed.headers["hx-trigger"]
