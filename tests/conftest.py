@@ -29,11 +29,16 @@ from app.embedded.servers import Servers, Urls
 from app.main import create_app
 from app.modules.identity import service as identity_service
 from app.modules.identity.service import IdentityService, Sessions
+from app.modules.members.service import MemberService
+from app.modules.people.models import User
+from app.modules.roles.service import RoleService
 from app.modules.tenants.service import TenantService
 from app.modules.tokens.service import TokenService
 from app.queues.inline import drain as drain_record
 from app.queues.runner import Runner
 
+PASSWORD = "a password of some length"
+Person = Callable[..., Awaitable[AsyncClient]]
 OWNER_EMAIL, OWNER_PASSWORD = "owner@example.org", "a long enough password"
 ORIGIN = "http://testserver"
 KEPT_TABLES = {"alembic_version"}
@@ -217,6 +222,56 @@ async def tenant(make_tenant: Callable[[str], Awaitable[Made]]) -> Made:
 
 ALL_SCOPES = ("articles:read", "articles:write", "articles:publish", "ai:run", "ai:read")
 TenantClient = Callable[..., Awaitable[AsyncClient]]
+
+
+@pytest.fixture
+def make_person(database: Database, operator: Actor) -> Callable[..., Awaitable[User]]:
+    """Makes somebody who has an account: `await make_person("ann@example.org", role="auditor")`."""
+
+    async def make(email: str, role: str = "user") -> User:
+        hashed = identity_service._ARGON2.hash(PASSWORD)
+        async with database.transaction(operator.scope) as session:
+            user = User(email=email, name=email.partition("@")[0].capitalize(), password_hash=hashed, role=role)
+            session.add(user)
+            await session.flush()
+            return user
+
+    return make
+
+
+@pytest.fixture
+async def sign_in(app: Litestar) -> AsyncGenerator[Person, None]:
+    """Signs somebody in: `await sign_in("ann@example.org")` is that person's browser."""
+    opened: list[AbstractAsyncContextManager[AsyncClient]] = []
+
+    async def enter(email: str) -> AsyncClient:
+        context = _client(app)
+        opened.append(context)
+        client = await context.__aenter__()
+        answer = await client.post("/signin", data={"email": email, "password": PASSWORD}, headers={"Origin": ORIGIN})
+        assert answer.status_code == 303, answer.text
+        client.headers["X-CSRF-Token"] = await csrf_of(app, client)
+        return client
+
+    yield enter
+    for context in opened:
+        await context.__aexit__(None, None, None)
+
+
+@pytest.fixture
+def member(
+    database: Database, operator: Actor, tenant: Made, make_person: Callable[..., Awaitable[User]], sign_in: Person
+) -> Person:
+    """Makes a member of the tenant, signed in: `await member("ann@example.org", "editor")`."""
+
+    async def make(email: str, role: str, of: Made = tenant) -> AsyncClient:
+        await make_person(email)
+        async with database.transaction(operator.scope) as session:
+            found = await RoleService(session, operator).named(of.id, role)
+            await MemberService(session, operator).add(of.id, email, found.id)
+        return await sign_in(email)
+
+    return make
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from uuid import UUID
 import msgspec
 from litestar import Litestar
 from litestar.routes import HTTPRoute
+from sqlalchemy import ARRAY, Integer
 
 from app import registry
 from app.core.database import Plane
@@ -36,6 +37,13 @@ STREAM_S = 5.0
 THINGS = {
     "owner/tokens/token_id": "platform_token",
     "tenant_id": "tenant",
+    "slug": "slug",
+    "user_id": "user",
+    "session_id": "session",
+    "device_id": "user_device",
+    "role_id": "role",
+    "member_id": "tenant_member",
+    "invitation_id": "invitation",
     "workspace_id": "workspace",
     "token_id": "api_token",
     "client_id": "api_client",
@@ -156,7 +164,9 @@ def addresses(door: Door, stage: Stage) -> dict[str, str]:
     told = {"own": address(0)}
     if door.things:
         # To the platform only what stands under something else can be another's.
-        if door.things[-1].endswith("_id") and (door.plane is not Plane.PLATFORM or len(door.things) > 1):
+        if (door.things[-1].endswith("_id") or door.things[-1] == "slug") and (
+            door.plane is not Plane.PLATFORM or len(door.things) > 1
+        ):
             told["foreign"] = address(1)
         told["missing"] = address(None)
     return told
@@ -257,6 +267,11 @@ def _lists() -> dict[str, set[str]]:
     return found
 
 
+def _given(value: Any, kind: Any) -> Any:
+    plain = isinstance(kind, ARRAY) or not isinstance(value, (dict, list))
+    return value if plain else msgspec.json.encode(value).decode()
+
+
 async def one_of_everything(admin: Any, ours: UUID, theirs: UUID, owned: dict[str, Any]) -> dict[str, tuple[str, str]]:
     """A row in each table for each of two tenants, whatever tables there are; what is global is there twice as well."""
     ids: dict[str, tuple[str, str]] = {"tenant": (str(ours), str(theirs))}
@@ -264,7 +279,7 @@ async def one_of_everything(admin: Any, ours: UUID, theirs: UUID, owned: dict[st
     lists = _lists()
     async with admin.transaction():
         await admin.execute("SET LOCAL session_replication_role = replica")  # a key may point at what is not there
-        for tenant_id in (ours, theirs):
+        for number, tenant_id in enumerate((ours, theirs), 1):
             parents: dict[str, dict[str, Any]] = {"tenant": {"id": tenant_id}}
             for table in Base.metadata.sorted_tables:
                 if table.name in ("tenant", "alembic_version"):
@@ -272,12 +287,13 @@ async def one_of_everything(admin: Any, ours: UUID, theirs: UUID, owned: dict[st
                 row, _ = sample(table, tenant_id if "tenant_id" in table.columns else None, parents, every_key=True)
                 row |= {name: [] for name in lists.get(table.name, set()) & row.keys()}
                 row |= {name: value for name, value in owned.get(table.name, {}).items() if name in table.columns}
+                row |= {key.name: number for key in table.primary_key if isinstance(key.type, Integer)}
                 if table.name == "job":
                     row["queue"] = "ai:content" if tenant_id == ours else "ai:seo"
                 parents[table.name] = row
                 columns = ", ".join(f'"{name}"' for name in row)
                 marks = ", ".join(f"${n}" for n in range(1, len(row) + 1))
-                values = [msgspec.json.encode(v).decode() if isinstance(v, (dict, list)) else v for v in row.values()]
+                values = [_given(value, table.columns[name].type) for name, value in row.items()]
                 await admin.execute(f'INSERT INTO "{table.name}" ({columns}) VALUES ({marks})', *values)
                 if "id" in row:
                     made.setdefault(table.name, []).append(str(row["id"]))

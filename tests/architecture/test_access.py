@@ -30,7 +30,7 @@ from tests.architecture.access import (
     tokens,
     write,
 )
-from tests.conftest import Made
+from tests.conftest import Made, Person
 
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 PASSING = {"date", "x-request-id"}
@@ -46,13 +46,17 @@ async def stage(
     operator: Actor,
     tenant: Made,
     make_tenant: Callable[[str], Awaitable[Made]],
+    member: Person,
 ) -> Stage:
     other, suspended = await make_tenant("Other Press"), await make_tenant("Quiet Press")
-    session = f"teknav_session={owner.cookies['teknav_session']}"
-    person = await admin.fetchval('SELECT id FROM "user"')
+    people = {role: await member(f"{role}@example.org", role) for role in ("admin", "editor", "viewer")}
+    people["tenant's owner"] = await member("ours@example.org", "owner")
+    people["foreign admin"] = await member("foreign@example.org", "admin", other)
+    person = await admin.fetchval("SELECT id FROM \"user\" WHERE role = 'owner'")
     callers = {
         "anonymous": {},
-        "owner": {"Cookie": session, "X-CSRF-Token": owner.headers["X-CSRF-Token"]},
+        "owner": browser(owner),
+        **{name: browser(client) for name, client in people.items()},
         "platform token": await tokens(app, operator, PLATFORM_TENANT, sorted(registry.owner_scopes())),
         "tenant's token": await tokens(app, operator, tenant.id, tenant_scopes()),
         "read-only token": await tokens(app, operator, tenant.id, tenant_scopes(":read")),
@@ -67,8 +71,16 @@ async def stage(
     await admin.execute("UPDATE tenant SET status = 'suspended' WHERE id = $1", suspended.id)
     plausible = {"saved_view": {"user_id": person}}
     mine = str(await admin.fetchval("SELECT id FROM api_token WHERE tenant_id = $1", PLATFORM_TENANT))
-    ids = await one_of_everything(admin, tenant.id, other.id, plausible) | {"platform_token": (mine, mine)}
+    slugs = [await admin.fetchval("SELECT slug FROM tenant WHERE id = $1", each.id) for each in (tenant, other)]
+    ids = await one_of_everything(admin, tenant.id, other.id, plausible)
+    ids |= {"platform_token": (mine, mine), "slug": (slugs[0], slugs[1])}
     return Stage(app, admin, callers, ids, await kept(admin))
+
+
+def browser(client: AsyncClient) -> dict[str, str]:
+    """The headers of somebody who is signed in."""
+    session = f"teknav_session={client.cookies['teknav_session']}"
+    return {"Cookie": session, "X-CSRF-Token": client.headers["X-CSRF-Token"]}
 
 
 def plain(answer: Answer, address: str) -> tuple[Any, ...]:
@@ -98,7 +110,9 @@ async def test_every_caller_gets_from_every_route_what_the_reviewed_table_says(s
                     await stage.restore()
                 if caller in WITHOUT_RIGHTS and answer.status in (401, 403):
                     break  # refused before anything is looked up, as the callers above are seen to be
-            if "foreign" in answers and answers["foreign"] != answers["missing"]:
+            # Another tenant is one's own to its admin, and who is not signed in is sent to sign in for it.
+            own_too = door.things[-1:] == ["slug"] and caller in ("anonymous", "foreign admin")
+            if "foreign" in answers and answers["foreign"] != answers["missing"] and not own_too:
                 wrong.append(f"{caller}: {door.method} {door.path}: {answers['foreign']} is not {answers['missing']}")
             found.setdefault(door.name, {})[caller] = cell(statuses)
     if os.environ.get(WRITE):
@@ -119,6 +133,19 @@ async def test_every_caller_gets_from_every_route_what_the_reviewed_table_says(s
 ROWS = "SELECT outcome, status FROM audit_log WHERE action = $1 AND id > $2 ORDER BY id"
 CHANGES_NOTHING = {
     ("DELETE", "/api/v1/articles/{article_id:uuid}/publication"),
+    ("POST", "/dashboard/owner/tenants/{tenant_id:uuid}/quotas"),
+    ("DELETE", "/api/owner/users/{user_id:uuid}/ban"),
+    ("POST", "/dashboard/owner/users/{user_id:uuid}/unban"),
+    ("DELETE", "/api/owner/users/{user_id:uuid}/factor"),
+    ("POST", "/dashboard/owner/users/{user_id:uuid}/factor-removal"),
+    ("POST", "/dashboard/owner/users/{user_id:uuid}/role"),
+    # The secret of a second factor that is not confirmed yet; none that could be removed; no other session to end.
+    ("POST", "/account/factor"),
+    ("POST", "/api/account/factor"),
+    ("POST", "/account/factor/removal"),
+    ("DELETE", "/api/account/factor"),
+    ("POST", "/account/sessions/others"),
+    ("DELETE", "/api/account/sessions"),
     ("POST", "/api/owner/schedules/{name:str}/reset"),
     ("POST", "/dashboard/owner/schedules/{name:str}/reset"),
     ("POST", "/dashboard/owner/schedules/{name:str}"),
@@ -146,12 +173,13 @@ async def test_every_change_leaves_its_row_however_it_ends(
         if door.method not in UNSAFE or door.public:
             continue
         platform = door.plane is not Plane.TENANT
-        allowed = stage.callers["owner" if platform else "tenant's token"]
-        denied = {"Cookie": allowed["Cookie"]} if platform else stage.callers["read-only token"]
+        member = door.path.startswith("/dashboard/t/")
+        allowed = stage.callers["owner" if platform else "tenant's owner" if member else "tenant's token"]
+        denied = {"Cookie": allowed["Cookie"]} if "Cookie" in allowed else stage.callers["read-only token"]
         places = addresses(door, stage)
         nonsense = (b'{"nonsense": 1}', "application/json") if door.path.startswith("/api/") else (b"", "")
         for kind in ("denied", "invalid", "failed", "success"):
-            if kind == "invalid" and door.path == "/signout":
+            if kind == "invalid" and door.shape is None and "missing" not in places:
                 continue  # there is nothing that could be wrong about it
             newest, crash = await admin.fetchval(NEWEST), kind == "failed"
             answer = await ask(
@@ -163,7 +191,7 @@ async def test_every_change_leaves_its_row_however_it_ends(
             )
             crash = False
             rows = [tuple(row) for row in await admin.fetch(ROWS, door.audit, newest)]
-            fits = {"denied": {403}, "invalid": {400, 404, 409, 422}, "failed": {500}}
+            fits = {"denied": {403}, "invalid": {400, 404, 409, 410, 422}, "failed": {500}}
             if kind == "success" and (answer.status >= 400 or (door.name in CHANGES_NOTHING and not rows)):
                 continue  # the stage does not allow it, as the table of access shows, or it is so already
             seen[kind] += 1
@@ -174,4 +202,4 @@ async def test_every_change_leaves_its_row_however_it_ends(
             if answer.status < 400:
                 await stage.restore()
     assert not wrong, "\n".join(wrong)
-    assert seen["denied"] == seen["failed"] == seen["invalid"] + 1 > 50 and seen["success"] > 30, seen
+    assert seen["denied"] == seen["failed"] > seen["invalid"] > 50 and seen["success"] > 30, seen

@@ -2,8 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -11,22 +10,12 @@ from pathlib import Path
 import asyncpg
 import pytest
 from click.testing import CliRunner
-from httpx2 import AsyncClient
 from litestar import Litestar
 
 from app.cli import main
-from app.core.database import Database
-from app.core.policy import Actor
 from app.core.settings import Settings
-from app.modules.identity import service as identity_service
-from app.modules.members.service import MemberService
-from app.modules.people.models import User
-from app.modules.roles.service import RoleService
-from tests.conftest import ORIGIN, Made, _client, csrf_of
 
 Teknav = Callable[..., Awaitable[str]]
-PASSWORD = "a password of some length"
-Person = Callable[..., Awaitable[AsyncClient]]
 
 
 @pytest.fixture
@@ -43,56 +32,6 @@ def teknav(app: Litestar, settings: Settings, tmp_path: Path) -> Teknav:
         return done.stderr if code else done.stdout
 
     return run
-
-
-@pytest.fixture
-def make_person(database: Database, operator: Actor) -> Callable[..., Awaitable[User]]:
-    """Makes somebody who has an account: `await make_person("ann@example.org", role="auditor")`."""
-
-    async def make(email: str, role: str = "user") -> User:
-        hashed = identity_service._ARGON2.hash(PASSWORD)
-        async with database.transaction(operator.scope) as session:
-            user = User(email=email, name=email.partition("@")[0].capitalize(), password_hash=hashed, role=role)
-            session.add(user)
-            await session.flush()
-            return user
-
-    return make
-
-
-@pytest.fixture
-async def sign_in(app: Litestar) -> AsyncGenerator[Person, None]:
-    """Signs somebody in: `await sign_in("ann@example.org")` is that person's browser."""
-    opened: list[AbstractAsyncContextManager[AsyncClient]] = []
-
-    async def enter(email: str) -> AsyncClient:
-        context = _client(app)
-        opened.append(context)
-        client = await context.__aenter__()
-        answer = await client.post("/signin", data={"email": email, "password": PASSWORD}, headers={"Origin": ORIGIN})
-        assert answer.status_code == 303, answer.text
-        client.headers["X-CSRF-Token"] = await csrf_of(app, client)
-        return client
-
-    yield enter
-    for context in opened:
-        await context.__aexit__(None, None, None)
-
-
-@pytest.fixture
-def member(
-    database: Database, operator: Actor, tenant: Made, make_person: Callable[..., Awaitable[User]], sign_in: Person
-) -> Person:
-    """Makes a member of the tenant, signed in: `await member("ann@example.org", "editor")`."""
-
-    async def make(email: str, role: str, of: Made = tenant) -> AsyncClient:
-        await make_person(email)
-        async with database.transaction(operator.scope) as session:
-            found = await RoleService(session, operator).named(of.id, role)
-            await MemberService(session, operator).add(of.id, email, found.id)
-        return await sign_in(email)
-
-    return make
 
 
 @dataclass(frozen=True)
