@@ -66,5 +66,5 @@ async def test_a_payload_that_does_not_fit_is_marked_at_its_field(
     await expect(payload).to_have_value(re.compile("taskId"))
     await payload.fill("[]")
     await page.get_by_role("button", name="Replay with this payload").click()
-    await expect(page.locator(".field-error")).to_contain_text("must be a JSON object")
+    await expect(page.locator("#f-payload-error")).to_contain_text("must be a JSON object")
     refused(window)

@@ -67,7 +67,7 @@ async def test_what_is_secret_is_found_nowhere_afterwards(
     )
     assert again.status_code == 409
     change = {"current": OWNER_PASSWORD, "password": secrets["next"]}
-    assert (await owner.put("/api/owner/account/password", json=change)).is_success
+    assert (await owner.put("/api/account/password", json=change)).is_success
     for password in (secrets["wrong"], OWNER_PASSWORD):
         form = {"email": OWNER_EMAIL, "password": password}
         assert (await client.post("/signin", data=form, headers={"Origin": ORIGIN})).status_code == 401

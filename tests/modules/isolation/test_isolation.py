@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 from httpx2 import AsyncClient
+from sqlalchemy import ARRAY
 
 from app.core.database import Database
 from app.core.ids import PLATFORM_TENANT
@@ -37,7 +38,11 @@ async def inhabited(admin: asyncpg.Connection, tenant: Made) -> dict[str, int]:
             owner = tenant.id if "tenant_id" in table.columns else None
             row, _ = sample(table, owner, parents)
             parents[table.name] = row
-            values = [json.dumps(value) if isinstance(value, (dict, list)) else value for value in row.values()]
+            arrays = {column.name for column in table.columns if isinstance(column.type, ARRAY)}
+            values = [
+                json.dumps(value) if isinstance(value, (dict, list)) and name not in arrays else value
+                for name, value in row.items()
+            ]
             names = ", ".join(f'"{name}"' for name in row)
             marks = ", ".join(f"${n}" for n in range(1, len(row) + 1))
             await admin.execute(f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})', *values)
