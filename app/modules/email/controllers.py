@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from app.core.paging import Pager
-from app.modules.email.permissions import READ
+from app.modules.email.permissions import OPEN, READ
 from app.modules.email.schemas import EMAIL_SEEN, EmailPage, EmailRead, read
 from app.modules.email.service import EmailService
 
@@ -30,7 +30,7 @@ class EmailController(Controller):
         page = (await emails.search(pager, text=q, status=status, limit=limit, cursor=cursor)).map(read)
         return EmailPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
-    @get("/{email_id:uuid}", permission=READ, access=EMAIL_SEEN)
+    @get("/{email_id:uuid}", permission=OPEN, access=EMAIL_SEEN)
     async def show(self, emails: NamedDependency[EmailService], email_id: FromPath[UUID]) -> EmailRead:
         """Read one mail; its text too where mails are kept in a folder instead of being sent."""
         row = await emails.get(email_id)

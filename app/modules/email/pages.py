@@ -11,7 +11,7 @@ from litestar.response import Template
 from app.core.errors import Invalid
 from app.core.paging import Pager
 from app.core.templating import render
-from app.modules.email.permissions import READ
+from app.modules.email.permissions import OPEN, READ
 from app.modules.email.schemas import EMAIL_SEEN, Status
 from app.modules.email.service import EmailService
 
@@ -43,7 +43,7 @@ class EmailPages(Controller):
         }
         return render(request, "email/index.html", context, fragment="email/_list.html")
 
-    @get("/{email_id:uuid}", permission=READ, access=EMAIL_SEEN)
+    @get("/{email_id:uuid}", permission=OPEN, access=EMAIL_SEEN)
     async def show(
         self, request: AnyRequest, emails: NamedDependency[EmailService], email_id: FromPath[UUID]
     ) -> Template:

@@ -16,6 +16,8 @@ from app.core.ids import new_id
 from app.core.secrets import Signer
 from app.core.settings import Settings
 from app.modules.email.service import Letter, Ticket, send
+from app.modules.people.models import User
+from tests.conftest import Person
 from tests.modules.conftest import Teknav
 from tests.modules.email.conftest import Deliver, MailServer
 
@@ -122,8 +124,14 @@ async def test_two_letters_with_one_key_are_one_mail(
     assert len(mail_server.mails) == 1
 
 
-async def test_without_a_mail_server_mails_lie_in_a_folder_and_can_be_read(
-    database: Database, settings: Settings, drain: Drain, owner: AsyncClient, teknav: Teknav
+async def test_without_a_mail_server_mails_lie_in_a_folder_and_owners_can_read_them(
+    database: Database,
+    settings: Settings,
+    drain: Drain,
+    owner: AsyncClient,
+    teknav: Teknav,
+    make_person: Callable[..., Awaitable[User]],
+    sign_in: Person,
 ) -> None:
     of = await post(database)
     await drain()
@@ -136,6 +144,12 @@ async def test_without_a_mail_server_mails_lie_in_a_folder_and_can_be_read(
             page = await owner.get(address, headers=headers)
             assert page.status_code == 200 and TO in page.text
             assert (link in page.text) == address.endswith(email["id"])
+    # What it says opens an account: who only reads is told that there is a mail, and no more.
+    await make_person("auditor@example.org", role="auditor")
+    auditor = await sign_in("auditor@example.org")
+    listed = await auditor.get("/dashboard/owner/emails")
+    assert listed.status_code == 200 and TO in listed.text and email["id"] not in listed.text
+    assert (await auditor.get(f"/dashboard/owner/emails/{email['id']}")).status_code == 403
     assert "No mail fits" in (await owner.get("/dashboard/owner/emails?q=nobody")).text
     assert (await owner.get("/dashboard/owner/emails?status=lost")).status_code == 422
     assert (await owner.get(f"/api/owner/emails/{new_id()}")).status_code == 404
