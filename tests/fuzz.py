@@ -16,8 +16,8 @@ HALF_S = 75
 PROGRAM = ROOT / ".fuzz" / "bin" / "schemathesis"
 CONFIG = ROOT / "tests" / "fuzz.toml"
 TENANTS = "/api/owner/tenants"
-# Ends the processes that do the work of the others.
-NOT_CALLED = r"/workers/\{worker_id\}/stop"
+# Ends the processes that do the work of the others; revokes the token that asks.
+NOT_CALLED = r"/workers/\{worker_id\}/stop|^/api/owner/tokens"
 
 
 async def tokens(running: Running) -> dict[str, str]:

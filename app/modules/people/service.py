@@ -19,6 +19,7 @@ from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
 from app.core.wire import one_line
+from app.modules.access.service import erase_person
 from app.modules.audit.service import record
 from app.modules.email.service import forget
 from app.modules.factors.service import OneTimeCodes, SecondFactor
@@ -280,6 +281,8 @@ class People:
     async def erase(self, user_id: UUID) -> None:
         """Delete a person with all that hangs on the account: sessions, devices, factors, profile and consents.
 
+        What names the person in the audit and the access log is blanked, and the seals hold.
+
         Raises:
             NotFound. Conflict (`last_owner`, `own_account`).
         """
@@ -293,6 +296,9 @@ class People:
         await self._session.flush()
         resource = ("user", user.id, None)
         await record(self._session, self._actor, "owner.user.erase", resource=resource)
+        # A name of one word may be a part of other words, which would go with it.
+        full_name = [user.name] if " " in user.name else []
+        await erase_person(self._session, self._actor, user.id, [user.email, *full_name])
         self._tell(user)
 
     async def factor(self, user_id: UUID) -> bool:

@@ -66,6 +66,9 @@ async def test_a_person_is_made_found_changed_and_deleted(
     query = "SELECT action FROM audit_log WHERE outcome = 'success' AND action LIKE 'owner.user.%' ORDER BY id"
     rows = await admin.fetch(query)
     assert [row["action"] for row in rows] == ["owner.user.create", "owner.user.update", "owner.user.erase"]
+    for table in ("audit_log", "data_access_log"):
+        named = f"SELECT count(*) FROM {table} WHERE strpos(lower({table}::text), $1) > 0"
+        assert await admin.fetchval(named, EMAIL) == 0, f"{table} still names the person"
 
 
 @pytest.mark.promise("S4-76")
