@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, column, delete, exists, or_, select, table, text
+from sqlalchemy import Select, column, delete, exists, func, or_, select, table, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.roles import ADMIN, OWNER
@@ -24,6 +24,11 @@ class MemberFilter:
     text: str | None = None
     role_id: UUID | None = None
     workspace_id: UUID | None = None
+
+
+async def count(session: AsyncSession, tenant_id: UUID) -> int:
+    query = select(func.count()).where(TenantMember.tenant_id == tenant_id)
+    return await session.scalar(query) or 0
 
 
 def members(tenant_id: UUID, wanted: MemberFilter = MemberFilter()) -> Select[tuple[TenantMember]]:

@@ -12,13 +12,14 @@ from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
+from app.core.quota import MEMBERS
 from app.modules.audit.service import record
 from app.modules.members import repository
 from app.modules.members.models import TenantMember
 from app.modules.members.repository import MemberFilter as MemberFilter
 from app.modules.members.schemas import Sort
 from app.modules.roles.service import RoleService
-from app.modules.tenants.service import TenantService
+from app.modules.tenants.service import TenantService, require_room
 
 TOPIC = "members"
 MOST_AT_ONCE = 100
@@ -110,10 +111,11 @@ class MemberService:
         """Write down that a person (`id`, `email`, `name`) belongs to the tenant; whoever calls has asked for rights.
 
         Raises:
-            Conflict (`member_already`).
+            Conflict (`member_already`). QuotaExceeded: the tenant has as many members as it may.
         """
         if await repository.belongs(self._session, tenant_id, person.id):
             raise Conflict(f"{person.email} is a member already", code="member_already")
+        await require_room(self._session, tenant_id, MEMBERS)
         member = TenantMember(
             id=new_id(), tenant_id=tenant_id, user_id=person.id, email=person.email, name=person.name, role_id=role_id
         )

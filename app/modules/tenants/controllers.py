@@ -72,7 +72,7 @@ class TenantController(Controller):
         """Rename, suspend or reactivate a tenant."""
         return _answer(await tenants.update(tenant_id, data, expected=versions(if_match)))
 
-    @post("/{tenant_id:uuid}/deletion", permission=WRITE, audit="owner.tenant.delete", status_code=200)
+    @post("/{tenant_id:uuid}/deletion", permission=WRITE, audit="owner.tenant.delete", status_code=200, step_up=True)
     async def erase(
         self,
         tenants: NamedDependency[TenantService],

@@ -110,7 +110,7 @@ class TenantPages(Controller):
         await tenants.update(tenant_id, data.change(), expected=expected)
         return Response(b"", headers={"HX-Redirect": f"{PATH}/{tenant_id}"})
 
-    @post("/{tenant_id:uuid}/deletion", permission=WRITE, audit="owner.tenant.delete", status_code=200)
+    @post("/{tenant_id:uuid}/deletion", permission=WRITE, audit="owner.tenant.delete", status_code=200, step_up=True)
     async def delete(
         self, tenants: NamedDependency[TenantService], tenant_id: FromPath[UUID], data: URLEncodedBody[ReasonForm]
     ) -> Response[bytes]:

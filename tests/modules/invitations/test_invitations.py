@@ -29,6 +29,23 @@ async def invite(owner: AsyncClient, tenant: Made, email: str, role: str) -> dic
     return made
 
 
+async def test_a_tenant_takes_no_more_members_than_its_quota(
+    owner: AsyncClient, client: AsyncClient, member: Person, make_person: Person, tenant: Made
+) -> None:
+    await member("ann@example.org", "admin")
+    place = f"/api/owner/tenants/{tenant.id}"
+    assert (await owner.patch(f"{place}/quotas", json={"quotas": {"members": 1}})).status_code == 200
+    await make_person("cy@example.org")
+    body = {"email": "cy@example.org", "roleId": await role_of(owner, tenant, "Viewer")}
+    refused = await owner.post(f"{place}/members", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (409, "quota_exceeded")
+    link = (await invite(owner, tenant, "bo@example.org", "Editor"))["link"]
+    assert (await client.post(link, data=NEW)).status_code == 409
+    assert len((await owner.get(f"{place}/members")).json()["items"]) == 1
+    assert (await owner.patch(f"{place}/quotas", json={"quotas": {"members": 2}})).status_code == 200
+    assert (await client.post(link, data=NEW)).status_code == 303
+
+
 @pytest.mark.promise("S4-3")
 async def test_somebody_without_an_account_makes_one_and_is_in(
     owner: AsyncClient,
