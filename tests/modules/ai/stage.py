@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from app.core.database import Database, Plane, Scope
 from app.core.egress import Egress
 from app.core.ids import new_id
 from app.core.settings import Settings
-from app.modules.ai.client import Provider, provider_for
+from app.modules.ai.client import Completion, Order, Provider, provider_for
 from app.modules.ai.models import AiTask
 from app.queues.core import AI_CONTENT
 from app.queues.runner import Runner
@@ -50,6 +51,18 @@ async def ask(client: AsyncClient, article_id: str) -> dict[str, Any]:
     return task
 
 
+async def start(client: AsyncClient, kind: str, article_id: str, **wanted: Any) -> dict[str, Any]:
+    """The task of any kind that was asked for."""
+    answer = await client.post("/api/v1/ai/tasks", json={"kind": kind, "articleId": article_id, **wanted})
+    assert answer.status_code == 202, answer.text
+    task: dict[str, Any] = answer.json()
+    return task
+
+
+async def summarize(provider: Provider, text: str, *, title: str, run_id: str | None = None) -> Completion:
+    return await provider.write(Order(kind="summarize_article", title=title, text=text), run_id=run_id)
+
+
 async def task_of(client: AsyncClient, task_id: str) -> dict[str, Any]:
     answer = await client.get(f"/api/v1/ai/tasks/{task_id}")
     assert answer.status_code == 200, answer.text
@@ -60,6 +73,11 @@ async def task_of(client: AsyncClient, task_id: str) -> dict[str, Any]:
 async def rows(database: Database, model: type[R], *order: Any) -> Sequence[R]:
     async with database.transaction(PLATFORM) as session:
         return (await session.scalars(select(model).order_by(*order))).all()
+
+
+def later() -> datetime:
+    """Past every back-off."""
+    return datetime.now(UTC) + timedelta(days=1)
 
 
 async def job_id_of(database: Database, task_id: str) -> UUID:
