@@ -170,8 +170,8 @@ def session_list(who: str | None, limit: int, cursor: str | None, as_json: bool)
     """List open sessions, newest first."""
 
     async def find(process: Any, actor: Any) -> Any:
-        from app.modules.people.schemas import SessionPage, read_session
-        from app.modules.people.service import People, SessionBook
+        from app.modules.people.service import People
+        from app.modules.sessions.service import SessionBook, SessionPage, read_session
 
         async with process.database.transaction(actor.scope) as session:
             of = (await People(session, actor).find(who)).id if who else None
@@ -191,7 +191,7 @@ def session_revoke(session: UUID, as_json: bool) -> None:
     """End a session, at once."""
 
     async def revoke(process: Any, actor: Any) -> None:
-        from app.modules.people.service import SessionBook
+        from app.modules.sessions.service import SessionBook
 
         async with process.database.transaction(actor.scope) as transaction:
             await SessionBook(transaction, actor).revoke(session)
