@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.database import scope_of
 from app.core.errors import Conflict, FieldError, Invalid, NotFound
 from app.core.etag import Expected, require
+from app.core.events import Event, emit
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
@@ -24,6 +25,13 @@ from app.core.policy import Actor, Permission
 from app.core.quota import ARTICLES
 from app.core.wire import one_line
 from app.modules.articles import repository
+from app.modules.articles.events import (
+    ArticleCreated,
+    ArticleDeleted,
+    ArticlePublished,
+    ArticleUnpublished,
+    ArticleUpdated,
+)
 from app.modules.articles.models import Article, Status
 from app.modules.articles.permissions import PUBLISH, READ, WRITE
 from app.modules.articles.repository import ArticleFilter
@@ -169,6 +177,7 @@ class ArticleService:
         resource = ("article", article.id, article.title)
         await record(self._session, self._actor, action, resource=resource, before=before, after=after)
         signal(self._session, TOPIC, article.id, article.tenant_id)
+        await emit(self._session, _FACTS[action](article.id))
 
     async def _workspace(self, tenant: UUID, asked: UUID | None) -> UUID | None:
         own = self._actor.workspace_id
@@ -207,6 +216,14 @@ def _plain(inline: Token) -> str:
     return " ".join("".join(parts).split())
 
 
+_FACTS: dict[str, type[Event]] = {
+    "article.create": ArticleCreated,
+    "article.update": ArticleUpdated,
+    "article.summarize": ArticleUpdated,
+    "article.publish": ArticlePublished,
+    "article.unpublish": ArticleUnpublished,
+    "article.delete": ArticleDeleted,
+}
 _TEXTUAL = ("text", "code_inline", "softbreak", "hardbreak")
 
 
