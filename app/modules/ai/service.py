@@ -42,7 +42,8 @@ from app.modules.reports.service import ReportService
 from app.modules.tenants.service import require_room
 from app.queues.cancel import cancel
 from app.queues.control import replay
-from app.queues.enqueue import enqueue
+from app.queues.enqueue import Wanted, enqueue, insert_rows, row_for
+from app.queues.keys import take_keys
 from app.queues.models import State
 from app.redis.cache import drop
 
@@ -160,12 +161,13 @@ class AiService:
         else:
             # A job that was cancelled or removed has ended for good, and one of an old month is gone.
             key = None if task.idempotency_key else f"{task.kind}:{task.article_id}:{_digest(task.input)}"
-            job_id = await enqueue(self._session, JOBS[task.kind](task_id=task.id), key=key)
-            holder = await repository.task_of_job(self._session, job_id)
-            if holder is not task:
+            wanted = Wanted(job=JOBS[task.kind](task_id=task.id), key=key)
+            row = row_for(self._session, wanted, tenant_id=task.tenant_id)
+            if key is not None and (await take_keys(self._session, [row]))[row.id] != row.id:
                 raise Conflict("The same was asked for again and is unfinished", code="key_taken")
             await RunLog(self._session, self._actor).take_up(task.id)
-            task.job_id = job_id
+            task.job_id = row.id
+            await insert_rows(self._session, [row])
         await self._session.flush()
         await self._session.refresh(task)
         await self._trace("ai.task.retry", task)
@@ -436,7 +438,8 @@ class RunLog:
         self._announce(task)
 
     async def _ended(self, task: AiTask) -> None:
-        await emit(self._session, TaskEnded(task.id, task.kind, task.article_id, str(task.status)))
+        event = TaskEnded(task.id, task.kind, task.article_id, str(task.status))
+        await emit(self._session, event, tenant_id=task.tenant_id)
 
     async def _task(self, task_id: UUID) -> AiTask:
         return await self._session.get_one(AiTask, task_id, with_for_update=True)

@@ -17,6 +17,7 @@ from app.core.ids import new_id
 from app.core.settings import Settings
 from app.modules.ai.client import Completion, Order, Provider, provider_for
 from app.modules.ai.models import AiTask
+from app.modules.prompts.service import Prompts
 from app.queues.core import AI_CONTENT
 from app.queues.runner import Runner
 from tests.modules.ai.openai_server import OpenAIServer, Received
@@ -85,7 +86,7 @@ async def job_id_of(database: Database, task_id: str) -> UUID:
         return (await session.get_one(AiTask, UUID(task_id))).job_id
 
 
-def worker(database: Database, url: str, *, timeout_s: float = 120) -> Runner:
+def worker(database: Database, url: str, *, timeout_s: float = 120, prompts: Prompts | None = None) -> Runner:
     """A worker whose provider is the OpenAI-compatible server at `url`; `timeout_s` is the limit of a summary."""
     settings = Settings(
         ai_provider="openrouter",
@@ -94,7 +95,7 @@ def worker(database: Database, url: str, *, timeout_s: float = 120) -> Runner:
         openrouter_base_url=url,
         ai_timeout_s=30.0,
     )
-    provider = provider_for(settings, Egress())
+    provider = provider_for(settings, Egress(), prompts)
     specs = registry.specs()
     specs |= {AI_CONTENT.name: replace(AI_CONTENT, timeout_s=timeout_s)}
     return Runner(database, registry.kinds(), specs, new_id(), {Provider: provider})

@@ -1,15 +1,18 @@
 """Every kind of task: what it takes, what comes of it with `local` and with a model, and what ends it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from httpx2 import AsyncClient
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database import Database, Plane, Scope
+from app.core.database import Database, Plane, Scope, scope_of
 from app.core.errors import Conflict, Invalid
 from app.core.policy import SYSTEM_ACTOR
+from app.modules.ai.events import TaskEnded
 from app.modules.ai.models import AiRun, AiTask
 from app.modules.ai.service import AiService
 from app.queues import letters
@@ -24,6 +27,20 @@ Drain = Callable[..., Awaitable[int]]
 SCOPES = ("articles:read", "articles:write", "ai:run", "ai:read", "drafts:read", "drafts:decide", "reports:read")
 ROUGH = "# Part\n\nThe weir  holds the the river. TODO name it.\n\n### Trout\n\nTrout pass by a ladder , in spring."
 UNIT_S = 10
+
+
+@pytest.fixture
+def ended(database: Database) -> Generator[list[tuple[str, str, UUID]], None, None]:
+    """Kind and status of each task that is told to have ended, and the tenant in whose name."""
+    heard: list[tuple[str, str, UUID]] = []
+
+    async def note(session: AsyncSession, event: TaskEnded) -> None:
+        heard.append((event.kind, event.status, scope_of(session).tenant_id))
+
+    before = database._ports["subscribers"]
+    database.provide(subscribers={**before, TaskEnded: [*before.get(TaskEnded, ()), note]})
+    yield heard
+    database.provide(subscribers=before)
 
 
 async def got(client: AsyncClient, address: str) -> dict[str, Any]:
@@ -172,8 +189,13 @@ async def test_a_key_gives_the_first_task_whatever_became_of_it(
     assert len(await stage.rows(database, JobRow)) == 2
 
 
-async def test_a_task_can_be_cancelled_and_begun_again(
-    tenant_client: TenantClient, owner: AsyncClient, database: Database, drain: Drain
+async def test_a_task_can_be_cancelled_and_begun_again_and_each_end_is_told(
+    tenant_client: TenantClient,
+    owner: AsyncClient,
+    database: Database,
+    drain: Drain,
+    tenant: Made,
+    ended: list[tuple[str, str, UUID]],
 ) -> None:
     client = await tenant_client(*SCOPES)
     task = await stage.start(client, "quality_check", await stage.article(client))
@@ -196,6 +218,20 @@ async def test_a_task_can_be_cancelled_and_begun_again(
     assert (answer.status_code, answer.json()["status"]) == (202, "queued"), answer.text
     letter = next(job for job in await stage.rows(database, JobRow) if str(job.id) == answer.json()["jobId"])
     assert (letter.state, letter.run) == (State.PENDING, 1), "a dead letter gets a new run"
+
+    page = f"/dashboard/owner/ai/tasks/{failed['id']}"
+    answer = await owner.post(f"{page}/cancellation", headers={"HX-Request": "true"})
+    assert "The task is cancelled" in answer.headers["HX-Trigger"]
+    assert f"{page}/retry" in answer.text
+    assert (await owner.post(f"{page}/retry", headers={"HX-Request": "true"})).status_code == 200
+    newest = (await stage.rows(database, JobRow, JobRow.id))[-1]
+    assert (newest.state, newest.tenant_id) == (State.PENDING, tenant.id), "the tenant's job, whoever began it again"
+    assert ended == [
+        ("quality_check", "cancelled", tenant.id),
+        ("quality_check", "completed", tenant.id),
+        ("summarize_article", "failed", tenant.id),
+        ("summarize_article", "cancelled", tenant.id),
+    ]
 
 
 async def test_a_running_task_is_stopped_by_its_worker(tenant_client: TenantClient, database: Database) -> None:
