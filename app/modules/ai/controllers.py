@@ -17,7 +17,7 @@ from app.core.policy import Actor
 from app.core.queries import text_of, uuid_of
 from app.modules.ai.models import AiTask, RunStatus, TaskStatus
 from app.modules.ai.permissions import READ, RUN
-from app.modules.ai.repository import EntryFilter, RunFilter, TaskFilter
+from app.modules.ai.repository import EntryFilter, RunFilter, Spent, TaskFilter
 from app.modules.ai.schemas import (
     AI_ANSWERS,
     MESSAGES_SEEN,
@@ -28,6 +28,8 @@ from app.modules.ai.schemas import (
     AiTaskOwnedPage,
     AiTaskPage,
     AiTaskRead,
+    AiUsageList,
+    AiUsageRead,
     Kind,
     Level,
     SummaryRequest,
@@ -161,10 +163,24 @@ class AiTaskController(Controller):
         return _answer(await ai.retry(task_id), 202, {})
 
 
+class UsageController(Controller):
+    path = "/ai/usage"
+
+    @get("/", permission=READ)
+    async def show(self, ai: NamedDependency[AiService], month: FromQuery[Text] = None) -> AiUsageList:
+        """Read what the tenant's AI runs used in a month, this one where none is named."""
+        return _usage(await ai.usage(month))
+
+
 class OwnerAiController(Controller):
     """All lists are newest first."""
 
     path = "/ai"
+
+    @get("/usage", permission=READ, cached=AI_ANSWERS)
+    async def usage(self, ai: NamedDependency[AiService], month: FromQuery[Text] = None) -> AiUsageList:
+        """Read what all tenants' AI runs used in a month, the dearest tenant first."""
+        return _usage(await ai.usage(month))
 
     @get("/tasks", permission=READ, cached=AI_ANSWERS)
     async def tasks(
@@ -235,6 +251,10 @@ def one_of(field: str, text: Text, kinds: type[E]) -> E | None:
     if text not in set(kinds):
         raise Invalid.field(field, f"must be one of {', '.join(kinds)}")
     return kinds(text)
+
+
+def _usage(found: tuple[str, list[Spent]]) -> AiUsageList:
+    return AiUsageList(month=found[0], items=[read(row, AiUsageRead) for row in found[1]])
 
 
 def _answer(task: AiTask, status: int, headers: dict[str, str]) -> Response[AiTaskRead]:

@@ -15,12 +15,13 @@ from app.modules.ai.controllers import (
     AiTaskController,
     OwnerAiController,
     SummaryController,
+    UsageController,
     provide_ai,
     provide_entry_filter,
     provide_run_filter,
     provide_task_filter,
 )
-from app.modules.ai.pages import EventPages, RunPages, TaskPages
+from app.modules.ai.pages import EventPages, RunPages, TaskPages, UsagePages
 from app.modules.ai.processor import PROCESSORS
 from app.modules.ai.repository import about_jobs, cents_this_month, count_runs, failed_runs, names
 from app.modules.ai.schemas import AI_ANSWERS
@@ -43,10 +44,10 @@ async def load_card(session: AsyncSession) -> dict[str, Any]:
 
 ai = Module(
     name="ai",
-    api=[SummaryController, AiTaskController],
+    api=[SummaryController, AiTaskController, UsageController],
     owner_api=[OwnerAiController],
-    pages=[RunPages, TaskPages, EventPages],
-    member_pages=[TaskPages],
+    pages=[RunPages, TaskPages, EventPages, UsagePages],
+    member_pages=[TaskPages, UsagePages],
     providers={
         "ai": provide_ai,
         "wanted_tasks": provide_task_filter,
@@ -62,6 +63,7 @@ ai = Module(
         NavigationItem("AI", "Runs", "/ai/runs", "sparkles", permissions.READ, 40, Plane.PLATFORM),
         NavigationItem("AI", "Tasks", "/ai/tasks", "list-check", permissions.READ, 41),
         NavigationItem("AI", "Event log", "/ai/event-logs", "activity", permissions.READ, 44, Plane.PLATFORM),
+        NavigationItem("AI", "Usage", "/ai/usage", "database", permissions.READ, 46),
     ],
     about=[About(kind.kind, about_jobs, permissions.READ) for kind in KINDS],
     quotas=[Quota(AI_CENTS_PER_MONTH, "AI spend per month", cents_this_month)],

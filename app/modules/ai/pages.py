@@ -24,7 +24,7 @@ from app.modules.ai.repository import EntryFilter, RunFilter, TaskFilter
 from app.modules.ai.schemas import RUN_SEEN, AiEventRead, AiRunRead, AiTaskOwned, AiTaskRead, Kind, Level, read
 from app.modules.ai.service import JOBS, AiService
 
-RUNS, TASKS, EVENTS = "/ai/runs", "/ai/tasks", "/ai/event-logs"
+RUNS, TASKS, EVENTS, USAGE = "/ai/runs", "/ai/tasks", "/ai/event-logs", "/ai/usage"
 FILTERS = ("status", "kind", "level", "type", "tenantId", "taskId", "runId", "articleId", "from", "to")
 EVENT_TYPES = ("run.started", "provider.answered", "run.completed", "run.failed", "run.interrupted")
 MOST = 100  # entries that a drawer shows
@@ -183,6 +183,28 @@ class EventPages(Controller):
             "plain": msgspec.to_builtins(read(event, AiEventRead)),
         }
         return render(request, "ai/event.html", context, fragment="ai/_event_drawer.html")
+
+
+class UsagePages(Controller):
+    path = USAGE
+
+    @get("/", permission=READ)
+    async def usage(
+        self,
+        request: AnyRequest,
+        ai: NamedDependency[AiService],
+        session: NamedDependency[AsyncSession],
+        month: FromQuery[str] = "",
+    ) -> Template:
+        shown, items = await ai.usage(month or None)
+        context = {
+            "path": prefix_of(request) + USAGE,
+            "month": shown,
+            "items": items,
+            "names": await repository.names(session),
+            "here": {"month": month} if month else {},
+        }
+        return render(request, "ai/usage.html", context, fragment="ai/_usage.html")
 
 
 async def _task(

@@ -3,11 +3,13 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from math import ceil
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Select, Uuid, column, func, select, table
+import msgspec
+from sqlalchemy import BigInteger, Select, Uuid, column, func, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -20,6 +22,7 @@ from app.queues.models import JobRow, State
 _ARTICLE = table("article", column("id"), column("tenant_id"), column("workspace_id"), column("title"))
 _TENANT = table("tenant", column("id"), column("name"))
 MOST_TENANTS = 500
+TOKENS = ("input", "cache_read", "cache_write", "output", "reasoning")
 R = TypeVar("R", AiTask, AiRun, AiMessage, AiEventLog)
 
 
@@ -202,6 +205,40 @@ async def failed_runs(session: AsyncSession, since: datetime, limit: int) -> Seq
     """The newest runs that failed since then."""
     query = runs(RunFilter(RunStatus.FAILED)).where(AiRun.id >= floor_id(since))
     return (await session.scalars(query.order_by(AiRun.id.desc()).limit(limit))).all()
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What the runs of a tenant used that were begun in one month. `cost` is in US dollars."""
+
+    tenant_id: UUID
+    runs: int
+    failed: int
+    input: int
+    cache_read: int
+    cache_write: int
+    output: int
+    reasoning: int
+    cost: Decimal
+
+    @property
+    def cost_usd(self) -> str:
+        return f"{self.cost.normalize():f}"
+
+
+async def spent(session: AsyncSession, begin: datetime, end: datetime) -> list[Spent]:
+    """By tenant, the dearest first; a tenant's own transaction finds its own."""
+    names = {name: name.replace("_w", "W").replace("_r", "R") for name in TOKENS}
+    tokens = [
+        func.coalesce(func.sum(AiRun.usage[wire].astext.cast(BigInteger)), 0).cast(BigInteger).label(name)
+        for name, wire in names.items()
+    ]
+    cost = func.coalesce(func.sum(AiRun.cost), 0).label("cost")
+    failed = func.count().filter(AiRun.status == RunStatus.FAILED).label("failed")
+    query = select(AiRun.tenant_id, func.count().label("runs"), failed, *tokens, cost)
+    query = query.where(AiRun.id >= floor_id(begin), AiRun.id < floor_id(end)).group_by(AiRun.tenant_id)
+    rows = await session.execute(query.order_by(cost.desc(), AiRun.tenant_id).limit(MOST_TENANTS))
+    return [msgspec.convert(row._mapping, Spent) for row in rows]
 
 
 async def cents_this_month(session: AsyncSession, tenant_id: UUID) -> int:

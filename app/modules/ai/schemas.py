@@ -173,6 +173,27 @@ class AiRunRead(Outgoing):
     duration_ms: int | None
 
 
+class AiUsageRead(Outgoing):
+    """What a tenant's runs used in a month, by UTC: how many there were, how many failed, tokens, US dollars."""
+
+    tenant_id: UUID
+    runs: int
+    failed: int
+    input: int
+    cache_read: int
+    cache_write: int
+    output: int
+    reasoning: int
+    cost_usd: str
+
+
+class AiUsageList(Outgoing):
+    """The use of one month, the dearest tenant first."""
+
+    month: str
+    items: list[AiUsageRead]
+
+
 class AiMessageRead(Sensitive):
     """One message of a run, in the order of `seq`."""
 

@@ -1,7 +1,7 @@
 """The rules of AI: what is asked for is a task, each try at it is a run, and all that happens leaves a trace."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, TypeVar
 from uuid import UUID
@@ -33,7 +33,7 @@ from app.modules.ai.jobs import (
     SummarizeArticle,
 )
 from app.modules.ai.models import AiEventLog, AiMessage, AiRun, AiTask, RunStatus, TaskStatus
-from app.modules.ai.repository import EntryFilter, RunFilter, TaskFilter
+from app.modules.ai.repository import EntryFilter, RunFilter, Spent, TaskFilter
 from app.modules.ai.schemas import AI_ANSWERS, AiResult, TaskRequest
 from app.modules.articles.service import ArticleService
 from app.modules.audit.service import record
@@ -242,6 +242,22 @@ class AiService:
     ) -> Page[AiEventLog]:
         """Newest first. For the platform."""
         return await self._page(pager, repository.events(wanted), AiEventLog.id, wanted, limit, cursor)
+
+    async def usage(self, month: str | None = None) -> tuple[str, list[Spent]]:
+        """What runs used in a month ("2026-11"), or in this one, by tenant; a tenant finds its own.
+
+        Raises:
+            Invalid: naming `month`.
+        """
+        try:
+            begin = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC) if month else datetime.now(UTC)
+        except ValueError:
+            raise Invalid.field("month", "must be a month such as 2026-11") from None
+        begin = begin.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        if not 2020 <= begin.year < 2100:
+            raise Invalid.field("month", "must lie between 2020 and 2099")
+        end = (begin + timedelta(days=32)).replace(day=1)
+        return f"{begin:%Y-%m}", await repository.spent(self._session, begin, end)
 
     async def _one(self, query: Select[tuple[R]], what: str) -> R:
         found: R | None = await self._session.scalar(query)

@@ -111,7 +111,9 @@ async def test_local_does_what_counting_can_and_refuses_the_rest(
 
 
 @pytest.mark.promise("S4-65", "S4-6")
-async def test_a_model_writes_drafts_and_reports_that_name_it(tenant_client: TenantClient, database: Database) -> None:
+async def test_a_model_writes_drafts_and_reports_that_name_it(
+    tenant_client: TenantClient, owner: AsyncClient, database: Database, tenant: Made
+) -> None:
     client = await tenant_client(*SCOPES)
     article = await stage.article(client)
     async with OpenAIServer() as server:
@@ -142,6 +144,13 @@ async def test_a_model_writes_drafts_and_reports_that_name_it(tenant_client: Ten
     runs = await stage.rows(database, AiRun)
     assert {run.template_version for run in runs} == {0}
     assert all(run.cost_usd == "0.000123" for run in runs)
+    (used,) = (await got(client, "/api/v1/ai/usage"))["items"]
+    assert (used["runs"], used["failed"], used["cacheRead"], used["costUsd"]) == (4, 0, 80, "0.000492")
+    assert used["input"] == sum(run.usage["input"] for run in runs if run.usage)
+    page = (await owner.get("/dashboard/owner/ai/usage")).text
+    assert "$0.000492" in page and tenant.name in page
+    assert (await got(owner, "/api/owner/ai/usage?month=2020-01"))["items"] == []
+    assert (await owner.get("/api/owner/ai/usage?month=May")).status_code == 422
 
 
 @pytest.mark.parametrize(
