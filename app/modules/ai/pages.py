@@ -222,7 +222,7 @@ async def _task(
         "path": prefix_of(request) + TASKS,
         "task": task,
         "runs": runs.items,
-        "queue": JOBS[task.kind].queue,
+        "queue": JOBS[task.kind].queue if task.kind in JOBS else "",
         "names": await repository.names(session, tasks=[task]),
         "plain": msgspec.to_builtins(read(task, shown)),
     }

@@ -12,7 +12,7 @@ from msgspec import ValidationError, convert
 from app.core.errors import Invalid
 from app.core.templating import PREFIX, render
 from app.modules.prompts.permissions import READ, WRITE
-from app.modules.prompts.schemas import TemplateChange, TemplateForm, TemplateRead
+from app.modules.prompts.schemas import TemplateChange, TemplateForm, TemplateRead, TemplateUse
 from app.modules.prompts.service import TemplateService
 
 AnyRequest = Request[Any, Any, Any]
@@ -50,16 +50,16 @@ class TemplatePages(Controller):
         newest = template.versions[0].number
         return _told(_shown(request, template, "_body"), f"Version {newest} of {name} is saved.")
 
-    @post("/{name:str}/versions/{number:int}", permission=WRITE, audit="owner.ai_template.use", status_code=200)
+    @post("/{name:str}/current", permission=WRITE, audit="owner.ai_template.use", status_code=200)
     async def use(
         self,
         request: AnyRequest,
         name: FromPath[str],
-        number: FromPath[int],
         templates: NamedDependency[TemplateService],
+        data: URLEncodedBody[TemplateUse],
     ) -> Template:
-        template = await templates.use(name, number)
-        return _told(_shown(request, template, "_body"), f"Models are told version {number} of {name}.")
+        template = await templates.use(name, data.number)
+        return _told(_shown(request, template, "_body"), f"Models are told version {data.number} of {name}.")
 
 
 def _typed(form: TemplateForm) -> TemplateChange:

@@ -83,7 +83,7 @@ async def test_a_template_is_edited_on_its_page(owner: AsyncClient, tenant_clien
     assert "Version 1 of rewrite_article is saved" in saved.headers["HX-Trigger"]
     wrong = await owner.post(PAGE, data={"text": "$instructions", "temperature": "warm"}, headers=HTMX)
     assert wrong.status_code == 422 and "temperature" in wrong.text
-    used = await owner.post(f"{PAGE}/versions/0", headers=HTMX)
+    used = await owner.post(f"{PAGE}/current", data={"number": "0"}, headers=HTMX)
     assert used.status_code == 200
     listed = (await owner.get("/dashboard/owner/ai/templates")).text
     for kind in ("generate_article_draft", "quality_check", "seo_audit"):
