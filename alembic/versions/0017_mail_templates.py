@@ -6,7 +6,7 @@ from sqlalchemy.dialects import postgresql
 from alembic import op
 
 revision = "0017"
-down_revision = "0014"
+down_revision = "0015"
 
 # What each role may do with the new tables. A version is never changed; the platform deletes it with its tenant.
 # A person who unsubscribes has no session: the system writes it down.
