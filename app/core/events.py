@@ -1,14 +1,27 @@
 """Facts that one module announces and others, above it, act on in the same transaction."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from msgspec import Struct
+from msgspec import Struct, StructMeta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 
-class Event(Struct, frozen=True):
-    """Base of what modules announce, in the past tense: `TenantCreated`."""
+class _EventMeta(StructMeta):
+    def __new__(
+        mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, topic: str = "", **opts: Any
+    ) -> "_EventMeta":
+        return super().__new__(mcs, name, bases, namespace | {"topic": topic}, **opts)
+
+
+class Event(Struct, metaclass=_EventMeta, frozen=True, rename="camel"):
+    """Base of what modules announce, in the past tense: `class ArticlePublished(Event, topic="article.published")`.
+
+    A fact with a topic is public: who subscribes to `Event` itself hears it too, and may show it to the outside. It
+    carries ids, and nothing that somebody who knows of the thing may not read.
+    """
+
+    topic: ClassVar[str]
 
 
 Subscriber = Callable[[AsyncSession, Any], Awaitable[None]]
@@ -18,5 +31,10 @@ Subscriber = Callable[[AsyncSession, Any], Awaitable[None]]
 async def emit(session: AsyncSession, event: Event) -> None:
     """Tell whoever listens. What a subscriber raises ends the transaction of the fact itself."""
     known: Mapping[type[Event], Sequence[Subscriber]] = session.info["subscribers"]
-    for subscriber in known.get(type(event), ()):
+    for subscriber in (*known.get(type(event), ()), *(known.get(Event, ()) if event.topic else ())):
         await subscriber(session, event)
+
+
+def public() -> dict[str, type[Event]]:
+    """Every public fact that the loaded modules can announce, by topic."""
+    return {event.topic: event for event in Event.__subclasses__() if event.topic}

@@ -41,6 +41,8 @@ class Health:
         self._down_logged = float("-inf")
         self._present: Outage | None = None
         self._noted = False
+        self._told = False
+        """Whether the log says "down": then it says "up" too. A Redis that comes and goes does not fill it."""
         self.ended: Callable[[Outage], Awaitable[None]] | None = None
         """Called with an outage that is over."""
         self.past: deque[Outage] = deque(maxlen=OUTAGES_KEPT)
@@ -120,17 +122,18 @@ class Health:
         if self._noted:
             over = Outage(ended.began_at, datetime.now(UTC), ended.error)
             self.past.append(over)
-            self._down_logged = float("-inf")
             if self.ended is not None:
                 with suppress(*FAILURES):
                     await self.ended(over)
-            log.info("redis.up", away_s=round((datetime.now(UTC) - ended.began_at).total_seconds(), 1))
+            if self._told:
+                self._told = False
+                log.info("redis.up", away_s=round((datetime.now(UTC) - ended.began_at).total_seconds(), 1))
 
     def _note(self, error: BaseException) -> None:
         self._noted = True
         now = time.monotonic()
         if now - self._down_logged >= DOWN_LOGGED_EVERY_S:
-            self._down_logged = now
+            self._down_logged, self._told = now, True
             log.warning("redis.down", error=_words(error))
 
 

@@ -1,10 +1,13 @@
-"""The contract that import-linter lacks: what a module shows of itself, and which files it may have."""
+"""The contracts that import-linter lacks: what a module shows, which files it may have, and the order of modules."""
 
+import ast
+from pathlib import Path
 from typing import Any
 
 from grimp import ImportGraph
 from importlinter import Contract, ContractCheck, fields, output
 from importlinter.application.contract_utils import AlertLevel, remove_ignored_imports
+from importlinter.contracts.layers import LayersContract
 
 MODULES = "app.modules"
 
@@ -40,3 +43,31 @@ class PublicFace(Contract):
     def render_broken_contract(self, check: ContractCheck) -> None:
         for problem in check.metadata["problems"]:
             output.print_error(f"- {problem}", bold=False)
+
+
+class ModuleOrder(LayersContract):
+    """Layers whose order is that of `MODULES` in `app/registry.py`, from the bottom up: the list says it once."""
+
+    type_name = "module_order"
+
+    def __init__(self, name: str, session_options: dict[str, Any], contract_options: dict[str, Any]) -> None:
+        super().__init__(name, session_options, contract_options | {"layers": registered()[::-1]})
+
+
+def registered() -> list[str]:
+    """The folders of the modules in the order of the registry, read from its text in the working directory."""
+    tree = ast.parse(Path("app/registry.py").read_text())
+    imports = (node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module)
+    folder = {
+        alias.asname or alias.name: (node.module or "").split(".")[2]
+        for node in imports
+        for alias in node.names
+        if (node.module or "").startswith(f"{MODULES}.")
+    }
+    listed = next(
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == "MODULES"
+    )
+    assert isinstance(listed, ast.Tuple)
+    return [folder[name.id] for name in listed.elts if isinstance(name, ast.Name)]

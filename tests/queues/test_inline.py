@@ -45,7 +45,7 @@ async def test_jobs_run_with_row_and_attempts_and_nothing_is_pushed(
         with suppress(asyncio.CancelledError):
             await task
     assert (ledger.notes, ledger.dead) == (["inline"], ["no"])
-    assert await engine.client.keys("*") == []
+    assert await engine.client.keys(f"{engine.prefix}:{QUICK.engine_name}:*") == []
 
 
 async def test_a_paused_queue_waits_and_what_a_dead_process_left_behind_runs(

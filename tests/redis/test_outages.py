@@ -79,7 +79,7 @@ async def seven() -> int:
 
 
 async def out_of_memory(link: Link, settings: Settings) -> Callable[[], Awaitable[object]]:
-    await link.config_set("maxmemory", "1mb")
+    await link.config_set("maxmemory", "1kb")
     return lambda: link.config_set("maxmemory", "0")
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.database import scope_of
 from app.core.errors import Conflict, FieldError, Invalid, NotFound
 from app.core.etag import Expected, require
+from app.core.events import Event, emit
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
@@ -24,6 +25,14 @@ from app.core.policy import Actor, Permission
 from app.core.quota import ARTICLES
 from app.core.wire import one_line
 from app.modules.articles import repository
+from app.modules.articles.events import (
+    ArticleCreated,
+    ArticleDeleted,
+    ArticlePublished,
+    ArticleSubmitted,
+    ArticleUnpublished,
+    ArticleUpdated,
+)
 from app.modules.articles.models import Article, Status
 from app.modules.articles.permissions import PUBLISH, READ, WRITE
 from app.modules.articles.repository import ArticleFilter
@@ -121,6 +130,24 @@ class ArticleService:
             raise _slug_taken()
         return await self._change("article.update", article, values)
 
+    async def submit(self, article_id: UUID, *, expected: Expected = None) -> Article:
+        """Hand a draft in for review. Submitting what waits already changes nothing.
+
+        Raises:
+            NotFound, Stale; Conflict (`already_published`): there is nothing to review.
+        """
+        article = await self._one(article_id, WRITE, lock=True, expected=expected)
+        if article.status == Status.PUBLISHED:
+            raise Conflict("Readers see this article already", code="already_published")
+        return await self._change("article.submit", article, {"status": Status.REVIEW})
+
+    async def withdraw(self, article_id: UUID, *, expected: Expected = None) -> Article:
+        """Take a draft back from review. One that does not wait stays as it is."""
+        article = await self._one(article_id, WRITE, lock=True, expected=expected)
+        if article.status != Status.REVIEW:
+            return article
+        return await self._change("article.withdraw", article, {"status": Status.DRAFT})
+
     async def publish(self, article_id: UUID, *, expected: Expected = None) -> Article:
         """Show it to readers. Publishing what is published changes nothing."""
         article = await self._one(article_id, PUBLISH, lock=True, expected=expected)
@@ -132,6 +159,8 @@ class ArticleService:
     async def unpublish(self, article_id: UUID, *, expected: Expected = None) -> Article:
         """Make it a draft again. Unpublishing a draft changes nothing."""
         article = await self._one(article_id, PUBLISH, lock=True, expected=expected)
+        if article.status != Status.PUBLISHED:
+            return article
         return await self._change("article.unpublish", article, {"status": Status.DRAFT, "published_at": None})
 
     async def delete(self, article_id: UUID, *, expected: Expected = None) -> None:
@@ -169,6 +198,7 @@ class ArticleService:
         resource = ("article", article.id, article.title)
         await record(self._session, self._actor, action, resource=resource, before=before, after=after)
         signal(self._session, TOPIC, article.id, article.tenant_id)
+        await emit(self._session, _FACTS[action](article.id))
 
     async def _workspace(self, tenant: UUID, asked: UUID | None) -> UUID | None:
         own = self._actor.workspace_id
@@ -207,6 +237,16 @@ def _plain(inline: Token) -> str:
     return " ".join("".join(parts).split())
 
 
+_FACTS: dict[str, type[Event]] = {
+    "article.create": ArticleCreated,
+    "article.update": ArticleUpdated,
+    "article.summarize": ArticleUpdated,
+    "article.submit": ArticleSubmitted,
+    "article.withdraw": ArticleUpdated,
+    "article.publish": ArticlePublished,
+    "article.unpublish": ArticleUnpublished,
+    "article.delete": ArticleDeleted,
+}
 _TEXTUAL = ("text", "code_inline", "softbreak", "hardbreak")
 
 
