@@ -25,8 +25,6 @@ OF_TENANTS = {
     "articles:write",
     "drafts:decide",
     "drafts:read",
-    "email_templates:read",
-    "email_templates:write",
     "reports:read",
 }
 

@@ -14,15 +14,14 @@ Person = Callable[..., Awaitable[AsyncClient]]
 MakeTenant = Callable[[str], Awaitable[Made]]
 SEEN = {"articles:read", "ai:read", "drafts:read", "reports:read", "dashboard:read"}
 CONTENT = {"articles:write", "articles:publish", "ai:run", "drafts:decide"} | SEEN
-MAILS = {"email_templates:read", "email_templates:write"}
 LOOKS = {name for name in built_in.grantable(registry.permissions()) if name.endswith(":read")}
 # Reviewed by hand.
 EXPECTED = {
-    "editor": CONTENT | MAILS,
-    "author": CONTENT - {"articles:publish"} | {"email_templates:read"},
+    "editor": CONTENT,
+    "author": CONTENT - {"articles:publish"},
     "viewer": SEEN,
     "auditor": LOOKS,
-    "operator": SEEN | MAILS | {"tokens:read", "tokens:write"},
+    "operator": SEEN | {"tokens:read", "tokens:write"},
 }
 
 
