@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.database import Plane, scope_of
 from app.core.digests import Marks
 from app.core.ids import floor_id
+from app.core.trace import MOST_STEPS, Step
 from app.modules.audit.models import AuditLog
 from app.modules.audit.schemas import AuditFilter
 
@@ -46,6 +47,23 @@ def fitting(wanted: AuditFilter) -> Select[tuple[AuditLog]]:
     if wanted.until is not None:
         query = query.where(AuditLog.id < floor_id(wanted.until))
     return query
+
+
+async def steps(session: AsyncSession, correlation_id: UUID) -> list[Step]:
+    """The changes that were made under a correlation id, and those that were tried."""
+    query = select(AuditLog).where(AuditLog.correlation_id == correlation_id).order_by(AuditLog.id).limit(MOST_STEPS)
+    return [
+        Step(
+            "change",
+            row.action,
+            row.outcome,
+            row.created_at,
+            note=f"{row.actor_label}, {row.resource_label or row.resource_type}",
+            path=f"/logs/audit/{row.id}",
+            tenant_id=row.tenant_id,
+        )
+        for row in await session.scalars(query)
+    ]
 
 
 def places(text: str | None) -> list[ColumnElement[bool]]:
