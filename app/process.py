@@ -67,9 +67,8 @@ class Process:
         limiter = RateLimiter(queue_redis, settings.key)
         queues = Queues(database, specs, kinds, engine if settings.enable_queue else None)
         schedules = registry.schedules()
-        apart = settings.cache_redis_url not in ("", settings.redis_url)
-        redis = RedisService(settings, None if apart else queue_redis)
-        cache = Cache(redis, settings, patient(settings.cache_redis_url) if apart else patient_redis)
+        redis = RedisService(settings, None if settings.cache_apart else queue_redis)
+        cache = Cache(redis, settings, patient(settings.cache_redis_url) if settings.cache_apart else patient_redis)
         database.provide(broker=broker, queues=queues, schedules=schedules, cache=cache)
         database.provide(
             caches=registry.caches(),
