@@ -6,7 +6,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from alembic import op
 
 revision = "0016"
-down_revision = "0017"
+down_revision = "0021"
 
 TABLES = ("ai_draft", "quality_report")
 STATUSES = "status IN ('queued', 'running', 'completed', 'failed', 'cancelled')"

@@ -9,6 +9,7 @@ from app.core.database import Plane
 from app.core.live import Topic
 from app.core.quota import AI_CENTS_PER_MONTH, Quota
 from app.core.templating import NavigationItem
+from app.core.trace import TraceSource
 from app.module import About, Card, Module
 from app.modules.ai import permissions
 from app.modules.ai.controllers import (
@@ -23,7 +24,7 @@ from app.modules.ai.controllers import (
 )
 from app.modules.ai.pages import EventPages, RunPages, TaskPages, UsagePages
 from app.modules.ai.processor import PROCESSORS
-from app.modules.ai.repository import about_jobs, cents_this_month, count_runs, failed_runs, names
+from app.modules.ai.repository import about_jobs, cents_this_month, count_runs, failed_runs, names, steps
 from app.modules.ai.schemas import AI_ANSWERS
 from app.modules.ai.service import KINDS, RUNS, TASKS
 
@@ -66,6 +67,7 @@ ai = Module(
         NavigationItem("AI", "Usage", "/ai/usage", "database", permissions.READ, 46),
     ],
     about=[About(kind.kind, about_jobs, permissions.READ) for kind in KINDS],
+    traces=[TraceSource(steps, permissions.READ, RUNS)],
     quotas=[Quota(AI_CENTS_PER_MONTH, "AI spend per month", cents_this_month)],
     cards=[Card("ai/_card.html", load_card, permissions.READ, RUNS, 30, Plane.PLATFORM)],
 )
