@@ -27,6 +27,7 @@ from app.modules.exports.module import exports as exports_module
 from app.modules.factors.module import factors
 from app.modules.identity.module import identity
 from app.modules.impersonation.module import impersonation
+from app.modules.imports.module import imports as imports_module
 from app.modules.invitations.module import invitations
 from app.modules.isolation.module import isolation
 from app.modules.members.module import members
@@ -71,6 +72,7 @@ MODULES: tuple[Module, ...] = (
     impersonation,
     tokens,
     articles,
+    imports_module,
     drafts,
     reports,
     prompts,
