@@ -13,6 +13,7 @@ from app.module import permissions as permissions_of
 from app.modules.access.module import access
 from app.modules.account.module import account
 from app.modules.ai.module import ai
+from app.modules.approvals.module import approvals
 from app.modules.articles.module import articles
 from app.modules.audit.module import audit
 from app.modules.cache.module import cache
@@ -22,6 +23,7 @@ from app.modules.exports.module import exports as exports_module
 from app.modules.factors.module import factors
 from app.modules.identity.module import identity
 from app.modules.impersonation.module import impersonation
+from app.modules.instances.module import instances
 from app.modules.invitations.module import invitations
 from app.modules.isolation.module import isolation
 from app.modules.members.module import members
@@ -35,6 +37,7 @@ from app.modules.tenants.module import tenants
 from app.modules.tokens.module import tokens
 from app.modules.views.module import views
 from app.modules.workers.module import workers
+from app.modules.workflows.module import workflows
 from app.queues.core import CORE_QUEUES
 from app.queues.job import Kinds, declared
 from app.queues.schedules import Schedule
@@ -60,6 +63,9 @@ MODULES: tuple[Module, ...] = (
     tokens,
     articles,
     ai,
+    approvals,
+    workflows,
+    instances,
     isolation,
     workers,
     queues,

@@ -59,6 +59,9 @@ THINGS = {
     "job_id": "job",
     "worker_id": "worker",
     "view_id": "saved_view",
+    "approval_id": "approval",
+    "definition_id": "workflow_definition",
+    "instance_id": "workflow_instance",
 }
 # Names that are no row: what is there, and what is not.
 NAMES = {"queue": "ai:content", "schedules/name": "purge-expired", "cards/name": "queues"}
