@@ -33,6 +33,7 @@ from app.modules.queues.module import queues
 from app.modules.roles.module import roles as roles_module
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.seals.module import seals
+from app.modules.sessions.module import sessions
 from app.modules.tenants.module import tenants
 from app.modules.tokens.module import tokens
 from app.modules.views.module import views
@@ -53,6 +54,7 @@ MODULES: tuple[Module, ...] = (
     tenants,
     email,
     factors,
+    sessions,
     people,
     identity,
     account,
