@@ -17,6 +17,7 @@ from app.cli.tenants import tenant
 from app.cli.tokens import client, token
 from app.cli.users import session, user
 from app.cli.workers import workers
+from app.cli.workflows import workflows
 
 OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -29,7 +30,7 @@ def main() -> None:
 
 SERVING = (up, web, worker, suspects, migrate)
 PEOPLE = (owner, user, session, tenant, token, client, member, role)
-THINGS = (email, queues, workers, schedules, cache, isolation, audit, access)
+THINGS = (email, queues, workers, schedules, workflows, cache, isolation, audit, access)
 
 for command in (*SERVING, *PEOPLE, *THINGS, doctor, config):
     main.add_command(command)

@@ -38,6 +38,7 @@ from app.queues.enqueue import Wanted, insert_rows, row_for
 from app.queues.quota import require_room
 from app.redis.cache import drop
 
+__all__ = ["TOPIC", "InstanceFilter", "InstanceService", "Status"]
 TOPIC = "instances"
 APPROVAL = "approval:"
 MOST_INPUT = 16_384  # bytes

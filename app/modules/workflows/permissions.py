@@ -5,5 +5,5 @@ from app.core.policy import Permission
 READ = Permission(
     "workflows:read", "See workflows and what they do", tenant=True, roles=("editor", "author", "operator")
 )
-WRITE = Permission("workflows:write", "Write workflows, which act with the whole tenant's rights", tenant=True, roles=())
+WRITE = Permission("workflows:write", "Write workflows, which act with all the tenant's rights", tenant=True, roles=())
 ALL = (READ, WRITE)

@@ -1,7 +1,7 @@
 """The language of workflows: steps, and what they may say about the context. Data alone: nothing is evaluated.
 
-The context is `{"input": {…}, "steps": {"check": {…}}}`: what the instance was given, and what came of each step that has
-run. A path, "input.articleId", names a value in it.
+The context is `{"input": {…}, "steps": {"check": {…}}}`: what the instance was given, and what came of each step so
+far. A path, "input.articleId", names a value in it.
 """
 
 import re

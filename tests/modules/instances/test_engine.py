@@ -1,7 +1,6 @@
 """What the engine does with an instance: each step once, through waits, failures, people and killed workers."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -264,6 +263,13 @@ async def test_a_dead_job_fails_its_instance_and_its_replay_goes_on(
     assert (await flows.instance(client, instance))["status"] == "succeeded"
 
 
+# What PostgreSQL does when the other end of a connection is gone.
+HANG_UP = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND state LIKE 'idle in transaction%' AND pid <> pg_backend_pid()
+"""
+
+
 class Killed(BaseException):
     """The worker is gone at once: nothing it would have done afterwards happens."""
 
@@ -296,7 +302,7 @@ async def test_a_worker_killed_between_any_two_statements_does_no_step_twice_and
 
 
 async def go_on_until_it_waits(database: Database, admin: asyncpg.Connection, kill_at: int) -> bool:
-    """Run every job that is due; the worker dies once, before its statement or commit of this number. Whether it did."""
+    """Run every job that is due; the worker dies once, before its statement or commit of this number, if it has one."""
     engine, sent = database.engine(Plane.TENANT).sync_engine, 0
 
     def watch(*_: Any) -> None:
@@ -308,14 +314,16 @@ async def go_on_until_it_waits(database: Database, admin: asyncpg.Connection, ki
     event.listen(engine, "before_cursor_execute", watch)
     event.listen(engine, "commit", watch)
     try:
-        query = "SELECT id, run FROM job WHERE state IN ('pending', 'queued', 'active') AND run_at <= now() ORDER BY id LIMIT 1"
-        while (job := await admin.fetchrow(query)) is not None:
+        due = "SELECT id, run FROM job WHERE finished_at IS NULL AND run_at <= now() ORDER BY id LIMIT 1"
+        while (job := await admin.fetchrow(due)) is not None:
             claim = await Batch(database, new_id()).open(job["id"], job["run"], first=False)
             assert claim is not None
             work = Work(database, claim, {})
             payload = msgspec.convert(claim.row.payload, ExecuteWorkflowStep)
-            with suppress(Killed):
+            try:
                 await processor.execute_step.handle(work, payload)
+            except Killed:
+                await admin.execute(HANG_UP)
     finally:
         event.remove(engine, "before_cursor_execute", watch)
         event.remove(engine, "commit", watch)
