@@ -186,7 +186,7 @@ def is_key(text: str) -> bool:
 
 
 EXAMPLE = Graph(
-    on="article.created",
+    on="article.submitted",
     steps=[
         Approve(key="ask", title="Shall article {input.articleId} be published?", on_timeout="cancel", rejected=END),
         Publish(key="publish", retry=Retry(tries=3)),
