@@ -5,6 +5,7 @@ from app.core.live import Topic
 from app.core.templating import NavigationItem
 from app.module import Module
 from app.modules.approvals.events import ApprovalEnded
+from app.modules.email.events import EmailEnded
 from app.modules.instances import permissions
 from app.modules.instances.controllers import (
     InstanceActs,
@@ -16,7 +17,7 @@ from app.modules.instances.controllers import (
 from app.modules.instances.pages import InstancePages
 from app.modules.instances.processor import execute_step
 from app.modules.instances.schemas import INSTANCE_ANSWERS
-from app.modules.instances.service import TOPIC, on_approval, on_fact
+from app.modules.instances.service import TOPIC, on_approval, on_email, on_fact
 
 instances = Module(
     name="instances",
@@ -26,7 +27,7 @@ instances = Module(
     member_pages=[InstancePages],
     providers={"instances": provide_instances, "wanted": provide_instance_filter},
     processors=[execute_step],
-    subscribers=[(Event, on_fact), (ApprovalEnded, on_approval)],
+    subscribers=[(Event, on_fact), (ApprovalEnded, on_approval), (EmailEnded, on_email)],
     permissions=permissions.ALL,
     actions=["instance.end"],
     caches=[INSTANCE_ANSWERS],

@@ -20,16 +20,18 @@ from app.core.policy import SYSTEM_ACTOR, Actor
 from app.modules.approvals.service import ApprovalService, Question
 from app.modules.approvals.service import Status as ApprovalStatus
 from app.modules.articles.service import ArticleService
+from app.modules.email.service import TemplateLetter, send_template, status_of
 from app.modules.instances import repository
 from app.modules.instances.jobs import ExecuteWorkflowStep
 from app.modules.instances.models import Place, Status, StepStatus, WorkflowInstance, WorkflowStepExecution
-from app.modules.instances.service import APPROVAL, announce, end, go_on, trace
+from app.modules.instances.service import APPROVAL, EMAIL, announce, end, go_on, trace
 from app.modules.workflows.service import (
     CONTINUE,
     END,
     FAIL,
     Approve,
     Condition,
+    Email,
     Publish,
     Step,
     Wait,
@@ -46,6 +48,8 @@ MOST_TRIES = 500
 CLOCK = "clock"
 CRASHED = "crashed"
 SOON = timedelta(minutes=1)
+LONGEST = timedelta(days=1)
+"""For another queue's work, where the step does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,20 +270,46 @@ class Here:
         assert self.execution.waiting_for is not None
         return UUID(self.execution.waiting_for.partition(":")[2])
 
+    @property
+    def key(self) -> str:
+        """What makes an order to another queue the same one when it is repeated."""
+        return f"workflow:{self.instance.id}:{':'.join(map(str, self.instance.place))}"
+
+    def deadline(self, step: Step) -> datetime:
+        return datetime.now(UTC) + (LONGEST if step.timeout_s is None else timedelta(seconds=step.timeout_s))
+
+    def patient(self) -> Failed | None:
+        """What it waits for is under way: wait on, but not for ever."""
+        return Failed("timed_out", "what it waits for did not end in time") if self.late else None
+
     def article(self, path: str) -> UUID:
         """
         Raises:
             Invalid: no article's id stands there.
         """
-        try:
-            return UUID(str(value_at(self.instance.context, path)))
-        except ValueError:
-            raise Invalid.field(path, "is not the id of an article") from None
+        found = _uuid(str(value_at(self.instance.context, path)))
+        if found is None:
+            raise Invalid.field(path, "is not the id of an article")
+        return found
 
 
 async def publish(here: Here, step: Publish) -> Outcome:
     article = await ArticleService(here.session, here.actor).publish(here.article(step.article))
     return Done({"articleId": str(article.id), "status": str(article.status)})
+
+
+async def send(here: Here, step: Email) -> Outcome:
+    to = fill(step.to, here.instance.context)
+    values = {name: fill(text, here.instance.context) for name, text in step.values.items()}
+    letter = TemplateLetter(template=step.template, to=_uuid(to) or to, values=values, key=here.key)
+    return Asked(f"{EMAIL}{await send_template(here.session, letter)}", here.deadline(step))
+
+
+async def sent(here: Here, step: Email) -> Outcome:
+    status = await status_of(here.session, here.asked_for)
+    if status in ("sent", "suppressed"):
+        return Done({"emailId": str(here.asked_for), "status": status})
+    return here.patient() if status == "queued" else Failed("email_not_sent", f"the mail was {status or 'removed'}")
 
 
 async def wait(here: Here, step: Wait) -> Outcome:
@@ -341,6 +371,13 @@ async def never(here: Here, step: Step) -> Outcome:
     raise AssertionError("a step of this type does not wait")
 
 
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
 Handler = Callable[[Here, Any], Awaitable[Outcome]]
-_BEGIN: dict[type, Handler] = {Publish: publish, Wait: wait, Approve: ask, Condition: decide}
-_LOOK: dict[type, Handler] = {Publish: never, Wait: waited, Approve: answered, Condition: never}
+_BEGIN: dict[type, Handler] = {Publish: publish, Email: send, Wait: wait, Approve: ask, Condition: decide}
+_LOOK: dict[type, Handler] = {Publish: never, Email: sent, Wait: waited, Approve: answered, Condition: never}

@@ -20,6 +20,7 @@ from app.modules.approvals.events import ApprovalEnded
 from app.modules.approvals.service import ApprovalService, identity
 from app.modules.approvals.service import Status as ApprovalStatus
 from app.modules.audit.service import record
+from app.modules.email.events import EmailEnded
 from app.modules.instances import repository
 from app.modules.instances.jobs import ExecuteWorkflowStep
 from app.modules.instances.models import (
@@ -40,7 +41,8 @@ from app.redis.cache import drop
 
 __all__ = ["TOPIC", "InstanceFilter", "InstanceService", "Status"]
 TOPIC = "instances"
-APPROVAL = "approval:"
+APPROVAL, EMAIL = "approval:", "email:"
+"""Before the id, in what a step waits for."""
 MOST_INPUT = 16_384  # bytes
 
 
@@ -292,6 +294,10 @@ async def on_fact(session: AsyncSession, event: Event) -> None:
 
 async def on_approval(session: AsyncSession, event: ApprovalEnded) -> None:
     await wake(session, f"{APPROVAL}{event.approval_id}")
+
+
+async def on_email(session: AsyncSession, event: EmailEnded) -> None:
+    await wake(session, f"{EMAIL}{event.email_id}")
 
 
 async def wake(session: AsyncSession, what: str) -> None:

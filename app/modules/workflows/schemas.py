@@ -64,17 +64,6 @@ class _Step(Incoming, tag_field="type", omit_defaults=True, kw_only=True):
         return [name for name in (self.next, self.on_error) if name not in (None, END, FAIL, CONTINUE)]
 
 
-class AiTask(_Step, tag="ai_task", kw_only=True):
-    """Have AI work on an article, and wait until it has."""
-
-    kind: Annotated[str, Meta(min_length=1, max_length=60)] = "summarize_article"
-    article: Path = "input.articleId"
-
-    @property
-    def paths(self) -> list[str]:
-        return [self.article]
-
-
 class Publish(_Step, tag="publish", kw_only=True):
     """Show an article to readers."""
 
@@ -83,6 +72,18 @@ class Publish(_Step, tag="publish", kw_only=True):
     @property
     def paths(self) -> list[str]:
         return [self.article]
+
+
+class Email(_Step, tag="email", kw_only=True):
+    """Send a mail of one of the tenant's templates to an address or a member's id, and wait until it has left."""
+
+    template: Annotated[str, Meta(min_length=1, max_length=120)]
+    to: Line
+    values: Annotated[dict[str, Prose], Meta(max_length=50)] = field(default_factory=dict)
+
+    @property
+    def paths(self) -> list[str]:
+        return _PLACE.findall(" ".join((self.to, *self.values.values())))
 
 
 class Wait(_Step, tag="wait", kw_only=True):
@@ -128,7 +129,7 @@ class Condition(_Step, tag="condition", kw_only=True):
         return [*super().targets, *(name for name in (self.then, self.otherwise) if name not in (None, END))]
 
 
-Step = AiTask | Publish | Wait | Approve | Condition
+Step = Publish | Email | Wait | Approve | Condition
 
 
 class Graph(Incoming, omit_defaults=True, kw_only=True):

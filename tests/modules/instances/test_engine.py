@@ -10,14 +10,18 @@ import pytest
 from httpx2 import AsyncClient
 from sqlalchemy import event, select
 
-from app.core.database import Database, Plane
+from app.core.database import Database, Plane, Scope
 from app.core.ids import new_id
+from app.core.policy import Actor
+from app.modules.email_templates.schemas import EmailTemplateCreate
+from app.modules.email_templates.service import EmailTemplates
 from app.modules.instances import processor
 from app.modules.instances.jobs import ExecuteWorkflowStep
 from app.queues import control
 from app.queues.batch import Batch
 from app.queues.models import JobRow, State
 from app.queues.work import Work
+from tests.conftest import Made
 from tests.modules.instances import flows
 
 TenantClient = Callable[..., Awaitable[AsyncClient]]
@@ -216,6 +220,27 @@ async def test_a_fact_starts_a_workflow_and_what_follows_from_it_does_not_start_
     assert {row["label"] for row in ran} != {"system"}
 
 
+async def test_a_mail_is_sent_once_and_its_end_resumes_the_workflow(
+    client: AsyncClient, drain: Drain, database: Database, operator: Actor, tenant: Made, admin: asyncpg.Connection
+) -> None:
+    async with database.transaction(Scope(Plane.TENANT, tenant.id)) as session:
+        new = {"name": "told", "subject": "Read {{ article }}", "body": "It waits.", "variables": [{"name": "article"}]}
+        await EmailTemplates(session, operator).create(msgspec.convert(new, EmailTemplateCreate))
+    mail = {"type": "email", "key": "tell", "template": "told", "to": "{input.to}", "values": {"article": "{input.id}"}}
+    definition = await flows.workflow(client, mail, {"type": "wait", "key": "rest", "seconds": 600})
+    instance = await flows.run(client, definition, to="reader@example.org", id="7")
+    nobody = await flows.run(client, definition, to="nobody")
+    await drain()
+    found = await flows.instance(client, instance)
+    assert (found["step"], found["steps"]["tell"]["status"]) == ("rest", "sent")
+    (row,) = await admin.fetch("SELECT id, recipient, props, correlation_id FROM email_log")
+    assert (row["recipient"], msgspec.json.decode(row["props"])) == ("reader@example.org", {"article": "7"})
+    assert found["steps"]["tell"]["emailId"] == str(row["id"])
+    assert str(row["correlation_id"]) == found["correlationId"], "one trace"
+    found = await flows.instance(client, nobody)
+    assert (found["status"], found["error"]["code"]) == ("failed", "invalid")
+
+
 async def test_steps_that_go_back_to_each_other_come_to_an_end(
     client: AsyncClient, drain: Drain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -324,6 +349,7 @@ async def go_on_until_it_waits(database: Database, admin: asyncpg.Connection, ki
                 await processor.execute_step.handle(work, payload)
             except Killed:
                 await admin.execute(HANG_UP)
+                await database.engine(Plane.TENANT).dispose()
     finally:
         event.remove(engine, "before_cursor_execute", watch)
         event.remove(engine, "commit", watch)
