@@ -161,8 +161,14 @@ class WorkflowService:
         return await self._set("workflow.publish", row, {"active_version_id": newest.id, "topic": graph.on})
 
     async def switch_off(self, definition_id: UUID) -> WorkflowDefinition:
-        """Start no more instances; those that run go on."""
+        """Start no more instances; those that run go on.
+
+        Raises:
+            NotFound. Conflict (`not_published`): it is off.
+        """
         row = await self.get(definition_id, lock=True)
+        if row.active_version_id is None:
+            raise Conflict("No version of this workflow is switched on", code="not_published")
         return await self._set("workflow.switch_off", row, {"active_version_id": None, "topic": None})
 
     async def active_graph(self, row: WorkflowDefinition) -> Graph:
