@@ -123,6 +123,7 @@ def approvals() -> None:
         unique("approval", "tenant_id", "id"),
     )
     op.create_index("ix_approval_status", "approval", ["tenant_id", "status", NEWEST])
+    op.create_index("ix_approval_correlation", "approval", ["correlation_id"])
     op.create_table(
         "approval_decision",
         *ids("id", "tenant_id", "approval_id"),
@@ -215,6 +216,7 @@ def instances() -> None:
     table = "workflow_instance"
     op.create_index("ix_workflow_instance_status", table, ["tenant_id", "status", NEWEST])
     op.create_index("ix_workflow_instance_definition", table, ["tenant_id", "definition_id", NEWEST])
+    op.create_index("ix_workflow_instance_correlation", table, ["correlation_id"])
     unfinished = sa.text("concurrency_key IS NOT NULL AND finished_at IS NULL")
     op.create_index(
         "ix_workflow_instance_concurrency",

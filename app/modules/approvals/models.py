@@ -45,6 +45,7 @@ class Approval(TenantRow):
         ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
         CheckConstraint("status IN ('pending', 'approved', 'rejected', 'expired', 'cancelled')", name="status"),
         Index("ix_approval_status", "tenant_id", "status", text("id DESC")),
+        Index("ix_approval_correlation", "correlation_id"),
     )
 
 

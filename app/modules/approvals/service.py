@@ -15,6 +15,7 @@ from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
 from app.core.request import correlation_id
+from app.core.trace import MOST_STEPS, Step
 from app.modules.approvals.events import ApprovalEnded
 from app.modules.approvals.models import Approval, ApprovalDecision, Status
 from app.modules.approvals.schemas import Decision, Question
@@ -153,3 +154,21 @@ class ApprovalService:
     def _whole_tenant(self) -> None:
         if self._actor.workspace_id is not None:
             raise Forbidden("Approvals are the whole tenant's, and this token is for one workspace")
+
+
+async def steps(session: AsyncSession, trace_id: UUID) -> list[Step]:
+    """The questions of one chain of cause and effect."""
+    query = select(Approval).where(Approval.correlation_id == trace_id).order_by(Approval.id).limit(MOST_STEPS)
+    return [
+        Step(
+            "approval",
+            row.title,
+            row.status,
+            row.created_at,
+            row.decided_at,
+            open=row.decided_at is None,
+            path=f"/approvals/{row.id}",
+            tenant_id=row.tenant_id,
+        )
+        for row in await session.scalars(query)
+    ]

@@ -94,6 +94,7 @@ class WorkflowInstance(TenantRow):
             "id",
             postgresql_where=text("concurrency_key IS NOT NULL AND finished_at IS NULL"),
         ),
+        Index("ix_workflow_instance_correlation", "correlation_id"),
         # A fact that follows from an instance does not start its workflow again.
         Index(
             "uq_workflow_instance_fact",

@@ -3,6 +3,7 @@
 from app.core.events import Event
 from app.core.live import Topic
 from app.core.templating import NavigationItem
+from app.core.trace import TraceSource
 from app.module import Module
 from app.modules.approvals.events import ApprovalEnded
 from app.modules.email.events import EmailEnded
@@ -16,6 +17,7 @@ from app.modules.instances.controllers import (
 )
 from app.modules.instances.pages import InstancePages
 from app.modules.instances.processor import execute_step
+from app.modules.instances.repository import steps
 from app.modules.instances.schemas import INSTANCE_ANSWERS
 from app.modules.instances.service import TOPIC, on_approval, on_email, on_fact
 
@@ -33,5 +35,6 @@ instances = Module(
     caches=[INSTANCE_ANSWERS],
     topics=[Topic(TOPIC, permissions.READ)],
     navigation=[NavigationItem("Workflows", "Instances", "/workflows/instances", "activity", permissions.READ, 36)],
+    traces=[TraceSource(steps, permissions.READ, TOPIC)],
     links={"workflow_instance": ("/workflows/instances/{id}", permissions.READ)},
 )

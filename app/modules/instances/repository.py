@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Plane, scope_of
 from app.core.ids import PLATFORM_TENANT
-from app.modules.instances.models import UNFINISHED, Status, StepStatus, WorkflowInstance, WorkflowStepExecution
+from app.core.trace import MOST_STEPS, Step
+from app.modules.instances.models import Status, StepStatus, WorkflowInstance, WorkflowStepExecution
 
 # Tables of modules below, by name: their models are their own.
 _DEFINITION = table("workflow_definition", column("id"), column("name"), column("key"))
@@ -127,8 +128,27 @@ async def names(session: AsyncSession, definitions: Collection[UUID] | None = No
     return Names(workflows, {row.id: row.name for row in rows})
 
 
-async def count_unfinished(session: AsyncSession) -> dict[str, int]:
-    """Unfinished instances, by status."""
-    query = select(WorkflowInstance.status, func.count().label("n")).where(WorkflowInstance.status.in_(UNFINISHED))
-    rows = await session.execute(query.group_by(WorkflowInstance.status))
-    return {str(status): 0 for status in UNFINISHED} | {row.status: row.n for row in rows}
+async def steps(session: AsyncSession, trace_id: UUID) -> list[Step]:
+    """The instances of one chain of cause and effect, and each try at each of their steps."""
+    query = select(WorkflowInstance).where(WorkflowInstance.correlation_id == trace_id).order_by(WorkflowInstance.id)
+    found = {row.id: row for row in await session.scalars(query.limit(MOST_STEPS))}
+    called = (await names(session, {row.definition_id for row in found.values()})).workflows
+    told = [_step("workflow", called.get(row.definition_id, "Workflow"), row, row.id) for row in found.values()]
+    tries = select(WorkflowStepExecution).where(WorkflowStepExecution.instance_id.in_(found))
+    for row in await session.scalars(tries.order_by(WorkflowStepExecution.id).limit(MOST_STEPS)):
+        told.append(_step("workflow step", f"{row.step_key}, {row.type.replace('_', ' ')}", row, row.instance_id))
+    return told
+
+
+def _step(kind: str, label: str, row: WorkflowInstance | WorkflowStepExecution, instance_id: UUID) -> Step:
+    return Step(
+        kind,
+        label,
+        row.status,
+        row.created_at,
+        row.finished_at,
+        open=row.finished_at is None,
+        note=row.error_message,
+        path=f"/workflows/instances/{instance_id}",
+        tenant_id=row.tenant_id,
+    )

@@ -73,7 +73,7 @@ class WorkflowController(Controller):
     async def switch_off(
         self, definition_id: FromPath[UUID], workflows: NamedDependency[WorkflowService]
     ) -> Response[WorkflowDetail]:
-        """Start no more instances of a workflow, until it is published again; those that run go on. 409 where it is off."""
+        """Start no more instances, until a version is published again; those that run go on. 409 where it is off."""
         return await _answer(workflows, await workflows.switch_off(definition_id))
 
 
