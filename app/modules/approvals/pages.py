@@ -77,7 +77,7 @@ async def _show(request: AnyRequest, approvals: ApprovalService, approval_id: UU
         "path": f"{prefix_of(request)}/approvals",
         "approval": approval,
         "said": said,
-        "hindered": approvals.hinders(approval, said),
+        "hindrance": approvals.hindrance(approval, said),
         "plain": msgspec.to_builtins(read(approval, said)),
     }
     return render(request, "approvals/show.html", context, fragment=fragment or "approvals/_drawer.html")

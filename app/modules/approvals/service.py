@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import scope_of
-from app.core.errors import Conflict, Forbidden, NotFound
+from app.core.errors import Conflict, Forbidden, Invalid, NotFound, Problem
 from app.core.events import emit
 from app.core.ids import new_id
 from app.core.live import signal
@@ -91,30 +91,30 @@ class ApprovalService:
         of = f"approvals {scope_of(self._session).tenant_id} {status} {tenant_id}"
         return await pager.page(self._session, query, key=Approval.id, of=of, limit=limit, cursor=cursor)
 
-    def hinders(self, approval: Approval, said: Sequence[ApprovalDecision]) -> str:
-        """Why the actor cannot decide; empty where it can."""
+    def hindrance(self, approval: Approval, said: Sequence[ApprovalDecision]) -> Problem | None:
+        """Why the actor cannot decide: what `decide` would raise."""
         if approval.status != Status.PENDING:
-            return f"This is {approval.status} already"
+            return Conflict(f"This is {approval.status} already", code="not_pending")
         if approval.expires_at <= datetime.now(UTC):
-            return "The time for this is over"
+            return Conflict("The time for this is over", code="not_pending")
         if any(one.decided_by == identity(self._actor) for one in said):
-            return "You have decided already"
+            return Conflict("You have decided already", code="decided")
         if not approval.self_approval and approval.requested_by == identity(self._actor):
-            return "Somebody else has to decide: you have started this yourself"
-        return ""
+            return Forbidden("You have started this yourself: somebody else has to decide", code="self_approval")
+        return None
 
     async def decide(self, approval_id: UUID, decision: Decision, comment: str = "") -> Approval:
         """
         Raises:
-            NotFound. Conflict (`not_pending`): it is decided, its time is over, or the actor has decided already.
-            Forbidden (`self_approval`): the actor has started what asks.
+            NotFound. Conflict (`not_pending`, `decided`): it is decided, its time is over, or the actor has decided.
+            Forbidden (`self_approval`): the actor has started what asks. Invalid (`comment`).
         """
+        if "\0" in comment:
+            raise Invalid.field("comment", "holds the character U+0000, which cannot be stored")
         approval = await self.get(approval_id, lock=True)
         said = await self.said(approval_id)
-        if why := self.hinders(approval, said):
-            if why.startswith("Somebody else"):
-                raise Forbidden(why, code="self_approval")
-            raise Conflict(why, code="not_pending")
+        if (hindrance := self.hindrance(approval, said)) is not None:
+            raise hindrance
         self._session.add(
             ApprovalDecision(
                 id=new_id(),

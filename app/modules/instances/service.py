@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.database import Plane, scope_of
 from app.core.errors import Conflict, Forbidden, Invalid, NotFound
 from app.core.events import Event
-from app.core.ids import PLATFORM_TENANT, new_id
+from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import SYSTEM_ACTOR, Actor
@@ -43,7 +43,8 @@ __all__ = ["TOPIC", "InstanceFilter", "InstanceService", "Status"]
 TOPIC = "instances"
 APPROVAL, EMAIL = "approval:", "email:"
 """Before the id, in what a step waits for."""
-MOST_INPUT = 16_384  # bytes
+MOST_INPUT, DEEPEST_INPUT = 16_384, 20
+"""Bytes as JSON, and lists and objects inside each other."""
 
 
 class InstanceService:
@@ -57,10 +58,9 @@ class InstanceService:
         """Start a workflow by hand.
 
         Raises:
-            NotFound. Invalid (`input`): it is too long. Conflict (`not_published`). QuotaExceeded.
+            NotFound. Invalid (`input`): it cannot be kept. Conflict (`not_published`). QuotaExceeded.
         """
-        if len(msgspec.json.encode(given)) > MOST_INPUT:
-            raise Invalid.field("input", f"must have at most {MOST_INPUT} bytes as JSON")
+        _check_input(given)
         definition = await WorkflowService(self._session, self._actor).get(definition_id)
         await require_room(self._session, 1)
         return await start(self._session, self._actor, definition, given)
@@ -306,12 +306,30 @@ async def wake(session: AsyncSession, what: str) -> None:
         await _drive(session, instance, Place(execution.step_key, execution.iteration, execution.attempt))
 
 
+def _check_input(given: dict[str, Any]) -> None:
+    """
+    Raises:
+        Invalid (`input`).
+    """
+    layer: list[Any] = [given]
+    for _ in range(DEEPEST_INPUT):
+        layer = [value for one in layer for value in (one.values() if isinstance(one, dict) else one)]
+        layer = [value for value in layer if isinstance(value, (dict, list))]
+    if layer:
+        raise Invalid.field("input", f"must not be more than {DEEPEST_INPUT} levels deep")
+    text = msgspec.json.encode(given)
+    if len(text) > MOST_INPUT:
+        raise Invalid.field("input", f"must have at most {MOST_INPUT} bytes as JSON")
+    if b"\\u0000" in text:
+        raise Invalid.field("input", "holds the character U+0000, which cannot be stored")
+
+
 async def _tenant_of(session: AsyncSession, event: Event) -> UUID | None:
     scope = scope_of(session)
     if scope.plane is Plane.TENANT:
         return scope.tenant_id
     # The platform acts on a tenant's thing, and the fact says which.
     article = getattr(event, "article_id", None)
-    if scope.plane is not Plane.PLATFORM or article is None:
-        return None if scope.tenant_id == PLATFORM_TENANT else scope.tenant_id
-    return await repository.tenant_of_article(session, article)
+    if scope.plane is Plane.PLATFORM and article is not None:
+        return await repository.tenant_of_article(session, article)
+    return None

@@ -285,9 +285,11 @@ def checked(graph: Graph) -> dict[str, Any]:
         ]
         if isinstance(step, Condition) and not (step.all or step.any):
             errors.append(FieldError(at, "a condition wants a test in `all` or `any`"))
+    stored: dict[str, Any] = msgspec.to_builtins(graph)
+    if b"\\u0000" in msgspec.json.encode(stored):
+        errors.append(FieldError("graph", "holds the character U+0000, which cannot be stored"))
     if errors:
         raise Invalid("; ".join(f"{error.field}: {error.message}" for error in errors), errors=errors)
-    stored: dict[str, Any] = msgspec.to_builtins(graph)
     return stored
 
 
