@@ -227,8 +227,8 @@ class Engine:
         tried = instance.attempt - instance.first_attempt + 1
         if failed.ends is not None:
             await self._end(instance, failed.ends, (failed.code, failed.message))
-        elif tried < step.retry.tries and instance.tries < MOST_TRIES:
-            again = datetime.now(UTC) + timedelta(seconds=step.retry.wait_s * 2 ** (tried - 1))
+        elif tried < step.tries.tries and instance.tries < MOST_TRIES:
+            again = datetime.now(UTC) + timedelta(seconds=step.tries.wait_s * 2 ** (tried - 1))
             execution.next_retry_at, instance.wake_at = again, again
             instance.attempt, instance.status = instance.attempt + 1, Status.WAITING
             await self._session.flush()

@@ -47,11 +47,16 @@ class _Step(Incoming, tag_field="type", omit_defaults=True, kw_only=True):
     key: Key
     next: Key | None = None
     """The step behind it, "end", or the one that stands behind it in the list."""
-    retry: Retry = field(default_factory=Retry)
+    retry: Retry | None = None
     timeout_s: Annotated[int, Meta(ge=1, le=30 * DAY_S)] | None = None
     """How long it may wait for what it has asked for."""
     on_error: Key = FAIL
     """What to do when all tries have failed: "fail", "continue", or go on with another step."""
+
+    @property
+    def tries(self) -> Retry:
+        """`retry`, or one try."""
+        return self.retry or Retry()
 
     @property
     def paths(self) -> list[str]:

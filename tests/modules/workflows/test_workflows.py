@@ -21,7 +21,7 @@ PAGES = "/dashboard/owner/workflows"
     ("graph", "field", "says"),
     [
         ({"steps": []}, "graph.steps", "length"),
-        ({"steps": [{"type": "shell", "key": "a"}]}, "graph.steps[0]", "Invalid value"),
+        ({"steps": [{"type": "shell", "key": "a"}]}, "graph.steps[0].type", "Invalid value"),
         ({"steps": [{"type": "wait", "key": "A b", "seconds": 5}]}, "graph.steps[0].key", "regex"),
         ({"steps": [{"type": "wait", "key": "a", "seconds": 0}]}, "graph.steps[0].seconds", ">= 1"),
         ({"steps": [{**PUBLISH, "retries": 3}]}, "graph.steps[0].retries", "not known"),
