@@ -20,6 +20,7 @@ from app.modules.articles.module import articles
 from app.modules.audit.module import audit
 from app.modules.cache.module import cache
 from app.modules.dashboard.module import dashboard
+from app.modules.drafts.module import drafts
 from app.modules.email.module import email
 from app.modules.email_preferences.module import email_preferences
 from app.modules.email_templates.module import email_templates
@@ -33,7 +34,9 @@ from app.modules.isolation.module import isolation
 from app.modules.members.module import members
 from app.modules.metrics.module import metrics
 from app.modules.people.module import people
+from app.modules.prompts.module import prompts
 from app.modules.queues.module import queues
+from app.modules.reports.module import reports
 from app.modules.roles.module import roles as roles_module
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.seals.module import seals
@@ -71,6 +74,9 @@ MODULES: tuple[Module, ...] = (
     impersonation,
     tokens,
     articles,
+    drafts,
+    reports,
+    prompts,
     ai,
     approvals,
     workflows,

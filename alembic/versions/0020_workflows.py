@@ -6,7 +6,7 @@ from sqlalchemy.dialects import postgresql
 from alembic import op
 
 revision = "0020"
-down_revision = "0021"
+down_revision = "0016"
 
 TABLES = (
     "approval",

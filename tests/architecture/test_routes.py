@@ -17,9 +17,22 @@ from app.core.policy import PUBLIC, SIGNED_IN, UNSAFE, Permission
 
 RIGHTS = Path(__file__).parent / "rights.txt"
 # Reviewed by hand: what a tenant's token can be given.
-OF_TENANTS = {"ai:read", "ai:run", "articles:publish", "articles:read", "articles:write"}
-OF_TENANTS |= {"approvals:decide", "approvals:read", "instances:manage", "instances:read"}
-OF_TENANTS |= {"workflows:read", "workflows:write"}
+OF_TENANTS = {
+    "ai:read",
+    "ai:run",
+    "approvals:decide",
+    "approvals:read",
+    "articles:publish",
+    "articles:read",
+    "articles:write",
+    "drafts:decide",
+    "drafts:read",
+    "instances:manage",
+    "instances:read",
+    "reports:read",
+    "workflows:read",
+    "workflows:write",
+}
 
 
 class Door(NamedTuple):

@@ -57,7 +57,7 @@ class WorkflowInstance(TenantRow):
     steps: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
     """What came of each step that has run, by its key."""
     subject: Mapped[str] = mapped_column(server_default="")
-    """What the fact was about, by its first id."""
+    """The article that it is about."""
     correlation_id: Mapped[UUID | None]
     concurrency_key: Mapped[str | None]
     started_by: Mapped[str]

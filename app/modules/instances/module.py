@@ -5,6 +5,7 @@ from app.core.live import Topic
 from app.core.templating import NavigationItem
 from app.core.trace import TraceSource
 from app.module import Module
+from app.modules.ai.events import TaskEnded
 from app.modules.approvals.events import ApprovalEnded
 from app.modules.email.events import EmailEnded
 from app.modules.instances import permissions
@@ -19,7 +20,7 @@ from app.modules.instances.pages import InstancePages
 from app.modules.instances.processor import execute_step
 from app.modules.instances.repository import steps
 from app.modules.instances.schemas import INSTANCE_ANSWERS
-from app.modules.instances.service import TOPIC, on_approval, on_email, on_fact
+from app.modules.instances.service import TOPIC, on_approval, on_email, on_fact, on_task
 
 instances = Module(
     name="instances",
@@ -29,7 +30,7 @@ instances = Module(
     member_pages=[InstancePages],
     providers={"instances": provide_instances, "wanted": provide_instance_filter},
     processors=[execute_step],
-    subscribers=[(Event, on_fact), (ApprovalEnded, on_approval), (EmailEnded, on_email)],
+    subscribers=[(Event, on_fact), (ApprovalEnded, on_approval), (EmailEnded, on_email), (TaskEnded, on_task)],
     permissions=permissions.ALL,
     actions=["instance.end"],
     caches=[INSTANCE_ANSWERS],

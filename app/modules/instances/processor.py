@@ -17,6 +17,7 @@ from app.core.database import Plane
 from app.core.errors import Invalid, Problem
 from app.core.ids import new_id
 from app.core.policy import SYSTEM_ACTOR, Actor
+from app.modules.ai.service import AiService
 from app.modules.approvals.service import ApprovalService, Question
 from app.modules.approvals.service import Status as ApprovalStatus
 from app.modules.articles.service import ArticleService
@@ -24,11 +25,12 @@ from app.modules.email.service import TemplateLetter, send_template, status_of
 from app.modules.instances import repository
 from app.modules.instances.jobs import ExecuteWorkflowStep
 from app.modules.instances.models import Place, Status, StepStatus, WorkflowInstance, WorkflowStepExecution
-from app.modules.instances.service import APPROVAL, EMAIL, announce, end, go_on, trace
+from app.modules.instances.service import AI_TASK, APPROVAL, EMAIL, announce, end, go_on, trace
 from app.modules.workflows.service import (
     CONTINUE,
     END,
     FAIL,
+    AiTask,
     Approve,
     Condition,
     Email,
@@ -142,7 +144,8 @@ class Engine:
         here = Here(self._session, instance, execution)
         outcome: Outcome = failed
         if outcome is None:
-            outcome = await (_LOOK if execution else _BEGIN)[type(step)](here, step)
+            begin, look = _STEPS[type(step)]
+            outcome = await (look if execution else begin)(here, step)
         if outcome is None:
             await self._rest(instance, now)
             return
@@ -298,6 +301,21 @@ async def publish(here: Here, step: Publish) -> Outcome:
     return Done({"articleId": str(article.id), "status": str(article.status)})
 
 
+async def begin_task(here: Here, step: AiTask) -> Outcome:
+    article = here.article(step.article)
+    task = await AiService(here.session, here.actor).start_kind(step.kind, article, step.input, key=here.key)
+    return Asked(f"{AI_TASK}{task.id}", here.deadline(step))
+
+
+async def task_ended(here: Here, step: AiTask) -> Outcome:
+    task = await AiService(here.session, here.actor).task(here.asked_for)
+    if task.status == "completed":
+        return Done({"taskId": str(task.id), "result": task.result})
+    if task.status in ("queued", "running"):
+        return here.patient()
+    return Failed(task.error_code or "ai_task_not_completed", task.error_message or f"the AI task was {task.status}")
+
+
 async def send(here: Here, step: Email) -> Outcome:
     to = fill(step.to, here.instance.context)
     values = {name: fill(text, here.instance.context) for name, text in step.values.items()}
@@ -379,5 +397,12 @@ def _uuid(text: str) -> UUID | None:
 
 
 Handler = Callable[[Here, Any], Awaitable[Outcome]]
-_BEGIN: dict[type, Handler] = {Publish: publish, Email: send, Wait: wait, Approve: ask, Condition: decide}
-_LOOK: dict[type, Handler] = {Publish: never, Email: sent, Wait: waited, Approve: answered, Condition: never}
+_STEPS: dict[type, tuple[Handler, Handler]] = {
+    AiTask: (begin_task, task_ended),
+    Publish: (publish, never),
+    Email: (send, sent),
+    Wait: (wait, waited),
+    Approve: (ask, answered),
+    Condition: (decide, never),
+}
+"""What begins a step of a type, and what looks whether it has ended."""

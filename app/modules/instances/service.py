@@ -16,6 +16,7 @@ from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import SYSTEM_ACTOR, Actor
 from app.core.request import correlation_id
+from app.modules.ai.events import TaskEnded
 from app.modules.approvals.events import ApprovalEnded
 from app.modules.approvals.service import ApprovalService, identity
 from app.modules.approvals.service import Status as ApprovalStatus
@@ -41,7 +42,7 @@ from app.redis.cache import drop
 
 __all__ = ["TOPIC", "InstanceFilter", "InstanceService", "Status"]
 TOPIC = "instances"
-APPROVAL, EMAIL = "approval:", "email:"
+AI_TASK, APPROVAL, EMAIL = "ai_task:", "approval:", "email:"
 """Before the id, in what a step waits for."""
 MOST_INPUT, DEEPEST_INPUT = 16_384, 20
 """Bytes as JSON, and lists and objects inside each other."""
@@ -274,7 +275,7 @@ async def trace(
 async def on_fact(session: AsyncSession, event: Event) -> None:
     """Start the workflows of the fact's tenant that are on it.
 
-    One that follows from an instance of the same workflow about the same thing starts nothing, so that no workflow
+    One that follows from an instance of the same workflow about the same article starts nothing, so that no workflow
     keeps itself running: what an instance causes carries its correlation id, through every job.
     """
     given: dict[str, Any] = msgspec.to_builtins(event)
@@ -283,7 +284,7 @@ async def on_fact(session: AsyncSession, event: Event) -> None:
         return
     actor: Actor = session.info.get("actor") or SYSTEM_ACTOR
     chain = correlation_id()
-    subject = str(next(iter(given.values()), ""))
+    subject = str(getattr(event, "article_id", ""))
     for definition in await listening(session, tenant_id, event.topic):
         if chain is not None:
             await repository.take_turns(session, definition.id, f"{chain} {subject}")
@@ -294,6 +295,10 @@ async def on_fact(session: AsyncSession, event: Event) -> None:
 
 async def on_approval(session: AsyncSession, event: ApprovalEnded) -> None:
     await wake(session, f"{APPROVAL}{event.approval_id}")
+
+
+async def on_task(session: AsyncSession, event: TaskEnded) -> None:
+    await wake(session, f"{AI_TASK}{event.task_id}")
 
 
 async def on_email(session: AsyncSession, event: EmailEnded) -> None:

@@ -69,6 +69,18 @@ class _Step(Incoming, tag_field="type", omit_defaults=True, kw_only=True):
         return [name for name in (self.next, self.on_error) if name not in (None, END, FAIL, CONTINUE)]
 
 
+class AiTask(_Step, tag="ai_task", kw_only=True):
+    """Have AI work on an article, and wait until it has. `input` is what this kind of task takes beside the article."""
+
+    kind: Annotated[str, Meta(min_length=1, max_length=60)]
+    article: Path = "input.articleId"
+    input: Annotated[dict[str, Any], Meta(max_length=20)] = field(default_factory=dict)
+
+    @property
+    def paths(self) -> list[str]:
+        return [self.article]
+
+
 class Publish(_Step, tag="publish", kw_only=True):
     """Show an article to readers."""
 
@@ -134,7 +146,7 @@ class Condition(_Step, tag="condition", kw_only=True):
         return [*super().targets, *(name for name in (self.then, self.otherwise) if name not in (None, END))]
 
 
-Step = Publish | Email | Wait | Approve | Condition
+Step = AiTask | Publish | Email | Wait | Approve | Condition
 
 
 class Graph(Incoming, omit_defaults=True, kw_only=True):

@@ -241,6 +241,31 @@ async def test_a_mail_is_sent_once_and_its_end_resumes_the_workflow(
     assert (found["status"], found["error"]["code"]) == ("failed", "invalid")
 
 
+@pytest.mark.promise("S4-72")
+async def test_a_task_of_ai_is_asked_for_once_and_its_end_resumes_the_workflow(
+    client: AsyncClient, drain: Drain, admin: asyncpg.Connection
+) -> None:
+    """It is on what it brings about itself: the article changes, and a task of AI ends."""
+    ai = {"type": "ai_task", "key": "sum", "kind": "summarize_article"}
+    for topic in ("article.updated", "ai.task.ended"):
+        await flows.workflow(client, {**ai, "onError": "continue"}, key=topic.replace(".", "_"), on=topic)
+    definition = await flows.workflow(client, ai, {"type": "wait", "key": "rest", "seconds": 600})
+    instance = await flows.run(client, definition, articleId=await flows.article(client))
+    unknown = await flows.workflow(client, {**ai, "kind": "sing"}, key="sings")
+    sings = await flows.run(client, unknown, articleId=await flows.article(client, "Song"))
+    await drain()
+    found = await flows.instance(client, instance)
+    assert (found["step"], found["steps"]["sum"]["result"]["provider"]) == ("rest", "local")
+    ran = await flows.instances(client)
+    assert sorted((row["trigger"], row["status"]) for row in ran) == [
+        ("ai.task.ended", "succeeded"), ("article.updated", "succeeded"), ("manual", "failed"), ("manual", "waiting"),
+    ]  # fmt: skip
+    assert {row["correlationId"] for row in ran if row["id"] != sings} == {found["correlationId"]}
+    assert (await flows.instance(client, sings))["error"]["code"] == "invalid"
+    keys = await admin.fetch("SELECT idempotency_key FROM ai_task")
+    assert len({row["idempotency_key"] for row in keys}) == 3
+
+
 async def test_steps_that_go_back_to_each_other_come_to_an_end(
     client: AsyncClient, drain: Drain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,7 +301,7 @@ async def test_a_dead_job_fails_its_instance_and_its_replay_goes_on(
 ) -> None:
     instance = await flows.run(client, await flows.workflow(client, PUBLISH), articleId=await flows.article(client))
     with monkeypatch.context() as broken:
-        broken.setattr(processor, "_BEGIN", {})
+        broken.setattr(processor, "_STEPS", {})
         await drain(retries=True)
     found = await flows.instance(client, instance)
     assert (found["status"], found["error"]["code"]) == ("failed", "crashed")
