@@ -20,12 +20,19 @@ RIGHTS = Path(__file__).parent / "rights.txt"
 OF_TENANTS = {
     "ai:read",
     "ai:run",
+    "ai_usage:read",
+    "approvals:decide",
+    "approvals:read",
     "articles:publish",
     "articles:read",
     "articles:write",
     "drafts:decide",
     "drafts:read",
+    "instances:manage",
+    "instances:read",
     "reports:read",
+    "workflows:read",
+    "workflows:write",
 }
 
 
