@@ -33,7 +33,7 @@ def runs() -> None:
         sa.Column("file_name", sa.String(), nullable=False),
         sa.Column("byte_count", sa.Integer(), nullable=False),
         sa.Column("dry_run", sa.Boolean(), nullable=False),
-        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
         sa.Column("total", sa.Integer(), nullable=True),
         sa.Column("created", sa.Integer(), nullable=False),
         sa.Column("skipped", sa.Integer(), nullable=False),
@@ -55,7 +55,7 @@ def runs() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_import_run")),
         sa.UniqueConstraint("tenant_id", "id", name=op.f("uq_import_run_tenant_id")),
         sa.CheckConstraint("format IN ('markdown', 'wxr')", name=op.f("ck_import_run_format")),
-        sa.CheckConstraint("state IN ('queued', 'running', 'completed', 'failed')", name=op.f("ck_import_run_state")),
+        sa.CheckConstraint("status IN ('queued', 'running', 'completed', 'failed')", name=op.f("ck_import_run_status")),
     )
     op.create_index("ix_import_run_list", "import_run", ["tenant_id", sa.text("id DESC")])
     op.create_index("ix_import_run_workspace", "import_run", ["tenant_id", "workspace_id"])

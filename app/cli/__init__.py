@@ -6,6 +6,7 @@ from app import __version__
 from app.cli.cache import cache
 from app.cli.doctor import config, doctor
 from app.cli.email import email
+from app.cli.imports import import_
 from app.cli.isolation import isolation
 from app.cli.letters import LETTERS
 from app.cli.logs import access, audit
@@ -32,7 +33,7 @@ def main() -> None:
 
 SERVING = (up, web, worker, suspects, migrate)
 PEOPLE = (owner, user, session, tenant, token, client, member, role)
-THINGS = (email, queues, workers, schedules, workflows, cache, isolation, audit, access, trace)
+THINGS = (email, import_, queues, workers, schedules, workflows, cache, isolation, audit, access, trace)
 
 for command in LETTERS:
     queues.add_command(command)

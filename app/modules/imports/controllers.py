@@ -12,7 +12,7 @@ from app.core.paging import Pager
 from app.core.policy import Actor
 from app.core.queries import one_of, uuid_of
 from app.core.uploads import FileOperation, upload_of
-from app.modules.imports.models import Outcome, State
+from app.modules.imports.models import Outcome, Status
 from app.modules.imports.permissions import READ, WRITE
 from app.modules.imports.repository import ImportFilter
 from app.modules.imports.schemas import ImportOwnedPage, ImportPage, ImportRead, ItemPage, item, owned, read
@@ -60,12 +60,12 @@ class ImportController(Controller):
         self,
         imports: NamedDependency[ImportService],
         pager: NamedDependency[Pager],
-        state: FromQuery[Text] = None,
+        status: FromQuery[Text] = None,
         limit: FromQuery[int] = 25,
         cursor: FromQuery[Text] = None,
     ) -> ImportPage:
         """List imports, newest first."""
-        wanted = ImportFilter(one_of("state", state, State))
+        wanted = ImportFilter(one_of("status", status, Status))
         page = (await imports.search(pager, wanted, limit=limit, cursor=cursor)).map(read)
         return ImportPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
@@ -96,13 +96,13 @@ class OwnerImportController(Controller):
         self,
         imports: NamedDependency[ImportService],
         pager: NamedDependency[Pager],
-        state: FromQuery[Text] = None,
+        status: FromQuery[Text] = None,
         tenant: Annotated[Text, QueryParameter(name="tenantId")] = None,
         limit: FromQuery[int] = 25,
         cursor: FromQuery[Text] = None,
     ) -> ImportOwnedPage:
         """List all tenants' imports, newest first."""
-        wanted = ImportFilter(one_of("state", state, State), uuid_of("tenantId", tenant))
+        wanted = ImportFilter(one_of("status", status, Status), uuid_of("tenantId", tenant))
         page = (await imports.search(pager, wanted, limit=limit, cursor=cursor)).map(owned)
         return ImportOwnedPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 

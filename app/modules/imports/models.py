@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.core.models import TenantRow
 
 
-class State(StrEnum):
+class Status(StrEnum):
     """How far an import is."""
 
     QUEUED = "queued"
@@ -37,7 +37,7 @@ class ImportRun(TenantRow):
     file_name: Mapped[str]
     byte_count: Mapped[int]
     dry_run: Mapped[bool]
-    state: Mapped[str]
+    status: Mapped[str]
     total: Mapped[int | None]
     created: Mapped[int]
     skipped: Mapped[int]
@@ -55,7 +55,7 @@ class ImportRun(TenantRow):
         ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
         ForeignKeyConstraint(["tenant_id", "workspace_id"], ["workspace.tenant_id", "workspace.id"]),
         CheckConstraint("format IN ('markdown', 'wxr')", name="format"),
-        CheckConstraint("state IN ('queued', 'running', 'completed', 'failed')", name="state"),
+        CheckConstraint("status IN ('queued', 'running', 'completed', 'failed')", name="status"),
         Index("ix_import_run_list", "tenant_id", text("id DESC")),
         Index("ix_import_run_workspace", "tenant_id", "workspace_id"),
     )

@@ -17,7 +17,7 @@ from app.core.queries import one_of
 from app.core.templating import prefix_of, render, state_label, told
 from app.core.uploads import upload_of
 from app.modules.audit.service import tenant_names
-from app.modules.imports.models import Outcome, State
+from app.modules.imports.models import Outcome, Status
 from app.modules.imports.permissions import READ, WRITE
 from app.modules.imports.repository import ImportFilter
 from app.modules.imports.service import ImportService
@@ -36,10 +36,10 @@ class ImportPages(Controller):
         session: NamedDependency[AsyncSession],
         actor: NamedDependency[Actor],
         pager: NamedDependency[Pager],
-        state: FromQuery[str] = "",
+        status: FromQuery[str] = "",
         cursor: FromQuery[str] = "",
     ) -> Template:
-        return await _list(request, imports, session, actor, pager, state, cursor)
+        return await _list(request, imports, session, actor, pager, status, cursor)
 
     @get("/{import_id:uuid}", permission=READ)
     async def show(
@@ -92,16 +92,16 @@ async def _list(
     session: AsyncSession,
     actor: Actor,
     pager: Pager,
-    state: str = "",
+    status: str = "",
     cursor: str = "",
 ) -> Template:
-    page = await imports.search(pager, ImportFilter(one_of("state", state, State)), cursor=cursor or None)
+    page = await imports.search(pager, ImportFilter(one_of("status", status, Status)), cursor=cursor or None)
     context = {
         "path": f"{prefix_of(request)}/imports",
         "page": page,
-        "params": {"state": state} if state else {},
+        "params": {"status": status} if status else {},
         "cursor": cursor,
-        "states": [(one, state_label(one).capitalize()) for one in State],
+        "statuses": [(one, state_label(one).capitalize()) for one in Status],
         "tenants": await tenant_names(session, (run.tenant_id for run in page.items)),
         "platform": actor.plane is Plane.PLATFORM,
     }

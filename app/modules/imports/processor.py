@@ -9,7 +9,7 @@ from app.core.errors import Problem
 from app.core.live import signal
 from app.modules.imports.client import Entry, Unreadable, entries
 from app.modules.imports.jobs import ImportArticles
-from app.modules.imports.models import ImportRun, Outcome, State
+from app.modules.imports.models import ImportRun, Outcome, Status
 from app.modules.imports.service import TOPIC, Importing
 from app.queues.job import processor
 from app.queues.work import Work
@@ -30,13 +30,13 @@ async def import_articles(work: Work, job: ImportArticles) -> None:
     try:
         found = await work.in_thread(entries, data)
     except Unreadable as error:
-        await _end(work, run, State.FAILED, f"The file cannot be read: {error}")
+        await _end(work, run, Status.FAILED, f"The file cannot be read: {error}")
         return
     await _total(work, run, len(found))
     for n in range(run.done, len(found)):
         await _one(work, run, n, found[n])
         await work.progress(100 * (n + 1) / len(found), f"{n + 1} of {len(found)} articles")
-    await _end(work, run, State.COMPLETED)
+    await _end(work, run, Status.COMPLETED)
 
 
 async def _one(work: Work, run: ImportRun, n: int, entry: Entry) -> None:
@@ -69,11 +69,11 @@ async def _total(work: Work, run: ImportRun, total: int) -> None:
             signal(session, TOPIC, run.id, run.tenant_id)
 
 
-async def _end(work: Work, run: ImportRun, state: State, error: str | None = None) -> None:
+async def _end(work: Work, run: ImportRun, status: Status, error: str | None = None) -> None:
     async with work.transaction("end") as session:
         if session is None:
             return
-        ended = {"state": state, "error": error, "finished_at": datetime.now(UTC), "data": None}
+        ended = {"status": status, "error": error, "finished_at": datetime.now(UTC), "data": None}
         query = update(ImportRun).where(ImportRun.id == run.id).values(ended).returning(ImportRun)
         row = (await session.execute(query)).scalar_one()
         signal(session, TOPIC, run.id, run.tenant_id)
@@ -84,17 +84,17 @@ async def _end(work: Work, run: ImportRun, state: State, error: str | None = Non
 @import_articles.dead
 async def on_dead(session: AsyncSession, job: ImportArticles, error: str) -> None:
     """Its file stays, so that a replay can go on."""
-    await _set(session, job, State.FAILED, error)
+    await _set(session, job, Status.FAILED, error)
 
 
 @import_articles.replayed
 async def on_replay(session: AsyncSession, job: ImportArticles) -> None:
-    await _set(session, job, State.QUEUED, None)
+    await _set(session, job, Status.QUEUED, None)
 
 
-async def _set(session: AsyncSession, job: ImportArticles, state: State, error: str | None) -> None:
-    ended = datetime.now(UTC) if state is State.FAILED else None
+async def _set(session: AsyncSession, job: ImportArticles, status: Status, error: str | None) -> None:
+    ended = datetime.now(UTC) if status is Status.FAILED else None
     query = update(ImportRun).where(ImportRun.id == job.import_id).returning(ImportRun.tenant_id)
-    tenant = await session.scalar(query.values(state=state, error=error, finished_at=ended))
+    tenant = await session.scalar(query.values(status=status, error=error, finished_at=ended))
     if tenant is not None:
         signal(session, TOPIC, job.import_id, tenant)

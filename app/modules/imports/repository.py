@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Select, column, func, select, table, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.modules.imports.models import ImportItem, ImportRun, Outcome, State
+from app.modules.imports.models import ImportItem, ImportRun, Outcome, Status
 
 # A table of another module, by name: its models are its own.
 _ARTICLE = table("article", column("id"), column("deleted_at"))
@@ -17,14 +17,14 @@ _ARTICLE = table("article", column("id"), column("deleted_at"))
 class ImportFilter:
     """Which imports; None means any."""
 
-    state: State | None = None
+    status: Status | None = None
     tenant_id: UUID | None = None
 
 
 def runs(wanted: ImportFilter, workspace_id: UUID | None) -> Select[tuple[ImportRun]]:
     query = select(ImportRun)
     pairs = (
-        (ImportRun.state, wanted.state),
+        (ImportRun.status, wanted.status),
         (ImportRun.tenant_id, wanted.tenant_id),
         (ImportRun.workspace_id, workspace_id),
     )
@@ -37,7 +37,7 @@ def items(import_id: UUID, outcome: Outcome | None) -> Select[tuple[ImportItem]]
 
 
 async def unfinished(session: AsyncSession, tenant_id: UUID) -> int:
-    going = (ImportRun.tenant_id == tenant_id, ImportRun.state.in_((State.QUEUED, State.RUNNING)))
+    going = (ImportRun.tenant_id == tenant_id, ImportRun.status.in_((Status.QUEUED, Status.RUNNING)))
     return await session.scalar(select(func.count()).select_from(ImportRun).where(*going)) or 0
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import convert
 
 from app.core.wire import Outgoing
-from app.modules.imports.models import ImportItem, ImportRun, Outcome, State
+from app.modules.imports.models import ImportItem, ImportRun, Outcome, Status
 
 MAX_NAME = 200
 MAX_TITLE = 300
@@ -22,7 +22,7 @@ class ImportRead(Outgoing):
     file_name: str
     byte_count: int
     dry_run: bool
-    state: State
+    status: Status
     total: int | None
     created: int
     skipped: int

@@ -19,7 +19,7 @@ from app.modules.audit.service import record
 from app.modules.imports import repository
 from app.modules.imports.client import Entry, format_of
 from app.modules.imports.jobs import ImportArticles
-from app.modules.imports.models import ImportItem, ImportRun, Outcome, State
+from app.modules.imports.models import ImportItem, ImportRun, Outcome, Status
 from app.modules.imports.repository import ImportFilter
 from app.modules.imports.schemas import MAX_NAME, MAX_TITLE
 from app.queues.enqueue import enqueue
@@ -56,7 +56,7 @@ class ImportService:
             file_name=plain_name(file_name, MAX_NAME, "import"),
             byte_count=len(data),
             dry_run=dry_run,
-            state=State.QUEUED,
+            status=Status.QUEUED,
             created=0,
             skipped=0,
             failed=0,
@@ -112,6 +112,15 @@ class ImportService:
         query = repository.items(run.id, outcome)
         return await pager.page(self._session, query, key=ImportItem.id, of=of, limit=limit, cursor=cursor)
 
+    async def all_items(self, import_id: UUID, outcome: Outcome) -> list[ImportItem]:
+        """All articles of which this became, in the order of the file; a file has no more than 2,000.
+
+        Raises:
+            NotFound.
+        """
+        run = await self.get(import_id)
+        return list(await self._session.scalars(repository.items(run.id, outcome).order_by(ImportItem.n)))
+
 
 class Importing:
     """One import while its job runs, in a transaction of its tenant."""
@@ -125,7 +134,7 @@ class Importing:
         data = await self._session.scalar(select(ImportRun.data).where(ImportRun.id == import_id))
         if run is None or data is None:
             return None
-        run.state, run.error, run.finished_at = State.RUNNING, None, None
+        run.status, run.error, run.finished_at = Status.RUNNING, None, None
         signal(self._session, TOPIC, run.id, run.tenant_id)
         return run, data
 

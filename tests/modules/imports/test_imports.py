@@ -1,7 +1,10 @@
 """A folder of Markdown becomes drafts: each file once, and whoever asks is told what became of it."""
 
+import asyncio
 import io
+import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
@@ -62,7 +65,7 @@ async def report(client: AsyncClient, run: dict[str, Any]) -> dict[str, tuple[st
 
 
 def counts(run: dict[str, Any]) -> tuple[str, int, int, int, int]:
-    return run["state"], run["total"], run["created"], run["skipped"], run["failed"]
+    return run["status"], run["total"], run["created"], run["skipped"], run["failed"]
 
 
 @pytest.mark.promise("S3-30")
@@ -136,7 +139,7 @@ async def test_what_cannot_be_read_is_said_and_others_see_nothing(
         answer = await client.post(PATH, **sent)
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "file")
     broken = await imported(client, drain, packed(FOLDER)[:200])
-    assert broken["state"] == "failed" and "not a whole ZIP archive" in broken["error"]
+    assert broken["status"] == "failed" and "not a whole ZIP archive" in broken["error"]
     for _ in range(3):
         assert (await client.post(PATH, content=packed({}))).status_code == 202
     assert (await client.post(PATH, content=packed({}))).json()["code"] == "too_many_imports"
@@ -150,7 +153,7 @@ async def test_what_cannot_be_read_is_said_and_others_see_nothing(
 def test_what_is_read_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = markdown_entry("a.md", "---\na: &a [x, x]\nb: &b [*a, *a]\n---\n")
     assert bomb.problem == "its front matter cannot be read: aliases are not allowed in it"
-    assert "too deep" in (markdown_entry("a.md", "---\na: " + "[" * 8_000 + "\n---\n").problem or "")
+    assert "recursion" in (markdown_entry("a.md", "---\na: " + "[" * 8_000 + "\n---\n").problem or "")
     assert "characters" in (markdown_entry("a.md", "---\na: " + "x" * 20_000 + "\n---\n").problem or "")
     assert markdown_entry("a.md", "---\n---\nText").body == "Text"
     (large,) = entries(packed({"a.md": "x" * 1_000_001}))
@@ -184,3 +187,27 @@ async def test_editors_import_on_their_page_and_the_owner_sees_it(
     assert (await owner.get(f"/api/owner/imports/{run['id']}/items")).json()["items"]
     viewer = await member("vic@example.org", "viewer")
     assert (await viewer.get(page)).status_code == 403
+
+
+async def test_the_command_imports_a_folder_and_tells_what_failed(
+    teknav: Callable[..., Awaitable[str]], tenant: Made, owner: AsyncClient, tmp_path: Path, drain: Drain
+) -> None:
+    (tmp_path / "blog" / "deep").mkdir(parents=True)
+    for name, text in {"tides.md": TIDES, "deep/harbour.md": "# The harbour", ".hidden.md": "x", "a.txt": "x"}.items():
+        (tmp_path / "blog" / name).write_text(text)
+
+    async def work() -> None:
+        while await drain() == 0:
+            await asyncio.sleep(0.05)
+
+    command = ("import", str(tmp_path / "blog"), "--tenant", tenant.slug)
+    worker = asyncio.create_task(work())
+    found = json.loads(await teknav(*command, "--json"))
+    await worker
+    assert (found["import"]["created"], found["failed"]) == (2, [])
+    (tmp_path / "blog" / "bad.md").write_text(FOLDER["blog/bad.md"])
+    worker = asyncio.create_task(work())
+    await teknav(*command, code=1)
+    await worker
+    (run, _) = (await owner.get("/api/owner/imports")).json()["items"]
+    assert (run["created"], run["skipped"], run["failed"], run["actorLabel"][:4]) == (0, 2, 1, "cli:")
