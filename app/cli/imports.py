@@ -8,8 +8,8 @@ from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import rich_click as click
-from click import get_text_stream
-from click.termui import progressbar
+from rich.console import Console
+from rich.progress import Progress
 
 from app.cli.command import Failed, as_json, columns, in_process, show
 
@@ -47,13 +47,14 @@ def import_(file: Path, tenant: str, dry_run: bool, wait_s: int, as_json: bool) 
         async with process.database.transaction(scope) as session:
             import_id = (await ImportService(session, actor).start(file.name, data, dry_run=dry_run)).id
         until = time.monotonic() + wait_s
-        with progressbar(length=100, label=file.name, file=get_text_stream("stderr")) as bar:
+        with Progress(console=Console(stderr=True)) as bar:
+            task = bar.add_task(file.name)
             while True:
                 async with process.database.transaction(scope) as session:
                     row = await ImportService(session, actor).get(import_id)
                     wrong = await ImportService(session, actor).all_items(import_id, Outcome.FAILED)
                 percent = 100 * row.done // row.total if row.total else 0
-                bar.update(percent - bar.pos)
+                bar.update(task, completed=percent)
                 if row.status in (Status.COMPLETED, Status.FAILED) or time.monotonic() >= until:
                     break
                 await asyncio.sleep(PAUSE_S)
