@@ -27,6 +27,7 @@ from app.modules.isolation.module import isolation
 from app.modules.members.module import members
 from app.modules.metrics.module import metrics
 from app.modules.people.module import people
+from app.modules.plugins.module import plugins
 from app.modules.queues.module import queues
 from app.modules.roles.module import roles as roles_module
 from app.modules.schedules.module import schedules as schedules_module
@@ -60,6 +61,7 @@ MODULES: tuple[Module, ...] = (
     tokens,
     articles,
     ai,
+    plugins,
     isolation,
     workers,
     queues,
