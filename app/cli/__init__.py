@@ -7,6 +7,7 @@ from app.cli.cache import cache
 from app.cli.doctor import config, doctor
 from app.cli.email import email
 from app.cli.isolation import isolation
+from app.cli.letters import LETTERS
 from app.cli.logs import access, audit
 from app.cli.members import member, role
 from app.cli.owners import owner
@@ -31,5 +32,7 @@ SERVING = (up, web, worker, suspects, migrate)
 PEOPLE = (owner, user, session, tenant, token, client, member, role)
 THINGS = (email, queues, workers, schedules, cache, isolation, audit, access)
 
+for command in LETTERS:
+    queues.add_command(command)
 for command in (*SERVING, *PEOPLE, *THINGS, doctor, config):
     main.add_command(command)

@@ -27,6 +27,8 @@ class State(StrEnum):
     REMOVED = "removed"
 
 
+IN_LINE = (State.PENDING, State.QUEUED, State.RETRYING)
+"""What waits in a queue, for a worker or first for its time."""
 UNFINISHED = (State.PENDING, State.QUEUED, State.ACTIVE, State.RETRYING, State.WAITING_CHILDREN)
 
 

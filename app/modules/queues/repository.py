@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, column, func, or_, select, table, true
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
 from app.core.ids import floor_id
-from app.modules.queues.schemas import WAITING, JobState
-from app.queues.models import AttemptRow, JobRow, State
+from app.modules.queues.schemas import JobState
+from app.queues.models import IN_LINE, AttemptRow, JobRow, State
 
 _HEAVY = (defer(JobRow.payload, raiseload=True), defer(JobRow.result, raiseload=True))
 MOST_IN_TREE = 500
-_TENANT = table("tenant", column("id"), column("name"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ def branches(wanted: JobFilter, kinds: Collection[str]) -> list[ColumnElement[bo
 
 def _places(state: JobState) -> list[tuple[State, bool]]:
     if state in (JobState.WAITING, JobState.DELAYED):
-        return [(one, state is JobState.DELAYED) for one in WAITING]
+        return [(one, state is JobState.DELAYED) for one in IN_LINE]
     return [(State.DEAD if state is JobState.FAILED else State(state.value), False)]
 
 
@@ -117,8 +116,3 @@ async def places(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, Job
     """Jobs that others point at, for their queue and kind."""
     rows = await session.scalars(select(JobRow).where(JobRow.id.in_(ids)).options(*_HEAVY)) if ids else ()
     return {row.id: row for row in rows}
-
-
-async def tenant_names(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, str]:
-    rows = await session.execute(select(_TENANT.c.id, _TENANT.c.name).where(_TENANT.c.id.in_(ids)))
-    return {row.id: row.name for row in rows}
