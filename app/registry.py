@@ -7,6 +7,7 @@ from app.core.events import Event, Subscriber
 from app.core.policy import Permission
 from app.core.quota import Quota
 from app.core.templating import ROOT
+from app.core.trace import TraceSource
 from app.module import Exportable, Module
 from app.module import caches as caches_of
 from app.module import owner_scopes as owner_scopes_of
@@ -38,6 +39,7 @@ from app.modules.seals.module import seals
 from app.modules.sessions.module import sessions
 from app.modules.tenants.module import tenants
 from app.modules.tokens.module import tokens
+from app.modules.traces.module import traces as traces_module
 from app.modules.views.module import views
 from app.modules.workers.module import workers
 from app.queues.core import CORE_QUEUES
@@ -75,6 +77,7 @@ MODULES: tuple[Module, ...] = (
     schedules_module,
     cache,
     metrics,
+    traces_module,
     dashboard,
 )
 
@@ -151,6 +154,11 @@ def exportables() -> dict[str, Exportable]:
 
 def caches() -> dict[str, tuple[str, Cached[Any]]]:
     return caches_of(MODULES)
+
+
+def traces() -> list[TraceSource]:
+    """Who can tell what a request set going, from the bottom module up."""
+    return [source for module in MODULES for source in module.traces]
 
 
 def owner_scopes() -> frozenset[str]:

@@ -16,6 +16,7 @@ from app.cli.schedules import schedules
 from app.cli.serve import migrate, suspects, up, web, worker
 from app.cli.tenants import tenant
 from app.cli.tokens import client, token
+from app.cli.traces import trace
 from app.cli.users import session, user
 from app.cli.workers import workers
 
@@ -30,7 +31,7 @@ def main() -> None:
 
 SERVING = (up, web, worker, suspects, migrate)
 PEOPLE = (owner, user, session, tenant, token, client, member, role)
-THINGS = (email, queues, workers, schedules, cache, isolation, audit, access)
+THINGS = (email, queues, workers, schedules, cache, isolation, audit, access, trace)
 
 for command in LETTERS:
     queues.add_command(command)

@@ -61,6 +61,7 @@ THINGS = {
     "job_id": "job",
     "worker_id": "worker",
     "view_id": "saved_view",
+    "trace_id": "job",
 }
 # Names that are no row: what is there, and what is not.
 NAMES = {"queue": "ai:content", "schedules/name": "purge-expired", "cards/name": "queues"}
@@ -292,6 +293,7 @@ async def one_of_everything(admin: Any, ours: UUID, theirs: UUID, owned: dict[st
                 row |= {key.name: number for key in table.primary_key if isinstance(key.type, Integer)}
                 if table.name == "job":
                     row["queue"] = "ai:content" if tenant_id == ours else "ai:seo"
+                    row["correlation_id"] = row["id"]  # a trace by the id of its first step
                 parents[table.name] = row
                 columns = ", ".join(f'"{name}"' for name in row)
                 marks = ", ".join(f"${n}" for n in range(1, len(row) + 1))
