@@ -7,13 +7,14 @@ from app.core.events import Event
 from app.core.live import Topic
 from app.core.policy import Actor
 from app.core.templating import NavigationItem
+from app.core.trace import TraceSource
 from app.module import About, Module
 from app.modules.plugins import permissions
 from app.modules.plugins.controllers import DeliveryController, InstallController, PluginController
 from app.modules.plugins.jobs import ExecuteHook, PurgeDeliveries
 from app.modules.plugins.pages import DeliveryPages, InstallPages, PluginPages, provide_plugin_views
 from app.modules.plugins.processor import execute_hook, purge_deliveries
-from app.modules.plugins.repository import about_jobs
+from app.modules.plugins.repository import about_jobs, steps
 from app.modules.plugins.schemas import PLUGIN_ANSWERS
 from app.modules.plugins.service import DELIVERIES, TOPIC, DeliveryService, PluginService, tell_plugins
 from app.queues.schedules import Schedule
@@ -54,4 +55,5 @@ plugins = Module(
     },
     about=(About(ExecuteHook.kind, about_jobs, permissions.READ),),
     caches=(PLUGIN_ANSWERS,),
+    traces=(TraceSource(steps, permissions.READ, DELIVERIES),),
 )

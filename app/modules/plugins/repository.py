@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.ids import PLATFORM_TENANT
+from app.core.trace import MOST_STEPS, Step
 from app.modules.plugins.models import Plugin, PluginConfig, PluginDelivery, PluginExecutionLog, Status
 from app.queues.models import JobRow, State
 
@@ -117,6 +118,26 @@ async def tenant_names(session: AsyncSession) -> dict[UUID, str]:
     query = select(_TENANT.c.id, _TENANT.c.name).where(_TENANT.c.id != PLATFORM_TENANT)
     rows = await session.execute(query.order_by(_TENANT.c.name).limit(MOST_TENANTS))
     return {row.id: row.name for row in rows}
+
+
+async def steps(session: AsyncSession, correlation_id: UUID) -> list[Step]:
+    """The deliveries that a request set going, the first one first."""
+    query = select(PluginDelivery, Plugin.name).outerjoin(Plugin, Plugin.id == PluginDelivery.plugin_id)
+    query = query.where(PluginDelivery.correlation_id == correlation_id).order_by(PluginDelivery.id).limit(MOST_STEPS)
+    return [
+        Step(
+            kind="webhook",
+            label=f"{row.type} to {name or row.address}",
+            status=row.status,
+            began_at=row.created_at,
+            ended_at=row.finished_at,
+            open=row.status == Status.QUEUED,
+            note=row.error,
+            path=f"/plugins/deliveries/{row.id}",
+            tenant_id=row.tenant_id,
+        )
+        for row, name in await session.execute(query)
+    ]
 
 
 async def about_jobs(session: AsyncSession, jobs: Collection[UUID]) -> dict[UUID, tuple[str, str]]:
