@@ -6,7 +6,7 @@ from sqlalchemy.dialects import postgresql
 from alembic import op
 
 revision = "0019"
-down_revision = "0021"
+down_revision = "0020"
 
 TABLES = ("plugin", "plugin_config", "plugin_delivery", "plugin_execution_log")
 MOMENT = sa.DateTime(timezone=True)
