@@ -47,11 +47,11 @@ plugins = Module(
     topics=(Topic(TOPIC, permissions.READ), Topic(DELIVERIES, permissions.READ)),
     navigation=(
         NavigationItem("Plugins", "Plugins", "/plugins", "plug", permissions.READ, 45),
-        NavigationItem("Plugins", "Deliveries", "/plugins/deliveries", "webhook", permissions.READ, 46),
+        NavigationItem("Plugins", "Deliveries", "/deliveries", "webhook", permissions.READ, 46),
     ),
     links={
         "plugin": ("/plugins/{id}", permissions.READ),
-        "plugin_delivery": ("/plugins/deliveries/{id}", permissions.READ),
+        "plugin_delivery": ("/deliveries/{id}", permissions.READ),
     },
     about=(About(ExecuteHook.kind, about_jobs, permissions.READ),),
     caches=(PLUGIN_ANSWERS,),

@@ -1,4 +1,4 @@
-"""`/plugins` and `/plugins/deliveries` in the dashboards: all tenants', and one's own."""
+"""`/plugins` and `/deliveries` in the dashboards: all tenants', and one's own."""
 
 import json
 from datetime import timedelta
@@ -42,7 +42,7 @@ from app.modules.plugins.schemas import (
 from app.modules.plugins.service import TEST, DeliveryService, PluginService, body_of
 
 AnyRequest = Request[Any, Any, Any]
-PLUGINS, DELIVERIES = "/plugins", "/plugins/deliveries"
+PLUGINS, DELIVERIES = "/plugins", "/deliveries"
 STATES = [(state, state.capitalize()) for state in get_args(State)]
 STATUSES = [(status, state_label(status).capitalize()) for status in Status]
 EXAMPLE = Manifest(

@@ -133,7 +133,7 @@ async def steps(session: AsyncSession, correlation_id: UUID) -> list[Step]:
             ended_at=row.finished_at,
             open=row.status == Status.QUEUED,
             note=row.error,
-            path=f"/plugins/deliveries/{row.id}",
+            path=f"/deliveries/{row.id}",
             tenant_id=row.tenant_id,
         )
         for row, name in await session.execute(query)
@@ -145,4 +145,4 @@ async def about_jobs(session: AsyncSession, jobs: Collection[UUID]) -> dict[UUID
     query = select(PluginDelivery.id, PluginDelivery.job_id, PluginDelivery.type, PluginDelivery.address, Plugin.name)
     query = query.outerjoin(Plugin, Plugin.id == PluginDelivery.plugin_id).where(PluginDelivery.job_id.in_(jobs))
     rows = await session.execute(query)
-    return {row.job_id: (f"{row.type} to {row.name or row.address}", f"/plugins/deliveries/{row.id}") for row in rows}
+    return {row.job_id: (f"{row.type} to {row.name or row.address}", f"/deliveries/{row.id}") for row in rows}
