@@ -20,6 +20,7 @@ from app.modules.dashboard.module import dashboard
 from app.modules.email.module import email
 from app.modules.exports.module import exports as exports_module
 from app.modules.factors.module import factors
+from app.modules.history.module import history
 from app.modules.identity.module import identity
 from app.modules.impersonation.module import impersonation
 from app.modules.invitations.module import invitations
@@ -28,11 +29,13 @@ from app.modules.members.module import members
 from app.modules.metrics.module import metrics
 from app.modules.people.module import people
 from app.modules.queues.module import queues
+from app.modules.releases.module import releases
 from app.modules.roles.module import roles as roles_module
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.seals.module import seals
 from app.modules.tenants.module import tenants
 from app.modules.tokens.module import tokens
+from app.modules.translations.module import translations
 from app.modules.views.module import views
 from app.modules.workers.module import workers
 from app.queues.core import CORE_QUEUES
@@ -59,6 +62,9 @@ MODULES: tuple[Module, ...] = (
     impersonation,
     tokens,
     articles,
+    history,
+    releases,
+    translations,
     ai,
     isolation,
     workers,

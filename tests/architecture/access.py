@@ -49,6 +49,7 @@ THINGS = {
     "client_id": "api_client",
     "export_id": "export",
     "article_id": "article",
+    "release_id": "release",
     "task_id": "ai_task",
     "ai/runs/run_id": "ai_run",
     "isolation/runs/run_id": "isolation_run",
@@ -61,13 +62,14 @@ THINGS = {
     "view_id": "saved_view",
 }
 # Names that are no row: what is there, and what is not.
-NAMES = {"queue": "ai:content", "schedules/name": "purge-expired", "cards/name": "queues"}
+NAMES = {"number": "1", "queue": "ai:content", "schedules/name": "purge-expired", "cards/name": "queues"}
 # What a type alone does not tell.
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", "/api/owner/queues/{queue:str}/limits"): {"running": 3},
     ("PATCH", "/api/owner/schedules/{name:str}"): {"cron": "30 2 * * *"},
     ("PATCH", "/api/owner/tenants/{tenant_id:uuid}"): {"name": "Another name"},
     ("PATCH", "/api/v1/articles/{article_id:uuid}"): {"title": "Another title"},
+    ("PATCH", "/api/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}"): {"title": "Another title"},
     ("POST", "/api/owner/tenants/{tenant_id:uuid}/tokens"): {"name": "App", "scopes": ["articles:read"]},
     ("POST", "/api/owner/tokens"): {"name": "App", "scopes": ["queues:read"]},
     ("POST", "/dashboard/owner/tenants"): {"name": "Another name"},

@@ -43,7 +43,8 @@ def doors(app: Litestar) -> Iterator[Door]:
     for route in app.routes:
         assert isinstance(route, HTTPRoute), f"{route.path} is not reached by HTTP alone"
         kinds = {name: part.type for name, part in route.path_parameters.items()}
-        examples = {name: str(UUID(int=7)) if kind is UUID else "none" for name, kind in kinds.items()}
+        some = {UUID: str(UUID(int=7)), int: "7"}
+        examples = {name: some.get(kind, "none") for name, kind in kinds.items()}
         for handler in route.route_handlers:
             for method in sorted(handler.http_methods - {"OPTIONS", "HEAD"}):
                 permission: Permission = handler.opt["permission"]
