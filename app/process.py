@@ -67,9 +67,8 @@ class Process:
         limiter = RateLimiter(queue_redis, settings.key)
         queues = Queues(database, specs, kinds, engine if settings.enable_queue else None)
         schedules = registry.schedules()
-        apart = settings.cache_redis_url not in ("", settings.redis_url)
-        redis = RedisService(settings, None if apart else queue_redis)
-        cache = Cache(redis, settings, patient(settings.cache_redis_url) if apart else patient_redis)
+        redis = RedisService(settings, None if settings.cache_apart else queue_redis)
+        cache = Cache(redis, settings, patient(settings.cache_redis_url) if settings.cache_apart else patient_redis)
         database.provide(broker=broker, queues=queues, schedules=schedules, cache=cache)
         database.provide(
             caches=registry.caches(),
@@ -80,7 +79,7 @@ class Process:
         database.provide(quotas=registry.quotas(), room_for_jobs=room_for_jobs, limiter=limiter)
         database.provide(signer=Signer(settings.secret_key), cipher=Cipher(settings.encryption_key))
         database.provide(seal_key=signing_key(settings.encryption_key))
-        database.provide(subscribers=registry.subscribers())
+        database.provide(subscribers=registry.subscribers(), mails=registry.mails())
         return cls(
             settings,
             database,
@@ -99,7 +98,7 @@ class Process:
         """Runs jobs in this process, with what processors may ask for by type; for a worker of its own, or another."""
         resources: dict[type, Any] = {
             Provider: provider_for(self.settings, self.egress),
-            Post: Post(self.settings),
+            Post: Post(self.settings, registry.mails()),
             Database: self.database,
             Sealer: self.sealer,
         }

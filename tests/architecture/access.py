@@ -1,7 +1,7 @@
 """Who gets what answer from every route: asked of the running app, with every kind of caller.
 
 `python -m tests.architecture.access --write` writes what it found into `access.tsv`; a person reviews the difference.
-A new route joins by itself. A new kind of caller is a line in `CALLERS`, a new kind of thing one in `THINGS`.
+A new route joins by itself. A new kind of caller is a line in the fixture `stage`, a new kind of thing one in `THINGS`.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -60,6 +60,7 @@ THINGS = {
     "job_id": "job",
     "worker_id": "worker",
     "view_id": "saved_view",
+    "trace_id": "job",
 }
 # Names that are no row: what is there, and what is not.
 NAMES = {"number": "1", "queue": "ai:content", "schedules/name": "purge-expired", "cards/name": "queues"}
@@ -292,6 +293,7 @@ async def one_of_everything(admin: Any, ours: UUID, theirs: UUID, owned: dict[st
                 row |= {key.name: number for key in table.primary_key if isinstance(key.type, Integer)}
                 if table.name == "job":
                     row["queue"] = "ai:content" if tenant_id == ours else "ai:seo"
+                    row["correlation_id"] = row["id"]  # a trace by the id of its first step
                 parents[table.name] = row
                 columns = ", ".join(f'"{name}"' for name in row)
                 marks = ", ".join(f"${n}" for n in range(1, len(row) + 1))
@@ -306,9 +308,6 @@ async def kept(admin: Any) -> list[tuple[str, list[Any]]]:
     """All rows of all tables, in an order in which they can be written."""
     names = [table.name for table in Base.metadata.sorted_tables if table.name != "alembic_version"]
     return [(name, await admin.fetch(f'SELECT * FROM "{name}"')) for name in names]
-
-
-Caller = Callable[[], Awaitable[dict[str, str]]]
 
 
 def cell(statuses: dict[str, int]) -> str:

@@ -85,6 +85,7 @@ class AiTask(_Fallible, TenantRow):
         ForeignKeyConstraint(["tenant_id", "article_id"], ["article.tenant_id", "article.id"]),
         CheckConstraint("status IN ('queued', 'running', 'completed', 'failed')", name="status"),
         Index("ix_ai_task_article", "tenant_id", "article_id", text("id DESC")),
+        Index("ix_ai_task_correlation", "correlation_id"),
         Index("ix_ai_task_status", "tenant_id", "status", text("id DESC")),
     )
 

@@ -9,6 +9,7 @@ from app.core.database import Plane
 from app.core.live import Topic
 from app.core.quota import AI_CENTS_PER_MONTH, Quota
 from app.core.templating import NavigationItem
+from app.core.trace import TraceSource
 from app.module import About, Card, Module
 from app.modules.ai import permissions
 from app.modules.ai.controllers import (
@@ -23,7 +24,7 @@ from app.modules.ai.controllers import (
 from app.modules.ai.jobs import SummarizeArticle
 from app.modules.ai.pages import RunPages, TaskPages
 from app.modules.ai.processor import summarize
-from app.modules.ai.repository import about_jobs, cents_this_month, count_runs, failed_runs, names
+from app.modules.ai.repository import about_jobs, cents_this_month, count_runs, failed_runs, names, steps
 from app.modules.ai.schemas import AI_ANSWERS
 from app.modules.ai.service import RUNS, TASKS
 
@@ -64,6 +65,7 @@ ai = Module(
         NavigationItem("AI", "Tasks", "/ai/tasks", "list-check", permissions.READ, 41),
     ],
     about=[About(SummarizeArticle.kind, about_jobs, permissions.READ)],
+    traces=[TraceSource(steps, permissions.READ, RUNS)],
     quotas=[Quota(AI_CENTS_PER_MONTH, "AI spend per month", cents_this_month)],
     cards=[Card("ai/_card.html", load_card, permissions.READ, RUNS, 30, Plane.PLATFORM)],
 )

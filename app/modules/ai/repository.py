@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Plane, scope_of
 from app.core.ids import PLATFORM_TENANT, floor_id
+from app.core.trace import MOST_STEPS, Step
 from app.modules.ai.models import AiEventLog, AiMessage, AiRun, AiTask, RunStatus, TaskStatus, Tries
 from app.queues.models import JobRow, State
 
@@ -174,3 +175,25 @@ async def cents_this_month(session: AsyncSession, tenant_id: UUID) -> int:
     begin = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     query = select(func.sum(AiRun.cost)).where(AiRun.tenant_id == tenant_id, AiRun.id >= floor_id(begin))
     return ceil((await session.scalar(query) or 0) * 100)
+
+
+async def steps(session: AsyncSession, correlation_id: UUID) -> list[Step]:
+    """The runs of the tasks that were asked for under a correlation id."""
+    query = select(AiRun, AiTask.kind).join(AiTask, AiTask.id == AiRun.task_id)
+    rows = await session.execute(
+        query.where(AiTask.correlation_id == correlation_id).order_by(AiRun.id).limit(MOST_STEPS)
+    )
+    return [
+        Step(
+            "AI run",
+            f"{kind}, run {run.attempt}",
+            str(run.status),
+            run.created_at,
+            run.finished_at,
+            open=run.finished_at is None,
+            note=run.error_message or run.model or run.provider,
+            path=f"/ai/runs/{run.id}",
+            tenant_id=run.tenant_id,
+        )
+        for run, kind in rows
+    ]

@@ -25,6 +25,7 @@ from app.modules.articles.models import Article, Status
 from app.modules.articles.permissions import PUBLISH, READ, WRITE
 from app.modules.articles.schemas import ActForm, ArticleForm, ArticleQuery
 from app.modules.articles.service import ArticleService
+from app.modules.audit.service import tenant_names
 
 FILTERS = ("q", "status", "language", "tenantId", "from", "to", "sort")
 AnyRequest = Request[Any, Any, Any]
@@ -63,7 +64,7 @@ class ArticlePages(Controller):
             "refused": refused,
             "statuses": [(status, state_label(status).capitalize()) for status in Status],
             "languages": await repository.languages(session),
-            "tenants": await repository.tenant_names(session, {row.tenant_id for row in page.items}),
+            "tenants": await tenant_names(session, (row.tenant_id for row in page.items)),
             "choices": await repository.tenant_choices(session),
         }
         status = 422 if refused else 200
@@ -79,7 +80,7 @@ class ArticlePages(Controller):
         part: FromQuery[bool] = False,
     ) -> Template:
         article = await articles.get(article_id)
-        names = await repository.tenant_names(session, {article.tenant_id})
+        names = await tenant_names(session, [article.tenant_id])
         path = f"{prefix_of(request)}/articles"
         context = {
             "path": path,
