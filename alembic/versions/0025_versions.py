@@ -57,6 +57,10 @@ UPDATE article SET search = setweight(to_tsvector(teknav_rules(language), title)
     || setweight(to_tsvector(teknav_rules(language), excerpt), 'B')
     || setweight(to_tsvector(teknav_rules(language), left(body_markdown, 100000)), 'D')
 """
+LIVE = """
+UPDATE article SET published_at = CASE WHEN status = 'published' THEN coalesce(published_at, updated_at) END,
+                   published_version = CASE WHEN status = 'published' THEN 1 END
+"""
 FIRST_VERSIONS = f"""
 INSERT INTO article_version (id, tenant_id, article_id, number, snapshot, sha256, author, created_at)
 SELECT {NEW_ID}, tenant_id, id, 1,
@@ -68,8 +72,8 @@ FROM article
 PUBLICATIONS = f"""
 INSERT INTO publication (id, tenant_id, article_id, workspace_id, number, slug, title, body_html, excerpt, language,
                          published_at, search)
-SELECT {NEW_ID}, tenant_id, id, workspace_id, 1, slug, title, body_html, excerpt, language, published_at, search
-FROM article WHERE status = 'published' AND deleted_at IS NULL ORDER BY published_at, id
+SELECT {NEW_ID.replace("clock_timestamp()", "published_at")}, tenant_id, id, workspace_id, 1, slug, title, body_html, excerpt, language, published_at, search
+FROM article WHERE status = 'published' AND deleted_at IS NULL
 """
 
 
@@ -83,9 +87,8 @@ def upgrade() -> None:
     publications()
     # FORCE hides the rows from the tables' own login.
     op.execute("SET LOCAL ROLE teknav_platform")
-    op.execute("UPDATE article SET published_at = NULL, status = 'draft' WHERE deleted_at IS NOT NULL")
-    op.execute("UPDATE article SET published_at = coalesce(published_at, updated_at) WHERE status = 'published'")
-    op.execute("UPDATE article SET published_version = 1 WHERE published_at IS NOT NULL")
+    op.execute("UPDATE article SET status = 'draft' WHERE deleted_at IS NOT NULL")
+    op.execute(LIVE)
     op.execute(WORDS)
     op.execute(FIRST_VERSIONS)
     op.execute(PUBLICATIONS)

@@ -34,7 +34,7 @@ def releases() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("version", sa.Integer(), server_default="1", nullable=False),
         sa.CheckConstraint("action IN ('publish', 'unpublish')", name=op.f("ck_release_action")),
-        sa.CheckConstraint("(action = 'publish') = (number IS NOT NULL)", name=op.f("ck_release_number")),
+        sa.CheckConstraint("number IS NULL OR action = 'publish'", name=op.f("ck_release_number")),
         sa.CheckConstraint(
             "status IN ('scheduled', 'completed', 'failed', 'cancelled')", name=op.f("ck_release_status")
         ),

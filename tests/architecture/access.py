@@ -64,6 +64,8 @@ THINGS = {
 }
 # Names that are no row: what is there, and what is not.
 NAMES = {"number": "1", "queue": "ai:content", "schedules/name": "purge-expired", "cards/name": "queues"}
+RELEASE = {"action": "unpublish", "at": "2038-01-01T00:00:00Z"}
+RELEASE_FORM = {"action": "unpublish", "at": "2038-01-01T00:00"}
 # What a type alone does not tell.
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", "/api/owner/queues/{queue:str}/limits"): {"running": 3},
@@ -71,6 +73,14 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", "/api/owner/tenants/{tenant_id:uuid}"): {"name": "Another name"},
     ("PATCH", "/api/v1/articles/{article_id:uuid}"): {"title": "Another title"},
     ("PATCH", "/api/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}"): {"title": "Another title"},
+    ("POST", "/api/v1/articles/{article_id:uuid}/releases"): RELEASE,
+    ("POST", "/api/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}/releases"): RELEASE,
+    ("POST", "/dashboard/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}/releases"): RELEASE_FORM,
+    ("POST", "/dashboard/t/{slug:str}/articles/{article_id:uuid}/releases"): RELEASE_FORM,
+    ("POST", "/api/v1/articles/{article_id:uuid}/translations"): {"language": "fr"},
+    ("POST", "/api/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}/translations"): {"language": "fr"},
+    ("POST", "/dashboard/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}/translations"): {"language": "fr"},
+    ("POST", "/dashboard/t/{slug:str}/articles/{article_id:uuid}/translations"): {"language": "fr"},
     ("POST", "/api/owner/tenants/{tenant_id:uuid}/tokens"): {"name": "App", "scopes": ["articles:read"]},
     ("POST", "/api/owner/tokens"): {"name": "App", "scopes": ["queues:read"]},
     ("POST", "/dashboard/owner/tenants"): {"name": "Another name"},

@@ -45,7 +45,7 @@ class Release(TenantRow):
         ForeignKeyConstraint(["tenant_id", "article_id"], ["article.tenant_id", "article.id"]),
         CheckConstraint("action IN ('publish', 'unpublish')", name="action"),
         CheckConstraint("status IN ('scheduled', 'completed', 'failed', 'cancelled')", name="status"),
-        CheckConstraint("(action = 'publish') = (number IS NOT NULL)", name="number"),
+        CheckConstraint("number IS NULL OR action = 'publish'", name="number"),
         Index(
             "uq_release_scheduled",
             "tenant_id",
