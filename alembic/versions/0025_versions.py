@@ -69,10 +69,11 @@ SELECT {NEW_ID}, tenant_id, id, 1,
        'system', updated_at
 FROM article
 """
+PLACE = NEW_ID.replace("clock_timestamp()", "published_at")  # what was published last comes first
 PUBLICATIONS = f"""
 INSERT INTO publication (id, tenant_id, article_id, workspace_id, number, slug, title, body_html, excerpt, language,
                          published_at, search)
-SELECT {NEW_ID.replace("clock_timestamp()", "published_at")}, tenant_id, id, workspace_id, 1, slug, title, body_html, excerpt, language, published_at, search
+SELECT {PLACE}, tenant_id, id, workspace_id, 1, slug, title, body_html, excerpt, language, published_at, search
 FROM article WHERE status = 'published' AND deleted_at IS NULL
 """
 
