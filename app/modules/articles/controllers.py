@@ -24,6 +24,8 @@ from app.modules.articles.schemas import (
     ArticlePage,
     ArticleQuery,
     ArticleRead,
+    BatchCreate,
+    BatchRead,
     OwnedArticlePage,
     PublicationPage,
     PublicationRead,
@@ -209,6 +211,11 @@ class ArticleController(Controller):
     ) -> None:
         """Take an article from readers. One that they do not see stays as it is."""
         await articles.unpublish(article_id, expected=versions(if_match))
+
+    @post("/batches", permission=PUBLISH, audit="article.treat", status_code=202)
+    async def treat(self, data: JSONBody[BatchCreate], articles: NamedDependency[ArticleService]) -> BatchRead:
+        """Publish, unpublish or delete many articles, by a job. To delete needs `articles:write` too."""
+        return BatchRead(job_id=await articles.treat(data.treatment, data.ids))
 
 
 class TenantArticleController(ArticleController):

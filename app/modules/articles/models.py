@@ -20,6 +20,14 @@ class Status(StrEnum):
     PUBLISHED = "published"
 
 
+class Treatment(StrEnum):
+    """What can be done with many articles at once."""
+
+    PUBLISH = "publish"
+    UNPUBLISH = "unpublish"
+    DELETE = "delete"
+
+
 class Article(TenantRow):
     """One article, as it is written on. `deleted_at` takes it out of every list and frees its slug; the row stays.
 

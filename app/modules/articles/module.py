@@ -17,6 +17,7 @@ from app.modules.articles.controllers import (
     provide_query,
 )
 from app.modules.articles.pages import ArticlePages, ArticleWriting, OwnerArticlePages, TenantArticleWriting
+from app.modules.articles.processor import treat_articles
 from app.modules.articles.repository import count
 from app.modules.articles.service import TOPIC, ArticleService
 
@@ -32,6 +33,7 @@ articles = Module(
     pages=[OwnerArticlePages, TenantArticleWriting],
     member_pages=[ArticlePages, ArticleWriting],
     providers={"articles": provide_articles, "asked": provide_query},
+    processors=[treat_articles],
     permissions=permissions.ALL,
     actions=["article.summarize"],
     topics=[Topic(TOPIC, permissions.READ)],

@@ -23,7 +23,7 @@ from app.core.templating import PREFIX, home_of, prefix_of, render, state_label
 from app.modules.articles import repository
 from app.modules.articles.models import Article, Status
 from app.modules.articles.permissions import PUBLISH, READ, WRITE
-from app.modules.articles.schemas import ActForm, ArticleForm, ArticleQuery
+from app.modules.articles.schemas import ActForm, ArticleForm, ArticleQuery, BatchForm
 from app.modules.articles.service import ArticleService
 from app.modules.audit.service import tenant_names
 
@@ -66,6 +66,7 @@ class ArticlePages(Controller):
             "languages": await repository.languages(session),
             "tenants": await tenant_names(session, (row.tenant_id for row in page.items)),
             "choices": await repository.tenant_choices(session),
+            "batches": _batches(request, asked.tenant_id),
         }
         status = 422 if refused else 200
         return render(request, "articles/index.html", context, fragment="articles/_list.html", status=status)
@@ -166,6 +167,14 @@ class ArticleWriting(Controller):
     ) -> Response[bytes]:
         return await _told(articles.unpublish, article_id, data, "Readers see {} no more.")
 
+    @post("/batches", permission=PUBLISH, audit="article.treat", status_code=200)
+    async def treat(
+        self, articles: NamedDependency[ArticleService], data: URLEncodedBody[BatchForm]
+    ) -> Response[bytes]:
+        ids = data.chosen()
+        await articles.treat(data.treatment, ids)
+        return _saying(f"{len(ids)} article{'s' if len(ids) > 1 else ''} will be treated in a moment.")
+
     @post("/{article_id:uuid}/removal", permission=WRITE, audit="article.delete", status_code=200)
     async def remove(
         self,
@@ -185,6 +194,14 @@ class TenantArticleWriting(ArticleWriting):
     opt = {"in_tenant": True}  # noqa: RUF012
 
 
+def _batches(request: AnyRequest, tenant_id: str | None) -> str | None:
+    """Where ticked articles are acted on; the owner acts in one tenant at a time, the one that the list is of."""
+    own = prefix_of(request)
+    if own != PREFIX:
+        return f"{own}/articles/batches"
+    return f"{own}/tenants/{tenant_id}/articles/batches" if tenant_id else None
+
+
 def _home(request: AnyRequest, article: Article) -> str:
     """Where what acts on the article stands: for the owner below its tenant."""
     own = prefix_of(request)
@@ -196,8 +213,11 @@ async def _told(
 ) -> Response[bytes]:
     """Act and say so; whoever shows the article hears of it by a signal."""
     article = await act(article_id, expected=data.expected)
-    toast = {"toast": {"message": message.format(f"“{article.title}”"), "tone": "ok"}}
-    return Response(b"", headers={"HX-Trigger": json.dumps(toast)})
+    return _saying(message.format(f"“{article.title}”"))
+
+
+def _saying(message: str) -> Response[bytes]:
+    return Response(b"", headers={"HX-Trigger": json.dumps({"toast": {"message": message, "tone": "ok"}})})
 
 
 def _gone_to(path: str) -> Response[bytes]:

@@ -210,6 +210,14 @@ async def count(session: AsyncSession, tenant_id: UUID) -> int:
     return await session.scalar(query) or 0
 
 
+async def count_of(session: AsyncSession, ids: Collection[UUID], workspaces: Workspaces) -> int:
+    """How many of these the caller may treat."""
+    query = select(func.count()).where(Article.id.in_(ids), Article.deleted_at.is_(None))
+    if workspaces is not None:
+        query = query.where(Article.workspace_id.in_(workspaces))
+    return await session.scalar(query) or 0
+
+
 async def workspace_exists(session: AsyncSession, tenant_id: UUID, workspace_id: UUID) -> bool:
     same = exists().where(_WORKSPACE.c.tenant_id == tenant_id, _WORKSPACE.c.id == workspace_id)
     return bool(await session.scalar(select(same)))

@@ -13,7 +13,7 @@ from app.core.etag import Expected
 from app.core.moments import moment
 from app.core.queries import text_of, uuid_of, wire_name
 from app.core.wire import Incoming, Outgoing
-from app.modules.articles.models import Article, Publication, Status
+from app.modules.articles.models import Article, Publication, Status, Treatment
 
 MAX_TITLE = 300
 MAX_BODY = 300_000
@@ -113,6 +113,19 @@ class PublicationWish(Incoming):
     """Which version readers shall see; the newest where none is named."""
 
     version: Number | None = None
+
+
+class BatchCreate(Incoming):
+    """What is done with which articles; at most 500."""
+
+    treatment: Treatment
+    ids: list[UUID]
+
+
+class BatchRead(Outgoing):
+    """The job that does it."""
+
+    job_id: UUID
 
 
 class ArticleItem(Outgoing):
@@ -239,6 +252,18 @@ class ArticleForm(Incoming):
     def _text(self) -> str:
         """Browsers end lines in their own way."""
         return self.body.replace("\r\n", "\n")
+
+
+class BatchForm(Incoming):
+    """The rows that are ticked in the list, and what is done with them."""
+
+    treatment: Treatment
+    ids: list[UUID] | UUID = field(default_factory=list)
+    """A browser that has one box ticked sends no list."""
+    csrf_token: str = field(name="_csrf_token", default="")
+
+    def chosen(self) -> list[UUID]:
+        return self.ids if isinstance(self.ids, list) else [self.ids]
 
 
 class ActForm(Incoming):

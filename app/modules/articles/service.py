@@ -1,5 +1,6 @@
 """The rules of articles: every change of content is a version, and readers see the one that was published."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.database import scope_of
-from app.core.errors import Conflict, FieldError, Invalid, NotFound, Stale
+from app.core.errors import Conflict, FieldError, Forbidden, Invalid, NotFound, Stale
 from app.core.etag import Expected, require
 from app.core.events import Event, emit
 from app.core.ids import new_id
@@ -31,9 +32,10 @@ from app.modules.articles.events import (
     ArticleUnpublished,
     ArticleUpdated,
 )
+from app.modules.articles.jobs import TreatArticles
 from app.modules.articles.models import Article as Article
 from app.modules.articles.models import ArticleVersion as ArticleVersion
-from app.modules.articles.models import Publication
+from app.modules.articles.models import Publication, Treatment
 from app.modules.articles.models import Status as Status
 from app.modules.articles.permissions import PUBLISH as PUBLISH
 from app.modules.articles.permissions import READ as READ
@@ -49,10 +51,12 @@ from app.modules.articles.schemas import Slug as Slug
 from app.modules.articles.schemas import Title as Title
 from app.modules.audit.service import record
 from app.modules.tenants.service import require_room
+from app.queues.enqueue import enqueue
 
 TOPIC = "articles"
 _SORTED: dict[str, InstrumentedAttribute[Any]] = {"updatedAt": Article.updated_at, "title": Article.title}
 R = TypeVar("R")
+MOST_AT_ONCE = 500
 MOST_BRACKETS = 3_000  # each may begin a link, and takes the parser long to find out
 
 
@@ -233,12 +237,35 @@ class ArticleService:
         values = {"published_version": None, "published_at": None}
         return await self._change("article.unpublish", article, values | _reopened(article), reason)
 
-    async def delete(self, article_id: UUID, *, expected: Expected = None) -> None:
+    async def delete(self, article_id: UUID, *, reason: str | None = None, expected: Expected = None) -> None:
         """Take it out of every list and free its slug. The row and its versions stay, for whoever follows its trace."""
         article = await self._one(article_id, WRITE, lock=True, expected=expected)
         await repository.hide(self._session, article.id)
         values = {"deleted_at": datetime.now(UTC), "published_version": None, "published_at": None}
-        await self._change("article.delete", article, values | _reopened(article))
+        await self._change("article.delete", article, values | _reopened(article), reason)
+
+    async def treat(self, treatment: Treatment, ids: Sequence[UUID]) -> UUID:
+        """Have one thing done with many articles, by a job.
+
+        Returns:
+            the job's id.
+
+        Raises:
+            Forbidden (`permission_missing`). Invalid (`ids`): none, too many, or one that is not there.
+        """
+        right = WRITE if treatment == Treatment.DELETE else PUBLISH
+        if not self._actor.may(right):
+            raise Forbidden(f"This needs the permission {right.name}", code="permission_missing")
+        wanted = list(dict.fromkeys(ids))
+        if not 1 <= len(wanted) <= MOST_AT_ONCE:
+            raise Invalid.field("ids", f"must be 1 to {MOST_AT_ONCE} articles")
+        if len(wanted) != await repository.count_of(self._session, wanted, self._actor.reach(right)):
+            raise Invalid.field("ids", "one of these articles is not there")
+        job = TreatArticles(treatment=treatment, ids=wanted, asked_by=self._actor.label)
+        job_id = await enqueue(self._session, job)
+        after = {"treatment": treatment, "articles": [str(id_) for id_ in wanted]}
+        await record(self._session, self._actor, "article.treat", resource=("job", job_id, None), after=after)
+        return job_id
 
     async def set_summary(self, article_id: UUID, text: str, keywords: list[str], provider: str) -> Article:
         """Keep what the AI wrote about it, in place of what stood there."""

@@ -1,6 +1,5 @@
 """`/releases` in the dashboards: what is planned; and the plan of one article, the owner's below the tenant."""
 
-import json
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,7 +11,7 @@ from litestar.response import Template
 from app.core.errors import Invalid
 from app.core.paging import Pager
 from app.core.queries import uuid_of
-from app.core.templating import home_of, prefix_of, render
+from app.core.templating import home_of, prefix_of, render, told
 from app.modules.articles.service import PUBLISH, READ, ArticleService
 from app.modules.releases.models import ReleaseStatus
 from app.modules.releases.schemas import ReleaseForm
@@ -79,7 +78,7 @@ class PlanPages(Controller):
     ) -> Template:
         release = await releases.create(article_id, data.wish())
         answer = await _plan(request, articles, releases, pager, article_id)
-        return _told(answer, f"Planned for {release.run_at:%Y-%m-%d %H:%M} UTC.")
+        return told(answer, f"Planned for {release.run_at:%Y-%m-%d %H:%M} UTC.")
 
     @post("/{release_id:uuid}/cancellation", permission=PUBLISH, audit="article.unschedule", status_code=200)
     async def cancel(
@@ -92,7 +91,7 @@ class PlanPages(Controller):
         pager: NamedDependency[Pager],
     ) -> Template:
         await releases.cancel(release_id, article_id)
-        return _told(await _plan(request, articles, releases, pager, article_id), "That is taken back.")
+        return told(await _plan(request, articles, releases, pager, article_id), "That is taken back.")
 
 
 class TenantPlanPages(PlanPages):
@@ -118,8 +117,3 @@ async def _plan(
         "page": await releases.search(pager, ReleaseFilter(article_id=article_id), cursor=cursor or None),
     }
     return render(request, "releases/plan.html", context, fragment="releases/_plan.html")
-
-
-def _told(answer: Template, message: str) -> Template:
-    answer.headers["HX-Trigger"] = json.dumps({"toast": {"message": message, "tone": "ok"}})
-    return answer

@@ -1,6 +1,5 @@
 """`/articles/{id}/translations` in the dashboards; the owner's stand below the tenant."""
 
-import json
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, URLEncodedBody
 from litestar.response import Template
 
-from app.core.templating import home_of, prefix_of, render
+from app.core.templating import home_of, prefix_of, render, told
 from app.modules.articles.service import READ, WRITE
 from app.modules.translations.schemas import TranslationCreate, TranslationForm
 from app.modules.translations.service import TranslationService
@@ -47,9 +46,7 @@ class TranslationPages(Controller):
     ) -> Template:
         await translations.confirm(article_id, language)
         answer = await _list(request, translations, article_id)
-        toast = {"toast": {"message": f"The translation to {language} agrees with the original.", "tone": "ok"}}
-        answer.headers["HX-Trigger"] = json.dumps(toast)
-        return answer
+        return told(answer, f"The translation to {language} agrees with the original.")
 
 
 class TenantTranslationPages(TranslationPages):
