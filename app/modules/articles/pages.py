@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Invalid
 from app.core.paging import Page, Pager
+from app.core.policy import Actor, Permission
 from app.core.queries import uuid_of
 from app.core.templating import PREFIX, home_of, prefix_of, render, state_label
 from app.modules.articles import repository
@@ -76,6 +77,7 @@ class ArticlePages(Controller):
         self,
         request: AnyRequest,
         article_id: FromPath[UUID],
+        actor: NamedDependency[Actor],
         articles: NamedDependency[ArticleService],
         session: NamedDependency[AsyncSession],
         part: FromQuery[bool] = False,
@@ -89,6 +91,7 @@ class ArticlePages(Controller):
             "article": article,
             "body": for_reading(article.title, article.body_html),
             "tenant": names.get(article.tenant_id),
+            "mine": {right.name for right in (WRITE, PUBLISH) if _may(actor, right, article)},
         }
         fragment = "articles/_article.html" if part else "articles/_drawer.html"
         return render(request, "articles/show.html", context, fragment=fragment)
@@ -192,6 +195,12 @@ class TenantArticleWriting(ArticleWriting):
 
     path = "/tenants/{tenant_id:uuid}/articles"
     opt = {"in_tenant": True}  # noqa: RUF012
+
+
+def _may(actor: Actor, right: Permission, article: Article) -> bool:
+    """Whether the actor has the right where the article stands: it may be given for single workspaces."""
+    reach = actor.reach(right)
+    return actor.may(right) and (reach is None or article.workspace_id in reach)
 
 
 def _batches(request: AnyRequest, tenant_id: str | None) -> str | None:
