@@ -192,15 +192,12 @@ def public(language: str | None, words: str | None, *, workspaces: Workspaces = 
 def words(content: Mapping[str, Any]) -> ColumnElement[str]:
     """What search finds an article by: title before excerpt before body, by the rules of its language."""
     rules = func.teknav_rules(content["language"])
-    parts = [
-        func.setweight(func.to_tsvector(rules, text), literal_column(weight))
-        for text, weight in (
-            (content["title"], "'A'"),
-            (content["excerpt"], "'B'"),
-            (content["body_markdown"][:SEARCHED_CHARACTERS], "'D'"),
-        )
-    ]
-    found: ColumnElement[str] = parts[0].concat(parts[1]).concat(parts[2])
+    title = func.setweight(func.to_tsvector(rules, content["title"]), literal_column("'A'"))
+    excerpt = func.setweight(func.to_tsvector(rules, content["excerpt"]), literal_column("'B'"))
+    body = func.setweight(
+        func.to_tsvector(rules, content["body_markdown"][:SEARCHED_CHARACTERS]), literal_column("'D'")
+    )
+    found: ColumnElement[str] = title.concat(excerpt).concat(body)
     return found
 
 
