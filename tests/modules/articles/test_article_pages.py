@@ -40,7 +40,7 @@ async def test_filters_stand_in_the_address(
     tides = await post(mine, title="100% tides_and winds")
     await post(mine, title="1000 tides and winds")
     await mine.post(f"{HERE}/{tides['id']}/publication")
-    await post(await tenant_client(of=other), title="Tomatoes")
+    await post(await tenant_client(of=other), title="Tomatoes", body="They are red.")
 
     async def titles(**params: str) -> set[str]:
         page = await owner.get(PAGES, params=params, headers=HTMX)
