@@ -19,6 +19,7 @@ from app.modules.articles.module import articles
 from app.modules.audit.module import audit
 from app.modules.cache.module import cache
 from app.modules.dashboard.module import dashboard
+from app.modules.drafts.module import drafts
 from app.modules.email.module import email
 from app.modules.email_preferences.module import email_preferences
 from app.modules.email_templates.module import email_templates
@@ -32,9 +33,12 @@ from app.modules.isolation.module import isolation
 from app.modules.members.module import members
 from app.modules.metrics.module import metrics
 from app.modules.people.module import people
+from app.modules.prompts.module import prompts
 from app.modules.queues.module import queues
 from app.modules.releases.module import releases
+from app.modules.reports.module import reports
 from app.modules.roles.module import roles as roles_module
+from app.modules.runs.module import runs
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.seals.module import seals
 from app.modules.sessions.module import sessions
@@ -74,6 +78,10 @@ MODULES: tuple[Module, ...] = (
     history,
     releases,
     translations,
+    drafts,
+    reports,
+    prompts,
+    runs,
     ai,
     isolation,
     workers,

@@ -51,6 +51,9 @@ THINGS = {
     "article_id": "article",
     "release_id": "release",
     "task_id": "ai_task",
+    "draft_id": "ai_draft",
+    "report_id": "quality_report",
+    "ai/event-logs/event_id": "ai_event_log",
     "ai/runs/run_id": "ai_run",
     "isolation/runs/run_id": "isolation_run",
     "isolation/run_id": "isolation_run",
@@ -62,10 +65,16 @@ THINGS = {
     "view_id": "saved_view",
     "trace_id": "job",
 }
-# Names that are no row: what is there, and what is not.
-NAMES = {"number": "1", "queue": "ai:content", "schedules/name": "purge-expired", "cards/name": "queues"}
 RELEASE = {"action": "unpublish", "at": "2038-01-01T00:00:00Z"}
 RELEASE_FORM = {"action": "unpublish", "at": "2038-01-01T00:00"}
+# Names that are no row: what is there, and what is not.
+NAMES = {
+    "number": "1",
+    "queue": "ai:content",
+    "schedules/name": "purge-expired",
+    "cards/name": "queues",
+    "templates/name": "quality_check",
+}
 # What a type alone does not tell.
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", "/api/owner/queues/{queue:str}/limits"): {"running": 3},
@@ -82,6 +91,9 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/dashboard/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}/translations"): {"language": "fr"},
     ("POST", "/dashboard/t/{slug:str}/articles/{article_id:uuid}/translations"): {"language": "fr"},
     ("POST", "/api/owner/tenants/{tenant_id:uuid}/tokens"): {"name": "App", "scopes": ["articles:read"]},
+    ("POST", "/api/owner/ai/templates/{name:str}/versions"): {"text": "Name what is wrong."},
+    ("POST", "/api/v1/ai/tasks"): {"kind": "quality_check", "articleId": "01900000-0000-7000-8000-000000000000"},
+    ("POST", "/dashboard/owner/ai/templates/{name:str}"): {"text": "Name what is wrong."},
     ("POST", "/api/owner/tokens"): {"name": "App", "scopes": ["queues:read"]},
     ("POST", "/dashboard/owner/tenants"): {"name": "Another name"},
     ("POST", "/dashboard/owner/tenants/{tenant_id:uuid}"): {"name": "Another name", "status": "active"},

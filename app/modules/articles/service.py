@@ -43,7 +43,8 @@ from app.modules.articles.permissions import WRITE as WRITE
 from app.modules.articles.repository import Searched
 from app.modules.articles.repository import titles as titles
 from app.modules.articles.repository import within as within
-from app.modules.articles.schemas import MAX_REASON, MAX_TITLE, ArticleChange, ArticleFilter, Sort
+from app.modules.articles.schemas import MAX_REASON, MAX_TITLE, ArticleFilter, Sort
+from app.modules.articles.schemas import ArticleChange as ArticleChange
 from app.modules.articles.schemas import ArticleCreate as ArticleCreate
 from app.modules.articles.schemas import Body as Body
 from app.modules.articles.schemas import Language as Language
