@@ -114,8 +114,13 @@ class ArticleWriting(Controller):
     path = "/articles"
 
     @get("/new", permission=WRITE)
-    async def new(self, request: AnyRequest) -> Template:
-        context = {"path": f"{prefix_of(request)}/articles", "home": f"{home_of(request)}/articles", "article": None}
+    async def new(self, request: AnyRequest, session: NamedDependency[AsyncSession]) -> Template:
+        context = {
+            "path": f"{prefix_of(request)}/articles",
+            "home": f"{home_of(request)}/articles",
+            "article": None,
+            "languages": await repository.languages(session),
+        }
         return render(request, "articles/edit.html", context, fragment="articles/_form.html")
 
     @post("/", permission=WRITE, audit="article.create", status_code=200)
@@ -127,10 +132,19 @@ class ArticleWriting(Controller):
 
     @get("/{article_id:uuid}/edit", permission=WRITE)
     async def edit(
-        self, request: AnyRequest, article_id: FromPath[UUID], articles: NamedDependency[ArticleService]
+        self,
+        request: AnyRequest,
+        article_id: FromPath[UUID],
+        articles: NamedDependency[ArticleService],
+        session: NamedDependency[AsyncSession],
     ) -> Template:
-        article = await articles.get(article_id)
-        context = {"path": f"{prefix_of(request)}/articles", "home": _home(request, article), "article": article}
+        article = await articles.get(article_id, WRITE)
+        context = {
+            "path": f"{prefix_of(request)}/articles",
+            "home": _home(request, article),
+            "article": article,
+            "languages": await repository.languages(session),
+        }
         return render(request, "articles/edit.html", context, fragment="articles/_form.html")
 
     @post("/{article_id:uuid}", permission=WRITE, audit="article.update", status_code=200)
