@@ -58,6 +58,7 @@ async def provide_session(
     if actor is not None and actor.plane is Plane.PLATFORM and scope.plane is Plane.TENANT:
         await _require_tenant(database, actor.scope, scope.tenant_id)
     async with database.transaction(scope) as session:
+        session.info["actor"] = actor  # for whoever hears of a fact
         if once is not None:
             await once.begin(session)
         yield session

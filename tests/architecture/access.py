@@ -63,6 +63,9 @@ THINGS = {
     "job_id": "job",
     "worker_id": "worker",
     "view_id": "saved_view",
+    "approval_id": "approval",
+    "definition_id": "workflow_definition",
+    "instance_id": "workflow_instance",
     "trace_id": "job",
 }
 RELEASE = {"action": "unpublish", "at": "2038-01-01T00:00:00Z"}
