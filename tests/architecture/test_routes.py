@@ -16,7 +16,11 @@ from app.core.policy import PUBLIC, SIGNED_IN, UNSAFE, Permission
 
 RIGHTS = Path(__file__).parent / "rights.txt"
 # Reviewed by hand: what a tenant's token can be given.
-OF_TENANTS = {"ai:read", "ai:run", "articles:publish", "articles:read", "articles:write"}
+OF_TENANTS = {
+    *("ai:read", "ai:run", "articles:publish", "articles:read", "articles:write"),
+    *("email_preferences:read", "email_preferences:write", "email_templates:read", "email_templates:write"),
+    *("emails:open", "emails:read", "emails:send"),
+}
 
 
 class Door(NamedTuple):

@@ -20,7 +20,7 @@ from app.core.queries import text_of
 from app.core.threads import in_thread
 from app.modules.audit.service import record
 from app.modules.email_templates import repository
-from app.modules.email_templates.client import checked, fitting, written
+from app.modules.email_templates.client import checked, fitting, without_pictures, written
 from app.modules.email_templates.models import EmailTemplate, EmailTemplateVersion
 from app.modules.email_templates.schemas import (
     TRANSACTIONAL,
@@ -30,7 +30,16 @@ from app.modules.email_templates.schemas import (
     Written,
 )
 
-__all__ = ["TRANSACTIONAL", "EmailTemplateVersion", "EmailTemplates", "Written", "current", "version_of", "write"]
+__all__ = [
+    "TRANSACTIONAL",
+    "EmailTemplateVersion",
+    "EmailTemplates",
+    "Written",
+    "current",
+    "version_of",
+    "without_pictures",
+    "write",
+]
 TOPIC = "email_templates"
 RESOURCE = "email_template"
 
