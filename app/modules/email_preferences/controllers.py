@@ -40,7 +40,7 @@ class OwnerSuppressionController(Controller):
         items = [read(row) for row in page.items]
         return SuppressionPage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
-    @delete("/{suppression_id:uuid}", permission=WRITE, audit="email_suppression.delete")
+    @delete("/{suppression_id:uuid}", permission=WRITE, audit="email.suppression.delete")
     async def allow(self, preferences: NamedDependency[EmailPreferences], suppression_id: FromPath[UUID]) -> None:
         """Send to an address again."""
         await preferences.allow(suppression_id)
@@ -49,7 +49,7 @@ class OwnerSuppressionController(Controller):
 class SuppressionController(OwnerSuppressionController):
     """Those of the caller's tenant."""
 
-    @post("/", permission=WRITE, audit="email_suppression.create")
+    @post("/", permission=WRITE, audit="email.suppression.create")
     async def suppress(
         self, preferences: NamedDependency[EmailPreferences], data: JSONBody[SuppressionCreate]
     ) -> SuppressionRead:
@@ -78,7 +78,7 @@ class OwnerPreferenceController(Controller):
 class PreferenceController(OwnerPreferenceController):
     """Those of the caller's tenant."""
 
-    @put("/", permission=WRITE, audit="email_preference.set")
+    @put("/", permission=WRITE, audit="email.preference.set")
     async def choose(
         self, preferences: NamedDependency[EmailPreferences], data: JSONBody[PreferenceChange]
     ) -> PreferenceRead:

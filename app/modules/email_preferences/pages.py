@@ -67,7 +67,7 @@ class SuppressionPages(Controller):
     ) -> Template:
         return await views.index(q, reason, cursor)
 
-    @post("/{suppression_id:uuid}/removal", permission=WRITE, audit="email_suppression.delete", status_code=200)
+    @post("/{suppression_id:uuid}/removal", permission=WRITE, audit="email.suppression.delete", status_code=200)
     async def allow(self, views: NamedDependency[Views], suppression_id: FromPath[UUID]) -> Template:
         row = await views.preferences.allow(suppression_id)
         return told(await views.index(), f"{row.recipient} gets mails again.")
@@ -76,7 +76,7 @@ class SuppressionPages(Controller):
 class MemberSuppressionPages(SuppressionPages):
     """Those of the tenant that the reader belongs to."""
 
-    @post("/", permission=WRITE, audit="email_suppression.create", status_code=200)
+    @post("/", permission=WRITE, audit="email.suppression.create", status_code=200)
     async def suppress(self, views: NamedDependency[Views], data: URLEncodedBody[SuppressionForm]) -> Template:
         row = await views.preferences.suppress(data.recipient, reason_of(data.reason))
         return told(await views.index(), f"Nothing more is sent to {row.recipient}.")

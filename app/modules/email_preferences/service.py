@@ -123,7 +123,7 @@ class EmailPreferences:
         """
         tenant_id = scope_of(self._session).tenant_id
         row = await suppress(self._session, tenant_id, address("recipient", recipient), reason)
-        await self._trace("email_suppression.create", row, {"recipient": row.recipient, "reason": row.reason})
+        await self._trace("email.suppression.create", row, {"recipient": row.recipient, "reason": row.reason})
         return row
 
     async def allow(self, suppression_id: UUID) -> EmailSuppression:
@@ -136,7 +136,7 @@ class EmailPreferences:
         if row is None:
             raise NotFound("There is no such suppression")
         await self._session.delete(row)
-        await self._trace("email_suppression.delete", row, {"deleted": True})
+        await self._trace("email.suppression.delete", row, {"deleted": True})
         signal(self._session, TOPIC, row.id, row.tenant_id)
         return row
 
@@ -147,9 +147,9 @@ class EmailPreferences:
         """
         tenant_id, found = scope_of(self._session).tenant_id, address("recipient", recipient)
         row = await choose(self._session, tenant_id, found, category, subscribed=subscribed)
-        await self._trace("email_preference.set", row, {"category": category, "subscribed": subscribed})
+        await self._trace("email.preference.set", row, {"category": category, "subscribed": subscribed})
         return row
 
     async def _trace(self, action: str, row: EmailSuppression | EmailPreference, after: dict[str, Any]) -> None:
-        resource = (action.partition(".")[0], row.id, row.recipient)
+        resource = (f"email_{action.split('.')[1]}", row.id, row.recipient)
         await record(self._session, self._actor, action, resource=resource, after=after, tenant_id=row.tenant_id)

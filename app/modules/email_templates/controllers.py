@@ -78,14 +78,14 @@ class OwnerEmailTemplateController(Controller):
 class EmailTemplateController(OwnerEmailTemplateController):
     """The templates of the caller's tenant."""
 
-    @post("/", permission=WRITE, audit="email_template.create")
+    @post("/", permission=WRITE, audit="email.template.create")
     async def create(
         self, templates: NamedDependency[EmailTemplates], data: JSONBody[EmailTemplateCreate]
     ) -> Response[EmailTemplateRead]:
         """Write a mail template and its first version. Its samples, and each text, have to fit."""
         return _answer(*await templates.create(data), status=201)
 
-    @post("/{template_id:uuid}/versions", permission=WRITE, audit="email_template.revise")
+    @post("/{template_id:uuid}/versions", permission=WRITE, audit="email.template.revise")
     async def revise(
         self,
         templates: NamedDependency[EmailTemplates],
@@ -96,7 +96,7 @@ class EmailTemplateController(OwnerEmailTemplateController):
         """Write the version of a mail template that is sent from now on; one that says the same is not written."""
         return _answer(*await templates.revise(template_id, data, expected=versions(if_match)), status=201)
 
-    @delete("/{template_id:uuid}", permission=WRITE, audit="email_template.delete")
+    @delete("/{template_id:uuid}", permission=WRITE, audit="email.template.delete")
     async def discard(
         self, templates: NamedDependency[EmailTemplates], template_id: FromPath[UUID], if_match: IfMatch = None
     ) -> None:

@@ -78,7 +78,7 @@ class EmailTemplatePages(Controller):
     ) -> Template:
         return await views.show(template_id, number, "_drawer")
 
-    @post("/{template_id:uuid}/versions", permission=WRITE, audit="email_template.revise", status_code=200)
+    @post("/{template_id:uuid}/versions", permission=WRITE, audit="email.template.revise", status_code=200)
     async def revise(
         self, views: NamedDependency[Views], template_id: FromPath[UUID], data: URLEncodedBody[EmailTemplateForm]
     ) -> Template:
@@ -86,11 +86,11 @@ class EmailTemplatePages(Controller):
         _, version = await views.templates.revise(template_id, data.change(), expected=expected)
         return told(await views.show(template_id, None, "_body"), f"Version {version.number} is sent from now on.")
 
-    @post("/preview", permission=WRITE, audit="email_template.preview", status_code=200)
+    @post("/preview", permission=WRITE, audit="email.template.preview", status_code=200)
     async def preview(self, views: NamedDependency[Views], data: URLEncodedBody[EmailTemplateForm]) -> Template:
         return await views.preview(data.change())
 
-    @post("/{template_id:uuid}/removal", permission=WRITE, audit="email_template.delete", status_code=200)
+    @post("/{template_id:uuid}/removal", permission=WRITE, audit="email.template.delete", status_code=200)
     async def remove(self, views: NamedDependency[Views], template_id: FromPath[UUID]) -> Template:
         await views.templates.delete(template_id)
         return told(await views.index(), "The template is deleted. Mails that were written with it stay.")
@@ -99,7 +99,7 @@ class EmailTemplatePages(Controller):
 class MemberEmailTemplatePages(EmailTemplatePages):
     """The templates of the tenant that the reader belongs to."""
 
-    @post("/", permission=WRITE, audit="email_template.create", status_code=200)
+    @post("/", permission=WRITE, audit="email.template.create", status_code=200)
     async def create(self, views: NamedDependency[Views], data: URLEncodedBody[EmailTemplateForm]) -> Template:
         template, _ = await views.templates.create(data.new())
         return told(await views.index(), f"The template {template.name} is written.")

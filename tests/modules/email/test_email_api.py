@@ -101,7 +101,7 @@ async def test_programs_write_templates_and_send_mails_of_them(
     assert (await api.get(first.headers["Location"])).json()["text"] == shown["text"]
     actions = await admin.fetch("SELECT action FROM audit_log WHERE outcome = 'success' ORDER BY id")
     told = [row["action"] for row in actions if row["action"].startswith("email")]
-    assert told == ["email_template.create", "email_template.revise", "email.send", "email_template.delete"]
+    assert told == ["email.template.create", "email.template.revise", "email.send", "email.template.delete"]
 
 
 async def test_one_click_unsubscribes_and_a_person_may_come_back(
