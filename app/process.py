@@ -17,6 +17,7 @@ from app.core.settings import Settings
 from app.modules.access.service import drop_old_months
 from app.modules.ai.client import Provider, provider_for
 from app.modules.email.client import Post
+from app.modules.prompts.service import Prompts
 from app.modules.seals.service import Sealer, signing_key
 from app.modules.tenants.service import room_for_jobs
 from app.queues import trash
@@ -79,7 +80,8 @@ class Process:
         database.provide(quotas=registry.quotas(), room_for_jobs=room_for_jobs, limiter=limiter)
         database.provide(signer=Signer(settings.secret_key), cipher=Cipher(settings.encryption_key))
         database.provide(seal_key=signing_key(settings.encryption_key))
-        database.provide(subscribers=registry.subscribers(), mails=registry.mails())
+        egress = Egress(opened=settings.egress_networks)
+        database.provide(subscribers=registry.subscribers(), mails=registry.mails(), egress=egress)
         return cls(
             settings,
             database,
@@ -90,16 +92,17 @@ class Process:
             engine,
             broker,
             kinds,
-            Egress(),
+            egress,
             limiter,
         )
 
     def runner(self, worker: UUID | None = None) -> Runner:
         """Runs jobs in this process, with what processors may ask for by type; for a worker of its own, or another."""
         resources: dict[type, Any] = {
-            Provider: provider_for(self.settings, self.egress),
+            Provider: provider_for(self.settings, self.egress, Prompts(self.database)),
             Post: Post(self.settings, registry.mails()),
             Database: self.database,
+            Egress: self.egress,
             Sealer: self.sealer,
         }
         return Runner(self.database, self.kinds, self.engine.specs, worker or new_id(), resources)

@@ -15,10 +15,12 @@ from app.module import permissions as permissions_of
 from app.modules.access.module import access
 from app.modules.account.module import account
 from app.modules.ai.module import ai
+from app.modules.approvals.module import approvals
 from app.modules.articles.module import articles
 from app.modules.audit.module import audit
 from app.modules.cache.module import cache
 from app.modules.dashboard.module import dashboard
+from app.modules.drafts.module import drafts
 from app.modules.email.module import email
 from app.modules.email_preferences.module import email_preferences
 from app.modules.email_templates.module import email_templates
@@ -26,13 +28,18 @@ from app.modules.exports.module import exports as exports_module
 from app.modules.factors.module import factors
 from app.modules.identity.module import identity
 from app.modules.impersonation.module import impersonation
+from app.modules.instances.module import instances
 from app.modules.invitations.module import invitations
 from app.modules.isolation.module import isolation
 from app.modules.members.module import members
 from app.modules.metrics.module import metrics
 from app.modules.people.module import people
+from app.modules.plugins.module import plugins
+from app.modules.prompts.module import prompts
 from app.modules.queues.module import queues
+from app.modules.reports.module import reports
 from app.modules.roles.module import roles as roles_module
+from app.modules.runs.module import runs
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.seals.module import seals
 from app.modules.sessions.module import sessions
@@ -41,6 +48,7 @@ from app.modules.tokens.module import tokens
 from app.modules.traces.module import traces as traces_module
 from app.modules.views.module import views
 from app.modules.workers.module import workers
+from app.modules.workflows.module import workflows
 from app.queues.core import CORE_QUEUES
 from app.queues.job import Kinds, declared
 from app.queues.schedules import Schedule
@@ -68,7 +76,15 @@ MODULES: tuple[Module, ...] = (
     impersonation,
     tokens,
     articles,
+    drafts,
+    reports,
+    prompts,
+    runs,
     ai,
+    plugins,
+    approvals,
+    workflows,
+    instances,
     isolation,
     workers,
     queues,

@@ -50,19 +50,32 @@ THINGS = {
     "export_id": "export",
     "article_id": "article",
     "task_id": "ai_task",
+    "draft_id": "ai_draft",
+    "report_id": "quality_report",
+    "ai/event-logs/event_id": "ai_event_log",
     "ai/runs/run_id": "ai_run",
     "isolation/runs/run_id": "isolation_run",
     "isolation/run_id": "isolation_run",
     "logs/audit/entry_id": "audit_log",
     "logs/access/entry_id": "data_access_log",
     "email_id": "email_log",
+    "plugin_id": "plugin",
+    "delivery_id": "plugin_delivery",
     "job_id": "job",
     "worker_id": "worker",
     "view_id": "saved_view",
+    "approval_id": "approval",
+    "definition_id": "workflow_definition",
+    "instance_id": "workflow_instance",
     "trace_id": "job",
 }
 # Names that are no row: what is there, and what is not.
-NAMES = {"queue": "ai:content", "schedules/name": "purge-expired", "cards/name": "queues"}
+NAMES = {
+    "queue": "ai:content",
+    "schedules/name": "purge-expired",
+    "cards/name": "queues",
+    "templates/name": "quality_check",
+}
 # What a type alone does not tell.
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", "/api/owner/queues/{queue:str}/limits"): {"running": 3},
@@ -70,6 +83,9 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", "/api/owner/tenants/{tenant_id:uuid}"): {"name": "Another name"},
     ("PATCH", "/api/v1/articles/{article_id:uuid}"): {"title": "Another title"},
     ("POST", "/api/owner/tenants/{tenant_id:uuid}/tokens"): {"name": "App", "scopes": ["articles:read"]},
+    ("POST", "/api/owner/ai/templates/{name:str}/versions"): {"text": "Name what is wrong."},
+    ("POST", "/api/v1/ai/tasks"): {"kind": "quality_check", "articleId": "01900000-0000-7000-8000-000000000000"},
+    ("POST", "/dashboard/owner/ai/templates/{name:str}"): {"text": "Name what is wrong."},
     ("POST", "/api/owner/tokens"): {"name": "App", "scopes": ["queues:read"]},
     ("POST", "/dashboard/owner/tenants"): {"name": "Another name"},
     ("POST", "/dashboard/owner/tenants/{tenant_id:uuid}"): {"name": "Another name", "status": "active"},

@@ -17,7 +17,24 @@ from app.core.policy import PUBLIC, SIGNED_IN, UNSAFE, Permission
 
 RIGHTS = Path(__file__).parent / "rights.txt"
 # Reviewed by hand: what a tenant's token can be given.
-OF_TENANTS = {"ai:read", "ai:run", "articles:publish", "articles:read", "articles:write"}
+OF_TENANTS = {
+    "ai:read",
+    "ai:run",
+    "ai_usage:read",
+    "approvals:decide",
+    "approvals:read",
+    "articles:publish",
+    "articles:read",
+    "articles:write",
+    "drafts:decide",
+    "drafts:read",
+    "instances:manage",
+    "instances:read",
+    "reports:read",
+    "workflows:read",
+    "workflows:write",
+}
+OF_TENANTS |= {"plugins:manage", "plugins:read"}
 
 
 class Door(NamedTuple):
