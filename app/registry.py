@@ -15,6 +15,7 @@ from app.module import permissions as permissions_of
 from app.modules.access.module import access
 from app.modules.account.module import account
 from app.modules.ai.module import ai
+from app.modules.approvals.module import approvals
 from app.modules.articles.module import articles
 from app.modules.audit.module import audit
 from app.modules.cache.module import cache
@@ -27,11 +28,13 @@ from app.modules.exports.module import exports as exports_module
 from app.modules.factors.module import factors
 from app.modules.identity.module import identity
 from app.modules.impersonation.module import impersonation
+from app.modules.instances.module import instances
 from app.modules.invitations.module import invitations
 from app.modules.isolation.module import isolation
 from app.modules.members.module import members
 from app.modules.metrics.module import metrics
 from app.modules.people.module import people
+from app.modules.plugins.module import plugins
 from app.modules.prompts.module import prompts
 from app.modules.queues.module import queues
 from app.modules.reports.module import reports
@@ -45,6 +48,7 @@ from app.modules.tokens.module import tokens
 from app.modules.traces.module import traces as traces_module
 from app.modules.views.module import views
 from app.modules.workers.module import workers
+from app.modules.workflows.module import workflows
 from app.queues.core import CORE_QUEUES
 from app.queues.job import Kinds, declared
 from app.queues.schedules import Schedule
@@ -77,6 +81,10 @@ MODULES: tuple[Module, ...] = (
     prompts,
     runs,
     ai,
+    plugins,
+    approvals,
+    workflows,
+    instances,
     isolation,
     workers,
     queues,

@@ -59,9 +59,14 @@ THINGS = {
     "logs/audit/entry_id": "audit_log",
     "logs/access/entry_id": "data_access_log",
     "email_id": "email_log",
+    "plugin_id": "plugin",
+    "delivery_id": "plugin_delivery",
     "job_id": "job",
     "worker_id": "worker",
     "view_id": "saved_view",
+    "approval_id": "approval",
+    "definition_id": "workflow_definition",
+    "instance_id": "workflow_instance",
     "trace_id": "job",
 }
 # Names that are no row: what is there, and what is not.

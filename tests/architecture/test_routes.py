@@ -21,13 +21,20 @@ OF_TENANTS = {
     "ai:read",
     "ai:run",
     "ai_usage:read",
+    "approvals:decide",
+    "approvals:read",
     "articles:publish",
     "articles:read",
     "articles:write",
     "drafts:decide",
     "drafts:read",
+    "instances:manage",
+    "instances:read",
     "reports:read",
+    "workflows:read",
+    "workflows:write",
 }
+OF_TENANTS |= {"plugins:manage", "plugins:read"}
 
 
 class Door(NamedTuple):
