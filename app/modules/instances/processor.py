@@ -339,17 +339,17 @@ async def waited(here: Here, step: Wait) -> Outcome:
 
 
 async def ask(here: Here, step: Approve) -> Outcome:
-    lasts = timedelta(seconds=step.expires_s)
+    names = await repository.names(here.session, {here.instance.definition_id})
     question = Question(
         title=fill(step.title, here.instance.context)[:500],
         note=fill(step.note, here.instance.context)[:8000],
-        origin=f"{step.key} of a workflow",
+        origin=f"{names.workflows[here.instance.definition_id]}, step {step.key}",
         link=f"/workflows/instances/{here.instance.id}",
         tenant_id=here.instance.tenant_id,
         requested_by=here.instance.started_by,
         self_approval=step.self_approval,
         needed=step.needed,
-        lasts=lasts,
+        lasts=timedelta(seconds=step.expires_s),
     )
     approval = await ApprovalService(here.session, here.actor).ask(question)
     return Asked(f"{APPROVAL}{approval.id}", approval.expires_at)
