@@ -34,6 +34,7 @@ OF_TENANTS = {
     "workflows:read",
     "workflows:write",
 }
+OF_TENANTS |= {"plugins:manage", "plugins:read"}
 
 
 class Door(NamedTuple):
