@@ -25,7 +25,8 @@ from app.modules.email.service import TemplateLetter, send_template, status_of
 from app.modules.instances import repository
 from app.modules.instances.jobs import ExecuteWorkflowStep
 from app.modules.instances.models import Place, Status, StepStatus, WorkflowInstance, WorkflowStepExecution
-from app.modules.instances.service import AI_TASK, APPROVAL, EMAIL, announce, end, go_on, trace
+from app.modules.instances.service import AI_TASK, APPROVAL, DELIVERY, EMAIL, announce, end, go_on, trace
+from app.modules.plugins.service import DeliveryService, PluginService
 from app.modules.workflows.service import (
     CONTINUE,
     END,
@@ -37,6 +38,7 @@ from app.modules.workflows.service import (
     Publish,
     Step,
     Wait,
+    Webhook,
     fill,
     holds,
     step_of,
@@ -328,6 +330,20 @@ async def sent(here: Here, step: Email) -> Outcome:
     if status in ("sent", "suppressed"):
         return Done({"emailId": str(here.asked_for), "status": status})
     return here.patient() if status == "queued" else Failed("email_not_sent", f"the mail was {status or 'removed'}")
+
+
+async def deliver(here: Here, step: Webhook) -> Outcome:
+    data = {name: value_at(here.instance.context, path) for name, path in step.data.items()}
+    plugins = PluginService(here.session, here.actor)
+    delivery = await plugins.deliver(_uuid(step.to) or step.to, type=step.event, data=data, key=here.key)
+    return Asked(f"{DELIVERY}{delivery.id}", here.deadline(step))
+
+
+async def delivered(here: Here, step: Webhook) -> Outcome:
+    delivery = await DeliveryService(here.session, here.actor).get(here.asked_for)
+    if delivery.status == "delivered":
+        return Done({"deliveryId": str(delivery.id), "status": delivery.status})
+    return here.patient() if delivery.status == "queued" else Failed("not_delivered", f"it was {delivery.status}")
 
 
 async def wait(here: Here, step: Wait) -> Outcome:
