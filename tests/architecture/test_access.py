@@ -73,6 +73,7 @@ async def stage(
     # A worker takes orders while its last heartbeat is new: for as long as the test may last.
     beating = datetime.now(UTC) + timedelta(hours=1)
     plausible = {"saved_view": {"owner": f"user:{person}"}, "worker": {"beat_at": beating}}
+    plausible["article_version"] = {"snapshot": {"title": "t", "slug": "t", "language": "en", "body": "t"}}
     mine = str(await admin.fetchval("SELECT id FROM api_token WHERE tenant_id = $1", PLATFORM_TENANT))
     slugs = [await admin.fetchval("SELECT slug FROM tenant WHERE id = $1", each.id) for each in (tenant, other)]
     ids = await one_of_everything(admin, tenant.id, other.id, plausible)
@@ -152,6 +153,13 @@ CHANGES_NOTHING = {
     ("POST", "/api/owner/schedules/{name:str}/reset"),
     ("POST", "/dashboard/owner/schedules/{name:str}/reset"),
     ("POST", "/dashboard/owner/schedules/{name:str}"),
+    # The plugin is enabled, and has nothing that could be set.
+    ("POST", "/api/v1/plugins/{plugin_id:uuid}/activation"),
+    ("POST", "/api/owner/plugins/{plugin_id:uuid}/activation"),
+    ("POST", "/dashboard/owner/plugins/{plugin_id:uuid}"),
+    ("POST", "/dashboard/owner/plugins/{plugin_id:uuid}/activation"),
+    ("POST", "/dashboard/t/{slug:str}/plugins/{plugin_id:uuid}"),
+    ("POST", "/dashboard/t/{slug:str}/plugins/{plugin_id:uuid}/activation"),
 }
 NEWEST = "SELECT max(id::text)::uuid FROM audit_log"
 

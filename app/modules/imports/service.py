@@ -11,10 +11,11 @@ from app.core.database import Plane, scope_of
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.ids import new_id
 from app.core.live import signal
+from app.core.markdown import heading
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
 from app.core.uploads import plain_name
-from app.modules.articles.service import ArticleCreate, ArticleService, heading
+from app.modules.articles.service import ArticleCreate, ArticleService
 from app.modules.audit.service import record
 from app.modules.imports import repository
 from app.modules.imports.client import Entry, format_of
