@@ -13,13 +13,16 @@ from app.module import permissions as permissions_of
 from app.modules.access.module import access
 from app.modules.account.module import account
 from app.modules.ai.module import ai
+from app.modules.analytics.module import analytics
 from app.modules.articles.module import articles
 from app.modules.audit.module import audit
 from app.modules.cache.module import cache
 from app.modules.dashboard.module import dashboard
 from app.modules.email.module import email
+from app.modules.events.module import events
 from app.modules.exports.module import exports as exports_module
 from app.modules.factors.module import factors
+from app.modules.funnels.module import funnels
 from app.modules.identity.module import identity
 from app.modules.impersonation.module import impersonation
 from app.modules.invitations.module import invitations
@@ -60,6 +63,9 @@ MODULES: tuple[Module, ...] = (
     tokens,
     articles,
     ai,
+    events,
+    analytics,
+    funnels,
     isolation,
     workers,
     queues,

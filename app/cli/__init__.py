@@ -3,6 +3,7 @@
 import rich_click as click
 
 from app import __version__
+from app.cli.analytics import analytics
 from app.cli.cache import cache
 from app.cli.doctor import config, doctor
 from app.cli.email import email
@@ -29,7 +30,7 @@ def main() -> None:
 
 SERVING = (up, web, worker, suspects, migrate)
 PEOPLE = (owner, user, session, tenant, token, client, member, role)
-THINGS = (email, queues, workers, schedules, cache, isolation, audit, access)
+THINGS = (email, analytics, queues, workers, schedules, cache, isolation, audit, access)
 
 for command in (*SERVING, *PEOPLE, *THINGS, doctor, config):
     main.add_command(command)

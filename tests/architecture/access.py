@@ -49,6 +49,8 @@ THINGS = {
     "client_id": "api_client",
     "export_id": "export",
     "article_id": "article",
+    "event_id": "analytics_event",
+    "funnel_id": "funnel",
     "task_id": "ai_task",
     "ai/runs/run_id": "ai_run",
     "isolation/runs/run_id": "isolation_run",

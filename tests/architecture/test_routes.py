@@ -17,6 +17,7 @@ from app.core.policy import PUBLIC, SIGNED_IN, UNSAFE, Permission
 RIGHTS = Path(__file__).parent / "rights.txt"
 # Reviewed by hand: what a tenant's token can be given.
 OF_TENANTS = {"ai:read", "ai:run", "articles:publish", "articles:read", "articles:write"}
+OF_TENANTS |= {"analytics:read", "events:read", "events:write", "funnels:read", "funnels:write"}
 
 
 class Door(NamedTuple):

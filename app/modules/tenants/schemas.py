@@ -33,6 +33,7 @@ class TenantChange(Incoming):
     name: Name | UnsetType = UNSET
     status: Literal["active", "suspended"] | UnsetType = UNSET
     reason: Reason | None = None
+    timezone: Annotated[str, Meta(description="When its days begin", examples=["Europe/Berlin"])] | UnsetType = UNSET
 
 
 class Deletion(Incoming):
@@ -83,6 +84,7 @@ class TenantForm(NameForm):
     status: Literal["", "active", "suspended"] = ""
     """Empty: it stays what it is."""
     reason: str = ""
+    timezone: str = ""
     version: int | None = None
     """The version that the person was looking at."""
 
@@ -92,6 +94,8 @@ class TenantForm(NameForm):
             change.name = self.name
         if self.status:
             change.status = self.status
+        if self.timezone:
+            change.timezone = self.timezone
         return change
 
 
@@ -115,6 +119,7 @@ class TenantRead(Outgoing):
     status: Status
     reason: str | None
     erase_at: datetime | None
+    timezone: str
     created_at: datetime
     updated_at: datetime
     version: int
