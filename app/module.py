@@ -49,6 +49,17 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail that a module sends: `app/templates/<module>/<name>.txt`, its subject in the first line.
+
+    `version` goes up when its words change. Names are the platform's: no two modules have the same.
+    """
+
+    name: str
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class About:
     """What jobs of a kind are about, for whoever reads of a job; a module above the queues' would know it otherwise.
 
@@ -111,6 +122,7 @@ class Module:
     topics: Sequence[Topic] = ()
     navigation: Sequence[NavigationItem] = ()
     cards: Sequence[Card] = ()
+    mails: Sequence[Mail] = ()
     about: Sequence[About] = ()
     quotas: Sequence[Quota] = ()
     exports: Sequence[Exportable] = ()

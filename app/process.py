@@ -80,7 +80,7 @@ class Process:
         database.provide(quotas=registry.quotas(), room_for_jobs=room_for_jobs, limiter=limiter)
         database.provide(signer=Signer(settings.secret_key), cipher=Cipher(settings.encryption_key))
         database.provide(seal_key=signing_key(settings.encryption_key))
-        database.provide(subscribers=registry.subscribers())
+        database.provide(subscribers=registry.subscribers(), mails=registry.mails())
         return cls(
             settings,
             database,
@@ -99,7 +99,7 @@ class Process:
         """Runs jobs in this process, with what processors may ask for by type; for a worker of its own, or another."""
         resources: dict[type, Any] = {
             Provider: provider_for(self.settings, self.egress),
-            Post: Post(self.settings),
+            Post: Post(self.settings, registry.mails()),
             Database: self.database,
             Sealer: self.sealer,
         }

@@ -6,6 +6,7 @@ from app.core.errors import Invalid
 from app.core.events import Event, Subscriber
 from app.core.policy import Permission
 from app.core.quota import Quota
+from app.core.templating import ROOT
 from app.module import Exportable, Module
 from app.module import caches as caches_of
 from app.module import owner_scopes as owner_scopes_of
@@ -19,6 +20,8 @@ from app.modules.audit.module import audit
 from app.modules.cache.module import cache
 from app.modules.dashboard.module import dashboard
 from app.modules.email.module import email
+from app.modules.email_preferences.module import email_preferences
+from app.modules.email_templates.module import email_templates
 from app.modules.events.module import events
 from app.modules.exports.module import exports as exports_module
 from app.modules.factors.module import factors
@@ -34,6 +37,7 @@ from app.modules.queues.module import queues
 from app.modules.roles.module import roles as roles_module
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.seals.module import seals
+from app.modules.sessions.module import sessions
 from app.modules.tenants.module import tenants
 from app.modules.tokens.module import tokens
 from app.modules.views.module import views
@@ -51,8 +55,11 @@ MODULES: tuple[Module, ...] = (
     views,
     exports_module,
     tenants,
+    email_templates,
+    email_preferences,
     email,
     factors,
+    sessions,
     people,
     identity,
     account,
@@ -123,6 +130,21 @@ def subscribers() -> dict[type[Event], list[Subscriber]]:
     found: dict[type[Event], list[Subscriber]] = {}
     for event, subscriber in (pair for module in MODULES for pair in module.subscribers):
         found.setdefault(event, []).append(subscriber)
+    return found
+
+
+def mails() -> dict[str, tuple[int, str]]:
+    """The version and the file of every mail that modules send, by name.
+
+    Raises:
+        RuntimeError: two have the same name, or one has no file.
+    """
+    found: dict[str, tuple[int, str]] = {}
+    for module, mail in ((one, mail) for one in MODULES for mail in one.mails):
+        file = f"{module.name}/{mail.name}.txt"
+        if mail.name in found or not (ROOT / "templates" / file).is_file():
+            raise RuntimeError(f"The mail {mail.name!r} of {module.name} is declared twice, or has no {file}")
+        found[mail.name] = mail.version, file
     return found
 
 

@@ -21,17 +21,18 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import migrate, registry
+from app.core import passwords
 from app.core.database import Database, Plane, Scope
 from app.core.logging import configure
 from app.core.policy import Actor
 from app.core.settings import Settings, load
 from app.embedded.servers import Servers, Urls
 from app.main import create_app
-from app.modules.identity import service as identity_service
-from app.modules.identity.service import IdentityService, Sessions
+from app.modules.identity.service import IdentityService
 from app.modules.members.service import MemberService
 from app.modules.people.models import User
 from app.modules.roles.service import RoleService
+from app.modules.sessions.service import Sessions
 from app.modules.tenants.service import TenantService
 from app.modules.tokens.service import TokenService
 from app.queues.inline import drain as drain_record
@@ -86,10 +87,10 @@ def quick_passwords() -> Generator[PasswordHash, None, None]:
 
     The value is the real one.
     """
-    real = identity_service._ARGON2
-    identity_service._ARGON2 = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
+    real = passwords._ARGON2
+    passwords._ARGON2 = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
     yield real
-    identity_service._ARGON2 = real
+    passwords._ARGON2 = real
 
 
 @pytest.fixture(scope="session")
@@ -229,7 +230,7 @@ def make_person(database: Database, operator: Actor) -> Callable[..., Awaitable[
     """Makes somebody who has an account: `await make_person("ann@example.org", role="auditor")`."""
 
     async def make(email: str, role: str = "user") -> User:
-        hashed = identity_service._ARGON2.hash(PASSWORD)
+        hashed = passwords._ARGON2.hash(PASSWORD)
         async with database.transaction(operator.scope) as session:
             user = User(email=email, name=email.partition("@")[0].capitalize(), password_hash=hashed, role=role)
             session.add(user)

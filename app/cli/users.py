@@ -170,18 +170,21 @@ def session_list(who: str | None, limit: int, cursor: str | None, as_json: bool)
     """List open sessions, newest first."""
 
     async def find(process: Any, actor: Any) -> Any:
-        from app.modules.people.schemas import SessionPage, read_session
-        from app.modules.people.service import People, SessionBook
+        from app.modules.people.service import People
+        from app.modules.sessions.service import SessionBook, SessionPage, read_session
 
         async with process.database.transaction(actor.scope) as session:
-            of = (await People(session, actor).find(who)).id if who else None
+            people = People(session, actor)
+            of = (await people.find(who)).id if who else None
             page = await SessionBook(session, actor).search(pager_of(process), of, limit=limit, cursor=cursor)
+            whose = await people.by_ids({row.user_id for row in page.items})
             found = page.map(read_session)
-            return SessionPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
+            read = SessionPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
+            return read, {user_id: row.email for user_id, row in whose.items()}
 
-    found = in_process(find)
-    rows = [(one.user_id, one.ip, f"{one.created_at:%F %H:%M}", one.user_agent, one.id) for one in found.items]
-    show_page(as_json, found, ("user", "address", "signed in", "browser", "id"), rows)
+    found, emails = in_process(find)
+    rows = [(emails[one.user_id], one.ip, f"{one.created_at:%F %H:%M}", one.user_agent, one.id) for one in found.items]
+    show_page(as_json, found, ("e-mail", "address", "signed in", "browser", "id"), rows)
 
 
 @session.command("revoke")
@@ -191,7 +194,7 @@ def session_revoke(session: UUID, as_json: bool) -> None:
     """End a session, at once."""
 
     async def revoke(process: Any, actor: Any) -> None:
-        from app.modules.people.service import SessionBook
+        from app.modules.sessions.service import SessionBook
 
         async with process.database.transaction(actor.scope) as transaction:
             await SessionBook(transaction, actor).revoke(session)

@@ -55,6 +55,14 @@ def home_of(request: Request[Any, Any, Any]) -> str:
     return prefix_of(request) if tenant is None else f"{PREFIX}/tenants/{tenant}"
 
 
+def told(view: Template, message: str | None, undo: dict[str, Any] | None = None) -> Template:
+    """The view, with a short message for whoever pressed the button, and the way back: url, target and values."""
+    if message is not None:
+        toast: dict[str, Any] = {"message": message, "tone": "ok"} | ({"undo": undo} if undo else {})
+        view.headers["HX-Trigger"] = json.dumps({"toast": toast})
+    return view
+
+
 def ago(moment: datetime | None) -> Markup:
     """A `<time>` element: how long ago, with the exact moment as its title."""
     if moment is None:

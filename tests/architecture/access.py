@@ -1,7 +1,7 @@
 """Who gets what answer from every route: asked of the running app, with every kind of caller.
 
 `python -m tests.architecture.access --write` writes what it found into `access.tsv`; a person reviews the difference.
-A new route joins by itself. A new kind of caller is a line in `CALLERS`, a new kind of thing one in `THINGS`.
+A new route joins by itself. A new kind of caller is a line in the fixture `stage`, a new kind of thing one in `THINGS`.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -306,9 +306,6 @@ async def kept(admin: Any) -> list[tuple[str, list[Any]]]:
     """All rows of all tables, in an order in which they can be written."""
     names = [table.name for table in Base.metadata.sorted_tables if table.name != "alembic_version"]
     return [(name, await admin.fetch(f'SELECT * FROM "{name}"')) for name in names]
-
-
-Caller = Callable[[], Awaitable[dict[str, str]]]
 
 
 def cell(statuses: dict[str, int]) -> str:

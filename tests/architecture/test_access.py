@@ -72,7 +72,7 @@ async def stage(
     await admin.execute("UPDATE tenant SET status = 'suspended' WHERE id = $1", suspended.id)
     # A worker takes orders while its last heartbeat is new: for as long as the test may last.
     beating = datetime.now(UTC) + timedelta(hours=1)
-    plausible = {"saved_view": {"user_id": person}, "worker": {"beat_at": beating}}
+    plausible = {"saved_view": {"owner": f"user:{person}"}, "worker": {"beat_at": beating}}
     mine = str(await admin.fetchval("SELECT id FROM api_token WHERE tenant_id = $1", PLATFORM_TENANT))
     slugs = [await admin.fetchval("SELECT slug FROM tenant WHERE id = $1", each.id) for each in (tenant, other)]
     ids = await one_of_everything(admin, tenant.id, other.id, plausible)

@@ -22,17 +22,9 @@ from app.modules.account.schemas import (
     RecoveryCodes,
 )
 from app.modules.account.service import Account
-from app.modules.identity.service import IdentityService, SignIn, session_cookie
-from app.modules.people.service import (
-    ConsentChange,
-    ConsentRead,
-    DeviceRead,
-    ProfileChange,
-    SessionPage,
-    read_consent,
-    read_device,
-    read_session,
-)
+from app.modules.identity.service import IdentityService, SignIn
+from app.modules.people.service import ConsentChange, ConsentRead, ProfileChange, read_consent
+from app.modules.sessions.service import DeviceRead, SessionPage, read_device, read_session, session_cookie
 
 
 class AccountController(Controller):
@@ -108,7 +100,7 @@ class AccountController(Controller):
     @delete("/sessions", permission=SIGNED_IN, audit="session.revoke_others")
     async def revoke_others(self, account: NamedDependency[Account]) -> None:
         """End all of the person's sessions but this one."""
-        await account.book.revoke_others(account.me, account.here)
+        await account.book.revoke_others(account.me, account.book.here)
 
     @delete("/sessions/{session_id:uuid}", permission=SIGNED_IN, audit="session.revoke")
     async def revoke(self, account: NamedDependency[Account], session_id: FromPath[UUID]) -> None:

@@ -19,8 +19,9 @@ from app.core.templating import Page, render
 from app.modules.account.schemas import CodeForm, ConfirmationForm, ConsentForm, PasswordForm, ProfileForm
 from app.modules.account.service import Account
 from app.modules.factors.service import Enrolment
-from app.modules.identity.service import IdentityService, SignIn, session_cookie
+from app.modules.identity.service import IdentityService, SignIn
 from app.modules.people.service import ProfileChange
+from app.modules.sessions.service import session_cookie
 
 AnyRequest = Request[Any, Any, Any]
 ZONES = sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith(("Etc/", "SystemV/")))
@@ -115,7 +116,7 @@ class AccountPages(Controller):
     async def revoke_others(
         self, request: AnyRequest, account: NamedDependency[Account], pager: NamedDependency[Pager]
     ) -> Template:
-        await account.book.revoke_others(account.me, account.here)
+        await account.book.revoke_others(account.me, account.book.here)
         return await _part(request, account, pager, "sessions", "Your other sessions have ended.")
 
     @post("/sessions/{session_id:uuid}/revocation", permission=SIGNED_IN, audit="session.revoke", status_code=200)
@@ -171,7 +172,7 @@ async def _part(
         "account": await account.read(),
         "page": await account.book.search(pager, account.me, limit=10, cursor=cursor),
         "cursor": cursor,
-        "here": account.here,
+        "here": account.book.here,
         "devices": await account.book.devices(account.me),
         "purposes": await account.purposes(),
         "zones": ZONE_CHOICES,

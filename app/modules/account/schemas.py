@@ -1,11 +1,13 @@
 """One's own account on the wire."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, field
 
 from app.core.wire import Incoming, Outgoing
+from app.modules.people.service import ConsentRead
+from app.modules.sessions.service import DeviceRead, SessionRead
 
 Secret = Annotated[str, Meta(max_length=1024)]
 Code = Annotated[str, Meta(max_length=40, examples=["123456"])]
@@ -70,10 +72,10 @@ class PurposeRead(Outgoing):
 class AccountExport(Outgoing):
     """All that is stored about the signed-in person's account, without secrets."""
 
-    account: dict[str, Any]
-    consents: Sequence[dict[str, Any]]
-    devices: Sequence[dict[str, Any]]
-    sessions: Sequence[dict[str, Any]]
+    account: AccountRead
+    consents: Sequence[ConsentRead]
+    devices: Sequence[DeviceRead]
+    sessions: Sequence[SessionRead]
 
 
 class Form(Incoming):

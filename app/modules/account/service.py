@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from msgspec import to_builtins
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Conflict, Invalid
@@ -13,7 +12,8 @@ from app.core.policy import Actor
 from app.modules.account.schemas import AccountExport, AccountRead, PurposeRead
 from app.modules.audit.service import record
 from app.modules.factors.service import Enrolment, SecondFactor
-from app.modules.people.service import PURPOSES, People, SessionBook, plain
+from app.modules.people.service import PURPOSES, People, read_consent
+from app.modules.sessions.service import SessionBook, read_device, read_session
 
 
 class Account:
@@ -34,12 +34,6 @@ class Account:
         if self._actor.kind != "user" or self._actor.id is None or self._actor.session is None:
             raise Conflict("Only a signed-in person has an account", code="no_session")
         return self._actor.id
-
-    @property
-    def here(self) -> UUID:
-        """The session that is in use."""
-        self.me  # noqa: B018 - who has none is refused
-        return UUID(self._actor.session)
 
     async def read(self) -> AccountRead:
         user, profile, factor = await self.people.get(self.me), await self.people.profile(self.me), self._factor
@@ -63,9 +57,6 @@ class Account:
         """
         return await self._factor.begin(self._actor.label)
 
-    async def begun_factor(self) -> Enrolment | None:
-        return await self._factor.begun(self._actor.label)
-
     async def enable_factor(self, code: str) -> list[str]:
         """Switch the second factor on; returns the recovery codes. Other sessions end.
 
@@ -76,7 +67,7 @@ class Account:
         if codes is None:
             raise Invalid.field("code", "is not the code that the app shows now")
         await self._trace("account.factor.enable", {"second_factor": False}, {"second_factor": True})
-        await self.book.revoke_others(self.me, self.here)
+        await self.book.revoke_others(self.me, self.book.here)
         return codes
 
     async def disable_factor(self) -> None:
@@ -109,13 +100,13 @@ class Account:
         ]
 
     async def export(self, pager: Pager) -> AccountExport:
-        """All that is stored about the person's account; of sessions the newest hundred open ones."""
+        """All that is stored about the person's account; of devices and open sessions the newest hundred."""
         sessions = await self.book.search(pager, self.me, limit=100)
         return AccountExport(
-            account=to_builtins(await self.read()),
-            consents=[plain(row) for row in await self.people.answers(self.me)],
-            devices=[plain(row) for row in await self.book.devices(self.me)],
-            sessions=[plain(row) for row in sessions.items],
+            account=await self.read(),
+            consents=[read_consent(row) for row in await self.people.answers(self.me)],
+            devices=[read_device(row) for row in await self.book.devices(self.me)],
+            sessions=[read_session(row) for row in sessions.items],
         )
 
     @property

@@ -122,6 +122,20 @@ class ArticleController(Controller):
         """Delete an article."""
         await articles.delete(article_id, expected=versions(if_match))
 
+    @post("/{article_id:uuid}/submission", permission=WRITE, audit="article.submit", status_code=200)
+    async def submit(
+        self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService], if_match: IfMatch = None
+    ) -> Response[ArticleRead]:
+        """Hand a draft in for review. Submitting what waits already answers the same and changes nothing."""
+        return _with_version(await articles.submit(article_id, expected=versions(if_match)))
+
+    @delete("/{article_id:uuid}/submission", permission=WRITE, audit="article.withdraw")
+    async def withdraw(
+        self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService], if_match: IfMatch = None
+    ) -> None:
+        """Take a draft back from review. One that does not wait stays as it is."""
+        await articles.withdraw(article_id, expected=versions(if_match))
+
     @post("/{article_id:uuid}/publication", permission=PUBLISH, audit="article.publish", status_code=200)
     async def publish(
         self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService], if_match: IfMatch = None

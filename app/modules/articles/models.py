@@ -11,9 +11,10 @@ from app.core.models import TenantRow
 
 
 class Status(StrEnum):
-    """Whether readers see an article."""
+    """Whether readers see an article; `review` waits for somebody to say that they may."""
 
     DRAFT = "draft"
+    REVIEW = "review"
     PUBLISHED = "published"
 
 
@@ -41,7 +42,7 @@ class Article(TenantRow):
         UniqueConstraint("tenant_id", "id"),
         ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
         ForeignKeyConstraint(["tenant_id", "workspace_id"], ["workspace.tenant_id", "workspace.id"]),
-        CheckConstraint("status IN ('draft', 'published')", name="status"),
+        CheckConstraint("status IN ('draft', 'review', 'published')", name="status"),
         Index("uq_article_slug", "tenant_id", "slug", unique=True, postgresql_where=text("deleted_at IS NULL")),
         Index("ix_article_list", "tenant_id", text("id DESC"), postgresql_where=text("deleted_at IS NULL")),
         Index("ix_article_status", "tenant_id", "status", text("id DESC"), postgresql_where=text("deleted_at IS NULL")),

@@ -29,6 +29,7 @@ from app.modules.articles.events import (
     ArticleCreated,
     ArticleDeleted,
     ArticlePublished,
+    ArticleSubmitted,
     ArticleUnpublished,
     ArticleUpdated,
 )
@@ -129,6 +130,24 @@ class ArticleService:
             raise _slug_taken()
         return await self._change("article.update", article, values)
 
+    async def submit(self, article_id: UUID, *, expected: Expected = None) -> Article:
+        """Hand a draft in for review. Submitting what waits already changes nothing.
+
+        Raises:
+            NotFound, Stale; Conflict (`already_published`): there is nothing to review.
+        """
+        article = await self._one(article_id, WRITE, lock=True, expected=expected)
+        if article.status == Status.PUBLISHED:
+            raise Conflict("Readers see this article already", code="already_published")
+        return await self._change("article.submit", article, {"status": Status.REVIEW})
+
+    async def withdraw(self, article_id: UUID, *, expected: Expected = None) -> Article:
+        """Take a draft back from review. One that does not wait stays as it is."""
+        article = await self._one(article_id, WRITE, lock=True, expected=expected)
+        if article.status != Status.REVIEW:
+            return article
+        return await self._change("article.withdraw", article, {"status": Status.DRAFT})
+
     async def publish(self, article_id: UUID, *, expected: Expected = None) -> Article:
         """Show it to readers. Publishing what is published changes nothing."""
         article = await self._one(article_id, PUBLISH, lock=True, expected=expected)
@@ -140,6 +159,8 @@ class ArticleService:
     async def unpublish(self, article_id: UUID, *, expected: Expected = None) -> Article:
         """Make it a draft again. Unpublishing a draft changes nothing."""
         article = await self._one(article_id, PUBLISH, lock=True, expected=expected)
+        if article.status != Status.PUBLISHED:
+            return article
         return await self._change("article.unpublish", article, {"status": Status.DRAFT, "published_at": None})
 
     async def delete(self, article_id: UUID, *, expected: Expected = None) -> None:
@@ -220,6 +241,8 @@ _FACTS: dict[str, type[Event]] = {
     "article.create": ArticleCreated,
     "article.update": ArticleUpdated,
     "article.summarize": ArticleUpdated,
+    "article.submit": ArticleSubmitted,
+    "article.withdraw": ArticleUpdated,
     "article.publish": ArticlePublished,
     "article.unpublish": ArticleUnpublished,
     "article.delete": ArticleDeleted,

@@ -4,6 +4,7 @@ from litestar.di import NamedDependency
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.live import Topic
+from app.core.quota import Quota
 from app.core.settings import Settings
 from app.core.templating import NavigationItem
 from app.module import Module
@@ -11,7 +12,7 @@ from app.modules.email.controllers import EmailController
 from app.modules.email.pages import EmailPages
 from app.modules.email.permissions import ALL, READ
 from app.modules.email.processor import send_email, send_otp
-from app.modules.email.service import TOPIC, EmailService, folder
+from app.modules.email.service import EMAILS_PER_DAY, TOPIC, EmailService, folder, sent_today
 
 
 def provide_emails(session: NamedDependency[AsyncSession], settings: NamedDependency[Settings]) -> EmailService:
@@ -26,5 +27,6 @@ email = Module(
     processors=(send_otp, send_email),
     permissions=ALL,
     topics=(Topic(TOPIC, READ),),
+    quotas=(Quota(EMAILS_PER_DAY, "Mails per day", sent_today),),
     navigation=(NavigationItem("Platform", "Mail", "/emails", "mail", READ, order=75),),
 )

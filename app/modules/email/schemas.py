@@ -12,7 +12,7 @@ from app.core.wire import Outgoing
 from app.modules.email.models import EmailLog
 
 EMAIL_SEEN = Access("owner.read.email", "email", of="email_id", fields=("recipient", "text"))
-Status = Literal["queued", "sent", "failed", "expired"]
+Status = Literal["queued", "sent", "failed", "expired", "suppressed"]
 
 
 class Ticket(Struct, frozen=True):
@@ -27,7 +27,7 @@ class Ticket(Struct, frozen=True):
 
 
 class Letter(Struct, frozen=True, kw_only=True):
-    """A mail that is wanted. `template` is a file in `app/templates/email`, `props` fill it and hold no secret."""
+    """A mail that is wanted. `template` is one of `Module.mails`, `props` fill it and hold no secret."""
 
     template: str
     to: str
@@ -35,6 +35,18 @@ class Letter(Struct, frozen=True, kw_only=True):
     ticket: Ticket | None = None
     good_until: datetime | None = None
     """It is not sent later than this."""
+    key: str | None = None
+    """A second letter of the tenant with the same key is not sent."""
+
+
+class TemplateLetter(Struct, frozen=True, kw_only=True):
+    """A mail that is wanted of a tenant's own template."""
+
+    template: str
+    """Its name; what it says now is what is sent."""
+    to: str | UUID
+    """An address, or the id of a member of the tenant."""
+    values: dict[str, Any] = {}
     key: str | None = None
     """A second letter of the tenant with the same key is not sent."""
 

@@ -20,12 +20,11 @@ from app.modules.identity.service import (
     DEVICE_COOKIE,
     Asked,
     Entered,
-    IdentityService,
     LinkExpired,
     OwnerLinks,
     SignIn,
-    session_cookie,
 )
+from app.modules.sessions.service import SessionBook, session_cookie
 
 AnyRequest = Request[Any, Any, Any]
 Next = Annotated[str, QueryParameter(name="next")]
@@ -320,8 +319,8 @@ class FrontDoor(Controller):
             return _form("password", {"name": data.name}, problem, email=email, sign_up=True)
 
     @post("/signout", permission=SIGNED_IN, audit="session.end", while_impersonating=True)
-    async def leave(self, identity: NamedDependency[IdentityService], settings: NamedDependency[Settings]) -> Redirect:
-        await identity.sign_out()
+    async def leave(self, book: NamedDependency[SessionBook], settings: NamedDependency[Settings]) -> Redirect:
+        await book.end()
         return Redirect("/signin", status_code=303, cookies=[session_cookie(None, settings)])
 
     @get("/setup/{link:str}", permission=PUBLIC)

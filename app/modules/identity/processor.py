@@ -10,7 +10,7 @@ from app.modules.email.service import forget
 from app.modules.factors.service import forget_old_codes
 from app.modules.identity.jobs import PurgeExpired
 from app.modules.identity.models import OwnerLink, SignInCounter
-from app.modules.people.service import Session
+from app.modules.sessions.service import forget_expired
 from app.queues.job import processor
 from app.queues.work import Work
 
@@ -23,7 +23,6 @@ LINKS_KEPT = timedelta(days=1)
 async def purge_expired(work: Work, _: PurgeExpired) -> None:
     now = datetime.now(UTC)
     gone = {
-        "sessions": delete(Session).where(Session.expires_at < now),
         "owner_links": delete(OwnerLink).where(OwnerLink.expires_at < now - LINKS_KEPT),
         "sign_in_counters": delete(SignInCounter).where(SignInCounter.until < now),
         "idempotency_keys": delete(IdempotencyKey).where(IdempotencyKey.created_at < now - KEPT),
@@ -32,6 +31,7 @@ async def purge_expired(work: Work, _: PurgeExpired) -> None:
         if session is None:
             return
         counts = {
+            "sessions": await forget_expired(session, now),
             "one_time_codes": await forget_old_codes(session, now),
             "mails": await forget(session, before=now - MAILS_KEPT),
         }

@@ -17,19 +17,16 @@ from app.modules.people.schemas import (
     USER_SEEN,
     USERS_SEEN,
     Ban,
-    DeviceRead,
     RoleChange,
-    SessionPage,
     Sort,
     UserChange,
     UserCreate,
     UserPage,
     UserRead,
     read,
-    read_device,
-    read_session,
 )
-from app.modules.people.service import People, SessionBook
+from app.modules.people.service import People
+from app.modules.sessions.service import DeviceRead, SessionBook, SessionPage, read_device, read_session
 
 
 class UserController(Controller):

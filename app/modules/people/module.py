@@ -10,7 +10,8 @@ from app.module import Module
 from app.modules.people.controllers import SessionController, UserController
 from app.modules.people.pages import SessionPages, UserPages
 from app.modules.people.permissions import ALL, READ
-from app.modules.people.service import TOPIC, People, SessionBook
+from app.modules.people.service import TOPIC, People
+from app.modules.sessions.service import SessionBook
 
 
 def provide_people(session: NamedDependency[AsyncSession], actor: NamedDependency[Actor]) -> People:

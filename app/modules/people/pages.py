@@ -26,7 +26,8 @@ from app.modules.people.schemas import (
     UserChange,
     UserForm,
 )
-from app.modules.people.service import People, SessionBook
+from app.modules.people.service import People
+from app.modules.sessions.service import SessionBook
 
 PATH = f"{PREFIX}/users"
 AnyRequest = Request[Any, Any, Any]
@@ -153,30 +154,37 @@ class SessionPages(Controller):
     async def index(
         self,
         request: AnyRequest,
+        actor: NamedDependency[Actor],
+        people: NamedDependency[People],
         book: NamedDependency[SessionBook],
         pager: NamedDependency[Pager],
         cursor: FromQuery[str | None] = None,
     ) -> Template:
-        return await _sessions(request, book, pager, cursor)
+        return await _sessions(request, actor, people, book, pager, cursor)
 
     @post("/{session_id:uuid}/revocation", permission=WRITE, audit="session.revoke", status_code=200)
     async def revoke(
         self,
         request: AnyRequest,
+        actor: NamedDependency[Actor],
+        people: NamedDependency[People],
         book: NamedDependency[SessionBook],
         pager: NamedDependency[Pager],
         session_id: FromPath[UUID],
     ) -> Template:
         await book.revoke(session_id)
-        answer = await _sessions(request, book, pager)
+        answer = await _sessions(request, actor, people, book, pager)
         answer.headers["HX-Trigger"] = json.dumps({"toast": {"message": "The session has ended.", "tone": "ok"}})
         return answer
 
 
-async def _sessions(request: AnyRequest, book: SessionBook, pager: Pager, cursor: str | None = None) -> Template:
+async def _sessions(
+    request: AnyRequest, actor: Actor, people: People, book: SessionBook, pager: Pager, cursor: str | None = None
+) -> Template:
     page = await book.search(pager, cursor=cursor)
     tell(request, rows=len(page.items))
-    context = {"page": page, "cursor": cursor, "people": await book.people(page.items), "here": book.here}
+    whose = await people.by_ids({row.user_id for row in page.items})
+    context = {"page": page, "cursor": cursor, "people": whose, "here": actor.session}
     return render(request, "people/sessions.html", context, fragment="people/_sessions.html")
 
 

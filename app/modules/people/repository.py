@@ -1,12 +1,11 @@
-"""Queries on people and their sessions."""
+"""Queries on people."""
 
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, or_, select, text, update
+from sqlalchemy import Select, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.modules.people.models import Session, User, UserConsent
+from app.modules.people.models import User, UserConsent
 
 _OWNERS = text("SELECT pg_advisory_xact_lock(hashtextextended('teknav owners', 0))")
 
@@ -33,19 +32,6 @@ async def other_owners(session: AsyncSession, than: UUID) -> int:
     await session.execute(_OWNERS)
     query = select(func.count()).where(User.role == "owner", User.disabled_at.is_(None), User.id != than)
     return await session.scalar(query) or 0
-
-
-def sessions(user_id: UUID | None = None, *, open_only: bool = True) -> Select[tuple[Session]]:
-    query = select(Session)
-    if user_id is not None:
-        query = query.where(Session.user_id == user_id)
-    return query.where(Session.revoked_at.is_(None), Session.expires_at > func.now()) if open_only else query
-
-
-async def revoke(session: AsyncSession, *which: Any) -> list[Session]:
-    """End the open sessions that fit; returns them."""
-    query = update(Session).where(Session.revoked_at.is_(None), *which).values(revoked_at=func.now())
-    return list((await session.scalars(query.returning(Session))).all())
 
 
 def newest_consents(user_id: UUID) -> Select[tuple[UserConsent]]:

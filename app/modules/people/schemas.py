@@ -1,4 +1,4 @@
-"""People, sessions and devices on the wire."""
+"""People on the wire."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, convert, field
 
 from app.core.access import Access
 from app.core.wire import Incoming, Outgoing
-from app.modules.people.models import Session, User, UserConsent, UserDevice
+from app.modules.people.models import User, UserConsent
 
 USERS_SEEN = Access("owner.read.user", "user", fields=("email", "name", "phone"))
 USER_SEEN = Access("owner.read.user", "user", of="user_id", fields=("email", "name", "phone", "profile", "sessions"))
@@ -124,36 +124,6 @@ class UserPage(Outgoing):
     prev_cursor: str | None
 
 
-class SessionRead(Outgoing):
-    """A browser that is signed in."""
-
-    id: UUID
-    user_id: UUID
-    ip: str | None
-    user_agent: str | None
-    created_at: datetime
-    last_seen_at: datetime | None
-    expires_at: datetime
-
-
-class SessionPage(Outgoing):
-    """A page of sessions, newest first."""
-
-    items: Sequence[SessionRead]
-    next_cursor: str | None
-    prev_cursor: str | None
-
-
-class DeviceRead(Outgoing):
-    """A browser that signed this person in before, and is therefore known."""
-
-    id: UUID
-    label: str
-    ip: str | None
-    created_at: datetime
-    last_seen_at: datetime
-
-
 class ConsentRead(Outgoing):
     """An answer that was given."""
 
@@ -165,14 +135,6 @@ class ConsentRead(Outgoing):
 
 def read(row: User) -> UserRead:
     return convert(row, UserRead, from_attributes=True)
-
-
-def read_session(row: Session) -> SessionRead:
-    return convert(row, SessionRead, from_attributes=True)
-
-
-def read_device(row: UserDevice) -> DeviceRead:
-    return convert(row, DeviceRead, from_attributes=True)
 
 
 def read_consent(row: UserConsent) -> ConsentRead:

@@ -1,13 +1,12 @@
-"""The rules of people: who there is, what they told, and where they are signed in."""
+"""The rules of people: who there is, and what they told."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 from zoneinfo import available_timezones
 
-from msgspec import UNSET, to_builtins
+from msgspec import UNSET
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -24,42 +23,31 @@ from app.modules.audit.service import record
 from app.modules.email.service import forget
 from app.modules.factors.service import OneTimeCodes, SecondFactor
 from app.modules.people import repository
-from app.modules.people.models import Session, User, UserConsent, UserDevice, UserProfile
+from app.modules.people.models import User, UserConsent, UserProfile
 from app.modules.people.schemas import (
     MAX_NAME,
     MAX_PHONE,
     PURPOSES,
     ConsentChange,
     ConsentRead,
-    DeviceRead,
     ProfileChange,
-    SessionPage,
     Sort,
     UserChange,
     read_consent,
-    read_device,
-    read_session,
 )
+from app.modules.sessions.service import TOPIC, end_all
 
 __all__ = [
     "PURPOSES",
     "TOPIC",
     "ConsentChange",
     "ConsentRead",
-    "DeviceRead",
     "People",
     "ProfileChange",
-    "Session",
-    "SessionBook",
-    "SessionPage",
     "User",
-    "UserDevice",
     "UserProfile",
     "read_consent",
-    "read_device",
-    "read_session",
 ]
-TOPIC = "users"
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,255}")
 _PHONE = re.compile(r"\+?[\d ()/.-]{3,40}")
 
@@ -128,6 +116,9 @@ class People:
         if found is None:
             raise NotFound("There is no such person")
         return found
+
+    async def by_ids(self, ids: Collection[UUID]) -> dict[UUID, User]:
+        return {row.id: row for row in await self._session.scalars(select(User).where(User.id.in_(ids)))}
 
     async def find(self, name: str) -> User:
         """By e-mail or id, as people write it on a command line.
@@ -228,7 +219,7 @@ class People:
             before, user.role = user.role, role
             await self._session.flush()
             await self._session.refresh(user)
-            await repository.revoke(self._session, Session.user_id == user.id)
+            await end_all(self._session, user.id)
             await self._trace("owner.user.role", user, {"role": before}, {"role": role})
         return user
 
@@ -247,8 +238,8 @@ class People:
             user.disabled_at, user.disabled_reason = datetime.now(UTC), reason.strip() or None
             await self._session.flush()
             await self._session.refresh(user)
-            ended = await repository.revoke(self._session, Session.user_id == user.id)
-            after = {"state": "banned", "sessions_ended": len(ended)}
+            ended = await end_all(self._session, user.id)
+            after = {"state": "banned", "sessions_ended": ended}
             await self._trace("owner.user.ban", user, {"state": "active"}, after, reason=user.disabled_reason)
         return user
 
@@ -274,7 +265,7 @@ class People:
         """
         user = await self.get(user_id, lock=True)
         if await SecondFactor(self._session, user.id).disable():
-            await repository.revoke(self._session, Session.user_id == user.id)
+            await end_all(self._session, user.id)
             await self._trace("owner.user.factor_reset", user, {"second_factor": True}, {"second_factor": False})
         return user
 
@@ -401,83 +392,6 @@ class People:
 
     def _tell(self, user: User) -> None:
         signal(self._session, TOPIC, user.id, scope_of(self._session).tenant_id)
-
-
-class SessionBook:
-    """Where people are signed in, and which of their browsers are known."""
-
-    def __init__(self, session: AsyncSession, actor: Actor) -> None:
-        self._session = session
-        self._actor = actor
-
-    async def search(
-        self, pager: Pager, user_id: UUID | None = None, *, limit: int = 25, cursor: str | None = None
-    ) -> Page[Session]:
-        """Open sessions, newest first; of one person or of all."""
-        query, of = repository.sessions(user_id), f"sessions {user_id}"
-        return await pager.page(self._session, query, key=Session.id, of=of, limit=limit, cursor=cursor)
-
-    @property
-    def here(self) -> str | None:
-        """The session that is in use, where there is one."""
-        return self._actor.session
-
-    async def people(self, sessions: Sequence[Session]) -> dict[UUID, User]:
-        """Whose sessions these are."""
-        query = select(User).where(User.id.in_({row.user_id for row in sessions}))
-        return {row.id: row for row in await self._session.scalars(query)}
-
-    async def revoke(self, session_id: UUID, user_id: UUID | None = None) -> None:
-        """End a session, at once; with `user_id` only one of that person.
-
-        Raises:
-            NotFound: there is no such open session.
-        """
-        which = (Session.id == session_id, *((Session.user_id == user_id,) if user_id else ()))
-        ended = await repository.revoke(self._session, *which)
-        if not ended:
-            raise NotFound("There is no such session")
-        await self._trace("session.revoke", session_id, ended[0].user_id)
-
-    async def revoke_others(self, user_id: UUID, keep: UUID | None) -> int:
-        """End all of a person's sessions but one; returns how many ended."""
-        which = (Session.user_id == user_id, *((Session.id != keep,) if keep else ()))
-        ended = await repository.revoke(self._session, *which)
-        if ended:
-            await self._trace("session.revoke_others", user_id, user_id, after={"sessions_ended": len(ended)})
-        return len(ended)
-
-    async def devices(self, user_id: UUID) -> Sequence[UserDevice]:
-        """Known browsers, the last used first."""
-        query = select(UserDevice).where(UserDevice.user_id == user_id).order_by(UserDevice.last_seen_at.desc())
-        return (await self._session.scalars(query.limit(100))).all()
-
-    async def forget_device(self, device_id: UUID, user_id: UUID) -> None:
-        """End a device's sessions, and take its next sign-in for a new device's.
-
-        Raises:
-            NotFound: the person has no such device.
-        """
-        device = await self._session.get(UserDevice, device_id)
-        if device is None or device.user_id != user_id:
-            raise NotFound("There is no such device")
-        await repository.revoke(self._session, Session.device_id == device_id)
-        await self._session.delete(device)
-        await self._session.flush()
-        await self._trace("account.device.forget", device_id, user_id, kind="device")
-
-    async def _trace(
-        self, action: str, id_: UUID, user_id: UUID, *, kind: str = "session", after: dict[str, object] | None = None
-    ) -> None:
-        await record(self._session, self._actor, action, resource=(kind, id_, self._actor.label), after=after)
-        signal(self._session, TOPIC, user_id, scope_of(self._session).tenant_id)
-
-
-def plain(row: UserConsent | UserDevice | Session) -> dict[str, Any]:
-    """What a person may have of a row about it, as JSON types."""
-    read: Any = {UserConsent: read_consent, UserDevice: read_device, Session: read_session}[type(row)]
-    found: dict[str, Any] = to_builtins(read(row))
-    return found
 
 
 def _resource(user: User) -> tuple[str, UUID, str]:

@@ -20,12 +20,23 @@ from app.core.errors import Invalid
 from app.core.ids import PLATFORM_TENANT
 from app.core.paging import Pager
 from app.core.policy import actor_of
+from app.core.snapshot import Snapshots
 from app.core.templating import PREFIX, render
 from app.module import About
 from app.modules.queues import repository
 from app.modules.queues.permissions import MANAGE, READ
 from app.modules.queues.repository import JobFilter
-from app.modules.queues.schemas import ANY, JOB_SEEN, JobState, LetterChoice, LimitsChange, Removal, read, state_of
+from app.modules.queues.schemas import (
+    ANY,
+    JOB_SEEN,
+    QUEUE_ANSWERS,
+    JobState,
+    LetterChoice,
+    LimitsChange,
+    Removal,
+    read,
+    state_of,
+)
 from app.modules.queues.service import QueueService
 from app.modules.workers.service import WorkerService
 from app.modules.workers.service import read as seen
@@ -34,6 +45,7 @@ from app.queues.letters import Done
 from app.queues.models import JobRow, State
 from app.queues.spec import UNLIMITED
 
+SNAPSHOT = QUEUE_ANSWERS.tags[0]
 LIMITS = ("rate.jobs", "rate.perS", "running", "runningPerTenant")
 LISTED = ("list", "cursor", "fingerprint")
 
@@ -49,13 +61,23 @@ class Views:
     pager: Pager
 
     async def overview(self) -> Template:
-        context = {
+        """As it is in this transaction, for whoever changed something in it."""
+        return self._render("index", "_overview", await self._overview())
+
+    async def shared_overview(self) -> Template:
+        """One reading for all who look; `Cache-Control: no-cache` wants it as it is now."""
+        if "no-cache" in self.request.headers.get("cache-control", ""):
+            return await self.overview()
+        snapshots: Snapshots = self.request.app.state.snapshots
+        return self._render("index", "_overview", {**await snapshots.read(SNAPSHOT, self._overview)})
+
+    async def _overview(self) -> dict[str, Any]:
+        return {
             "queues": await self.queues.overview(),
             "workers": [seen(row) for row in await self.workers.list()],
             "unlimited": UNLIMITED,
             "lags": await self.queues.loops(),
         }
-        return self._render("index", "_overview", context)
 
     async def jobs(self, queue: str, wanted: JobFilter, cursor: str) -> Template:
         page = await self.queues.jobs(self.pager, queue, wanted, cursor=cursor or None)
@@ -226,7 +248,7 @@ class QueuePages(Controller):
 
     @get("/", permission=READ)
     async def index(self, views: NamedDependency[Views]) -> Template:
-        return await views.overview()
+        return await views.shared_overview()
 
     @post("/{queue:str}/pause", permission=MANAGE, audit="owner.queue.pause", status_code=200)
     async def pause(self, queue: FromPath[str], views: NamedDependency[Views]) -> Template:

@@ -78,19 +78,21 @@ class NameForm(Incoming):
     csrf_token: str = field(name="_csrf_token", default="")
 
 
-class TenantForm(NameForm):
-    """The dashboard's form for an existing tenant."""
+class TenantForm(Incoming):
+    """The dashboard's form for an existing tenant; one without a name leaves it."""
 
+    name: str | None = None
     status: Literal["", "active", "suspended"] = ""
     """Empty: it stays what it is."""
     reason: str = ""
     timezone: str = ""
     version: int | None = None
     """The version that the person was looking at."""
+    csrf_token: str = field(name="_csrf_token", default="")
 
     def change(self) -> TenantChange:
         change = TenantChange(reason=self.reason or None)
-        if self.name:
+        if self.name is not None:
             change.name = self.name
         if self.status:
             change.status = self.status

@@ -20,6 +20,7 @@ from app.core.limits import DAY_S, Limiter, Window, today
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor, Membership
+from app.core.queries import text_of
 from app.core.quota import API_CALLS_PER_DAY, JOBS_IN_FLIGHT, Quota, exceeded
 from app.core.wire import one_line
 from app.modules.audit.service import record
@@ -117,10 +118,9 @@ class TenantService:
         """Newest first, or as `sort` says; `text` is looked for in name and slug.
 
         Raises:
-            Invalid (`q`): it has a character that PostgreSQL cannot hold.
+            Invalid (`q`).
         """
-        if text and "\0" in text:
-            raise Invalid.field("q", "has a character that no name has")
+        text = text_of("q", text)
         return await pager.page(
             self._session,
             repository.tenants(text, status),

@@ -148,6 +148,33 @@ async def test_publishing_twice_is_publishing_once(tenant_client: Clients, admin
     assert [row["action"] for row in actions] == ["article.create", "article.publish", "article.unpublish"]
 
 
+async def test_a_draft_is_submitted_taken_back_submitted_again_and_published(
+    tenant_client: Clients, admin: asyncpg.Connection
+) -> None:
+    app, reader = await tenant_client(), await tenant_client("articles:read")
+    here = f"{HERE}/{(await post(app))['id']}"
+    assert (await app.post(f"{here}/submission", headers={"If-Match": '"7"'})).status_code == 412
+    assert (await reader.post(f"{here}/submission")).status_code == 403
+    first = await app.post(f"{here}/submission", headers={"If-Match": '"1"'})
+    assert (first.status_code, first.json()["status"], first.headers["etag"]) == (200, "review", '"2"')
+    assert (await app.post(f"{here}/submission")).json() == first.json()
+    assert [one["status"] for one in (await app.get(HERE, params={"status": "review"})).json()["items"]] == ["review"]
+    assert (await app.delete(f"{here}/publication")).status_code == 204, "it is not published, and waits on"
+    assert (await app.get(here)).json()["status"] == "review"
+    for _ in range(2):
+        assert (await app.delete(f"{here}/submission")).status_code == 204
+    assert (await app.get(here)).json()["status"] == "draft"
+    await app.post(f"{here}/submission")
+    assert (await app.post(f"{here}/publication")).json()["status"] == "published"
+    refused = await app.post(f"{here}/submission")
+    assert (refused.status_code, refused.json()["code"]) == (409, "already_published")
+    rows = await admin.fetch(
+        "SELECT action FROM audit_log WHERE resource_type = 'article' AND outcome = 'success' ORDER BY id"
+    )
+    done = [row["action"].removeprefix("article.") for row in rows]
+    assert done == ["create", "submit", "withdraw", "submit", "publish"]
+
+
 async def test_a_deleted_article_is_gone_and_its_slug_is_free(
     tenant_client: Clients, admin: asyncpg.Connection
 ) -> None:
@@ -171,6 +198,8 @@ async def test_another_tenants_article_answers_like_a_missing_one(
         ("GET", ""),
         ("DELETE", ""),
         ("PATCH", ""),
+        ("POST", "/submission"),
+        ("DELETE", "/submission"),
         ("POST", "/publication"),
         ("DELETE", "/publication"),
     ):

@@ -56,7 +56,7 @@ async def test_an_entry_shows_each_change_before_and_after(
     for headers in ({}, HTMX):
         entry = (await owner.get(f"{PATH}/{id_}", headers=headers)).text
         assert "Harbour Press" in entry and "Quay &lt;i&gt;Press&lt;/i&gt;" in entry and "<i>Press" not in entry
-        assert f"resource=tenant:{tenant.id}" in entry and f'href="/dashboard/owner/tenants/{tenant.id}"' in entry
+        assert f"resource=tenant%3A{tenant.id}" in entry and f'href="/dashboard/owner/tenants/{tenant.id}"' in entry
         assert "correlationId=" in entry and "requestId=" in entry
     assert (await owner.get(f"{PATH}/{new_id()}")).status_code == 404
 

@@ -38,6 +38,7 @@ async def test_a_view_is_saved_found_and_removed(owner: AsyncClient, admin: asyn
     [
         ({"page": "//elsewhere.example"}, "page"),
         ({"page": "../x"}, "page"),
+        ({"page": ""}, "page"),
         ({"name": " "}, "name"),
         ({"name": "x" * 61}, "name"),
         ({"query": ""}, "query"),
