@@ -28,11 +28,11 @@ class Funnel(TenantRow):
     name: Mapped[str]
     steps: Mapped[list[Json]]
     window_s: Mapped[int]
-    order: Mapped[str]
+    order: Mapped[str] = mapped_column("step_order")
 
     __table_args__ = (
         UniqueConstraint("tenant_id", "id", name="uq_funnel_id"),
-        CheckConstraint("\"order\" IN ('sequential', 'any')", name="order"),
+        CheckConstraint("step_order IN ('sequential', 'any')", name="step_order"),
         Index("ix_funnel_tenant", "tenant_id", text("id DESC")),
         Index("uq_funnel_name", "tenant_id", text("lower(name)"), unique=True),
     )
