@@ -57,7 +57,42 @@ class AnalyticsController(Controller):
         return ReaderStatsList(items=await reports.readers(asked.asked(), limit))
 
 
-class OwnerAnalyticsController(AnalyticsController):
+class OwnerAnalyticsController(Controller):
     """Of all tenants together, or of `tenantId`."""
 
-    opt = {"cached": ANALYTICS_ANSWERS}  # noqa: RUF012 - Litestar's own attribute
+    path = "/analytics"
+
+    @get("/series", permission=READ, cached=ANALYTICS_ANSWERS)
+    async def series(self, reports: NamedDependency[Reports], asked: NamedDependency[AnalyticsQuery]) -> Series:
+        """Count over time, of all tenants or of one, by the hour or by the day."""
+        return await reports.series(asked.asked())
+
+    @get("/breakdown", permission=READ, cached=ANALYTICS_ANSWERS)
+    async def breakdown(
+        self,
+        reports: NamedDependency[Reports],
+        asked: NamedDependency[AnalyticsQuery],
+        limit: FromQuery[int] = 25,
+    ) -> Breakdown:
+        """Divide a count of all tenants, or of one, by a dimension."""
+        return await reports.breakdown(asked.asked(), limit)
+
+    @get("/articles", permission=READ, cached=ANALYTICS_ANSWERS)
+    async def articles(
+        self,
+        reports: NamedDependency[Reports],
+        asked: NamedDependency[AnalyticsQuery],
+        limit: FromQuery[int] = 25,
+    ) -> ArticleStatsList:
+        """List the articles that were read most, of all tenants or of one."""
+        return ArticleStatsList(items=await reports.articles(asked.asked(), limit))
+
+    @get("/readers", permission=READ, cached=ANALYTICS_ANSWERS)
+    async def readers(
+        self,
+        reports: NamedDependency[Reports],
+        asked: NamedDependency[AnalyticsQuery],
+        limit: FromQuery[int] = 25,
+    ) -> ReaderStatsList:
+        """List the signed-in readers who read most, of all tenants or of one."""
+        return ReaderStatsList(items=await reports.readers(asked.asked(), limit))

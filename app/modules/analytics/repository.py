@@ -62,11 +62,9 @@ INSERT INTO analytics_aggregate (tenant_id, metric, grain, bucket_utc, dims_hash
 SELECT :tenant, metric, :grain, :start, sha256(convert_to(dims::text, 'UTF8')), dims, value, :day
 FROM ranked WHERE rank <= :most
 """)
-_DAILY = tuple(
-    text(statement)
-    for statement in (
-        "DELETE FROM article_stats_daily WHERE tenant_id = :tenant AND day = :day",
-        """
+_DAILY = (
+    text("DELETE FROM article_stats_daily WHERE tenant_id = :tenant AND day = :day"),
+    text("""
 INSERT INTO article_stats_daily (tenant_id, day, article_id, views, visitors, engaged_s)
 SELECT :tenant, :day, article_id, count(*) FILTER (WHERE name = 'page_view'), count(DISTINCT visitor),
        coalesce(sum(duration_ms), 0) / 1000
@@ -74,9 +72,9 @@ FROM analytics_event
 WHERE tenant_id = :tenant AND day BETWEEN :first AND :last AND ts >= :start AND ts < :end
   AND NOT is_bot AND article_id IS NOT NULL
 GROUP BY article_id
-""",
-        "DELETE FROM user_engagement_daily WHERE tenant_id = :tenant AND day = :day",
-        """
+"""),
+    text("DELETE FROM user_engagement_daily WHERE tenant_id = :tenant AND day = :day"),
+    text("""
 INSERT INTO user_engagement_daily
     (tenant_id, day, user_id, events, views, visits, articles, engaged_s, first_at, last_at)
 SELECT :tenant, :day, user_id, count(*), count(*) FILTER (WHERE name = 'page_view'), count(DISTINCT visit),
@@ -85,8 +83,7 @@ FROM analytics_event
 WHERE tenant_id = :tenant AND day BETWEEN :first AND :last AND ts >= :start AND ts < :end
   AND NOT is_bot AND user_id IS NOT NULL
 GROUP BY user_id
-""",
-    )
+"""),
 )
 
 

@@ -112,7 +112,7 @@ class OwnerFunnelController(Controller):
 
     @get("/{funnel_id:uuid}", permission=READ, cached=FUNNEL_ANSWERS)
     async def show(self, funnel_id: FromPath[UUID], funnels: NamedDependency[FunnelService]) -> Response[FunnelRead]:
-        """Read one funnel."""
+        """Read one funnel of any tenant."""
         return _answer(await funnels.get(funnel_id))
 
     @patch("/{funnel_id:uuid}", permission=WRITE, audit="funnel.update")
@@ -123,14 +123,14 @@ class OwnerFunnelController(Controller):
         funnels: NamedDependency[FunnelService],
         if_match: IfMatch = None,
     ) -> Response[FunnelRead]:
-        """Change the fields of a funnel that are sent; its last four weeks are told anew."""
+        """Change the fields of any tenant's funnel that are sent; its last four weeks are told anew."""
         return _answer(await funnels.update(funnel_id, data, expected=versions(if_match)))
 
     @delete("/{funnel_id:uuid}", permission=WRITE, audit="funnel.delete")
     async def discard(
         self, funnel_id: FromPath[UUID], funnels: NamedDependency[FunnelService], if_match: IfMatch = None
     ) -> None:
-        """Delete a funnel, with what was told of it."""
+        """Delete a funnel of any tenant, with what was told of it."""
         await funnels.delete(funnel_id, expected=versions(if_match))
 
     @get("/{funnel_id:uuid}/results", permission=READ, cached=FUNNEL_ANSWERS)
@@ -141,7 +141,7 @@ class OwnerFunnelController(Controller):
         since: Since = None,
         until: Until = None,
     ) -> FunnelResults:
-        """Tell how far readers came: of days of the site, `from` and `to` included; else of the last four weeks."""
+        """Tell how far readers of any tenant came: of days of its site, `from` and `to` included."""
         funnel = await funnels.get(funnel_id)
         return await funnels.results(funnel, day_of("from", since), day_of("to", until))
 
