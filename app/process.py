@@ -17,6 +17,7 @@ from app.core.settings import Settings
 from app.modules.access.service import drop_old_months
 from app.modules.ai.client import Provider, provider_for
 from app.modules.email.client import Post
+from app.modules.prompts.service import Prompts
 from app.modules.seals.service import Sealer, signing_key
 from app.modules.tenants.service import room_for_jobs
 from app.queues import trash
@@ -67,9 +68,8 @@ class Process:
         limiter = RateLimiter(queue_redis, settings.key)
         queues = Queues(database, specs, kinds, engine if settings.enable_queue else None)
         schedules = registry.schedules()
-        apart = settings.cache_redis_url not in ("", settings.redis_url)
-        redis = RedisService(settings, None if apart else queue_redis)
-        cache = Cache(redis, settings, patient(settings.cache_redis_url) if apart else patient_redis)
+        redis = RedisService(settings, None if settings.cache_apart else queue_redis)
+        cache = Cache(redis, settings, patient(settings.cache_redis_url) if settings.cache_apart else patient_redis)
         database.provide(broker=broker, queues=queues, schedules=schedules, cache=cache)
         database.provide(
             caches=registry.caches(),
@@ -98,7 +98,7 @@ class Process:
     def runner(self, worker: UUID | None = None) -> Runner:
         """Runs jobs in this process, with what processors may ask for by type; for a worker of its own, or another."""
         resources: dict[type, Any] = {
-            Provider: provider_for(self.settings, self.egress),
+            Provider: provider_for(self.settings, self.egress, Prompts(self.database)),
             Post: Post(self.settings, registry.mails()),
             Database: self.database,
             Sealer: self.sealer,

@@ -7,6 +7,7 @@ from app.core.events import Event, Subscriber
 from app.core.policy import Permission
 from app.core.quota import Quota
 from app.core.templating import ROOT
+from app.core.trace import TraceSource
 from app.module import Exportable, Module
 from app.module import caches as caches_of
 from app.module import owner_scopes as owner_scopes_of
@@ -19,6 +20,7 @@ from app.modules.articles.module import articles
 from app.modules.audit.module import audit
 from app.modules.cache.module import cache
 from app.modules.dashboard.module import dashboard
+from app.modules.drafts.module import drafts
 from app.modules.email.module import email
 from app.modules.email_preferences.module import email_preferences
 from app.modules.email_templates.module import email_templates
@@ -33,13 +35,16 @@ from app.modules.isolation.module import isolation
 from app.modules.members.module import members
 from app.modules.metrics.module import metrics
 from app.modules.people.module import people
+from app.modules.prompts.module import prompts
 from app.modules.queues.module import queues
+from app.modules.reports.module import reports
 from app.modules.roles.module import roles as roles_module
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.seals.module import seals
 from app.modules.sessions.module import sessions
 from app.modules.tenants.module import tenants
 from app.modules.tokens.module import tokens
+from app.modules.traces.module import traces as traces_module
 from app.modules.views.module import views
 from app.modules.workers.module import workers
 from app.queues.core import CORE_QUEUES
@@ -69,6 +74,9 @@ MODULES: tuple[Module, ...] = (
     impersonation,
     tokens,
     articles,
+    drafts,
+    reports,
+    prompts,
     ai,
     events,
     analytics,
@@ -79,6 +87,7 @@ MODULES: tuple[Module, ...] = (
     schedules_module,
     cache,
     metrics,
+    traces_module,
     dashboard,
 )
 
@@ -155,6 +164,11 @@ def exportables() -> dict[str, Exportable]:
 
 def caches() -> dict[str, tuple[str, Cached[Any]]]:
     return caches_of(MODULES)
+
+
+def traces() -> list[TraceSource]:
+    """Who can tell what a request set going, from the bottom module up."""
+    return [source for module in MODULES for source in module.traces]
 
 
 def owner_scopes() -> frozenset[str]:

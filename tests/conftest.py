@@ -221,7 +221,10 @@ async def tenant(make_tenant: Callable[[str], Awaitable[Made]]) -> Made:
     return await make_tenant("Harbour Press")
 
 
-ALL_SCOPES = ("articles:read", "articles:write", "articles:publish", "ai:run", "ai:read")
+ALL_SCOPES = (
+    *("articles:read", "articles:write", "articles:publish", "ai:run", "ai:read"),
+    *("drafts:read", "drafts:decide", "reports:read"),
+)
 TenantClient = Callable[..., Awaitable[AsyncClient]]
 
 

@@ -8,6 +8,7 @@ from app.cli.cache import cache
 from app.cli.doctor import config, doctor
 from app.cli.email import email
 from app.cli.isolation import isolation
+from app.cli.letters import LETTERS
 from app.cli.logs import access, audit
 from app.cli.members import member, role
 from app.cli.owners import owner
@@ -16,6 +17,7 @@ from app.cli.schedules import schedules
 from app.cli.serve import migrate, suspects, up, web, worker
 from app.cli.tenants import tenant
 from app.cli.tokens import client, token
+from app.cli.traces import trace
 from app.cli.users import session, user
 from app.cli.workers import workers
 
@@ -30,7 +32,9 @@ def main() -> None:
 
 SERVING = (up, web, worker, suspects, migrate)
 PEOPLE = (owner, user, session, tenant, token, client, member, role)
-THINGS = (email, analytics, queues, workers, schedules, cache, isolation, audit, access)
+THINGS = (email, analytics, queues, workers, schedules, cache, isolation, audit, access, trace)
 
+for command in LETTERS:
+    queues.add_command(command)
 for command in (*SERVING, *PEOPLE, *THINGS, doctor, config):
     main.add_command(command)

@@ -141,6 +141,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.base_url.startswith("https://")
 
     @property
+    def cache_apart(self) -> bool:
+        """Whether the cache has another Redis than the queues."""
+        return self.cache_redis_url not in ("", self.redis_url)
+
+    @property
     def queue_prefix(self) -> str:
         """BullMQ's prefix: one hash tag, so that a Redis Cluster keeps all queues in one slot."""
         return f"{{{self.redis_key_prefix}-{self.app_env}}}"

@@ -41,8 +41,7 @@ class Cache:
 
     def __init__(self, redis: RedisService, settings: Settings, subscriber: Redis) -> None:
         self.redis = redis
-        self.apart = settings.cache_redis_url not in ("", settings.redis_url)
-        """Whether the queues have another Redis."""
+        self.apart = settings.cache_apart
         self._settings = settings
         self._store = Store(redis.client, settings)
         self.claims = Claims(self._store, redis.health, settings)

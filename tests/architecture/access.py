@@ -52,6 +52,9 @@ THINGS = {
     "event_id": "analytics_event",
     "funnel_id": "funnel",
     "task_id": "ai_task",
+    "draft_id": "ai_draft",
+    "report_id": "quality_report",
+    "ai/event-logs/event_id": "ai_event_log",
     "ai/runs/run_id": "ai_run",
     "isolation/runs/run_id": "isolation_run",
     "isolation/run_id": "isolation_run",
@@ -61,9 +64,15 @@ THINGS = {
     "job_id": "job",
     "worker_id": "worker",
     "view_id": "saved_view",
+    "trace_id": "job",
 }
 # Names that are no row: what is there, and what is not.
-NAMES = {"queue": "ai:content", "schedules/name": "purge-expired", "cards/name": "queues"}
+NAMES = {
+    "queue": "ai:content",
+    "schedules/name": "purge-expired",
+    "cards/name": "queues",
+    "templates/name": "quality_check",
+}
 # What a type alone does not tell.
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", "/api/owner/queues/{queue:str}/limits"): {"running": 3},
@@ -71,6 +80,9 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", "/api/owner/tenants/{tenant_id:uuid}"): {"name": "Another name"},
     ("PATCH", "/api/v1/articles/{article_id:uuid}"): {"title": "Another title"},
     ("POST", "/api/owner/tenants/{tenant_id:uuid}/tokens"): {"name": "App", "scopes": ["articles:read"]},
+    ("POST", "/api/owner/ai/templates/{name:str}/versions"): {"text": "Name what is wrong."},
+    ("POST", "/api/v1/ai/tasks"): {"kind": "quality_check", "articleId": "01900000-0000-7000-8000-000000000000"},
+    ("POST", "/dashboard/owner/ai/templates/{name:str}"): {"text": "Name what is wrong."},
     ("POST", "/api/owner/tokens"): {"name": "App", "scopes": ["queues:read"]},
     ("POST", "/dashboard/owner/tenants"): {"name": "Another name"},
     ("POST", "/dashboard/owner/tenants/{tenant_id:uuid}"): {"name": "Another name", "status": "active"},
@@ -292,6 +304,7 @@ async def one_of_everything(admin: Any, ours: UUID, theirs: UUID, owned: dict[st
                 row |= {key.name: number for key in table.primary_key if isinstance(key.type, Integer)}
                 if table.name == "job":
                     row["queue"] = "ai:content" if tenant_id == ours else "ai:seo"
+                    row["correlation_id"] = row["id"]  # a trace by the id of its first step
                 parents[table.name] = row
                 columns = ", ".join(f'"{name}"' for name in row)
                 marks = ", ".join(f"${n}" for n in range(1, len(row) + 1))

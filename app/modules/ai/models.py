@@ -32,6 +32,7 @@ class TaskStatus(StrEnum):
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 class RunStatus(StrEnum):
@@ -64,7 +65,11 @@ class Tries:
 
 
 class AiTask(_Fallible, TenantRow):
-    """Something that a caller wants of AI. Its job runs it; each try is an `AiRun`."""
+    """Something that a caller wants of AI for an article. Its job runs it; each try is an `AiRun`.
+
+    `input` is what its kind takes beside the article. While `idempotency_key` is known, asking again with it gives
+    this task, whatever became of it.
+    """
 
     __allow_unmapped__ = True
     tries: Tries | None = None
@@ -73,26 +78,33 @@ class AiTask(_Fallible, TenantRow):
     kind: Mapped[str]
     status: Mapped[str] = mapped_column(server_default=TaskStatus.QUEUED)
     article_id: Mapped[UUID]
+    input: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
     job_id: Mapped[UUID] = mapped_column(unique=True)
     requested_by: Mapped[str]
     correlation_id: Mapped[UUID | None]
+    idempotency_key: Mapped[str | None]
+    cancel_requested_at: Mapped[datetime | None]
     result: Mapped[Json | None]
-    """`summary`, `keywords` and `provider` of a completed summary."""
+    """What came of a completed task, in the form of the API: `provider`, and what its kind has."""
     finished_at: Mapped[datetime | None]
 
     __table_args__ = (
         UniqueConstraint("tenant_id", "id"),
+        UniqueConstraint("tenant_id", "idempotency_key", name="uq_ai_task_idempotency_key"),
         ForeignKeyConstraint(["tenant_id", "article_id"], ["article.tenant_id", "article.id"]),
-        CheckConstraint("status IN ('queued', 'running', 'completed', 'failed')", name="status"),
+        CheckConstraint("status IN ('queued', 'running', 'completed', 'failed', 'cancelled')", name="status"),
         Index("ix_ai_task_article", "tenant_id", "article_id", text("id DESC")),
+        Index("ix_ai_task_correlation", "correlation_id"),
         Index("ix_ai_task_status", "tenant_id", "status", text("id DESC")),
+        Index("ix_ai_task_kind", "tenant_id", "kind", text("id DESC")),
     )
 
 
 class AiRun(_Fallible, TenantRow):
     """One try at a task: which model wrote, how long it took, what it used. At most one of a task is open.
 
-    `attempt` counts on from 1 through every replay. `usage` has `input`, `cacheRead`, `cacheWrite`, `output` and
+    `attempt` counts on from 1 through every replay. `template_version` is that of the kind's template, 0 for the
+    code's own words; None where nobody was told anything. `usage` has `input`, `cacheRead`, `cacheWrite`, `output` and
     `reasoning`: tokens, each counted once. `cost` is in US dollars. Both are None where the provider did not say.
     """
 
@@ -101,6 +113,7 @@ class AiRun(_Fallible, TenantRow):
     attempt: Mapped[int]
     provider: Mapped[str]
     model: Mapped[str | None]
+    template_version: Mapped[int | None]
     status: Mapped[str] = mapped_column(server_default=RunStatus.RUNNING)
     usage: Mapped[Json | None]
     cost: Mapped[Decimal | None] = mapped_column(Numeric(18, 12))

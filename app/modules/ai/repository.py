@@ -3,15 +3,19 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from math import ceil
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Select, column, func, select, table
+import msgspec
+from sqlalchemy import BigInteger, Select, Uuid, column, func, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.database import Plane, scope_of
 from app.core.ids import PLATFORM_TENANT, floor_id
+from app.core.trace import MOST_STEPS, Step
 from app.modules.ai.models import AiEventLog, AiMessage, AiRun, AiTask, RunStatus, TaskStatus, Tries
 from app.queues.models import JobRow, State
 
@@ -19,6 +23,7 @@ from app.queues.models import JobRow, State
 _ARTICLE = table("article", column("id"), column("tenant_id"), column("workspace_id"), column("title"))
 _TENANT = table("tenant", column("id"), column("name"))
 MOST_TENANTS = 500
+TOKENS = ("input", "cache_read", "cache_write", "output", "reasoning")
 R = TypeVar("R", AiTask, AiRun, AiMessage, AiEventLog)
 
 
@@ -29,6 +34,9 @@ class TaskFilter:
     status: TaskStatus | None = None
     tenant_id: UUID | None = None
     article_id: UUID | None = None
+    kind: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,8 @@ class RunFilter:
     status: RunStatus | None = None
     tenant_id: UUID | None = None
     task_id: UUID | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +58,18 @@ class EntryFilter:
     task_id: UUID | None = None
     run_id: UUID | None = None
     level: str | None = None
+    type: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 def tasks(wanted: TaskFilter, *, workspace_id: UUID | None = None) -> Select[tuple[AiTask]]:
     query = _equal(
-        select(AiTask),
+        _between(select(AiTask), AiTask.id, wanted),
         (AiTask.status, wanted.status),
         (AiTask.tenant_id, wanted.tenant_id),
         (AiTask.article_id, wanted.article_id),
+        (AiTask.kind, wanted.kind),
     )
     if workspace_id is not None:
         here = (_ARTICLE.c.tenant_id == AiTask.tenant_id, _ARTICLE.c.workspace_id == workspace_id)
@@ -65,7 +79,7 @@ def tasks(wanted: TaskFilter, *, workspace_id: UUID | None = None) -> Select[tup
 
 def runs(wanted: RunFilter) -> Select[tuple[AiRun]]:
     return _equal(
-        select(AiRun),
+        _between(select(AiRun), AiRun.id, wanted),
         (AiRun.status, wanted.status),
         (AiRun.tenant_id, wanted.tenant_id),
         (AiRun.task_id, wanted.task_id),
@@ -73,16 +87,18 @@ def runs(wanted: RunFilter) -> Select[tuple[AiRun]]:
 
 
 def messages(wanted: EntryFilter) -> Select[tuple[AiMessage]]:
-    query = _equal(select(AiMessage), (AiMessage.tenant_id, wanted.tenant_id), (AiMessage.run_id, wanted.run_id))
+    query = _between(select(AiMessage), AiMessage.id, wanted)
+    query = _equal(query, (AiMessage.tenant_id, wanted.tenant_id), (AiMessage.run_id, wanted.run_id))
     return query if wanted.task_id is None else query.where(AiMessage.run_id.in_(_runs_of(wanted.task_id)))
 
 
 def events(wanted: EntryFilter) -> Select[tuple[AiEventLog]]:
     query = _equal(
-        select(AiEventLog),
+        _between(select(AiEventLog), AiEventLog.id, wanted),
         (AiEventLog.tenant_id, wanted.tenant_id),
         (AiEventLog.run_id, wanted.run_id),
         (AiEventLog.level, wanted.level),
+        (AiEventLog.type, wanted.type),
     )
     return query if wanted.task_id is None else query.where(AiEventLog.run_id.in_(_runs_of(wanted.task_id)))
 
@@ -91,13 +107,36 @@ def _runs_of(task_id: UUID) -> Select[tuple[UUID]]:
     return select(AiRun.id).where(AiRun.task_id == task_id)
 
 
+def _between(
+    query: Select[tuple[R]], id_: InstrumentedAttribute[UUID], wanted: TaskFilter | RunFilter | EntryFilter
+) -> Select[tuple[R]]:
+    """`since` is in, `until` is not."""
+    if wanted.since is not None:
+        query = query.where(id_ >= floor_id(wanted.since))
+    return query if wanted.until is None else query.where(id_ < floor_id(wanted.until))
+
+
 def _equal(query: Select[tuple[R]], *pairs: tuple[Any, object]) -> Select[tuple[R]]:
     return query.where(*(column == value for column, value in pairs if value is not None))
 
 
 async def task_of_job(session: AsyncSession, job_id: UUID) -> AiTask | None:
-    found: AiTask | None = await session.scalar(select(AiTask).where(AiTask.job_id == job_id))
+    """The task that a job works on, which says so itself: an edited dead letter is another job for the same task."""
+    own = select(func.cast(JobRow.payload["taskId"].astext, Uuid)).where(JobRow.id == job_id).scalar_subquery()
+    found: AiTask | None = await session.scalar(select(AiTask).where(AiTask.id == own))
     return found
+
+
+async def job_of(session: AsyncSession, task: AiTask) -> JobRow | None:
+    """As it is now; None when its month is gone."""
+    query = select(JobRow).where(JobRow.id == task.job_id).execution_options(populate_existing=True)
+    found: JobRow | None = await session.scalar(query)
+    return found
+
+
+async def runs_of(session: AsyncSession, runs: Collection[UUID]) -> dict[UUID, AiRun]:
+    """These runs, by id."""
+    return {run.id: run for run in await session.scalars(select(AiRun).where(AiRun.id.in_(runs)))}
 
 
 async def latest_run(session: AsyncSession, task_id: UUID) -> AiRun | None:
@@ -169,8 +208,64 @@ async def failed_runs(session: AsyncSession, since: datetime, limit: int) -> Seq
     return (await session.scalars(query.order_by(AiRun.id.desc()).limit(limit))).all()
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What the runs of a tenant used that were begun in one month. `cost` is in US dollars."""
+
+    tenant_id: UUID
+    runs: int
+    failed: int
+    input: int
+    cache_read: int
+    cache_write: int
+    output: int
+    reasoning: int
+    cost: Decimal
+
+    @property
+    def cost_usd(self) -> str:
+        return f"{self.cost.normalize():f}"
+
+
+async def spent(session: AsyncSession, begin: datetime, end: datetime) -> list[Spent]:
+    """By tenant, the dearest first; a tenant's own transaction finds its own."""
+    names = {name: name.replace("_w", "W").replace("_r", "R") for name in TOKENS}
+    tokens = [
+        func.coalesce(func.sum(AiRun.usage[wire].astext.cast(BigInteger)), 0).cast(BigInteger).label(name)
+        for name, wire in names.items()
+    ]
+    cost = func.coalesce(func.sum(AiRun.cost), 0).label("cost")
+    failed = func.count().filter(AiRun.status == RunStatus.FAILED).label("failed")
+    query = select(AiRun.tenant_id, func.count().label("runs"), failed, *tokens, cost)
+    query = query.where(AiRun.id >= floor_id(begin), AiRun.id < floor_id(end)).group_by(AiRun.tenant_id)
+    rows = await session.execute(query.order_by(cost.desc(), AiRun.tenant_id).limit(MOST_TENANTS))
+    return [msgspec.convert(row._mapping, Spent) for row in rows]
+
+
 async def cents_this_month(session: AsyncSession, tenant_id: UUID) -> int:
     """What the runs that a tenant began this month, by UTC, have cost, in cents of a US dollar, rounded up."""
     begin = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     query = select(func.sum(AiRun.cost)).where(AiRun.tenant_id == tenant_id, AiRun.id >= floor_id(begin))
     return ceil((await session.scalar(query) or 0) * 100)
+
+
+async def steps(session: AsyncSession, correlation_id: UUID) -> list[Step]:
+    """The runs of the tasks that were asked for under a correlation id."""
+    query = select(AiRun, AiTask.kind).join(AiTask, AiTask.id == AiRun.task_id)
+    rows = await session.execute(
+        query.where(AiTask.correlation_id == correlation_id).order_by(AiRun.id).limit(MOST_STEPS)
+    )
+    return [
+        Step(
+            "AI run",
+            f"{kind}, run {run.attempt}",
+            str(run.status),
+            run.created_at,
+            run.finished_at,
+            open=run.finished_at is None,
+            note=run.error_message or run.model or run.provider,
+            path=f"/ai/runs/{run.id}",
+            tenant_id=run.tenant_id,
+        )
+        for run, kind in rows
+    ]

@@ -1,10 +1,11 @@
 """AI's tasks, runs, messages and events on the wire."""
 
 from datetime import datetime
-from typing import Any, TypeVar
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-from msgspec import Raw, convert
+from msgspec import Meta, Raw, convert, field
 
 from app.core.access import Access
 from app.core.wire import Incoming, Outgoing, Sensitive
@@ -19,6 +20,62 @@ AI_ANSWERS = Cached("owner", "ai", "answers", Raw, 30, ("ai",), "AI's tasks, run
 
 class SummaryRequest(Incoming):
     """Nothing to choose yet: an empty object, or no body at all."""
+
+
+class _Wanted(Incoming, tag_field="kind"):
+    article_id: UUID
+
+
+class DraftWanted(_Wanted, tag="generate_article_draft"):
+    """Write the article's text after a brief, as a draft to accept. Needs a language model."""
+
+    brief: Annotated[str, Meta(min_length=1, max_length=4_000, examples=["How tide tables are made; 800 words"])]
+
+
+class RewriteWanted(_Wanted, tag="rewrite_article"):
+    """Another text for the article, as a draft to accept. Without a language model it can only be mended: no
+    `instructions`, and spaces, doubled words and skipped levels of headings are put right.
+    """
+
+    instructions: Annotated[str, Meta(max_length=2_000, examples=["Shorter sentences"])] = ""
+
+
+class SummaryWanted(_Wanted, tag="summarize_article"):
+    """The article's summary and key words, kept with it."""
+
+
+class QualityWanted(_Wanted, tag="quality_check"):
+    """A report on how the article reads."""
+
+
+class SeoWanted(_Wanted, tag="seo_generate"):
+    """Title, description, slug and key words for search engines; title and slug as a draft to accept."""
+
+
+class AuditWanted(_Wanted, tag="seo_audit"):
+    """A report on what search engines find in the article."""
+
+
+TaskRequest = DraftWanted | RewriteWanted | SummaryWanted | QualityWanted | SeoWanted | AuditWanted
+
+
+class Kind(StrEnum):
+    """What can be asked of AI."""
+
+    GENERATE = "generate_article_draft"
+    REWRITE = "rewrite_article"
+    SUMMARIZE = "summarize_article"
+    QUALITY = "quality_check"
+    SEO_GENERATE = "seo_generate"
+    SEO_AUDIT = "seo_audit"
+
+
+class Level(StrEnum):
+    """How much an event matters."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 class AiError(Outgoing):
@@ -36,29 +93,41 @@ class AiTries(Outgoing):
     next_at: datetime | None
 
 
-class SummaryResult(Outgoing):
-    """What was written, and which provider did."""
+class AiResult(Outgoing, omit_defaults=True):
+    """What came of a task; what its kind does not have is left out. A draft waits for a person at `/drafts/{draftId}`.
 
-    summary: str
-    keywords: list[str]
+    `note` says what was changed, or that there was nothing to change.
+    """
+
     provider: str
+    summary: str = ""
+    keywords: list[str] = field(default_factory=list)
+    title: str = ""
+    description: str = ""
+    slug: str = ""
+    note: str = ""
+    draft_id: UUID | None = None
+    report_id: UUID | None = None
+    score: int | None = None
 
 
 class AiTaskRead(Outgoing):
-    """One task. `status` is queued, running, completed or failed; `version` is also its ETag.
+    """One task. `status` is queued, running, completed, failed or cancelled; `version` is also its ETag.
 
-    While a failed try is followed by another, `status` is queued, `error` is that of the last try, and
-    `tries.nextAt` says when the next one begins.
+    `input` is what was asked for beside the article. While a failed try is followed by another, `status` is queued,
+    `error` is that of the last try, and `tries.nextAt` says when the next one begins.
     """
 
     id: UUID
     kind: str
     status: TaskStatus
     article_id: UUID
+    input: dict[str, Any]
     requested_by: str
-    result: SummaryResult | None
+    result: AiResult | None
     error: AiError | None
     tries: AiTries | None
+    cancel_requested_at: datetime | None
     created_at: datetime
     finished_at: datetime | None
     version: int
@@ -83,7 +152,10 @@ class TokenUsage(Outgoing):
 
 
 class AiRunRead(Outgoing):
-    """One try at a task. `costUsd` is null where the provider did not say."""
+    """One try at a task. `costUsd` is null where the provider did not say.
+
+    `templateVersion` is the version of the kind's template that the model was told, 0 for the code's own words.
+    """
 
     id: UUID
     tenant_id: UUID
@@ -91,6 +163,7 @@ class AiRunRead(Outgoing):
     attempt: int
     provider: str
     model: str | None
+    template_version: int | None
     status: RunStatus
     usage: TokenUsage | None
     cost_usd: str | None
@@ -98,6 +171,27 @@ class AiRunRead(Outgoing):
     created_at: datetime
     finished_at: datetime | None
     duration_ms: int | None
+
+
+class AiUsageRead(Outgoing):
+    """What a tenant's runs used in a month, by UTC: how many there were, how many failed, tokens, US dollars."""
+
+    tenant_id: UUID
+    runs: int
+    failed: int
+    input: int
+    cache_read: int
+    cache_write: int
+    output: int
+    reasoning: int
+    cost_usd: str
+
+
+class AiUsageList(Outgoing):
+    """The use of one month, the dearest tenant first."""
+
+    month: str
+    items: list[AiUsageRead]
 
 
 class AiMessageRead(Sensitive):

@@ -19,6 +19,7 @@ from app.modules.articles.models import Status
 from app.modules.articles.permissions import READ
 from app.modules.articles.repository import ArticleFilter
 from app.modules.articles.service import ArticleService
+from app.modules.audit.service import tenant_names
 
 _HEADING = re.compile(r"\s*<h1>(.*?)</h1>\s*", re.DOTALL)
 _PICTURE = re.compile(r"(<a [^>]*>\s*)?<img([^>]*)>")
@@ -49,7 +50,7 @@ class ArticlePages(Controller):
             "params": {name: value for name, value in params.items() if value},
             "cursor": cursor,
             "page": page,
-            "tenants": await repository.tenant_names(session, {row.tenant_id for row in page.items}),
+            "tenants": await tenant_names(session, (row.tenant_id for row in page.items)),
             "choices": await repository.tenant_choices(session),
         }
         return render(request, "articles/index.html", context, fragment="articles/_list.html")
@@ -64,7 +65,7 @@ class ArticlePages(Controller):
         part: FromQuery[bool] = False,
     ) -> Template:
         article = await articles.get(article_id)
-        names = await repository.tenant_names(session, {article.tenant_id})
+        names = await tenant_names(session, [article.tenant_id])
         context = {
             "path": f"{prefix_of(request)}/articles",
             "article": article,

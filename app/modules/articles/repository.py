@@ -90,14 +90,6 @@ async def workspace_exists(session: AsyncSession, tenant_id: UUID, workspace_id:
     return bool(await session.scalar(select(same)))
 
 
-async def tenant_names(session: AsyncSession, ids: set[UUID]) -> dict[UUID, str]:
-    """Names of tenants, for the owner's pages; a tenant's own transaction cannot read them, and finds none."""
-    if scope_of(session).plane is Plane.TENANT:
-        return {}
-    rows = await session.execute(select(_TENANT.c.id, _TENANT.c.name).where(_TENANT.c.id.in_(ids)))
-    return {row.id: row.name for row in rows}
-
-
 async def tenant_choices(session: AsyncSession) -> list[tuple[UUID, str]]:
     """The first 200 tenants by name, for a filter's list; none in a tenant's own transaction."""
     if scope_of(session).plane is Plane.TENANT:

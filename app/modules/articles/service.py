@@ -36,7 +36,8 @@ from app.modules.articles.events import (
 from app.modules.articles.models import Article, Status
 from app.modules.articles.permissions import PUBLISH, READ, WRITE
 from app.modules.articles.repository import ArticleFilter
-from app.modules.articles.schemas import MAX_TITLE, ArticleChange, ArticleCreate
+from app.modules.articles.schemas import MAX_TITLE, ArticleCreate
+from app.modules.articles.schemas import ArticleChange as ArticleChange
 from app.modules.audit.service import record
 from app.modules.tenants.service import require_room
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Plane, scope_of
 from app.core.digests import Marks
+from app.core.trace import MOST_STEPS, Step
 from app.core.trails import rows_of
 from app.modules.audit.models import AuditLog
 from app.modules.audit.schemas import AuditFilter
@@ -24,6 +25,23 @@ _TENANT = table("tenant", column("id"), column("name"))
 def fitting(wanted: AuditFilter) -> Select[tuple[AuditLog]]:
     query = rows_of(AuditLog, wanted)
     return query.where(AuditLog.outcome == wanted.outcome) if wanted.outcome else query
+
+
+async def steps(session: AsyncSession, correlation_id: UUID) -> list[Step]:
+    """The changes that were made under a correlation id, and those that were tried."""
+    query = select(AuditLog).where(AuditLog.correlation_id == correlation_id).order_by(AuditLog.id).limit(MOST_STEPS)
+    return [
+        Step(
+            "change",
+            row.action,
+            row.outcome,
+            row.created_at,
+            note=f"{row.actor_label}, {row.resource_label or row.resource_type}",
+            path=f"/logs/audit/{row.id}",
+            tenant_id=row.tenant_id,
+        )
+        for row in await session.scalars(query)
+    ]
 
 
 def places(text: str | None) -> list[ColumnElement[bool]]:

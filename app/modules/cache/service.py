@@ -103,7 +103,7 @@ class CacheService:
         return done
 
     async def _key(self, key: str) -> Dropped:
-        if self._kind_of(key) is None:
+        if self._kind_of(key) is None or "\0" in key:
             raise Invalid.field("key", "is not the key of a cached value")
         there = await self._asked(lambda: self._cache.forget(key))
         return Dropped(what=key, keys=int(there))

@@ -21,9 +21,9 @@ from app.core.ids import PLATFORM_TENANT
 from app.core.paging import Pager
 from app.core.policy import actor_of
 from app.core.snapshot import Snapshots
-from app.core.templating import PREFIX, render
+from app.core.templating import PREFIX, render, told
 from app.module import About
-from app.modules.queues import repository
+from app.modules.audit.service import tenant_names
 from app.modules.queues.permissions import MANAGE, READ
 from app.modules.queues.repository import JobFilter
 from app.modules.queues.schemas import (
@@ -150,7 +150,7 @@ class Views:
         )
 
     async def _list(self, queue: str, rows: Sequence[JobRow]) -> dict[str, Any]:
-        names = await repository.tenant_names(self.session, {row.tenant_id for row in rows})
+        names = await tenant_names(self.session, (row.tenant_id for row in rows))
         return {
             "queue": await self.queues.stats(queue),
             "tenants": names,
@@ -172,13 +172,6 @@ class Views:
     def _render(self, page: str, fragment: str, context: dict[str, Any]) -> Template:
         context["path"] = f"{PREFIX}/queues"
         return render(self.request, f"queues/{page}.html", context, fragment=f"queues/{fragment}.html")
-
-
-def told(view: Template, message: str, undo: dict[str, Any] | None = None) -> Template:
-    """The view, with a short message for whoever pressed the button, and the way back: url, target and values."""
-    toast: dict[str, Any] = {"message": message, "tone": "ok"} | ({"undo": undo} if undo else {})
-    view.headers["HX-Trigger"] = json.dumps({"toast": toast})
-    return view
 
 
 def payload_of(form: FormMultiDict) -> dict[str, Any]:

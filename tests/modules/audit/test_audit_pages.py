@@ -44,7 +44,7 @@ async def test_a_person_is_found_by_e_mail(owner: AsyncClient, tenant: Any) -> N
 
 async def test_what_a_processor_does_can_be_chosen_too(owner: AsyncClient) -> None:
     page = (await owner.get(PATH)).text
-    for action in ("ai.summary.fail", "ai.summary.complete", "article.summarize", "session.create"):
+    for action in ("ai.task.fail", "ai.task.complete", "article.summarize", "session.create"):
         assert f'<option value="{action}">' in page
 
 
