@@ -39,6 +39,7 @@ from app.modules.prompts.module import prompts
 from app.modules.queues.module import queues
 from app.modules.reports.module import reports
 from app.modules.roles.module import roles as roles_module
+from app.modules.runs.module import runs
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.seals.module import seals
 from app.modules.sessions.module import sessions
@@ -77,6 +78,7 @@ MODULES: tuple[Module, ...] = (
     drafts,
     reports,
     prompts,
+    runs,
     ai,
     events,
     analytics,

@@ -223,7 +223,7 @@ async def tenant(make_tenant: Callable[[str], Awaitable[Made]]) -> Made:
 
 ALL_SCOPES = (
     *("articles:read", "articles:write", "articles:publish", "ai:run", "ai:read"),
-    *("drafts:read", "drafts:decide", "reports:read"),
+    *("ai_usage:read", "drafts:read", "drafts:decide", "reports:read"),
 )
 TenantClient = Callable[..., Awaitable[AsyncClient]]
 

@@ -1,7 +1,6 @@
 """`/api/v1/ai` and `/api/v1/articles/{id}/summaries`, for tenants' apps; `/api/owner/ai`, for the owner."""
 
-from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import Annotated
 from uuid import UUID
 
 from litestar import Controller, Response, get, post
@@ -9,29 +8,21 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.errors import Invalid
 from app.core.etag import etag
 from app.core.moments import moment
 from app.core.paging import Pager
 from app.core.policy import Actor
-from app.core.queries import text_of, uuid_of
-from app.modules.ai.models import AiTask, RunStatus, TaskStatus
+from app.core.queries import one_of, uuid_of
+from app.modules.ai.models import AiTask, TaskStatus
 from app.modules.ai.permissions import READ, RUN
-from app.modules.ai.repository import EntryFilter, RunFilter, Spent, TaskFilter
+from app.modules.ai.repository import TaskFilter
 from app.modules.ai.schemas import (
     AI_ANSWERS,
-    MESSAGES_SEEN,
-    AiEventPage,
-    AiMessagePage,
-    AiRunPage,
     AiTaskOwned,
     AiTaskOwnedPage,
     AiTaskPage,
     AiTaskRead,
-    AiUsageList,
-    AiUsageRead,
     Kind,
-    Level,
     SummaryRequest,
     SummaryWanted,
     TaskRequest,
@@ -39,13 +30,9 @@ from app.modules.ai.schemas import (
 )
 from app.modules.ai.service import AiService
 
-E = TypeVar("E", bound=StrEnum)
 Text = str | None
 Tenant = Annotated[Text, QueryParameter(name="tenantId")]
-Task = Annotated[Text, QueryParameter(name="taskId")]
-Run = Annotated[Text, QueryParameter(name="runId")]
 Article = Annotated[Text, QueryParameter(name="articleId")]
-Type = Annotated[Text, QueryParameter(name="type")]
 Since = Annotated[Text, QueryParameter(name="from")]
 Until = Annotated[Text, QueryParameter(name="to")]
 
@@ -62,7 +49,7 @@ def provide_task_filter(
     since: Since = None,
     until: Until = None,
 ) -> TaskFilter:
-    """The filters of the address; an empty one is none, as browsers send it. So are the two below.
+    """The filters of the address; an empty one is none, as browsers send it.
 
     Raises:
         Invalid: naming the parameter.
@@ -72,38 +59,6 @@ def provide_task_filter(
         uuid_of("tenantId", tenant),
         uuid_of("articleId", article),
         one_of("kind", kind, Kind),
-        moment("from", since),
-        moment("to", until, end=True),
-    )
-
-
-def provide_run_filter(
-    status: FromQuery[Text] = None, tenant: Tenant = None, task: Task = None, since: Since = None, until: Until = None
-) -> RunFilter:
-    return RunFilter(
-        one_of("status", status, RunStatus),
-        uuid_of("tenantId", tenant),
-        uuid_of("taskId", task),
-        moment("from", since),
-        moment("to", until, end=True),
-    )
-
-
-def provide_entry_filter(
-    tenant: Tenant = None,
-    task: Task = None,
-    run: Run = None,
-    level: FromQuery[Text] = None,
-    type_: Type = None,
-    since: Since = None,
-    until: Until = None,
-) -> EntryFilter:
-    return EntryFilter(
-        uuid_of("tenantId", tenant),
-        uuid_of("taskId", task),
-        uuid_of("runId", run),
-        one_of("level", level, Level),
-        text_of("type", type_),
         moment("from", since),
         moment("to", until, end=True),
     )
@@ -163,24 +118,8 @@ class AiTaskController(Controller):
         return _answer(await ai.retry(task_id), 202, {})
 
 
-class UsageController(Controller):
-    path = "/ai/usage"
-
-    @get("/", permission=READ)
-    async def show(self, ai: NamedDependency[AiService], month: FromQuery[Text] = None) -> AiUsageList:
-        """Read what the tenant's AI runs used in a month, this one where none is named."""
-        return _usage(await ai.usage(month))
-
-
 class OwnerAiController(Controller):
-    """All lists are newest first."""
-
     path = "/ai"
-
-    @get("/usage", permission=READ, cached=AI_ANSWERS)
-    async def usage(self, ai: NamedDependency[AiService], month: FromQuery[Text] = None) -> AiUsageList:
-        """Read what all tenants' AI runs used in a month, the dearest tenant first."""
-        return _usage(await ai.usage(month))
 
     @get("/tasks", permission=READ, cached=AI_ANSWERS)
     async def tasks(
@@ -203,58 +142,6 @@ class OwnerAiController(Controller):
     async def retry(self, task_id: FromPath[UUID], ai: NamedDependency[AiService]) -> AiTaskOwned:
         """Begin again with a tenant's task that has failed or was cancelled. 409 for any other."""
         return read(await ai.retry(task_id), AiTaskOwned)
-
-    @get("/runs", permission=READ, cached=AI_ANSWERS)
-    async def runs(
-        self,
-        ai: NamedDependency[AiService],
-        pager: NamedDependency[Pager],
-        wanted_runs: NamedDependency[RunFilter],
-        limit: FromQuery[int] = 25,
-        cursor: FromQuery[Text] = None,
-    ) -> AiRunPage:
-        """List the runs of AI tasks, newest first."""
-        return read(await ai.runs(pager, wanted_runs, limit=limit, cursor=cursor), AiRunPage)
-
-    @get("/messages", permission=READ, access=MESSAGES_SEEN, cached=AI_ANSWERS)
-    async def messages(
-        self,
-        ai: NamedDependency[AiService],
-        pager: NamedDependency[Pager],
-        wanted_entries: NamedDependency[EntryFilter],
-        limit: FromQuery[int] = 25,
-        cursor: FromQuery[Text] = None,
-    ) -> AiMessagePage:
-        """List what was said to providers and what they answered, newest first."""
-        return read(await ai.messages(pager, wanted_entries, limit=limit, cursor=cursor), AiMessagePage)
-
-    @get("/event-logs", permission=READ, cached=AI_ANSWERS)
-    async def events(
-        self,
-        ai: NamedDependency[AiService],
-        pager: NamedDependency[Pager],
-        wanted_entries: NamedDependency[EntryFilter],
-        limit: FromQuery[int] = 25,
-        cursor: FromQuery[Text] = None,
-    ) -> AiEventPage:
-        """List what happened in AI runs, newest first."""
-        return read(await ai.events(pager, wanted_entries, limit=limit, cursor=cursor), AiEventPage)
-
-
-def one_of(field: str, text: Text, kinds: type[E]) -> E | None:
-    """
-    Raises:
-        Invalid: it is none of them.
-    """
-    if not text:
-        return None
-    if text not in set(kinds):
-        raise Invalid.field(field, f"must be one of {', '.join(kinds)}")
-    return kinds(text)
-
-
-def _usage(found: tuple[str, list[Spent]]) -> AiUsageList:
-    return AiUsageList(month=found[0], items=[read(row, AiUsageRead) for row in found[1]])
 
 
 def _answer(task: AiTask, status: int, headers: dict[str, str]) -> Response[AiTaskRead]:

@@ -11,7 +11,7 @@ from app.core.policy import SYSTEM_ACTOR
 from app.modules.ai.client import Order, Provider, ProviderError
 from app.modules.ai.jobs import AiJob, GenerateArticleDraft, RewriteArticle
 from app.modules.ai.models import AiTask
-from app.modules.ai.service import KINDS, RunLog, Seen, Unfit
+from app.modules.ai.service import KINDS, Seen, TaskLog, Unfit
 from app.modules.articles.service import ArticleService
 from app.queues.failure import Failure, Superseded, Unrecoverable
 from app.queues.job import Processor
@@ -25,7 +25,7 @@ async def perform(work: Work, job: AiJob) -> None:
     run_id = new_id()
     async with work.transaction(f"start:{run_id}") as session:
         assert session is not None
-        task = await RunLog(session, SYSTEM_ACTOR).start(job.task_id, run_id, provider.name, work.job_id)
+        task = await TaskLog(session, SYSTEM_ACTOR).start(job.task_id, run_id, provider.name, work.job_id)
         if task is None:
             return
         read = await _read(session, task)
@@ -50,11 +50,11 @@ async def perform(work: Work, job: AiJob) -> None:
 
 
 async def on_dead(session: AsyncSession, job: AiJob, error: str) -> None:
-    await RunLog(session, SYSTEM_ACTOR).give_up(job.task_id, error)
+    await TaskLog(session, SYSTEM_ACTOR).give_up(job.task_id, error)
 
 
 async def on_replay(session: AsyncSession, job: AiJob) -> None:
-    await RunLog(session, SYSTEM_ACTOR).take_up(job.task_id)
+    await TaskLog(session, SYSTEM_ACTOR).take_up(job.task_id)
 
 
 PROCESSORS = [Processor(kind, perform, on_dead, on_replay) for kind in KINDS]
@@ -99,7 +99,7 @@ async def _try(work: Work, job: AiJob, run_id: UUID, provider: Provider, read: t
     try:
         async with work.transaction("result") as session:
             if session is not None:
-                await RunLog(session, SYSTEM_ACTOR).complete(job.task_id, run_id, seen, completion)
+                await TaskLog(session, SYSTEM_ACTOR).complete(job.task_id, run_id, seen, completion)
                 await work.complete(session)
     except NotFound:
         raise gone from None
@@ -111,4 +111,4 @@ async def _fail(work: Work, job: AiJob, run_id: UUID, error: ProviderError) -> N
     again = error.retryable and not work.last_attempt
     async with work.transaction(f"failed:{run_id}") as session:
         assert session is not None
-        await RunLog(session, SYSTEM_ACTOR).fail(job.task_id, run_id, error, again=again)
+        await TaskLog(session, SYSTEM_ACTOR).fail(job.task_id, run_id, error, again=again)

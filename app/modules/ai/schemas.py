@@ -1,4 +1,4 @@
-"""AI's tasks, runs, messages and events on the wire."""
+"""AI's tasks on the wire."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -7,15 +7,12 @@ from uuid import UUID
 
 from msgspec import Meta, Raw, convert, field
 
-from app.core.access import Access
-from app.core.wire import Incoming, Outgoing, Sensitive
-from app.modules.ai.models import RunStatus, TaskStatus
+from app.core.wire import Incoming, Outgoing
+from app.modules.ai.models import TaskStatus
 from app.redis.cached import Cached
 
 T = TypeVar("T")
-MESSAGES_SEEN = Access("owner.read.ai_message", "ai_message", fields=("parts",))
-RUN_SEEN = Access("owner.read.ai_run", "ai_run", of="run_id", fields=("messages",))
-AI_ANSWERS = Cached("owner", "ai", "answers", Raw, 30, ("ai",), "AI's tasks, runs, messages and events, over the API.")
+AI_ANSWERS = Cached("owner", "ai", "answers", Raw, 30, ("ai",), "AI's tasks, over the API.")
 
 
 class SummaryRequest(Incoming):
@@ -68,14 +65,6 @@ class Kind(StrEnum):
     QUALITY = "quality_check"
     SEO_GENERATE = "seo_generate"
     SEO_AUDIT = "seo_audit"
-
-
-class Level(StrEnum):
-    """How much an event matters."""
-
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
 
 
 class AiError(Outgoing):
@@ -141,85 +130,6 @@ class AiTaskOwned(AiTaskRead):
     correlation_id: UUID | None
 
 
-class TokenUsage(Outgoing):
-    """Tokens, each counted in one field only."""
-
-    input: int
-    cache_read: int
-    cache_write: int
-    output: int
-    reasoning: int
-
-
-class AiRunRead(Outgoing):
-    """One try at a task. `costUsd` is null where the provider did not say.
-
-    `templateVersion` is the version of the kind's template that the model was told, 0 for the code's own words.
-    """
-
-    id: UUID
-    tenant_id: UUID
-    task_id: UUID
-    attempt: int
-    provider: str
-    model: str | None
-    template_version: int | None
-    status: RunStatus
-    usage: TokenUsage | None
-    cost_usd: str | None
-    error: AiError | None
-    created_at: datetime
-    finished_at: datetime | None
-    duration_ms: int | None
-
-
-class AiUsageRead(Outgoing):
-    """What a tenant's runs used in a month, by UTC: how many there were, how many failed, tokens, US dollars."""
-
-    tenant_id: UUID
-    runs: int
-    failed: int
-    input: int
-    cache_read: int
-    cache_write: int
-    output: int
-    reasoning: int
-    cost_usd: str
-
-
-class AiUsageList(Outgoing):
-    """The use of one month, the dearest tenant first."""
-
-    month: str
-    items: list[AiUsageRead]
-
-
-class AiMessageRead(Sensitive):
-    """One message of a run, in the order of `seq`."""
-
-    id: UUID
-    tenant_id: UUID
-    run_id: UUID
-    seq: int
-    role: str
-    parts: list[dict[str, Any]]
-    sha256: str
-    created_at: datetime
-
-
-class AiEventRead(Outgoing):
-    """One thing that happened in a run."""
-
-    id: UUID
-    tenant_id: UUID
-    run_id: UUID
-    seq: int
-    type: str
-    level: str
-    payload: dict[str, Any]
-    created_at: datetime
-
-
 class _Page(Outgoing):
     """A page of a list, newest first. A cursor is null where there is nothing on that side."""
 
@@ -233,18 +143,6 @@ class AiTaskPage(_Page):
 
 class AiTaskOwnedPage(_Page):
     items: list[AiTaskOwned]
-
-
-class AiRunPage(_Page):
-    items: list[AiRunRead]
-
-
-class AiMessagePage(_Page):
-    items: list[AiMessageRead]
-
-
-class AiEventPage(_Page):
-    items: list[AiEventRead]
 
 
 def read(found: object, shape: type[T]) -> T:

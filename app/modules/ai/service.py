@@ -1,15 +1,14 @@
-"""The rules of AI: what is asked for is a task, each try at it is a run, and all that happens leaves a trace."""
+"""The rules of AI: what is asked for is a task, each try at it is a run, and what comes of it is kept."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.database import scope_of
 from app.core.errors import Conflict, Invalid, NotFound
@@ -32,13 +31,14 @@ from app.modules.ai.jobs import (
     SeoGenerate,
     SummarizeArticle,
 )
-from app.modules.ai.models import AiEventLog, AiMessage, AiRun, AiTask, RunStatus, TaskStatus
-from app.modules.ai.repository import EntryFilter, RunFilter, Spent, TaskFilter
+from app.modules.ai.models import AiTask, TaskStatus
+from app.modules.ai.repository import TaskFilter
 from app.modules.ai.schemas import AI_ANSWERS, AiResult, TaskRequest
 from app.modules.articles.service import ArticleService
 from app.modules.audit.service import record
 from app.modules.drafts.service import DraftService
 from app.modules.reports.service import ReportService
+from app.modules.runs.service import RunLog
 from app.modules.tenants.service import require_room
 from app.queues.cancel import cancel
 from app.queues.control import replay
@@ -47,12 +47,11 @@ from app.queues.keys import take_keys
 from app.queues.models import State
 from app.redis.cache import drop
 
-TASKS, RUNS = "ai.tasks", "ai.runs"
+TASKS = "ai.tasks"
 KINDS = (GenerateArticleDraft, RewriteArticle, SummarizeArticle, QualityCheck, SeoGenerate, SeoAudit)
 JOBS: dict[str, type[AiJob]] = {job.kind: job for job in KINDS}
 REPORTS = {QualityCheck.kind: "quality", SeoAudit.kind: "seo"}
 ENDED = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
-R = TypeVar("R")
 _NOW: Any = func.now()  # the database's clock, like the start's
 
 
@@ -165,7 +164,7 @@ class AiService:
             row = row_for(self._session, wanted, tenant_id=task.tenant_id)
             if key is not None and (await take_keys(self._session, [row]))[row.id] != row.id:
                 raise Conflict("The same was asked for again and is unfinished", code="key_taken")
-            await RunLog(self._session, self._actor).take_up(task.id)
+            await TaskLog(self._session, self._actor).take_up(task.id)
             task.job_id = row.id
             await insert_rows(self._session, [row])
         await self._session.flush()
@@ -198,84 +197,22 @@ class AiService:
             NotFound: there is none with this id, or it is not the caller's.
         """
         own = repository.tasks(TaskFilter(), workspace_id=self._actor.workspace_id)
-        task = await self._one(own.where(AiTask.id == task_id), "task")
+        task: AiTask | None = await self._session.scalar(own.where(AiTask.id == task_id))
+        if task is None:
+            raise NotFound("There is no AI task with this id")
         await repository.add_tries(self._session, [task])
         return task
-
-    async def run(self, run_id: UUID) -> AiRun:
-        """For the platform.
-
-        Raises:
-            NotFound: there is none with this id.
-        """
-        return await self._one(repository.runs(RunFilter()).where(AiRun.id == run_id), "run")
-
-    async def event(self, event_id: UUID) -> AiEventLog:
-        """For the platform.
-
-        Raises:
-            NotFound: there is none with this id.
-        """
-        return await self._one(repository.events(EntryFilter()).where(AiEventLog.id == event_id), "event")
 
     async def tasks(
         self, pager: Pager, wanted: TaskFilter, *, limit: int = 25, cursor: str | None = None
     ) -> Page[AiTask]:
         """Newest first."""
         own = self._actor.workspace_id
-        page = await self._page(pager, repository.tasks(wanted, workspace_id=own), AiTask.id, wanted, limit, cursor)
+        query = repository.tasks(wanted, workspace_id=own)
+        place = f"tasks {scope_of(self._session).tenant_id} {own} {wanted}"
+        page = await pager.page(self._session, query, key=AiTask.id, of=place, limit=limit, cursor=cursor)
         await repository.add_tries(self._session, page.items)
         return page
-
-    async def runs(self, pager: Pager, wanted: RunFilter, *, limit: int = 25, cursor: str | None = None) -> Page[AiRun]:
-        """Newest first. For the platform."""
-        return await self._page(pager, repository.runs(wanted), AiRun.id, wanted, limit, cursor)
-
-    async def messages(
-        self, pager: Pager, wanted: EntryFilter, *, limit: int = 25, cursor: str | None = None
-    ) -> Page[AiMessage]:
-        """Newest first. For the platform."""
-        return await self._page(pager, repository.messages(wanted), AiMessage.id, wanted, limit, cursor)
-
-    async def events(
-        self, pager: Pager, wanted: EntryFilter, *, limit: int = 25, cursor: str | None = None
-    ) -> Page[AiEventLog]:
-        """Newest first. For the platform."""
-        return await self._page(pager, repository.events(wanted), AiEventLog.id, wanted, limit, cursor)
-
-    async def usage(self, month: str | None = None) -> tuple[str, list[Spent]]:
-        """What runs used in a month ("2026-11"), or in this one, by tenant; a tenant finds its own.
-
-        Raises:
-            Invalid: naming `month`.
-        """
-        try:
-            begin = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC) if month else datetime.now(UTC)
-        except ValueError:
-            raise Invalid.field("month", "must be a month such as 2026-11") from None
-        begin = begin.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        if not 2020 <= begin.year < 2100:
-            raise Invalid.field("month", "must lie between 2020 and 2099")
-        end = (begin + timedelta(days=32)).replace(day=1)
-        return f"{begin:%Y-%m}", await repository.spent(self._session, begin, end)
-
-    async def _one(self, query: Select[tuple[R]], what: str) -> R:
-        found: R | None = await self._session.scalar(query)
-        if found is None:
-            raise NotFound(f"There is no AI {what} with this id")
-        return found
-
-    async def _page(
-        self,
-        pager: Pager,
-        query: Select[tuple[R]],
-        key: InstrumentedAttribute[UUID],
-        wanted: object,
-        limit: int,
-        cursor: str | None,
-    ) -> Page[R]:
-        place = f"{key} {scope_of(self._session).tenant_id} {self._actor.workspace_id} {wanted}"
-        return await pager.page(self._session, query, key=key, of=place, limit=limit, cursor=cursor)
 
 
 class Unfit(Exception):
@@ -292,8 +229,8 @@ class Seen:
     fixed: frozenset[str]
 
 
-class RunLog:
-    """A worker's side: opens, completes and fails the runs of one task, and writes down what happened.
+class TaskLog:
+    """A worker's side: takes a task up, and keeps what became of each run of it.
 
     Each call locks the task, so that two workers never write into one run.
     """
@@ -301,6 +238,7 @@ class RunLog:
     def __init__(self, session: AsyncSession, actor: Actor) -> None:
         self._session = session
         self._actor = actor
+        self._runs = RunLog(session)
 
     async def start(self, task_id: UUID, run_id: UUID, provider: str, job_id: UUID) -> AiTask | None:
         """Open the next run; None when there is nothing to do: the task is completed, or gone."""
@@ -308,21 +246,10 @@ class RunLog:
         if task is None or task.status == TaskStatus.COMPLETED:
             return None
         task.job_id = job_id  # another one, where somebody edited the dead letter
-        last = await self._close_open(task, "the worker was lost during this run")
         task.status, task.finished_at = TaskStatus.RUNNING, None
         task.error_code = task.error_message = None
-        run = AiRun(
-            id=run_id,
-            tenant_id=task.tenant_id,
-            task_id=task_id,
-            attempt=last.attempt + 1 if last else 1,
-            provider=provider,
-            status=RunStatus.RUNNING,
-        )
-        self._session.add(run)
-        await self._session.flush()
-        await self._note(run, "run.started", attempt=run.attempt, provider=provider, articleId=str(task.article_id))
-        self._announce(task, run)
+        await self._runs.open(run_id, task.tenant_id, task_id, provider, articleId=str(task.article_id))
+        self._announce(task)
         return task
 
     async def complete(self, task_id: UUID, run_id: UUID, seen: Seen, completion: Completion) -> None:
@@ -332,30 +259,33 @@ class RunLog:
             NotFound: the article is gone; nothing may commit. Unfit: what was written cannot stand in an article.
         """
         task = await self._task(task_id)
-        run = await self._session.get_one(AiRun, run_id)
-        result = await self._effect(task, run, seen, completion)
-        self._say(run, completion)
-        run.status, run.model, run.cost, run.finished_at = RunStatus.COMPLETED, completion.model, completion.cost, _NOW
-        run.template_version = completion.template_version
-        if completion.usage is not None:
-            run.usage = _tokens(completion.usage)
+        result = await self._effect(task, run_id, seen, completion)
+        made = {name: str(value) for name, value in (("draft", result.draft_id), ("report", result.report_id)) if value}
+        await self._runs.complete(
+            run_id,
+            model=completion.model,
+            template_version=completion.template_version,
+            usage=_tokens(completion.usage) if completion.usage else None,
+            cost=completion.cost,
+            said=_said(completion),
+            finish_reason=completion.finish_reason,
+            characters=len(completion.text),
+            keywords=len(completion.keywords),
+            **made,
+        )
         task.status, task.finished_at = TaskStatus.COMPLETED, _NOW
         task.result = msgspec.to_builtins(result)
-        await self._note(run, "provider.answered", model=completion.model, finishReason=completion.finish_reason)
-        made = {name: value for name, value in (("draft", result.draft_id), ("report", result.report_id)) if value}
-        told: dict[str, Any] = {"characters": len(completion.text), "keywords": len(completion.keywords)}
-        await self._note(run, "run.completed", **told | {name: str(value) for name, value in made.items()})
         after = {"task": str(task_id), "run": str(run_id), "provider": completion.provider, "model": completion.model}
         resource = ("article", task.article_id, seen.title)
         await record(
             self._session, self._actor, "ai.task.complete", resource=resource, after=after | {"kind": task.kind}
         )
         await self._ended(task)
-        self._announce(task, run)
+        self._announce(task)
 
-    async def _effect(self, task: AiTask, run: AiRun, seen: Seen, written: Completion) -> AiResult:
+    async def _effect(self, task: AiTask, run_id: UUID, seen: Seen, written: Completion) -> AiResult:
         """What a kind makes of an answer: a summary of the article, a draft for a person to decide on, or a report."""
-        of = (task.tenant_id, task.id, run.id)
+        of = (task.tenant_id, task.id, run_id)
         article, provider = (task.article_id, seen.version), written.provider
         articles = ArticleService(self._session, self._actor)
         if task.kind == SummarizeArticle.kind:
@@ -402,17 +332,13 @@ class RunLog:
         A run that the next worker has closed stays as it is.
         """
         task = await self._task(task_id)
-        run = await self._session.get_one(AiRun, run_id)
-        if run.status != RunStatus.RUNNING:
+        after_s = {} if error.retry_after is None else {"retryAfterS": error.retry_after}
+        if not await self._runs.fail(run_id, error.code, str(error), retryable=error.retryable, **after_s):
             return
-        self._close(run, error.code, str(error))
         if again:
             task.status = TaskStatus.QUEUED
             self._tell(task, error.code)
-        after_s = {} if error.retry_after is None else {"retryAfterS": error.retry_after}
-        why = {"code": error.code, "message": str(error), "retryable": error.retryable} | after_s
-        await self._note(run, "run.failed", "error", **why)
-        self._announce(task, run)
+        self._announce(task)
 
     async def give_up(self, task_id: UUID, reason: str) -> None:
         """The job is out of attempts: the task has failed. A task that is gone stays gone."""
@@ -421,7 +347,7 @@ class RunLog:
             return
         if task.status == TaskStatus.COMPLETED:
             return
-        last = await self._close_open(task, reason)
+        last = await self._runs.close_open(task.id, reason)
         job = await repository.job_of(self._session, task)
         cancelled = job is not None and job.state == State.CANCELLED
         task.status, task.finished_at = TaskStatus.CANCELLED if cancelled else TaskStatus.FAILED, _NOW
@@ -460,48 +386,24 @@ class RunLog:
     async def _task(self, task_id: UUID) -> AiTask:
         return await self._session.get_one(AiTask, task_id, with_for_update=True)
 
-    async def _close_open(self, task: AiTask, reason: str) -> AiRun | None:
-        """The task's latest run, closed if a worker left it open."""
-        last = await repository.latest_run(self._session, task.id)
-        if last is not None and last.status == RunStatus.RUNNING:
-            self._close(last, "interrupted", reason)
-            await self._note(last, "run.interrupted", "warning", message=reason)
-            await self._session.flush()
-            signal(self._session, RUNS, last.id, last.tenant_id)
-        return last
-
     def _tell(self, task: AiTask, code: str) -> None:
         """The tenant reads the task; the run and the job keep what the provider said, for the platform."""
         task.error_code, task.error_message = code, told(code)
 
-    def _close(self, run: AiRun, code: str, message: str) -> None:
-        run.status, run.error_code, run.error_message, run.finished_at = RunStatus.FAILED, code, message, _NOW
-
-    def _say(self, run: AiRun, completion: Completion) -> None:
-        """The messages that were sent, and the answer."""
-        answer: list[dict[str, Any]] = [{"type": "text", "text": completion.text}] if completion.text else []
-        if completion.keywords:
-            answer.append({"type": "keywords", "keywords": completion.keywords})
-        names = ("title", "description", "slug", "note", "findings")
-        if other := {name: getattr(completion, name) for name in names if getattr(completion, name)}:
-            answer.append({"type": "fields"} | msgspec.to_builtins(other))
-        sent = [(item["role"], [{"type": "text", "text": item["content"]}]) for item in completion.messages]
-        for seq, (role, parts) in enumerate([*sent, ("assistant", answer)], 1):
-            digest = sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
-            self._session.add(
-                AiMessage(tenant_id=run.tenant_id, run_id=run.id, seq=seq, role=role, parts=parts, sha256=digest)
-            )
-
-    async def _note(self, run: AiRun, type_: str, level: str = "info", **payload: Any) -> None:
-        seq = await repository.last_seq(self._session, run.id) + 1
-        self._session.add(
-            AiEventLog(run_id=run.id, seq=seq, tenant_id=run.tenant_id, type=type_, level=level, payload=payload)
-        )
-
-    def _announce(self, task: AiTask, run: AiRun | None = None) -> None:
+    def _announce(self, task: AiTask) -> None:
         signal(self._session, TASKS, task.id, task.tenant_id)
-        if run is not None:
-            signal(self._session, RUNS, run.id, run.tenant_id)
+
+
+def _said(completion: Completion) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The messages that were sent, and the answer."""
+    answer: list[dict[str, Any]] = [{"type": "text", "text": completion.text}] if completion.text else []
+    if completion.keywords:
+        answer.append({"type": "keywords", "keywords": completion.keywords})
+    names = ("title", "description", "slug", "note", "findings")
+    if other := {name: getattr(completion, name) for name in names if getattr(completion, name)}:
+        answer.append({"type": "fields"} | msgspec.to_builtins(other))
+    sent = [(item["role"], [{"type": "text", "text": item["content"]}]) for item in completion.messages]
+    return [*sent, ("assistant", answer)]
 
 
 def _digest(asked: dict[str, Any]) -> str:

@@ -17,8 +17,8 @@ from app.core.ids import new_id
 from app.core.policy import PUBLIC, Actor
 from app.modules.access.service import record_read
 from app.modules.ai.jobs import SummarizeArticle
-from app.modules.ai.schemas import AiMessagePage
 from app.modules.queues.schemas import JobPage, JobRead
+from app.modules.runs.schemas import AiMessagePage
 from app.queues.enqueue import enqueue
 
 Transaction = Callable[[Scope], AbstractAsyncContextManager[AsyncSession]]

@@ -13,8 +13,9 @@ from app.core.database import Database, Plane, Scope, scope_of
 from app.core.errors import Conflict, Invalid
 from app.core.policy import SYSTEM_ACTOR
 from app.modules.ai.events import TaskEnded
-from app.modules.ai.models import AiRun, AiTask
+from app.modules.ai.models import AiTask
 from app.modules.ai.service import AiService
+from app.modules.runs.models import AiRun
 from app.queues import letters
 from app.queues.inline import drain as drain_with
 from app.queues.models import JobRow, State
@@ -24,7 +25,10 @@ from tests.modules.ai.openai_server import OpenAIServer
 
 TenantClient = Callable[..., Awaitable[AsyncClient]]
 Drain = Callable[..., Awaitable[int]]
-SCOPES = ("articles:read", "articles:write", "ai:run", "ai:read", "drafts:read", "drafts:decide", "reports:read")
+SCOPES = (
+    *("articles:read", "articles:write", "ai:run", "ai:read", "ai_usage:read"),
+    *("drafts:read", "drafts:decide", "reports:read"),
+)
 ROUGH = "# Part\n\nThe weir  holds the the river. TODO name it.\n\n### Trout\n\nTrout pass by a ladder , in spring."
 UNIT_S = 10
 

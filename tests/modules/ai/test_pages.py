@@ -7,8 +7,8 @@ from httpx2 import AsyncClient
 
 from app.core.database import Database
 from app.core.ids import new_id
-from app.modules.ai.models import AiEventLog, AiRun
 from app.modules.ai.processor import untitled
+from app.modules.runs.models import AiEventLog, AiRun
 from app.queues.inline import drain as drain_with
 from tests.conftest import Made
 from tests.modules.ai import stage

@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from app.core.database import Database
 from app.core.errors import Conflict
-from app.modules.ai.models import AiEventLog, AiMessage, AiRun
 from app.modules.audit.models import AuditLog
+from app.modules.runs.models import AiEventLog, AiMessage, AiRun
 from app.queues import control
 from app.queues.failure import Failure
 from app.queues.inline import drain as drain_with

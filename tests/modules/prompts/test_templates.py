@@ -8,8 +8,8 @@ from httpx2 import AsyncClient
 from litestar import Litestar
 
 from app.core.database import Database
-from app.modules.ai.models import AiRun
 from app.modules.prompts.service import Prompts
+from app.modules.runs.models import AiRun
 from app.queues.inline import drain
 from tests.modules.ai import stage
 from tests.modules.ai.openai_server import OpenAIServer

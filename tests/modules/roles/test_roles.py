@@ -12,7 +12,7 @@ from tests.conftest import Made
 
 Person = Callable[..., Awaitable[AsyncClient]]
 MakeTenant = Callable[[str], Awaitable[Made]]
-SEEN = {"articles:read", "ai:read", "drafts:read", "reports:read", "dashboard:read"}
+SEEN = {"articles:read", "ai:read", "ai_usage:read", "drafts:read", "reports:read", "dashboard:read"}
 CONTENT = {"articles:write", "articles:publish", "ai:run", "drafts:decide"} | SEEN
 LOOKS = {name for name in built_in.grantable(registry.permissions()) if name.endswith(":read")}
 # Reviewed by hand.

@@ -116,7 +116,10 @@ async def test_a_bad_field_is_named_and_no_token_is_made(
     assert await admin.fetchval("SELECT count(*) FROM api_token") == 0
 
 
-OFFERED = "ai:read, ai:run, articles:publish, articles:read, articles:write, drafts:decide, drafts:read, reports:read"
+OFFERED = (
+    "ai:read, ai:run, ai_usage:read, articles:publish, articles:read, articles:write, drafts:decide, drafts:read, "
+    "reports:read"
+)
 
 
 async def test_refused_scopes_are_named(owner: AsyncClient, tenant: Made) -> None:
