@@ -20,6 +20,7 @@ RIGHTS = Path(__file__).parent / "rights.txt"
 OF_TENANTS = {
     "ai:read",
     "ai:run",
+    "ai_usage:read",
     "analytics:read",
     "articles:publish",
     "articles:read",
