@@ -16,6 +16,7 @@ from app.modules.access.module import access
 from app.modules.account.module import account
 from app.modules.ai.module import ai
 from app.modules.analytics.module import analytics
+from app.modules.approvals.module import approvals
 from app.modules.articles.module import articles
 from app.modules.audit.module import audit
 from app.modules.cache.module import cache
@@ -30,6 +31,7 @@ from app.modules.factors.module import factors
 from app.modules.funnels.module import funnels
 from app.modules.identity.module import identity
 from app.modules.impersonation.module import impersonation
+from app.modules.instances.module import instances
 from app.modules.invitations.module import invitations
 from app.modules.isolation.module import isolation
 from app.modules.members.module import members
@@ -48,6 +50,7 @@ from app.modules.tokens.module import tokens
 from app.modules.traces.module import traces as traces_module
 from app.modules.views.module import views
 from app.modules.workers.module import workers
+from app.modules.workflows.module import workflows
 from app.queues.core import CORE_QUEUES
 from app.queues.job import Kinds, declared
 from app.queues.schedules import Schedule
@@ -83,6 +86,9 @@ MODULES: tuple[Module, ...] = (
     events,
     analytics,
     funnels,
+    approvals,
+    workflows,
+    instances,
     isolation,
     workers,
     queues,

@@ -20,6 +20,7 @@ from app.cli.tokens import client, token
 from app.cli.traces import trace
 from app.cli.users import session, user
 from app.cli.workers import workers
+from app.cli.workflows import workflows
 
 OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -32,7 +33,7 @@ def main() -> None:
 
 SERVING = (up, web, worker, suspects, migrate)
 PEOPLE = (owner, user, session, tenant, token, client, member, role)
-THINGS = (email, analytics, queues, workers, schedules, cache, isolation, audit, access, trace)
+THINGS = (email, analytics, queues, workers, schedules, workflows, cache, isolation, audit, access, trace)
 
 for command in LETTERS:
     queues.add_command(command)

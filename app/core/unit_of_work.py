@@ -51,6 +51,7 @@ async def provide_session(
     if request.method == "POST" and HEADER in request.headers and actor is not None:
         once = Once(request, actor, await request.body())
     async with database.transaction(scope_for(request)) as session:
+        session.info["actor"] = actor  # for whoever hears of a fact
         if once is not None:
             await once.begin(session)
         yield session

@@ -64,6 +64,9 @@ THINGS = {
     "job_id": "job",
     "worker_id": "worker",
     "view_id": "saved_view",
+    "approval_id": "approval",
+    "definition_id": "workflow_definition",
+    "instance_id": "workflow_instance",
     "trace_id": "job",
 }
 # Names that are no row: what is there, and what is not.

@@ -7,7 +7,7 @@ from pathlib import Path
 from litestar import Litestar
 
 ACTION = re.compile(r"[a-z]+(\.[a-z_]+)+")
-WRITERS = re.compile(r"record|_trace\w*|_change|_retime")
+WRITERS = re.compile(r"record|_?trace\w*|_change|_retime")
 MODULES = Path(__file__).parents[2] / "app" / "modules"
 
 

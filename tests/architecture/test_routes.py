@@ -22,6 +22,8 @@ OF_TENANTS = {
     "ai:run",
     "ai_usage:read",
     "analytics:read",
+    "approvals:decide",
+    "approvals:read",
     "articles:publish",
     "articles:read",
     "articles:write",
@@ -31,7 +33,11 @@ OF_TENANTS = {
     "events:write",
     "funnels:read",
     "funnels:write",
+    "instances:manage",
+    "instances:read",
     "reports:read",
+    "workflows:read",
+    "workflows:write",
 }
 
 

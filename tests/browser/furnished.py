@@ -41,4 +41,9 @@ async def furnish(running: Running, owner: OwnerApp) -> Furnished:
             await app.post(f"# Draft {number}\n\nNothing is written yet.")
         for task, status in tasks:
             await app.until(task, status)
+    steps = [{"type": "approval", "key": "ask", "title": "Shall it stay?"}, {"type": "publish", "key": "publish"}]
+    flow = {"key": "ask_first", "name": "Ask first", "tenantId": tenant["id"], "graph": {"steps": steps}}
+    workflow = f"/api/owner/workflows/{(await owner.post('/api/owner/workflows', flow))['id']}"
+    await owner.post(f"{workflow}/versions", {})
+    await owner.post(f"{workflow}/run", {"input": {"articleId": article}})
     return Furnished(owner, running.address, made["token"])
