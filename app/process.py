@@ -80,7 +80,8 @@ class Process:
         database.provide(quotas=registry.quotas(), room_for_jobs=room_for_jobs, limiter=limiter)
         database.provide(signer=Signer(settings.secret_key), cipher=Cipher(settings.encryption_key))
         database.provide(seal_key=signing_key(settings.encryption_key))
-        database.provide(subscribers=registry.subscribers(), mails=registry.mails())
+        egress = Egress(opened=settings.egress_networks)
+        database.provide(subscribers=registry.subscribers(), mails=registry.mails(), egress=egress)
         return cls(
             settings,
             database,
@@ -91,7 +92,7 @@ class Process:
             engine,
             broker,
             kinds,
-            Egress(),
+            egress,
             limiter,
         )
 
@@ -101,6 +102,7 @@ class Process:
             Provider: provider_for(self.settings, self.egress, Prompts(self.database)),
             Post: Post(self.settings, registry.mails()),
             Database: self.database,
+            Egress: self.egress,
             Sealer: self.sealer,
         }
         return Runner(self.database, self.kinds, self.engine.specs, worker or new_id(), resources)

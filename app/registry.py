@@ -37,6 +37,7 @@ from app.modules.isolation.module import isolation
 from app.modules.members.module import members
 from app.modules.metrics.module import metrics
 from app.modules.people.module import people
+from app.modules.plugins.module import plugins
 from app.modules.prompts.module import prompts
 from app.modules.queues.module import queues
 from app.modules.reports.module import reports
@@ -86,6 +87,7 @@ MODULES: tuple[Module, ...] = (
     events,
     analytics,
     funnels,
+    plugins,
     approvals,
     workflows,
     instances,

@@ -61,6 +61,8 @@ THINGS = {
     "logs/audit/entry_id": "audit_log",
     "logs/access/entry_id": "data_access_log",
     "email_id": "email_log",
+    "plugin_id": "plugin",
+    "delivery_id": "plugin_delivery",
     "job_id": "job",
     "worker_id": "worker",
     "view_id": "saved_view",

@@ -16,6 +16,7 @@ from app.core.access import Access
 from app.core.policy import PUBLIC, SIGNED_IN, UNSAFE, Permission
 
 RIGHTS = Path(__file__).parent / "rights.txt"
+EXAMPLES = {UUID: str(UUID(int=7)), int: "7"}
 # Reviewed by hand: what a tenant's token can be given.
 OF_TENANTS = {
     "ai:read",
@@ -29,6 +30,13 @@ OF_TENANTS = {
     "articles:write",
     "drafts:decide",
     "drafts:read",
+    "email_preferences:read",
+    "email_preferences:write",
+    "email_templates:read",
+    "email_templates:write",
+    "emails:open",
+    "emails:read",
+    "emails:send",
     "events:read",
     "events:write",
     "funnels:read",
@@ -39,6 +47,7 @@ OF_TENANTS = {
     "workflows:read",
     "workflows:write",
 }
+OF_TENANTS |= {"plugins:manage", "plugins:read"}
 
 
 class Door(NamedTuple):
@@ -65,7 +74,7 @@ def doors(app: Litestar) -> Iterator[Door]:
     for route in app.routes:
         assert isinstance(route, HTTPRoute), f"{route.path} is not reached by HTTP alone"
         kinds = {name: part.type for name, part in route.path_parameters.items()}
-        examples = {name: str(UUID(int=7)) if kind is UUID else "none" for name, kind in kinds.items()}
+        examples = {name: EXAMPLES.get(kind, "none") for name, kind in kinds.items()}
         for handler in route.route_handlers:
             for method in sorted(handler.http_methods - {"OPTIONS", "HEAD"}):
                 permission: Permission = handler.opt["permission"]

@@ -156,7 +156,7 @@ class Provider(Protocol):
 
 def provider_for(settings: Settings, egress: Egress, prompts: Prompts | None = None) -> Provider:
     """The provider that the settings name. Without `prompts` it tells models the code's own words."""
-    return OpenRouter(settings, egress, prompts or Prompts()) if settings.ai_provider == "openrouter" else Local()
+    return OpenRouter(settings, egress, prompts) if settings.ai_provider == "openrouter" else Local()
 
 
 class Local:
@@ -233,10 +233,10 @@ class OpenRouter:
 
     name = "openrouter"
 
-    def __init__(self, settings: Settings, egress: Egress, prompts: Prompts) -> None:
+    def __init__(self, settings: Settings, egress: Egress, prompts: Prompts | None = None) -> None:
         self._settings = settings
         self._egress = egress
-        self._prompts = prompts
+        self._prompts = prompts or Prompts()
         self._url = settings.openrouter_base_url.rstrip("/") + "/chat/completions"
         self._host = urlsplit(self._url).netloc.rpartition("@")[2]
 

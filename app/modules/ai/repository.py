@@ -70,7 +70,8 @@ async def add_tries(session: AsyncSession, tasks: Iterable[AiTask]) -> None:
     columns = (JobRow.id, JobRow.state, JobRow.attempts_made, JobRow.max_attempts, JobRow.run_at)
     for row in await session.execute(select(*columns).where(JobRow.id.in_(by_job))):
         next_at = row.run_at if row.state == State.RETRYING else None
-        by_job[row.id].tries = Tries(row.attempts_made, row.max_attempts, next_at)
+        failed = row.attempts_made - (row.state == State.COMPLETED)  # the last of those did not fail
+        by_job[row.id].tries = Tries(failed, row.max_attempts, next_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ KINDS: dict[str, type | tuple[type, ...]] = {"text": str, "number": (int, float)
 NONE: dict[str, Any] = {"text": "", "number": None, "flag": False, "list": []}
 """What stands for a variable that nobody gave."""
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+_PICTURELESS = nh3.Cleaner(tags=nh3.ALLOWED_TAGS - {"img"}, url_schemes={"http", "https", "mailto"})
 _CLEANER = nh3.Cleaner(url_schemes={"http", "https", "mailto"}, link_rel=None)
 
 
@@ -113,6 +114,11 @@ def written(subject: str, body: str, values: Mapping[str, Any]) -> Written:
     if not 0 < len(line) <= MAX_SUBJECT:
         raise Invalid.field("subject", f"must become 1 to {MAX_SUBJECT} characters")
     return Written(line, _filled("body", body, values).strip() + "\n", _html(body, values))
+
+
+def without_pictures(html: str) -> str:
+    """HTML that was made here, for a page of ours."""
+    return _PICTURELESS.clean(html)
 
 
 def _html(body: str, values: Mapping[str, Any]) -> str:

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
+import msgspec
 from msgspec import Meta, Struct, convert, field
 
+from app.core.errors import Invalid
 from app.core.wire import Incoming, Outgoing
 from app.modules.email_templates.models import EmailTemplate, EmailTemplateVersion
 
+V = TypeVar("V", bound=Incoming)
 TRANSACTIONAL = "transactional"
 MAX_NAME, MAX_SUBJECT, MAX_BODY, MAX_TEXT, MAX_LIST, MAX_VARIABLES = 80, 300, 20_000, 2_000, 200, 50
 # `$` alone would let a line break through at the end.
@@ -60,6 +63,61 @@ class EmailTemplateCreate(EmailTemplateVersionCreate, kw_only=True):
     """A new template with its first version."""
 
     name: Slug
+
+
+class EmailTemplateForm(Incoming):
+    """The dashboard's form for both; `variables` is JSON, `version` the one that the person was looking at."""
+
+    name: str = ""
+    subject: str = ""
+    body: str = ""
+    category: str = ""
+    variables: str = ""
+    version: int | None = None
+    csrf_token: str = field(name="_csrf_token", default="")
+
+    def new(self) -> EmailTemplateCreate:
+        """
+        Raises:
+            Invalid: naming the field.
+        """
+        return _fit(self._said() | {"name": self.name}, EmailTemplateCreate)
+
+    def change(self) -> EmailTemplateVersionCreate:
+        """
+        Raises:
+            Invalid: naming the field.
+        """
+        return _fit(self._said(), EmailTemplateVersionCreate)
+
+    def _said(self) -> dict[str, Any]:
+        try:
+            variables = msgspec.json.decode(self.variables or "[]")
+        except msgspec.DecodeError as error:
+            raise Invalid.field("variables", f"is not JSON: {error}") from None
+        # Browsers send CRLF.
+        body = self.body.replace("\r\n", "\n")
+        return {
+            "subject": self.subject,
+            "body": body,
+            "category": self.category or TRANSACTIONAL,
+            "variables": variables,
+        }
+
+
+def _fit(given: dict[str, Any], shape: type[V]) -> V:
+    try:
+        return convert(given, shape)
+    except msgspec.ValidationError as error:
+        message, _, where = str(error).partition(" - at `$.")
+        name = where.rstrip("`").partition("[")[0] or "variables"
+        raise Invalid.field(name, f"{message} (at {where.rstrip('`')})" if "[" in where else message) from None
+
+
+def as_text(variables: Sequence[Any]) -> str:
+    """Variables as the form has them: one a line."""
+    lines = ",\n ".join(msgspec.json.encode(one).decode() for one in variables)
+    return f"[{lines}]"
 
 
 class EmailTemplateItem(Outgoing):

@@ -20,7 +20,7 @@ from app.core.queries import text_of
 from app.core.threads import in_thread
 from app.modules.audit.service import record
 from app.modules.email_templates import repository
-from app.modules.email_templates.client import checked, fitting, written
+from app.modules.email_templates.client import checked, fitting, without_pictures, written
 from app.modules.email_templates.models import EmailTemplate, EmailTemplateVersion
 from app.modules.email_templates.schemas import (
     TRANSACTIONAL,
@@ -30,7 +30,16 @@ from app.modules.email_templates.schemas import (
     Written,
 )
 
-__all__ = ["TRANSACTIONAL", "EmailTemplateVersion", "EmailTemplates", "Written", "current", "version_of", "write"]
+__all__ = [
+    "TRANSACTIONAL",
+    "EmailTemplateVersion",
+    "EmailTemplates",
+    "Written",
+    "current",
+    "version_of",
+    "without_pictures",
+    "write",
+]
 TOPIC = "email_templates"
 RESOURCE = "email_template"
 
@@ -82,7 +91,7 @@ class EmailTemplates:
             raise Conflict(f"name: {said}", code="name_taken", errors=[FieldError("name", said)])
         template = await self._one(id_)
         version = await self._add(template, new)
-        await self._trace("email_template.create", template, None, _audited(version))
+        await self._trace("email.template.create", template, None, _audited(version))
         return template, version
 
     async def get(self, template_id: UUID) -> tuple[EmailTemplate, EmailTemplateVersion]:
@@ -136,7 +145,7 @@ class EmailTemplates:
             return template, before
         template.latest += 1
         version = await self._add(template, new)
-        await self._trace("email_template.revise", template, _audited(before), _audited(version))
+        await self._trace("email.template.revise", template, _audited(before), _audited(version))
         return template, version
 
     async def delete(self, template_id: UUID, *, expected: Expected = None) -> None:
@@ -147,7 +156,7 @@ class EmailTemplates:
         """
         template = await self._one(template_id, lock=True, expected=expected)
         template.deleted_at = datetime.now(UTC)
-        await self._trace("email_template.delete", template, {"deleted": False}, {"deleted": True})
+        await self._trace("email.template.delete", template, {"deleted": False}, {"deleted": True})
 
     async def preview(self, shown: EmailTemplateVersion | EmailTemplateVersionCreate) -> Written:
         """What a version, or what could be one, says with the samples of its variables.

@@ -31,6 +31,7 @@ SCOPES = (
 )
 ROUGH = "# Part\n\nThe weir  holds the the river. TODO name it.\n\n### Trout\n\nTrout pass by a ladder , in spring."
 UNIT_S = 10
+WAITS = (State.PENDING, State.QUEUED)  # the second once the push after the commit is through
 
 
 @pytest.fixture
@@ -230,7 +231,7 @@ async def test_a_task_can_be_cancelled_and_begun_again_and_each_end_is_told(
     answer = await owner.post(f"/api/owner/ai/tasks/{failed['id']}/retry")
     assert (answer.status_code, answer.json()["status"]) == (202, "queued"), answer.text
     letter = next(job for job in await stage.rows(database, JobRow) if str(job.id) == answer.json()["jobId"])
-    assert (letter.state, letter.run) == (State.PENDING, 1), "a dead letter gets a new run"
+    assert (letter.state in WAITS, letter.run) == (True, 1), "a dead letter gets a new run"
 
     page = f"/dashboard/owner/ai/tasks/{failed['id']}"
     answer = await owner.post(f"{page}/cancellation", headers={"HX-Request": "true"})
@@ -238,7 +239,7 @@ async def test_a_task_can_be_cancelled_and_begun_again_and_each_end_is_told(
     assert f"{page}/retry" in answer.text
     assert (await owner.post(f"{page}/retry", headers={"HX-Request": "true"})).status_code == 200
     newest = (await stage.rows(database, JobRow, JobRow.id))[-1]
-    assert (newest.state, newest.tenant_id) == (State.PENDING, tenant.id), "the tenant's job, whoever began it again"
+    assert (newest.state in WAITS, newest.tenant_id) == (True, tenant.id), "the tenant's job, whoever began it again"
     assert ended == [
         ("quality_check", "cancelled", tenant.id),
         ("quality_check", "completed", tenant.id),

@@ -56,6 +56,7 @@ async def test_the_local_provider_writes_the_summary_and_every_step_is_recorded(
     task = await stage.task_of(client, asked["id"])
     assert (task["status"], task["error"], task["result"]["provider"]) == ("completed", None, "local")
     assert task["finishedAt"] is not None
+    assert task["tries"] == {"failed": 0, "most": 3, "nextAt": None}
     assert task["result"]["summary"] in stage.BODY
     shown = (await client.get(f"/api/v1/articles/{article_id}")).json()
     assert (shown["summary"], shown["summaryProvider"]) == (task["result"]["summary"], "local")

@@ -36,7 +36,7 @@ async def test_a_trace_leads_from_the_request_through_job_and_attempt_to_the_ai_
     found: dict[str, Any] = (await owner.get(address)).json()
     kinds = [(one["kind"], one["status"]) for one in found["items"]]
     assert ("job", "completed") in kinds and ("attempt", "completed") in kinds and ("AI run", "completed") in kinds
-    assert {one["label"] for one in found["items"] if one["kind"] == "change"} >= {"ai.summary.complete"}
+    assert {one["label"] for one in found["items"] if one["kind"] == "change"} >= {"ai.task.complete"}
     assert found["open"] is False
     moments = [one["beganAt"] for one in found["items"]]
     assert moments == sorted(moments)
