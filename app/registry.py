@@ -29,6 +29,7 @@ from app.modules.events.module import events
 from app.modules.exports.module import exports as exports_module
 from app.modules.factors.module import factors
 from app.modules.funnels.module import funnels
+from app.modules.history.module import history
 from app.modules.identity.module import identity
 from app.modules.impersonation.module import impersonation
 from app.modules.instances.module import instances
@@ -40,6 +41,7 @@ from app.modules.people.module import people
 from app.modules.plugins.module import plugins
 from app.modules.prompts.module import prompts
 from app.modules.queues.module import queues
+from app.modules.releases.module import releases
 from app.modules.reports.module import reports
 from app.modules.roles.module import roles as roles_module
 from app.modules.runs.module import runs
@@ -49,6 +51,7 @@ from app.modules.sessions.module import sessions
 from app.modules.tenants.module import tenants
 from app.modules.tokens.module import tokens
 from app.modules.traces.module import traces as traces_module
+from app.modules.translations.module import translations
 from app.modules.views.module import views
 from app.modules.workers.module import workers
 from app.modules.workflows.module import workflows
@@ -79,6 +82,9 @@ MODULES: tuple[Module, ...] = (
     impersonation,
     tokens,
     articles,
+    history,
+    releases,
+    translations,
     drafts,
     reports,
     prompts,

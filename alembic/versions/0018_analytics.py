@@ -6,7 +6,7 @@ from sqlalchemy.dialects import postgresql
 from alembic import op
 
 revision = "0018"
-down_revision = "0019"
+down_revision = "0035"
 
 MOMENT = sa.DateTime(timezone=True)
 NOW = sa.text("now()")

@@ -4,6 +4,7 @@ import rich_click as click
 
 from app import __version__
 from app.cli.analytics import analytics
+from app.cli.articles import article
 from app.cli.cache import cache
 from app.cli.doctor import config, doctor
 from app.cli.email import email
@@ -33,7 +34,7 @@ def main() -> None:
 
 SERVING = (up, web, worker, suspects, migrate)
 PEOPLE = (owner, user, session, tenant, token, client, member, role)
-THINGS = (email, analytics, queues, workers, schedules, workflows, cache, isolation, audit, access, trace)
+THINGS = (article, email, analytics, queues, workers, schedules, workflows, cache, isolation, audit, access, trace)
 
 for command in LETTERS:
     queues.add_command(command)
