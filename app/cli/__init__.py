@@ -34,8 +34,7 @@ def main() -> None:
 
 SERVING = (up, web, worker, suspects, migrate)
 PEOPLE = (owner, user, session, tenant, token, client, member, role)
-THINGS = (email, queues, workers, schedules, plugins, workflows, cache, isolation, audit, access, trace)
-THINGS = (article, email, queues, workers, schedules, workflows, cache, isolation, audit, access, trace)
+THINGS = (article, email, queues, workers, schedules, plugins, workflows, cache, isolation, audit, access, trace)
 
 for command in LETTERS:
     queues.add_command(command)
