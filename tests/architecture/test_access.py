@@ -160,6 +160,13 @@ CHANGES_NOTHING = {
     ("POST", "/api/owner/schedules/{name:str}/reset"),
     ("POST", "/dashboard/owner/schedules/{name:str}/reset"),
     ("POST", "/dashboard/owner/schedules/{name:str}"),
+    # The plugin is enabled, and has nothing that could be set.
+    ("POST", "/api/v1/plugins/{plugin_id:uuid}/activation"),
+    ("POST", "/api/owner/plugins/{plugin_id:uuid}/activation"),
+    ("POST", "/dashboard/owner/plugins/{plugin_id:uuid}"),
+    ("POST", "/dashboard/owner/plugins/{plugin_id:uuid}/activation"),
+    ("POST", "/dashboard/t/{slug:str}/plugins/{plugin_id:uuid}"),
+    ("POST", "/dashboard/t/{slug:str}/plugins/{plugin_id:uuid}/activation"),
 }
 NEWEST = "SELECT max(id::text)::uuid FROM audit_log"
 
