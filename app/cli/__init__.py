@@ -49,7 +49,6 @@ THINGS = (
     access,
     trace,
     plugins,
-    tracearticle,
 )
 
 for command in LETTERS:
