@@ -26,6 +26,7 @@ from app.modules.email_preferences.module import email_preferences
 from app.modules.email_templates.module import email_templates
 from app.modules.exports.module import exports as exports_module
 from app.modules.factors.module import factors
+from app.modules.history.module import history
 from app.modules.identity.module import identity
 from app.modules.impersonation.module import impersonation
 from app.modules.instances.module import instances
@@ -37,6 +38,7 @@ from app.modules.people.module import people
 from app.modules.plugins.module import plugins
 from app.modules.prompts.module import prompts
 from app.modules.queues.module import queues
+from app.modules.releases.module import releases
 from app.modules.reports.module import reports
 from app.modules.roles.module import roles as roles_module
 from app.modules.runs.module import runs
@@ -46,6 +48,7 @@ from app.modules.sessions.module import sessions
 from app.modules.tenants.module import tenants
 from app.modules.tokens.module import tokens
 from app.modules.traces.module import traces as traces_module
+from app.modules.translations.module import translations
 from app.modules.views.module import views
 from app.modules.workers.module import workers
 from app.modules.workflows.module import workflows
@@ -76,6 +79,9 @@ MODULES: tuple[Module, ...] = (
     impersonation,
     tokens,
     articles,
+    history,
+    releases,
+    translations,
     drafts,
     reports,
     prompts,
