@@ -15,6 +15,7 @@ from app.module import permissions as permissions_of
 from app.modules.access.module import access
 from app.modules.account.module import account
 from app.modules.ai.module import ai
+from app.modules.analytics.module import analytics
 from app.modules.approvals.module import approvals
 from app.modules.articles.module import articles
 from app.modules.audit.module import audit
@@ -24,8 +25,10 @@ from app.modules.drafts.module import drafts
 from app.modules.email.module import email
 from app.modules.email_preferences.module import email_preferences
 from app.modules.email_templates.module import email_templates
+from app.modules.events.module import events
 from app.modules.exports.module import exports as exports_module
 from app.modules.factors.module import factors
+from app.modules.funnels.module import funnels
 from app.modules.history.module import history
 from app.modules.identity.module import identity
 from app.modules.impersonation.module import impersonation
@@ -89,6 +92,9 @@ MODULES: tuple[Module, ...] = (
     prompts,
     runs,
     ai,
+    events,
+    analytics,
+    funnels,
     plugins,
     approvals,
     workflows,

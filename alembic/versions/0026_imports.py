@@ -6,7 +6,7 @@ from sqlalchemy.dialects import postgresql
 from alembic import op
 
 revision = "0026"
-down_revision = "0035"
+down_revision = "0018"
 
 RIGHTS = {
     "import_run": {"tenant, platform": "SELECT, INSERT, UPDATE, DELETE"},

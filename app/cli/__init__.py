@@ -3,6 +3,7 @@
 import rich_click as click
 
 from app import __version__
+from app.cli.analytics import analytics
 from app.cli.articles import article
 from app.cli.cache import cache
 from app.cli.doctor import config, doctor
@@ -36,8 +37,20 @@ def main() -> None:
 SERVING = (up, web, worker, suspects, migrate)
 PEOPLE = (owner, user, session, tenant, token, client, member, role)
 THINGS = (
-    *(article, import_, email, queues, workers, schedules),
-    *(plugins, workflows, cache, isolation, audit, access, trace),
+    article,
+    import_,
+    email,
+    analytics,
+    queues,
+    workers,
+    schedules,
+    workflows,
+    cache,
+    isolation,
+    audit,
+    access,
+    trace,
+    plugins,
 )
 
 for command in LETTERS:

@@ -49,11 +49,13 @@ THINGS = {
     "client_id": "api_client",
     "export_id": "export",
     "article_id": "article",
+    "funnel_id": "funnel",
     "release_id": "release",
     "task_id": "ai_task",
     "draft_id": "ai_draft",
     "report_id": "quality_report",
     "ai/event-logs/event_id": "ai_event_log",
+    "events/event_id": "analytics_event",
     "ai/runs/run_id": "ai_run",
     "isolation/runs/run_id": "isolation_run",
     "isolation/run_id": "isolation_run",
@@ -180,7 +182,7 @@ def addresses(door: Door, stage: Stage) -> dict[str, str]:
             if name != parameter or before[len(before) - len(folders) :] != folders:
                 continue
             if whose is None:
-                return str(new_id()) if known in THINGS else "none"
+                return str(new_id()) if known in THINGS else "9" if parameter == "number" else "none"
             return stage.ids[found][whose] if known in THINGS else found
         assert not parameter.endswith("_id"), f"{door.path}: put the table of {parameter} into THINGS"
         return "none"

@@ -137,6 +137,13 @@ async def test_every_caller_gets_from_every_route_what_the_reviewed_table_says(s
 ROWS = "SELECT outcome, status FROM audit_log WHERE action = $1 AND id > $2 ORDER BY id"
 CHANGES_NOTHING = {
     ("DELETE", "/api/v1/articles/{article_id:uuid}/publication"),
+    ("DELETE", "/api/v1/articles/{article_id:uuid}/submission"),
+    ("DELETE", "/api/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}/publication"),
+    ("DELETE", "/api/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}/submission"),
+    ("POST", "/dashboard/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}/unpublication"),
+    ("POST", "/dashboard/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}/withdrawal"),
+    ("POST", "/dashboard/t/{slug:str}/articles/{article_id:uuid}/unpublication"),
+    ("POST", "/dashboard/t/{slug:str}/articles/{article_id:uuid}/withdrawal"),
     ("POST", "/dashboard/owner/tenants/{tenant_id:uuid}/quotas"),
     ("DELETE", "/api/owner/users/{user_id:uuid}/ban"),
     ("POST", "/dashboard/owner/users/{user_id:uuid}/unban"),

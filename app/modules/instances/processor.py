@@ -417,6 +417,7 @@ _STEPS: dict[type, tuple[Handler, Handler]] = {
     AiTask: (begin_task, task_ended),
     Publish: (publish, never),
     Email: (send, sent),
+    Webhook: (deliver, delivered),
     Wait: (wait, waited),
     Approve: (ask, answered),
     Condition: (decide, never),

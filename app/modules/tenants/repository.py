@@ -29,12 +29,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
+from app.core.database import Plane, scope_of
 from app.core.ids import PLATFORM_TENANT
 from app.core.models import Base
 from app.modules.tenants.models import Tenant, TenantQuota, TenantRecord, Workspace
 
 T = TypeVar("T", Tenant, Workspace)
 MAX_SLUG = 80
+_OWN_ZONE = text("SELECT teknav_timezone()")
 _NAME_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
@@ -55,6 +57,15 @@ async def tenant(session: AsyncSession, tenant_id: UUID, *, lock: bool = False) 
 
 async def tenant_by_slug(session: AsyncSession, slug: str) -> Tenant | None:
     return (await session.scalars(tenants().where(Tenant.slug == slug))).one_or_none()
+
+
+async def timezone(session: AsyncSession, tenant_id: UUID) -> str | None:
+    """None where there is no such tenant, or the transaction is another tenant's."""
+    scope = scope_of(session)
+    if scope.plane is Plane.TENANT:  # which may not read tenants: a function tells it of its own
+        own: str | None = await session.scalar(_OWN_ZONE)
+        return own if scope.tenant_id == tenant_id else None
+    return (await session.scalars(select(Tenant.timezone).where(Tenant.id == tenant_id))).one_or_none()
 
 
 def workspaces(tenant_id: UUID) -> Select[tuple[Workspace]]:
