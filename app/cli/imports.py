@@ -25,9 +25,9 @@ MARKDOWN = (".md", ".markdown")
 @click.option("--wait", "wait_s", type=click.IntRange(0), default=600, show_default=True, help="Seconds to follow it.")
 @as_json
 def import_(file: Path, tenant: str, dry_run: bool, wait_s: int, as_json: bool) -> None:
-    """Import FILE: a ZIP archive of a folder with Markdown files, or the folder itself.
+    """Import FILE: a folder with Markdown files, a ZIP archive of one, or the XML that WordPress exports.
 
-    Each file becomes a draft, once. A worker reads it; articles that could not be made end with exit code 1.
+    Each article becomes a draft, once. A worker reads it; articles that could not be made end with exit code 1.
     """
     data = _packed(file) if file.is_dir() else file.read_bytes()
     if len(data) > LARGEST:

@@ -1,4 +1,7 @@
-"""Reads the files of other programs: a folder of Markdown as a ZIP archive. All bounded, nothing written to a disk."""
+"""Reads the files of other programs: a folder of Markdown as a ZIP archive, and what WordPress exports (WXR).
+
+All of it is bounded, and nothing is written to a disk.
+"""
 
 import io
 import re
@@ -8,16 +11,21 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Any
+from xml.etree.ElementTree import ParseError, XMLParser
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
+import nh3
 import yaml
 
 MOST_ITEMS = 2_000
 MOST_FILES = 20_000
 LARGEST, LARGEST_TOGETHER = 1_000_000, 40_000_000
 MOST_TAGS, LONGEST_TAG, LONGEST_SOURCE = 50, 100, 500
-LONGEST_FRONT_MATTER = 16_000
+LONGEST_FRONT_MATTER, LONGEST_HTML = 16_000, 600_000
 MARKDOWN = (".md", ".markdown")
+_CONTENT = "{http://purl.org/rss/1.0/modules/content/}encoded"
+_WORDPRESS = "{http://wordpress.org/export/"
+_BLOCK = re.compile(r"\s*<(?!/?(?:a|abbr|b|br|cite|code|del|em|i|img|ins|kbd|q|s|small|span|strong|sub|sup|u)\b)", re.I)
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)\n?(?:---|\.\.\.)[ \t]*(?:\n|$)", re.DOTALL)
 
 
@@ -41,8 +49,11 @@ class Entry:
 
 
 def format_of(data: bytes) -> str | None:
-    """`markdown` for a ZIP archive; None for what is not understood."""
-    return "markdown" if data.startswith((b"PK\x03\x04", b"PK\x05\x06")) else None
+    """`markdown` for a ZIP archive, `wxr` for XML; None for what is not understood."""
+    if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "markdown"
+    beginning = data[:200].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return "wxr" if beginning.startswith((b"<?xml", b"<rss")) else None
 
 
 def entries(data: bytes) -> list[Entry]:
@@ -52,7 +63,7 @@ def entries(data: bytes) -> list[Entry]:
         Unreadable.
     """
     found: list[Entry] = []
-    for entry in _markdown(data):
+    for entry in (_markdown if format_of(data) == "markdown" else _wordpress)(data):
         found.append(entry)
         if len(found) > MOST_ITEMS:
             raise Unreadable(f"it has more than {MOST_ITEMS:,} articles: divide it")
@@ -168,3 +179,108 @@ def _word(given: dict[Any, Any], name: str) -> str:
 
 def _printable(text: str, longest: int) -> str:
     return "".join(sign for sign in text if sign.isprintable()).strip()[:longest]
+
+
+class _Posts:
+    """Collects the fields of posts and pages while XML is parsed, so that no tree of it is made."""
+
+    def __init__(self) -> None:
+        self.found: list[dict[str, str]] = []
+        self.language = ""
+        self._path: list[str] = []
+        self._item: dict[str, str] = {}
+        self._text: list[str] = []
+        self._tag = False
+
+    def doctype(self, name: str, public: str | None, system: str | None) -> None:
+        """
+        Raises:
+            Unreadable: always. WordPress writes none, and entities are declared in one.
+        """
+        raise Unreadable("a document type is not allowed in it")
+
+    def start(self, tag: str, given: dict[str, str]) -> None:
+        if self._path == ["rss"] and tag != "channel":
+            raise Unreadable("it is no export of WordPress")
+        self._path.append(tag)
+        self._text = []
+        self._tag = given.get("domain") == "post_tag"
+        if self._path == ["rss", "channel", "item"]:
+            self._item = {}
+
+    def data(self, text: str) -> None:
+        if len(self._path) in (3, 4):
+            self._text.append(text)
+
+    def end(self, tag: str) -> None:
+        text = "".join(self._text)
+        if self._path[:3] == ["rss", "channel", "item"] and len(self._path) == 4:
+            name = "wp:" + tag.rpartition("}")[2] if tag.startswith(_WORDPRESS) and "/excerpt/" not in tag else tag
+            if name == "category" and self._tag:
+                self._item["tags"] = self._item.get("tags", "") + "," + text.replace(",", " ")
+            else:
+                self._item.setdefault(name, text)
+        elif self._path == ["rss", "channel", "item"]:
+            gone = self._item.get("wp:status") in ("trash", "auto-draft", "inherit")
+            if self._item.get("wp:post_type") in ("post", "page") and not gone:
+                self.found.append(self._item)
+            if len(self.found) > MOST_ITEMS:
+                raise Unreadable(f"it has more than {MOST_ITEMS:,} articles: divide it")
+        elif self._path == ["rss", "channel", "language"]:
+            self.language = text.strip()
+        self._path.pop()
+        self._text = []
+
+    def close(self) -> None:
+        pass
+
+
+def _wordpress(data: bytes) -> Iterator[Entry]:
+    posts = _Posts()
+    parser = XMLParser(target=posts)  # noqa: S314 - as above
+    try:
+        parser.feed(data)
+        parser.close()
+    except (ParseError, ValueError, LookupError) as error:
+        raise Unreadable(f"it is not well-formed XML: {error}") from error
+    for post in posts.found:
+        yield _post_entry(post, posts.language)
+
+
+def _post_entry(post: dict[str, str], language: str) -> Entry:
+    html = post.get(_CONTENT, "")
+    title = _printable(" ".join(post.get("title", "").split()), LONGEST_SOURCE)
+    source = _printable(post.get("guid", "") or f"post {post.get('wp:post_id', '')}", LONGEST_SOURCE)
+    digest = sha256(f"{title}\n{html}".encode()).hexdigest()
+    try:
+        body = _markdown_of(html)
+    except (RecursionError, Unreadable) as error:
+        return Entry(source, title, digest=digest, problem=f"its text cannot be converted: {error}")
+    return Entry(
+        source,
+        title=title or "Untitled",
+        body=body,
+        slug=post.get("wp:post_name") or None,
+        language=language or None,
+        dated=_printable(post.get("wp:post_date", ""), 40) or None,
+        tags=_tags(post.get("tags")),
+        digest=digest,
+    )
+
+
+def _markdown_of(html: str) -> str:
+    """Markdown of what WordPress keeps: HTML in which an empty line may begin a paragraph.
+
+    Raises:
+        Unreadable, RecursionError: it is too long, or its elements stand too deep in each other.
+    """
+    # Here, because only workers read files: it brings a parser of HTML with it.
+    from markdownify import markdownify
+
+    if len(html) > LONGEST_HTML:
+        raise Unreadable(f"it has more than {LONGEST_HTML:,} characters")
+    if "<p" not in html.lower():
+        parts = [part for part in re.split(r"\n\s*\n", html.replace("\r\n", "\n")) if part.strip()]
+        html = "\n".join(part if _BLOCK.match(part) else f"<p>{part}</p>" for part in parts)
+    text: str = markdownify(nh3.clean(html), heading_style="ATX", bullets="-")
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

@@ -46,10 +46,11 @@ class ImportController(Controller):
         file_name: FileName = "",
         dry_run: DryRun = False,
     ) -> Response[ImportRead]:
-        """Import a folder of Markdown files, as a ZIP archive. `Location` tells how far it is.
+        """Import a folder of Markdown files as a ZIP archive, or the XML that WordPress exports.
 
-        Each file becomes a draft, once: what was imported before is skipped. YAML above the Markdown may give `title`,
-        `slug`, `language`, `date` and `tags`; without a title, the first heading or the file's name is taken.
+        `Location` tells how far it is. Each article becomes a draft, once: what was imported before is skipped.
+        YAML above the Markdown may give `title`, `slug`, `language`, `date` and `tags`; without a title, the first
+        heading or the file's name is taken.
         """
         upload = await upload_of(request)
         made = read(await imports.start(upload.name or file_name, upload.data, dry_run=dry_run))

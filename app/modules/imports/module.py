@@ -1,4 +1,4 @@
-"""Imports: a folder of Markdown becomes drafts, each file once, with a report of what became of it."""
+"""Imports: a folder of Markdown, or an export of WordPress, becomes drafts, each article once, with a report."""
 
 from app.core.live import Topic
 from app.core.templating import NavigationItem

@@ -41,11 +41,11 @@ class ImportService:
         """Have a file read in the background. A dry run tells what would become of each article, and makes none.
 
         Raises:
-            Invalid (`file`): it is no ZIP archive. Conflict (`too_many_imports`). QuotaExceeded.
+            Invalid (`file`): it is neither a ZIP archive nor XML. Conflict (`too_many_imports`). QuotaExceeded.
         """
         found = format_of(data)
         if found is None:
-            raise Invalid.field("file", "must be a ZIP archive of a folder with Markdown files")
+            raise Invalid.field("file", "must be a ZIP archive of Markdown files, or what WordPress exports as XML")
         tenant, id_ = scope_of(self._session).tenant_id, new_id()
         if await repository.unfinished(self._session, tenant) >= MOST_UNFINISHED:
             raise Conflict(f"{MOST_UNFINISHED} imports are unfinished: wait for one", code="too_many_imports")

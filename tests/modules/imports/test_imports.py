@@ -211,3 +211,56 @@ async def test_the_command_imports_a_folder_and_tells_what_failed(
     await worker
     (run, _) = (await owner.get("/api/owner/imports")).json()["items"]
     assert (run["created"], run["skipped"], run["failed"], run["actorLabel"][:4]) == (0, 2, 1, "cli:")
+
+
+WXR = """<?xml version="1.0" encoding="UTF-8" ?>
+<rss version="2.0" xmlns:excerpt="http://wordpress.org/export/1.2/excerpt/"
+  xmlns:content="http://purl.org/rss/1.0/modules/content/" xmlns:wp="http://wordpress.org/export/1.2/">
+<channel><title>Blog</title><language>en-US</language>
+{items}
+</channel></rss>"""
+POST = """<item><title>{title}</title><guid isPermaLink="false">https://example.org/?p={n}</guid>
+<content:encoded><![CDATA[{html}]]></content:encoded><excerpt:encoded><![CDATA[no]]></excerpt:encoded>
+<wp:post_id>{n}</wp:post_id><wp:post_date>2019-05-04 10:00:00</wp:post_date><wp:post_name>{slug}</wp:post_name>
+<wp:status>{status}</wp:status><wp:post_type>{kind}</wp:post_type>
+<category domain="category" nicename="x"><![CDATA[News]]></category>
+<category domain="post_tag" nicename="sea"><![CDATA[Sea]]></category></item>"""
+
+
+def post(n: int, html: str, title: str = "Tides &amp; ships", kind: str = "post", status: str = "publish") -> str:
+    return POST.format(n=n, html=html, title=title, kind=kind, status=status, slug=f"post-{n}")
+
+
+@pytest.mark.promise("S3-30")
+async def test_an_export_of_wordpress_becomes_drafts_of_markdown(tenant_client: Client, drain: Drain) -> None:
+    blocks = "<!-- wp:heading --><h2>Twice a day</h2><!-- /wp:heading --><p>The <em>sea</em>.</p><script>x()</script>"
+    items = [
+        post(1, blocks),
+        post(2, "First\n\nSecond <b>bold</b>\n\n<blockquote>Said</blockquote>", "Classic"),
+        post(3, "gone", status="trash"),
+        post(4, "", kind="attachment"),
+        post(5, "x" * 600_001, "Long"),
+    ]
+    client = await tenant_client(*SCOPES)
+    data = WXR.format(items="".join(items)).encode()
+    run = await imported(client, drain, data, fileName="blog.xml")
+    assert (run["format"], *counts(run)) == ("wxr", "completed", 3, 2, 0, 1)
+    listed = (await client.get("/api/v1/articles")).json()["items"]
+    bodies = {}
+    for one in listed:
+        assert one["language"] == "en-US"
+        bodies[one["title"], one["slug"]] = (await client.get(f"/api/v1/articles/{one['id']}")).json()["body"]
+    assert bodies == {
+        ("Tides & ships", "post-1"): "## Twice a day\n\nThe *sea*.\n",
+        ("Classic", "post-2"): "First\n\nSecond **bold**\n\n> Said\n",
+    }
+    assert counts(await imported(client, drain, data)) == ("completed", 3, 0, 2, 1)
+    for bad, why in (
+        (b'<?xml version="1.0"?><!DOCTYPE rss [<!ENTITY a "b">]><rss><channel/></rss>', "document type"),
+        (b"<rss><channel>", "not well-formed"),
+        (b"<rss><other/></rss>", "no export of WordPress"),
+    ):
+        failed = await imported(client, drain, bad)
+        assert failed["status"] == "failed" and why in failed["error"]
+    deep = entries(WXR.format(items=post(1, "<div>" * 5_000)).encode())
+    assert "cannot be converted" in (deep[0].problem or "")
