@@ -131,6 +131,7 @@ class Process:
     async def _old_logs(self) -> None:
         months = {"audit_log": self.settings.audit_retention_months}
         months |= {"data_access_log": self.settings.access_retention_months}
+        months |= {"analytics_event": self.settings.analytics_retention_months}
         await drop_old_months(self.database, months)
 
     async def _trash(self) -> None:

@@ -15,6 +15,7 @@ from app.module import permissions as permissions_of
 from app.modules.access.module import access
 from app.modules.account.module import account
 from app.modules.ai.module import ai
+from app.modules.analytics.module import analytics
 from app.modules.approvals.module import approvals
 from app.modules.articles.module import articles
 from app.modules.audit.module import audit
@@ -24,10 +25,14 @@ from app.modules.drafts.module import drafts
 from app.modules.email.module import email
 from app.modules.email_preferences.module import email_preferences
 from app.modules.email_templates.module import email_templates
+from app.modules.events.module import events
 from app.modules.exports.module import exports as exports_module
 from app.modules.factors.module import factors
+from app.modules.funnels.module import funnels
+from app.modules.history.module import history
 from app.modules.identity.module import identity
 from app.modules.impersonation.module import impersonation
+from app.modules.imports.module import imports as imports_module
 from app.modules.instances.module import instances
 from app.modules.invitations.module import invitations
 from app.modules.isolation.module import isolation
@@ -37,6 +42,7 @@ from app.modules.people.module import people
 from app.modules.plugins.module import plugins
 from app.modules.prompts.module import prompts
 from app.modules.queues.module import queues
+from app.modules.releases.module import releases
 from app.modules.reports.module import reports
 from app.modules.roles.module import roles as roles_module
 from app.modules.runs.module import runs
@@ -46,6 +52,7 @@ from app.modules.sessions.module import sessions
 from app.modules.tenants.module import tenants
 from app.modules.tokens.module import tokens
 from app.modules.traces.module import traces as traces_module
+from app.modules.translations.module import translations
 from app.modules.views.module import views
 from app.modules.workers.module import workers
 from app.modules.workflows.module import workflows
@@ -76,11 +83,18 @@ MODULES: tuple[Module, ...] = (
     impersonation,
     tokens,
     articles,
+    imports_module,
+    history,
+    releases,
+    translations,
     drafts,
     reports,
     prompts,
     runs,
     ai,
+    events,
+    analytics,
+    funnels,
     plugins,
     approvals,
     workflows,

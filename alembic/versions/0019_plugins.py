@@ -126,6 +126,7 @@ def tables() -> None:
     op.create_index("ix_plugin_delivery_plugin", "plugin_delivery", ["tenant_id", "plugin_id", NEWEST])
     op.create_index("ix_plugin_delivery_status", "plugin_delivery", ["tenant_id", "status", NEWEST])
     op.create_index("ix_plugin_delivery_job", "plugin_delivery", ["job_id"])
+    op.create_index("ix_plugin_delivery_correlation", "plugin_delivery", ["correlation_id"])
     op.create_table(
         "plugin_execution_log",
         *ids("id", "tenant_id", "delivery_id"),

@@ -3,14 +3,18 @@
 import rich_click as click
 
 from app import __version__
+from app.cli.analytics import analytics
+from app.cli.articles import article
 from app.cli.cache import cache
 from app.cli.doctor import config, doctor
 from app.cli.email import email
+from app.cli.imports import import_
 from app.cli.isolation import isolation
 from app.cli.letters import LETTERS
 from app.cli.logs import access, audit
 from app.cli.members import member, role
 from app.cli.owners import owner
+from app.cli.plugins import plugins
 from app.cli.queues import queues
 from app.cli.schedules import schedules
 from app.cli.serve import migrate, suspects, up, web, worker
@@ -32,7 +36,22 @@ def main() -> None:
 
 SERVING = (up, web, worker, suspects, migrate)
 PEOPLE = (owner, user, session, tenant, token, client, member, role)
-THINGS = (email, queues, workers, schedules, workflows, cache, isolation, audit, access, trace)
+THINGS = (
+    article,
+    import_,
+    email,
+    analytics,
+    queues,
+    workers,
+    schedules,
+    workflows,
+    cache,
+    isolation,
+    audit,
+    access,
+    trace,
+    plugins,
+)
 
 for command in LETTERS:
     queues.add_command(command)

@@ -115,6 +115,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     access_retention_months: Annotated[
         int, _doc("whole months that the access log is kept after their own; 0: for ever", ge=0)
     ] = 13
+    analytics_retention_months: Annotated[
+        int, _doc("whole months that readers' events are kept after their own; counts stay; 0: for ever", ge=0)
+    ] = 13
 
     def __repr__(self) -> str:
         """Without secrets; addresses hold passwords too."""

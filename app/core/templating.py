@@ -184,12 +184,14 @@ class Chrome:
             if actor is None or not actor.may(item.permission) or item.plane not in (None, actor.plane):
                 continue
             href = (prefix + item.path).rstrip("/")
-            active = path == href or (item.path != "/" and path.startswith(href + "/"))
+            here = path == href or (item.path != "/" and path.startswith(href + "/"))
             # What the platform's people look after is, to a tenant's members, their tenant's.
             group = "Tenant" if item.group == "Platform" and actor.plane is Plane.TENANT else item.group
-            groups.setdefault(group, []).append(
-                {"label": item.label, "href": href, "icon": item.icon, "active": active}
-            )
+            groups.setdefault(group, []).append({"label": item.label, "href": href, "icon": item.icon, "active": here})
+        # Of a page below another's address, that one's line is the nearer.
+        active = [line for lines in groups.values() for line in lines if line["active"]]
+        for line in sorted(active, key=lambda line: len(line["href"]))[:-1]:
+            line["active"] = False
         return [{"label": label, "items": items} for label, items in groups.items()]
 
 

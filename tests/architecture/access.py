@@ -49,10 +49,13 @@ THINGS = {
     "client_id": "api_client",
     "export_id": "export",
     "article_id": "article",
+    "funnel_id": "funnel",
+    "release_id": "release",
     "task_id": "ai_task",
     "draft_id": "ai_draft",
     "report_id": "quality_report",
     "ai/event-logs/event_id": "ai_event_log",
+    "events/event_id": "analytics_event",
     "ai/runs/run_id": "ai_run",
     "isolation/runs/run_id": "isolation_run",
     "isolation/run_id": "isolation_run",
@@ -69,8 +72,11 @@ THINGS = {
     "instance_id": "workflow_instance",
     "trace_id": "job",
 }
+RELEASE = {"action": "unpublish", "at": "2038-01-01T00:00:00Z"}
+RELEASE_FORM = {"action": "unpublish", "at": "2038-01-01T00:00"}
 # Names that are no row: what is there, and what is not.
 NAMES = {
+    "number": "1",
     "queue": "ai:content",
     "schedules/name": "purge-expired",
     "cards/name": "queues",
@@ -82,6 +88,15 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", "/api/owner/schedules/{name:str}"): {"cron": "30 2 * * *"},
     ("PATCH", "/api/owner/tenants/{tenant_id:uuid}"): {"name": "Another name"},
     ("PATCH", "/api/v1/articles/{article_id:uuid}"): {"title": "Another title"},
+    ("PATCH", "/api/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}"): {"title": "Another title"},
+    ("POST", "/api/v1/articles/{article_id:uuid}/releases"): RELEASE,
+    ("POST", "/api/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}/releases"): RELEASE,
+    ("POST", "/dashboard/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}/releases"): RELEASE_FORM,
+    ("POST", "/dashboard/t/{slug:str}/articles/{article_id:uuid}/releases"): RELEASE_FORM,
+    ("POST", "/api/v1/articles/{article_id:uuid}/translations"): {"language": "fr"},
+    ("POST", "/api/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}/translations"): {"language": "fr"},
+    ("POST", "/dashboard/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}/translations"): {"language": "fr"},
+    ("POST", "/dashboard/t/{slug:str}/articles/{article_id:uuid}/translations"): {"language": "fr"},
     ("POST", "/api/owner/tenants/{tenant_id:uuid}/tokens"): {"name": "App", "scopes": ["articles:read"]},
     ("POST", "/api/owner/ai/templates/{name:str}/versions"): {"text": "Name what is wrong."},
     ("POST", "/api/v1/ai/tasks"): {"kind": "quality_check", "articleId": "01900000-0000-7000-8000-000000000000"},
@@ -167,7 +182,7 @@ def addresses(door: Door, stage: Stage) -> dict[str, str]:
             if name != parameter or before[len(before) - len(folders) :] != folders:
                 continue
             if whose is None:
-                return str(new_id()) if known in THINGS else "none"
+                return str(new_id()) if known in THINGS else "9" if parameter == "number" else "none"
             return stage.ids[found][whose] if known in THINGS else found
         assert not parameter.endswith("_id"), f"{door.path}: put the table of {parameter} into THINGS"
         return "none"

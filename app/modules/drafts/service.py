@@ -118,7 +118,8 @@ class DraftService:
             what = ", ".join(changed)
             raise Conflict(f"The article's {what} changed after this was written; ask AI again", code="draft_stale")
         change = msgspec.convert(draft.patch, ArticleChange)
-        await articles.update(draft.article_id, change, expected={article.version})
+        base, why = article.draft_version, "Proposed by AI"
+        await articles.revise(draft.article_id, change, reason=why, ai_run_id=draft.run_id, base_version=base)
         return await self._decide(draft, DraftStatus.ACCEPTED, None)
 
     async def reject(self, draft_id: UUID, reason: str | None) -> AiDraft:

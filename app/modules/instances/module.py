@@ -20,7 +20,8 @@ from app.modules.instances.pages import InstancePages
 from app.modules.instances.processor import execute_step
 from app.modules.instances.repository import steps
 from app.modules.instances.schemas import INSTANCE_ANSWERS
-from app.modules.instances.service import TOPIC, on_approval, on_email, on_fact, on_task
+from app.modules.instances.service import TOPIC, on_approval, on_delivery, on_email, on_fact, on_task
+from app.modules.plugins.events import DeliveryEnded
 
 instances = Module(
     name="instances",
@@ -30,7 +31,13 @@ instances = Module(
     member_pages=[InstancePages],
     providers={"instances": provide_instances, "wanted": provide_instance_filter},
     processors=[execute_step],
-    subscribers=[(Event, on_fact), (ApprovalEnded, on_approval), (EmailEnded, on_email), (TaskEnded, on_task)],
+    subscribers=[
+        (Event, on_fact),
+        (ApprovalEnded, on_approval),
+        (DeliveryEnded, on_delivery),
+        (EmailEnded, on_email),
+        (TaskEnded, on_task),
+    ],
     permissions=permissions.ALL,
     actions=["instance.end"],
     caches=[INSTANCE_ANSWERS],

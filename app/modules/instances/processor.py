@@ -25,7 +25,8 @@ from app.modules.email.service import TemplateLetter, send_template, status_of
 from app.modules.instances import repository
 from app.modules.instances.jobs import ExecuteWorkflowStep
 from app.modules.instances.models import Place, Status, StepStatus, WorkflowInstance, WorkflowStepExecution
-from app.modules.instances.service import AI_TASK, APPROVAL, EMAIL, announce, end, go_on, trace
+from app.modules.instances.service import AI_TASK, APPROVAL, DELIVERY, EMAIL, announce, end, go_on, trace
+from app.modules.plugins.service import DeliveryService, PluginService
 from app.modules.workflows.service import (
     CONTINUE,
     END,
@@ -37,6 +38,7 @@ from app.modules.workflows.service import (
     Publish,
     Step,
     Wait,
+    Webhook,
     fill,
     holds,
     step_of,
@@ -330,6 +332,20 @@ async def sent(here: Here, step: Email) -> Outcome:
     return here.patient() if status == "queued" else Failed("email_not_sent", f"the mail was {status or 'removed'}")
 
 
+async def deliver(here: Here, step: Webhook) -> Outcome:
+    data = {name: value_at(here.instance.context, path) for name, path in step.data.items()}
+    plugins = PluginService(here.session, here.actor)
+    delivery = await plugins.deliver(_uuid(step.to) or step.to, type=step.event, data=data, key=here.key)
+    return Asked(f"{DELIVERY}{delivery.id}", here.deadline(step))
+
+
+async def delivered(here: Here, step: Webhook) -> Outcome:
+    delivery = await DeliveryService(here.session, here.actor).get(here.asked_for)
+    if delivery.status == "delivered":
+        return Done({"deliveryId": str(delivery.id), "status": delivery.status})
+    return here.patient() if delivery.status == "queued" else Failed("not_delivered", f"it was {delivery.status}")
+
+
 async def wait(here: Here, step: Wait) -> Outcome:
     return Asked(CLOCK, datetime.now(UTC) + timedelta(seconds=step.seconds))
 
@@ -339,17 +355,17 @@ async def waited(here: Here, step: Wait) -> Outcome:
 
 
 async def ask(here: Here, step: Approve) -> Outcome:
-    lasts = timedelta(seconds=step.expires_s)
+    names = await repository.names(here.session, {here.instance.definition_id})
     question = Question(
         title=fill(step.title, here.instance.context)[:500],
         note=fill(step.note, here.instance.context)[:8000],
-        origin=f"{step.key} of a workflow",
+        origin=f"{names.workflows[here.instance.definition_id]}, step {step.key}",
         link=f"/workflows/instances/{here.instance.id}",
         tenant_id=here.instance.tenant_id,
         requested_by=here.instance.started_by,
         self_approval=step.self_approval,
         needed=step.needed,
-        lasts=lasts,
+        lasts=timedelta(seconds=step.expires_s),
     )
     approval = await ApprovalService(here.session, here.actor).ask(question)
     return Asked(f"{APPROVAL}{approval.id}", approval.expires_at)
@@ -401,6 +417,7 @@ _STEPS: dict[type, tuple[Handler, Handler]] = {
     AiTask: (begin_task, task_ended),
     Publish: (publish, never),
     Email: (send, sent),
+    Webhook: (deliver, delivered),
     Wait: (wait, waited),
     Approve: (ask, answered),
     Condition: (decide, never),

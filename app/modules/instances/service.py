@@ -35,6 +35,7 @@ from app.modules.instances.models import (
 )
 from app.modules.instances.repository import InstanceFilter
 from app.modules.instances.schemas import INSTANCE_ANSWERS
+from app.modules.plugins.events import DeliveryEnded
 from app.modules.workflows.service import WorkflowDefinition, WorkflowService, first_step, listening, value_at
 from app.queues.enqueue import Wanted, insert_rows, row_for
 from app.queues.quota import require_room
@@ -42,7 +43,7 @@ from app.redis.cache import drop
 
 __all__ = ["TOPIC", "InstanceFilter", "InstanceService", "Status"]
 TOPIC = "instances"
-AI_TASK, APPROVAL, EMAIL = "ai_task:", "approval:", "email:"
+AI_TASK, APPROVAL, DELIVERY, EMAIL = "ai_task:", "approval:", "delivery:", "email:"
 """Before the id, in what a step waits for."""
 MOST_INPUT, DEEPEST_INPUT = 16_384, 20
 """Bytes as JSON, and lists and objects inside each other."""
@@ -299,6 +300,10 @@ async def on_approval(session: AsyncSession, event: ApprovalEnded) -> None:
 
 async def on_task(session: AsyncSession, event: TaskEnded) -> None:
     await wake(session, f"{AI_TASK}{event.task_id}")
+
+
+async def on_delivery(session: AsyncSession, event: DeliveryEnded) -> None:
+    await wake(session, f"{DELIVERY}{event.delivery_id}")
 
 
 async def on_email(session: AsyncSession, event: EmailEnded) -> None:

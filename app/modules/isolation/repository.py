@@ -9,7 +9,7 @@ import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -243,6 +243,7 @@ def _value(column: Column[Any], choices: dict[str, str]) -> Any:
         str: choices.get(column.name, f"isolation-{new_id().hex}"),
         bytes: os.urandom(32),
         datetime: datetime.now(UTC),
+        date: datetime.now(UTC).date(),
         dict: {},
         list: [],
     }

@@ -129,6 +129,7 @@ class PluginDelivery(TenantRow):
         Index("ix_plugin_delivery_plugin", "tenant_id", "plugin_id", text("id DESC")),
         Index("ix_plugin_delivery_status", "tenant_id", "status", text("id DESC")),
         Index("ix_plugin_delivery_job", "job_id"),
+        Index("ix_plugin_delivery_correlation", "correlation_id"),
     )
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.ids import PLATFORM_TENANT
+from app.core.trace import MOST_STEPS, Step
 from app.modules.plugins.models import Plugin, PluginConfig, PluginDelivery, PluginExecutionLog, Status
 from app.queues.models import JobRow, State
 
@@ -119,9 +120,29 @@ async def tenant_names(session: AsyncSession) -> dict[UUID, str]:
     return {row.id: row.name for row in rows}
 
 
+async def steps(session: AsyncSession, correlation_id: UUID) -> list[Step]:
+    """The deliveries that a request set going, the first one first."""
+    query = select(PluginDelivery, Plugin.name).outerjoin(Plugin, Plugin.id == PluginDelivery.plugin_id)
+    query = query.where(PluginDelivery.correlation_id == correlation_id).order_by(PluginDelivery.id).limit(MOST_STEPS)
+    return [
+        Step(
+            kind="webhook",
+            label=f"{row.type} to {name or row.address}",
+            status=row.status,
+            began_at=row.created_at,
+            ended_at=row.finished_at,
+            open=row.status == Status.QUEUED,
+            note=row.error,
+            path=f"/deliveries/{row.id}",
+            tenant_id=row.tenant_id,
+        )
+        for row, name in await session.execute(query)
+    ]
+
+
 async def about_jobs(session: AsyncSession, jobs: Collection[UUID]) -> dict[UUID, tuple[str, str]]:
     """What a job is to deliver and to whom, and where that is shown."""
     query = select(PluginDelivery.id, PluginDelivery.job_id, PluginDelivery.type, PluginDelivery.address, Plugin.name)
     query = query.outerjoin(Plugin, Plugin.id == PluginDelivery.plugin_id).where(PluginDelivery.job_id.in_(jobs))
     rows = await session.execute(query)
-    return {row.job_id: (f"{row.type} to {row.name or row.address}", f"/plugins/deliveries/{row.id}") for row in rows}
+    return {row.job_id: (f"{row.type} to {row.name or row.address}", f"/deliveries/{row.id}") for row in rows}

@@ -15,6 +15,7 @@ from app.redis.cached import Cached
 DELIVERY_SEEN = Access(
     "owner.read.plugin_delivery", "plugin_delivery", of="delivery_id", fields=("body", "attempts.response")
 )
+FORM_SEEN = Access("owner.reveal.plugin", "plugin", of="plugin", fields=("signing_secret",))
 MADE_SEEN = Access("owner.reveal.plugin", "plugin", of="id", fields=("signing_secret",))
 PLUGIN_ANSWERS = Cached(
     "owner", "plugins", "answers", Raw, 15, ("plugins",), "Plugins and their deliveries, over the API."
@@ -78,6 +79,18 @@ class SecretRotation(Incoming):
     """A new signing secret. With 0 the one before is used no more from now on."""
 
     overlap_hours: Hours = 24
+
+
+class InstallForm(Incoming):
+    """The dashboard's form: a manifest as JSON."""
+
+    manifest: str = ""
+    csrf_token: str = field(name="_csrf_token", default="")
+
+
+class RotationForm(Incoming):
+    overlap_hours: Hours = 24
+    csrf_token: str = field(name="_csrf_token", default="")
 
 
 class PluginRead(Outgoing):

@@ -33,6 +33,7 @@ class TenantChange(Incoming):
     name: Name | UnsetType = UNSET
     status: Literal["active", "suspended"] | UnsetType = UNSET
     reason: Reason | None = None
+    timezone: Annotated[str, Meta(description="When its days begin", examples=["Europe/Berlin"])] | UnsetType = UNSET
 
 
 class Deletion(Incoming):
@@ -84,6 +85,7 @@ class TenantForm(Incoming):
     status: Literal["", "active", "suspended"] = ""
     """Empty: it stays what it is."""
     reason: str = ""
+    timezone: str = ""
     version: int | None = None
     """The version that the person was looking at."""
     csrf_token: str = field(name="_csrf_token", default="")
@@ -94,6 +96,8 @@ class TenantForm(Incoming):
             change.name = self.name
         if self.status:
             change.status = self.status
+        if self.timezone:
+            change.timezone = self.timezone
         return change
 
 
@@ -117,6 +121,7 @@ class TenantRead(Outgoing):
     status: Status
     reason: str | None
     erase_at: datetime | None
+    timezone: str
     created_at: datetime
     updated_at: datetime
     version: int

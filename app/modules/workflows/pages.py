@@ -11,11 +11,9 @@ from litestar.response import Template
 from msgspec import to_builtins
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database import Plane
 from app.core.errors import Invalid
 from app.core.events import public
 from app.core.paging import Pager
-from app.core.policy import Actor
 from app.core.queries import uuid_of
 from app.core.templating import prefix_of, render
 from app.modules.workflows import repository
@@ -33,7 +31,6 @@ class WorkflowPages(Controller):
     async def index(
         self,
         request: AnyRequest,
-        actor: NamedDependency[Actor],
         workflows: NamedDependency[WorkflowService],
         session: NamedDependency[AsyncSession],
         pager: NamedDependency[Pager],
@@ -45,7 +42,7 @@ class WorkflowPages(Controller):
             "page": page,
             "params": {"tenant": tenant} if tenant else {},
             "cursor": cursor,
-            "tenants": await repository.tenants(session) if actor.plane is Plane.PLATFORM else {},
+            "tenants": await repository.tenants(session),
             "example": pretty(to_builtins(EXAMPLE)),
         }
         return render(request, "workflows/index.html", context, fragment="workflows/_list.html")
@@ -55,6 +52,7 @@ class WorkflowPages(Controller):
         self,
         request: AnyRequest,
         workflows: NamedDependency[WorkflowService],
+        session: NamedDependency[AsyncSession],
         data: URLEncodedBody[WorkflowForm],
     ) -> Template:
         """The new one as a page of its own, to which the browser goes."""
@@ -64,15 +62,19 @@ class WorkflowPages(Controller):
             key=data.key, name=data.name, graph=parse(data.graph), tenant_id=uuid_of("tenantId", data.tenant_id)
         )
         row = await workflows.create(new)
-        view = await _show(request, workflows, row.id, "workflows/_body.html")
+        view = await _show(request, workflows, session, row.id, "workflows/_body.html")
         view.headers["HX-Redirect"] = f"{prefix_of(request)}/workflows/{row.id}"
         return view
 
     @get("/{definition_id:uuid}", permission=READ)
     async def show(
-        self, request: AnyRequest, definition_id: FromPath[UUID], workflows: NamedDependency[WorkflowService]
+        self,
+        request: AnyRequest,
+        definition_id: FromPath[UUID],
+        workflows: NamedDependency[WorkflowService],
+        session: NamedDependency[AsyncSession],
     ) -> Template:
-        return await _show(request, workflows, definition_id, "workflows/_drawer.html")
+        return await _show(request, workflows, session, definition_id, "workflows/_drawer.html")
 
     @post("/{definition_id:uuid}", permission=WRITE, audit="workflow.update", status_code=200)
     async def update(
@@ -80,26 +82,39 @@ class WorkflowPages(Controller):
         request: AnyRequest,
         definition_id: FromPath[UUID],
         workflows: NamedDependency[WorkflowService],
+        session: NamedDependency[AsyncSession],
         data: URLEncodedBody[WorkflowForm],
     ) -> Template:
         expected = None if data.version is None else {data.version}
         change = WorkflowChange(name=data.name, graph=parse(data.graph))
         await workflows.update(definition_id, change, expected=expected)
-        return await _show(request, workflows, definition_id, "workflows/_body.html", "The draft is saved")
+        return await _show(request, workflows, session, definition_id, "workflows/_body.html", "The draft is saved")
 
     @post("/{definition_id:uuid}/publish", permission=WRITE, audit="workflow.publish", status_code=200)
     async def publish(
-        self, request: AnyRequest, definition_id: FromPath[UUID], workflows: NamedDependency[WorkflowService]
+        self,
+        request: AnyRequest,
+        definition_id: FromPath[UUID],
+        workflows: NamedDependency[WorkflowService],
+        session: NamedDependency[AsyncSession],
     ) -> Template:
         await workflows.publish(definition_id)
-        return await _show(request, workflows, definition_id, "workflows/_body.html", "The draft is what runs now")
+        return await _show(
+            request, workflows, session, definition_id, "workflows/_body.html", "The draft is what runs now"
+        )
 
     @post("/{definition_id:uuid}/switch-off", permission=WRITE, audit="workflow.switch_off", status_code=200)
     async def switch_off(
-        self, request: AnyRequest, definition_id: FromPath[UUID], workflows: NamedDependency[WorkflowService]
+        self,
+        request: AnyRequest,
+        definition_id: FromPath[UUID],
+        workflows: NamedDependency[WorkflowService],
+        session: NamedDependency[AsyncSession],
     ) -> Template:
         await workflows.switch_off(definition_id)
-        return await _show(request, workflows, definition_id, "workflows/_body.html", "No more instances start")
+        return await _show(
+            request, workflows, session, definition_id, "workflows/_body.html", "No more instances start"
+        )
 
 
 def _common(request: AnyRequest) -> dict[str, Any]:
@@ -107,11 +122,17 @@ def _common(request: AnyRequest) -> dict[str, Any]:
 
 
 async def _show(
-    request: AnyRequest, workflows: WorkflowService, definition_id: UUID, fragment: str, done: str = ""
+    request: AnyRequest,
+    workflows: WorkflowService,
+    session: AsyncSession,
+    definition_id: UUID,
+    fragment: str,
+    done: str = "",
 ) -> Template:
     row = await workflows.get(definition_id)
     context = _common(request) | {
         "workflow": row,
+        "tenants": await repository.tenants(session),
         "draft": pretty(row.draft),
         "versions": [(one, pretty(one.graph)) for one in await workflows.versions(definition_id)],
     }

@@ -103,6 +103,19 @@ class Email(_Step, tag="email", kw_only=True):
         return _PLACE.findall(" ".join((self.to, *self.values.values())))
 
 
+class Webhook(_Step, tag="webhook", kw_only=True):
+    """Deliver a message to a plugin, by its id, or to an https address, and wait until it has arrived."""
+
+    to: Line
+    event: Annotated[str, Meta(min_length=1, max_length=80)] = "workflow.step"
+    data: Annotated[dict[str, Path], Meta(max_length=50)] = field(default_factory=dict)
+    """What the message says: names, and the paths of their values."""
+
+    @property
+    def paths(self) -> list[str]:
+        return [*self.data.values()]
+
+
 class Wait(_Step, tag="wait", kw_only=True):
     """Go on after a while."""
 
@@ -146,7 +159,7 @@ class Condition(_Step, tag="condition", kw_only=True):
         return [*super().targets, *(name for name in (self.then, self.otherwise) if name not in (None, END))]
 
 
-Step = AiTask | Publish | Email | Wait | Approve | Condition
+Step = AiTask | Publish | Email | Webhook | Wait | Approve | Condition
 
 
 class Graph(Incoming, omit_defaults=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import asyncpg
 import msgspec
@@ -17,6 +17,7 @@ from app.modules.email_templates.schemas import EmailTemplateCreate
 from app.modules.email_templates.service import EmailTemplates
 from app.modules.instances import processor
 from app.modules.instances.jobs import ExecuteWorkflowStep
+from app.modules.workflows.schemas import Step
 from app.queues import control
 from app.queues.batch import Batch
 from app.queues.models import JobRow, State
@@ -51,6 +52,10 @@ async def decide(client: AsyncClient, decision: str, comment: str = "") -> Any:
     (waiting,) = (await client.get("/api/v1/approvals?status=pending")).json()["items"]
     body = {"decision": decision, "comment": comment}
     return await client.post(f"/api/v1/approvals/{waiting['id']}/decisions", json=body)
+
+
+def test_the_engine_knows_what_to_do_with_every_type_of_step() -> None:
+    assert set(processor._STEPS) == {*get_args(Step)}
 
 
 @pytest.mark.promise("S4-7", "S4-28", "S4-72")

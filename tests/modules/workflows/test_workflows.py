@@ -148,7 +148,10 @@ async def test_the_owner_sees_and_runs_all_tenants_workflows(
     listed = (await owner.get(f"/api/owner/workflows/instances?status=waiting&tenantId={tenant.id}")).json()["items"]
     assert [row["id"] for row in listed] == [instance]
     assert (await owner.get("/api/owner/workflows/instances?status=asleep")).status_code == 422
-    assert "Ask first" in (await owner.get(f"{PAGES}/instances?status=waiting")).text
+    listed_page = (await owner.get(f"{PAGES}/instances?status=waiting")).text
+    assert "Ask first" in listed_page and listed_page.count('aria-current="page"') == 2, (
+        "one line of the menu, one crumb"
+    )
     assert "waits for approval" in (await owner.get(f"{PAGES}/instances/{instance}")).text
 
     ann = await member("ann@example.org", "editor")

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.modules.articles.service import heading, render
+from app.core.markdown import heading, render
 
 SCHEME = re.compile(r"[\x00-\x20]*([a-zA-Z][a-zA-Z0-9+.-]*):")
 RUNNING = {"script", "style", "iframe", "object", "embed", "form", "svg", "math", "link", "meta", "base"}
