@@ -47,9 +47,8 @@ def plugins_list(
     """List plugins, newest first."""
 
     async def find(process: Any, session: Any, actor: Any) -> Any:
-        from app.modules.plugins.repository import PluginFilter
         from app.modules.plugins.schemas import PluginPage, read
-        from app.modules.plugins.service import PluginService
+        from app.modules.plugins.service import PluginFilter, PluginService
 
         enabled = None if state is None else state == "enabled"
         wanted = PluginFilter(search, enabled, await _tenant_id(session, actor, tenant))
@@ -85,9 +84,8 @@ def plugins_deliveries(
     """List deliveries, newest first."""
 
     async def find(process: Any, session: Any, actor: Any) -> Any:
-        from app.modules.plugins.repository import DeliveryFilter
         from app.modules.plugins.schemas import DeliveryPage, read_delivery
-        from app.modules.plugins.service import DeliveryService
+        from app.modules.plugins.service import DeliveryFilter, DeliveryService
 
         wanted = DeliveryFilter(status, None, plugin, await _tenant_id(session, actor, tenant))
         service = DeliveryService(session, actor)

@@ -45,7 +45,7 @@ class Views:
         context = {
             "path": self._path,
             "template": template,
-            "version": version,
+            "shown": version,
             "versions": await self.templates.versions(template_id),
             "variables": as_text(version.variables),
             "tenant": (await tenant_names(self._session, {template.tenant_id})).get(template.tenant_id),

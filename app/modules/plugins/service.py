@@ -27,7 +27,8 @@ from app.modules.plugins.client import Call, Result, new_signing_secret
 from app.modules.plugins.events import DeliveryEnded
 from app.modules.plugins.jobs import ExecuteHook
 from app.modules.plugins.models import Plugin, PluginConfig, PluginDelivery, PluginExecutionLog, Status
-from app.modules.plugins.repository import DeliveryFilter, PluginFilter
+from app.modules.plugins.repository import DeliveryFilter as DeliveryFilter
+from app.modules.plugins.repository import PluginFilter as PluginFilter
 from app.modules.plugins.schemas import MAX_VALUE, PLUGIN_ANSWERS, Manifest, PluginInstall, Setting, manifest_of
 from app.queues.control import replay
 from app.queues.enqueue import Wanted, insert_rows, row_for
