@@ -196,7 +196,8 @@ def caches(modules: Sequence[Module]) -> dict[str, tuple[str, Cached[Any]]]:
     """Every kind of cached value by its name, each with the name of its module.
 
     Raises:
-        RuntimeError: two have the same name, or a route names one that its module does not list.
+        RuntimeError: two have the same name; a route names one that its module does not list, or is not of /api/owner,
+            where alone an answer is the same for everybody who may ask.
     """
     found: dict[str, tuple[str, Cached[Any]]] = {}
     for module in modules:
@@ -204,9 +205,12 @@ def caches(modules: Sequence[Module]) -> dict[str, tuple[str, Cached[Any]]]:
             if kind.name in found:
                 raise RuntimeError(f"The cached value {kind.name!r} is declared twice")
             found[kind.name] = (module.name, kind)
-        for opt in _opts((*module.api, *module.owner_api, *module.pages, *module.public)):
+        for opt in _opts(module.owner_api):
             if "cached" in opt and opt["cached"] not in module.caches:
                 raise RuntimeError(f"Module {module.name} does not list {opt['cached'].name!r}, which a route names")
+        for opt in _opts((*module.api, *module.pages, *module.member_pages, *module.public)):
+            if "cached" in opt:
+                raise RuntimeError(f"Module {module.name} keeps answers of a route that is not of /api/owner")
     return found
 
 

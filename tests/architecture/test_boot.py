@@ -16,12 +16,14 @@ from app.core.policy import PUBLIC, Permission
 from app.core.settings import load
 from app.core.templating import NavigationItem
 from app.main import create_app
-from app.module import Module
+from app.module import Module, caches
 from app.queues.job import Job, processor
 from app.queues.work import Work
+from app.redis.cached import Cached
 
 READ = Permission("planted:read", "Read what was planted")
 UNDECLARED = Permission("planted:steal", "Nobody declares this one")
+ANSWERS = Cached("planted", "things", "answers", str, 10, (), "Answers of a test.")
 Boot = Callable[..., Litestar]
 
 
@@ -82,6 +84,13 @@ class Undeclared(Controller):
 
 class Heir(Undeclared):
     path = "/heir"
+
+
+class Kept(Controller):
+    path = "/planted"
+
+    @get("/", permission=READ, cached=ANSWERS)
+    async def read(self) -> None: ...
 
 
 class BareSocket(Controller):
@@ -148,6 +157,15 @@ def test_a_route_that_nobody_guards_stops_the_boot(boot: Boot, controller: type[
 def test_a_permission_that_no_module_declares_stops_the_boot(boot: Boot, module: Module) -> None:
     with pytest.raises(RuntimeError, match="Module planted asks for undeclared permissions: planted:steal"):
         boot(module)
+
+
+def test_an_answer_that_is_not_the_same_for_all_is_never_kept() -> None:
+    module = Module("planted", permissions=[READ], caches=[ANSWERS])
+    assert caches([dataclasses.replace(module, owner_api=[Kept])])
+    for mounted in ("api", "pages", "member_pages", "public"):
+        parts: dict[str, Any] = {mounted: [Kept]}
+        with pytest.raises(RuntimeError, match="planted keeps answers of a route that is not of /api/owner"):
+            caches([dataclasses.replace(module, **parts)])
 
 
 def test_two_processors_for_one_kind_stop_the_boot(boot: Boot) -> None:

@@ -90,6 +90,21 @@ def test_the_promised_lists_are_kept_for_the_promised_time_and_nothing_else_is(a
         "/ai/messages": 30,
         "/ai/runs": 30,
         "/ai/tasks": 30,
+        "/ai/usage": 30,
+        "/analytics/articles": 30,
+        "/analytics/breakdown": 30,
+        "/analytics/readers": 30,
+        "/analytics/series": 30,
+        "/drafts": 30,
+        "/events": 15,
+        "/funnels": 30,
+        "/funnels/{funnel_id:uuid}": 30,
+        "/funnels/{funnel_id:uuid}/results": 30,
+        "/plugins": 15,
+        "/plugins/deliveries": 15,
+        "/reports": 30,
+        "/workflows/instances": 30,
+        "/workflows/instances/{instance_id:uuid}": 30,
         "/queues": 10,
         f"{queue}/stats": 10,
         f"{queue}/jobs": 10,
@@ -108,7 +123,7 @@ async def test_a_change_is_seen_at_once(reader: AsyncClient) -> None:
     assert after.headers["X-Cache"] == "MISS"
     assert after.json()["pausedAt"] is not None
     assert (await reader.get("/api/owner/queues/ai:seo/stats")).headers["X-Cache"] == "HIT"
-    # The page reads the record, and its buttons drop the same.
+    # The page's buttons drop the same.
     assert (await reader.post("/dashboard/owner/queues/ai:seo/resume")).status_code == 200
     assert (await reader.get("/api/owner/queues/ai:seo/stats")).json()["pausedAt"] is None
 

@@ -10,7 +10,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from app.core.etag import IfMatch, etag, versions
 from app.core.events import public
-from app.core.paging import Pager
+from app.core.paging import Page, Pager
 from app.core.queries import text_of, uuid_of
 from app.modules.plugins.models import Plugin, PluginConfig, PluginDelivery, Status
 from app.modules.plugins.permissions import MANAGE, READ
@@ -66,7 +66,7 @@ class InstallController(Controller):
 class PluginController(Controller):
     path = "/plugins"
 
-    @get("/", permission=READ, cached=PLUGIN_ANSWERS)
+    @get("/", permission=READ)
     async def index(
         self,
         plugins: NamedDependency[PluginService],
@@ -78,10 +78,7 @@ class PluginController(Controller):
         cursor: FromQuery[str | None] = None,
     ) -> PluginPage:
         """List plugins, newest first. `q` is looked for in name and key."""
-        enabled = None if status is None else status == "enabled"
-        wanted = PluginFilter(text_of("q", q), enabled, uuid_of("tenantId", tenant))
-        page = (await plugins.search(pager, wanted, limit=limit, cursor=cursor)).map(read)
-        return PluginPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
+        return _plugins(await plugins.search(pager, _wanted(q, status, tenant), limit=limit, cursor=cursor))
 
     @get("/{plugin_id:uuid}", permission=READ)
     async def show(self, plugin_id: FromPath[UUID], plugins: NamedDependency[PluginService]) -> Response[PluginRead]:
@@ -148,10 +145,26 @@ class PluginController(Controller):
         return _accepted(request, await plugins.test(plugin_id))
 
 
+class OwnerPluginController(PluginController):
+    @get("/", permission=READ, cached=PLUGIN_ANSWERS)
+    async def index(
+        self,
+        plugins: NamedDependency[PluginService],
+        pager: NamedDependency[Pager],
+        q: FromQuery[str | None] = None,
+        status: Annotated[State | None, QueryParameter(name="state")] = None,
+        tenant: Tenant = None,
+        limit: FromQuery[int] = 25,
+        cursor: FromQuery[str | None] = None,
+    ) -> PluginPage:
+        """List all tenants' plugins, newest first. `q` is looked for in name and key."""
+        return _plugins(await plugins.search(pager, _wanted(q, status, tenant), limit=limit, cursor=cursor))
+
+
 class DeliveryController(Controller):
     path = "/plugins/deliveries"
 
-    @get("/", permission=READ, cached=PLUGIN_ANSWERS)
+    @get("/", permission=READ)
     async def index(
         self,
         deliveries: NamedDependency[DeliveryService],
@@ -164,9 +177,8 @@ class DeliveryController(Controller):
         cursor: FromQuery[str | None] = None,
     ) -> DeliveryPage:
         """List deliveries, newest first, without what they said."""
-        wanted = DeliveryFilter(status, text_of("type", kind), uuid_of("pluginId", plugin), uuid_of("tenantId", tenant))
-        page = (await deliveries.search(pager, wanted, limit=limit, cursor=cursor)).map(read_delivery)
-        return DeliveryPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
+        wanted = _fitting(status, kind, plugin, tenant)
+        return _deliveries(await deliveries.search(pager, wanted, limit=limit, cursor=cursor))
 
     @get("/{delivery_id:uuid}", permission=READ, access=DELIVERY_SEEN)
     async def show(self, delivery_id: FromPath[UUID], deliveries: NamedDependency[DeliveryService]) -> DeliveryShown:
@@ -180,6 +192,43 @@ class DeliveryController(Controller):
     ) -> Response[DeliveryRead]:
         """Deliver once more what has ended, under the same `webhook-id`."""
         return _accepted(request, await deliveries.redeliver(delivery_id))
+
+
+class OwnerDeliveryController(DeliveryController):
+    @get("/", permission=READ, cached=PLUGIN_ANSWERS)
+    async def index(
+        self,
+        deliveries: NamedDependency[DeliveryService],
+        pager: NamedDependency[Pager],
+        status: FromQuery[Status | None] = None,
+        kind: Annotated[str | None, QueryParameter(name="type")] = None,
+        plugin: PluginId = None,
+        tenant: Tenant = None,
+        limit: FromQuery[int] = 25,
+        cursor: FromQuery[str | None] = None,
+    ) -> DeliveryPage:
+        """List all tenants' deliveries, newest first, without what they said."""
+        wanted = _fitting(status, kind, plugin, tenant)
+        return _deliveries(await deliveries.search(pager, wanted, limit=limit, cursor=cursor))
+
+
+def _wanted(q: str | None, status: State | None, tenant: str | None) -> PluginFilter:
+    enabled = None if status is None else status == "enabled"
+    return PluginFilter(text_of("q", q), enabled, uuid_of("tenantId", tenant))
+
+
+def _plugins(found: Page[tuple[Plugin, PluginConfig]]) -> PluginPage:
+    page = found.map(read)
+    return PluginPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
+
+
+def _fitting(status: Status | None, kind: str | None, plugin: str | None, tenant: str | None) -> DeliveryFilter:
+    return DeliveryFilter(status, text_of("type", kind), uuid_of("pluginId", plugin), uuid_of("tenantId", tenant))
+
+
+def _deliveries(found: Page[PluginDelivery]) -> DeliveryPage:
+    page = found.map(read_delivery)
+    return DeliveryPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
 
 def _answer(row: tuple[Plugin, PluginConfig]) -> Response[PluginRead]:

@@ -10,7 +10,13 @@ from app.core.templating import NavigationItem
 from app.core.trace import TraceSource
 from app.module import About, Module
 from app.modules.plugins import permissions
-from app.modules.plugins.controllers import DeliveryController, InstallController, PluginController
+from app.modules.plugins.controllers import (
+    DeliveryController,
+    InstallController,
+    OwnerDeliveryController,
+    OwnerPluginController,
+    PluginController,
+)
 from app.modules.plugins.jobs import ExecuteHook, PurgeDeliveries
 from app.modules.plugins.pages import DeliveryPages, InstallPages, PluginPages, provide_plugin_views
 from app.modules.plugins.processor import execute_hook, purge_deliveries
@@ -32,7 +38,7 @@ def provide_deliveries(session: NamedDependency[AsyncSession], actor: NamedDepen
 plugins = Module(
     name="plugins",
     api=(InstallController, PluginController, DeliveryController),
-    owner_api=(PluginController, DeliveryController),
+    owner_api=(OwnerPluginController, OwnerDeliveryController),
     pages=(PluginPages, DeliveryPages),
     member_pages=(InstallPages, PluginPages, DeliveryPages),
     providers={
