@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
@@ -53,28 +53,42 @@ class Broker(Protocol):
     async def publish(self, messages: Sequence[bytes]) -> None:
         """Best effort, and bounded in time."""
 
-    async def listen(self, receive: Callable[[bytes], None]) -> None:
-        """Call `receive` for each message, for ever; reconnects by itself."""
+    async def listen(self, receive: Callable[[bytes], None], joined: Callable[[], None] | None = None) -> None:
+        """Call `receive` for each message, for ever; reconnects by itself, and calls `joined` each time it has."""
 
 
 class Viewer:
-    """One open stream. A slow one loses its oldest signals and never holds up the others."""
+    """One open stream. A slow one is told less exactly what has changed, and never holds up the others."""
 
     def __init__(self, actor: Actor, topics: frozenset[str]) -> None:
         self.actor = actor
         self._topics = topics
         self.signals: asyncio.Queue[Signal | None] = asyncio.Queue(QUEUED_PER_VIEWER)
 
-    def offer(self, signal: Signal) -> None:
-        if signal.topic in self._topics and (
-            self.actor.plane is Plane.PLATFORM or signal.tenant == self.actor.tenant_id
-        ):
-            self.put(signal)
+    def offer(self, signals: Iterable[Signal]) -> None:
+        """Queue those that the viewer may hear of; where they are many, one for each topic, with no id."""
+        mine = {
+            (signal.topic, signal.id): signal
+            for signal in signals
+            if signal.topic in self._topics
+            and (self.actor.plane is Plane.PLATFORM or signal.tenant == self.actor.tenant_id)
+        }
+        if len(mine) > self.signals.maxsize - self.signals.qsize():
+            while not self.signals.empty():
+                waiting = self.signals.get_nowait()
+                if waiting is None:  # the stream ends, and nothing after that is heard
+                    self.signals.put_nowait(None)
+                    return
+                mine[waiting.topic, waiting.id] = waiting
+            mine = {(signal.topic, ""): Signal(signal.topic, "", signal.tenant) for signal in mine.values()}
+        for signal in mine.values():
+            self.signals.put_nowait(signal)
 
-    def put(self, item: Signal | None) -> None:
-        if self.signals.full():
+    def end(self) -> None:
+        """The stream ends, whatever still waits in it."""
+        while not self.signals.empty():
             self.signals.get_nowait()
-        self.signals.put_nowait(item)
+        self.signals.put_nowait(None)
 
 
 class Hub:
@@ -87,11 +101,20 @@ class Hub:
         self._waiting: dict[Signal, None] = {}
         self._left_at = 0.0
         self.topics: dict[str, Topic] = {}
-        self.beats = 0
-        """How often signals have left. What was read under one beat shows all that viewers were told of."""
+        self._heard_at: dict[str, float] = {}
+        self._joined_at = 0.0
 
     async def run(self) -> None:
-        await self._broker.listen(self._receive)
+        await self._broker.listen(self._receive, self._joined)
+
+    def heard(self, topic: str) -> float:
+        """When this process was last told of a change, by `time.monotonic()`, or last may have missed being told."""
+        return max(self._heard_at.get(topic, 0.0), self._joined_at)
+
+    def _joined(self) -> None:
+        # What was said while nobody listened is lost: browsers come back, and then they ask for all.
+        self._joined_at = time.monotonic()
+        self._end_streams()
 
     def _receive(self, message: bytes) -> None:
         try:
@@ -99,6 +122,7 @@ class Hub:
         except msgspec.DecodeError:
             log.warning("live.bad_message", size=len(message))
             return
+        self._heard_at[signal.topic] = time.monotonic()
         if not self._waiting:
             loop = asyncio.get_running_loop()
             loop.call_at(max(loop.time(), self._left_at + PACE_S), self._leave)
@@ -106,17 +130,18 @@ class Hub:
 
     def _leave(self) -> None:
         self._left_at = asyncio.get_running_loop().time()
-        self.beats += 1
         waiting, self._waiting = self._waiting, {}
         for viewer in self._viewers:
-            for signal in waiting:
-                viewer.offer(signal)
+            viewer.offer(waiting)
 
     def close(self) -> None:
         """End every stream, so that the server can stop; browsers come back by themselves."""
         self._closed = True
+        self._end_streams()
+
+    def _end_streams(self) -> None:
         for viewer in self._viewers:
-            viewer.put(None)
+            viewer.end()
 
     def admit(self, viewer: Viewer) -> None:
         """

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import after_commit
 from app.core.settings import Settings
+from app.core.snapshot import EVERYTHING
 from app.redis.broker import RedisBroker
 from app.redis.cached import Cached, Place
 from app.redis.claims import IN_VAIN, Claims
@@ -24,7 +25,7 @@ from app.redis.health import FAILURES
 from app.redis.history import History
 from app.redis.memory import Kept
 from app.redis.service import RedisService
-from app.redis.store import EVERYTHING, Store
+from app.redis.store import Store
 
 log = structlog.get_logger()
 T = TypeVar("T")

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple, TypeVar
 import structlog
 
 from app.core.settings import Settings
+from app.core.snapshot import EVERYTHING
 from app.redis.cached import Place
 from app.redis.codec import MOST_BYTES, new_mark, pack
 from app.redis.figures import Figures
 from app.redis.flight import Failed, Flight
 from app.redis.health import FAILURES, Health
 from app.redis.memory import Kept, Memory
-from app.redis.store import EVERYTHING, Reading, Store
+from app.redis.store import Reading, Store
 
 log = structlog.get_logger()
 T = TypeVar("T")

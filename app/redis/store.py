@@ -7,11 +7,11 @@ import msgspec
 from redis.asyncio import Redis
 
 from app.core.settings import Settings
+from app.core.snapshot import EVERYTHING
 from app.redis.codec import Stored, new_mark, unpack
 
 LEASE_MS = 10_000
 MARK_LIFE_MS = 7 * 86_400_000
-EVERYTHING = "*"
 # Only who still holds the lease may store: a drop of the key takes the lease along.
 _STORE = """
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end

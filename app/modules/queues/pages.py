@@ -16,6 +16,7 @@ from msgspec.json import decode
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.access import tell
+from app.core.database import scope_of
 from app.core.errors import Invalid
 from app.core.ids import PLATFORM_TENANT
 from app.core.paging import Pager
@@ -43,6 +44,7 @@ from app.modules.workers.service import read as seen
 from app.queues.job import declared
 from app.queues.letters import Done
 from app.queues.models import JobRow, State
+from app.queues.record import TOPIC
 from app.queues.spec import UNLIMITED
 
 SNAPSHOT = QUEUE_ANSWERS.tags[0]
@@ -69,7 +71,8 @@ class Views:
         if "no-cache" in self.request.headers.get("cache-control", ""):
             return await self.overview()
         snapshots: Snapshots = self.request.app.state.snapshots
-        return self._render("index", "_overview", {**await snapshots.read(SNAPSHOT, self._overview)})
+        shown = await snapshots.read(SNAPSHOT, scope_of(self.session), TOPIC, self._overview)
+        return self._render("index", "_overview", {**shown})
 
     async def _overview(self) -> dict[str, Any]:
         return {
