@@ -32,6 +32,7 @@ crawl: setup browser
 
 faults: setup  ## an hour or so, on a machine that has nothing else to do
 	@$(BIN)/python -m tests.faults
+	@$(BIN)/pytest -m faults tests/redis
 
 faults-short: setup
 	@$(BIN)/python -m tests.faults --short
