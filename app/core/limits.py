@@ -104,15 +104,14 @@ class Limits:
         if not under(connection.scope["path"], "/api/v1"):
             return
         cost: int = connection.route_handler.opt.get("cost", 1)
+        if windows := PLANS[actor.plan]:
+            verdict = await self._limiter.take(f"{actor.kind}:{actor.id}", windows, cost)
+            connection.scope["rate_limit"] = verdict  # type: ignore[typeddict-unknown-key]
+            if not verdict.allowed:
+                raise RateLimited
+        # After the plan: what one program is refused is not taken from what all of its tenant's have.
         if actor.calls_per_day is not None:
             await self._of_today(connection, actor.tenant_id, actor.calls_per_day, cost)
-        windows = PLANS[actor.plan]
-        if not windows:
-            return
-        verdict = await self._limiter.take(f"{actor.kind}:{actor.id}", windows, cost)
-        connection.scope["rate_limit"] = verdict  # type: ignore[typeddict-unknown-key]
-        if not verdict.allowed:
-            raise RateLimited
 
     async def _of_today(self, connection: AnyConnection, tenant_id: UUID, most: int, cost: int) -> None:
         # A window that holds none would let all through.

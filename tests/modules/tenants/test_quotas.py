@@ -10,6 +10,7 @@ from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from app.core import limits
 from app.core.database import Database, Plane, Scope
 from app.core.settings import Settings
 from app.main import create_app
@@ -93,6 +94,30 @@ async def test_calls_of_all_programs_of_a_tenant_are_counted_together(
         assert (await call(two)).status_code == 200
         await bound(owner, tenant, apiCallsPerDay=0)
         assert (await call(two)).status_code == 429
+    await app.state.process.close()
+
+
+async def test_what_a_programs_plan_refuses_is_not_taken_from_its_tenants_day(
+    owner: AsyncClient,
+    tenant: Made,
+    tenant_client: TenantClient,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "PLANS", {**limits.PLANS, "standard": (limits.Window(2, limits.DAY_S),)})
+    one, two = await tenant_client("articles:read"), await tenant_client("articles:read")
+    await bound(owner, tenant, apiCallsPerDay=3)
+    app = create_app(msgspec.structs.replace(settings, enable_rate_limit=True))
+    transport = ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
+    async with AsyncClient(transport=transport, base_url=ORIGIN) as client:
+
+        async def call(program: AsyncClient) -> int:
+            headers = {"Authorization": program.headers["Authorization"]}
+            return (await client.get("/api/v1/articles", headers=headers)).status_code
+
+        assert [await call(one) for _ in range(4)] == [200, 200, 429, 429]
+        assert await call(two) == 200
+        assert (await bound(owner, tenant, apiCallsPerDay=3))["apiCallsPerDay"] == (3, 3)
     await app.state.process.close()
 
 
