@@ -6,6 +6,7 @@ same for everybody who may ask.
 """
 
 from hashlib import blake2s
+from operator import itemgetter
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -60,9 +61,9 @@ async def from_cache(request: AnyRequest) -> Response[bytes] | None:
 
 
 def place_of(kind: Cached[Any], path: str, query: bytes) -> Place[Any]:
-    """The same for parameters in another order."""
+    """The same for parameters in another order; of one that is named twice, the order tells."""
     shown = path if len(path) <= LONGEST_PATH else path[:LONGEST_PATH] + _digest(path)
-    asked = sorted(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+    asked = sorted(parse_qsl(query.decode("latin-1"), keep_blank_values=True), key=itemgetter(0))
     return kind.place(f"{shown}?{_digest(repr(asked))}" if asked else shown)
 
 

@@ -67,6 +67,8 @@ async def test_a_second_reader_gets_the_kept_answer_and_is_told_its_age(reader: 
     one, other = {"limit": 3, "state": "failed"}, {"state": "failed", "limit": 3}
     assert (await reader.get(JOBS, params=one)).headers["X-Cache"] == "MISS"
     assert (await reader.get(JOBS, params=other)).headers["X-Cache"] == "HIT"
+    for twice in ("state=failed&state=active", "state=active&state=failed"):
+        assert (await reader.get(f"{JOBS}?{twice}")).headers["X-Cache"] == "MISS", "the last one counts"
     key = next(iter(await cache.redis.client.keys("*owner:queues:answers:v1:*jobs")))
     assert 9_000 * 0.9 < await cache.redis.client.pttl(key) <= 10_000
     fresh = await reader.get(JOBS, headers={"Cache-Control": "no-cache"})
