@@ -41,5 +41,8 @@ class RedisBroker:
                             receive(message["data"].encode())
                         elif message["type"] == "subscribe" and joined is not None:
                             joined()
-            except (RedisError, OSError):
+            except (RedisError, OSError, ValueError) as error:
+                if isinstance(error, ValueError):
+                    # One message that nobody can read is no reason to hear no more.
+                    log.warning("live.unreadable_message", error=type(error).__name__)
                 await asyncio.sleep(0.5)

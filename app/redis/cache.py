@@ -83,6 +83,7 @@ class Cache:
             return False
         packed = pack(body, life_ms, reading.marks)
         if self.claims.too_large(packed, place):
+            await self.claims.spend(flight, self._store.forget(key))  # an older value is none any more
             return False
         return await self.claims.spend(flight, self._store.put_plainly(key, packed, life_ms)) is not IN_VAIN
 
@@ -170,14 +171,12 @@ class Cache:
         return value
 
     async def _pay_owed(self) -> None:
-        owed = {**self._owed}
-        if not owed:
-            return
-        await self._store.mark(owed)
-        for tag, debt in owed.items():
-            self.claims.figures.count(f"tag:{tag}", "dropped")
-            if self._owed.get(tag) == debt:  # else it was dropped again meanwhile
-                del self._owed[tag]
+        while owed := {**self._owed}:
+            await self._store.mark(owed)
+            for tag, debt in owed.items():
+                self.claims.figures.count(f"tag:{tag}", "dropped")
+                if self._owed.get(tag) == debt:  # else it was dropped again meanwhile
+                    del self._owed[tag]
 
     def _heard(self, message: bytes) -> None:
         self._drop_here(msgspec.json.decode(message, type=list[str]))

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
 from uuid import UUID, uuid4
 
@@ -19,6 +19,7 @@ from app.redis import claims, codec
 from app.redis.cache import Cache, drop
 from app.redis.cached import Cached
 from app.redis.connection import hasty, patient
+from app.redis.health import Health
 from app.redis.memory import Kept, Memory
 from app.redis.service import RedisService
 
@@ -128,6 +129,48 @@ async def test_values_up_to_512_kb_are_kept_and_larger_ones_are_handed_out_only(
         assert await cache.cache_wrap(TEXT.place("large" + str(stored)), load) == text
         assert bool(await cache.redis.exists(key)) is stored
     assert cache.claims.figures.total["test:texts:one", "too_large"] == 2
+
+
+async def test_a_value_that_is_too_large_leaves_no_older_one(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec, "COMPRESSED_FROM", 10**9)
+    one, other, place = opened(), opened(), TEXT.place("grown")
+    assert await one.cache_set_json(place, "small")
+    assert not await one.cache_set_json(place, "x" * codec.MOST_BYTES)
+    assert await other.cache_get_json(place) is None
+
+
+async def test_a_message_that_nobody_can_read_does_not_end_the_hearing(opened: Open) -> None:
+    one, other = opened(), opened()
+    heard: list[Collection[str]] = []
+    other.on_drop.append(heard.append)
+    for message in (None, b"\xff\xfe", b"no json"):
+        if message is not None:
+            assert await one.redis.client.publish(one._store.channel, message) >= 2
+        heard.clear()
+        async with asyncio.timeout(5):
+            while not heard:
+                await one.drop("things")
+                await asyncio.sleep(0.005)
+        await eventually(lambda: len(other.claims.memory) == 0)
+
+
+async def test_what_is_dropped_while_debts_are_paid_is_paid_with_them(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = cache._store.mark
+    marked: list[set[str]] = []
+
+    async def slowly(tags: Iterable[str]) -> None:
+        marked.append({*tags})
+        if len(marked) == 1:
+            with monkeypatch.context() as coming_back:
+                coming_back.setattr(Health, "ok", False)
+                await cache.drop("later")
+        await mark(tags)
+
+    monkeypatch.setattr(cache._store, "mark", slowly)
+    await cache.drop("things")
+    assert marked == [{"things"}, {"later"}]
 
 
 async def test_large_values_are_compressed_and_come_back_as_they_were(cache: Cache, settings: Settings) -> None:
