@@ -18,8 +18,9 @@ from app.core.policy import SYSTEM_ACTOR, Actor
 from app.core.request import correlation_id
 from app.modules.access.models import DataAccessLog
 from app.modules.access.repository import fitting, write
-from app.modules.access.schemas import AccessFilter
+from app.modules.access.schemas import ACCESS_ANSWERS, AccessFilter
 from app.modules.audit.service import erase, record, stored, tenant_names, who
+from app.redis.cache import drop
 
 TOPIC = "access"
 LEAST_TEXT = 3
@@ -86,6 +87,7 @@ async def erase_person(session: AsyncSession, actor: Actor, person: UUID, texts:
     found = [text for text in texts if len(text) >= LEAST_TEXT]
     gone = {"auditRows": await erase(session, person, found)}
     gone["accessRows"] = await session.scalar(_ERASE, {"person": person}) or 0
+    drop(session, *ACCESS_ANSWERS.tags)
     await record(session, actor, "person.erase", resource=("user", person, None), after=gone)
     return gone
 

@@ -25,7 +25,8 @@ from app.modules.audit.permissions import READ
 from app.modules.audit.repository import erase as erase_values
 from app.modules.audit.repository import fitting, naming, places
 from app.modules.audit.repository import tenant_names as tenant_names
-from app.modules.audit.schemas import AuditFilter, AuditQuery, AuditRead, marks, parts, read, sealed
+from app.modules.audit.schemas import AUDIT_ANSWERS, AuditFilter, AuditQuery, AuditRead, marks, parts, read, sealed
+from app.redis.cache import drop
 
 TOPIC = "audit"
 ERASED_AT_ONCE = 500
@@ -193,6 +194,7 @@ async def erase(session: AsyncSession, person: UUID, texts: Collection[str]) -> 
                 count += 1
         last = rows[-1].id
         session.expire_all()
+    drop(session, *AUDIT_ANSWERS.tags)
     return count
 
 

@@ -338,6 +338,7 @@ class DeliveryService:
             tenant_id=row.tenant_id,
         )
         _tell(self._session, row)
+        drop(self._session, *PLUGIN_ANSWERS.tags)
         return await self.get(delivery_id)
 
     async def _one(self, delivery_id: UUID, *, lock: bool = False) -> PluginDelivery:

@@ -1,13 +1,14 @@
 """What a plugin gets, how often, and what the record says of it; judged by the receiver's own log."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
 from httpx2 import AsyncClient
+from litestar import Litestar
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from app.core.database import Database, Plane, Scope
@@ -131,6 +132,7 @@ async def test_what_a_receiver_may_answer_and_where_a_call_may_go(
 
 
 async def test_a_plugin_that_fails_too_often_is_disabled_and_can_be_delivered_to_again(
+    app: Litestar,
     client: AsyncClient,
     install: Install,
     publish: Publish,
@@ -163,8 +165,11 @@ async def test_a_plugin_that_fails_too_often_is_disabled_and_can_be_delivered_to
     assert (await client.put(f"{address}/manifest", json=mended)).status_code == 200
     enabled = (await client.post(f"{address}/activation")).json()
     assert (enabled["enabled"], enabled["failureStreak"], enabled["disabledReason"]) == (True, 0, None)
+    dropped: list[Collection[str]] = []
+    app.state.cache.on_drop.append(dropped.append)
     again = await client.post(f"{DELIVERIES}/{one['id']}/redelivery")
     assert (again.status_code, again.json()["status"]) == (202, "queued")
+    assert any("plugins" in tags for tags in dropped)
     twice = await client.post(f"{DELIVERIES}/{one['id']}/redelivery")
     assert (twice.status_code, twice.json()["code"]) == (409, "not_ended")
     await drain(retries=True)

@@ -207,7 +207,10 @@ async def test_a_person_is_erased_and_the_chain_holds(
     if sealed_first:
         await sealer.seal()
     async with transaction(operator.scope) as session:
+        dropped: set[str] = set()
+        session.info.update(cache=object(), drops=dropped)
         assert await erase_person(session, operator, person.id, NAMES) == {"auditRows": 3, "accessRows": 0}
+        assert dropped == {"audit", "access"}, "no kept answer names them any longer"
     rows = [dict(row) for row in await admin.fetch("SELECT * FROM audit_log ORDER BY id")]
     assert "wanda" not in " ".join(str(value) for row in rows for value in row.values()).lower()
     assert [row["actor_label"] for row in rows] == ["[erased]", "cli:test", "cli:test", "cli:test"]
