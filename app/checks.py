@@ -201,7 +201,7 @@ async def redis(client: Redis) -> Finding:
 
 async def cache(service: RedisService, settings: Settings) -> list[Finding]:
     """The Redis of the cache, where it has one of its own: without it values come from their source."""
-    if settings.cache_redis_url in ("", settings.redis_url):
+    if not settings.cache_apart:
         return []
     ping = await service.ping()
     try:

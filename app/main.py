@@ -27,12 +27,14 @@ from app.core.errors import Unauthenticated
 from app.core.idempotency import Replayed
 from app.core.limits import Door, Limits
 from app.core.logging import configure
+from app.core.metrics import Requests
 from app.core.openapi import DescriptionPlugin
 from app.core.paging import Pager
 from app.core.policy import PUBLIC, Actor, Policy, actor_of, check_routes, name_queries
 from app.core.request import RequestMiddleware
 from app.core.secrets import Signer
 from app.core.settings import Settings, SettingsError, load, missing_for_service
+from app.core.snapshot import Snapshots
 from app.core.templating import ROOT, Chrome, template_config
 from app.core.unit_of_work import keep_rendered, provide_session, replay
 from app.core.wire import JsonRequest
@@ -104,6 +106,8 @@ def create_app(settings: Settings) -> Litestar:
     bearers = Bearers(process.database, declared, jwts_of(settings))
     policy = Policy(sessions.actor, bearers.actor, signer, limits.admit if limits else None)
     hub = live.Hub(process.broker)
+    snapshots = Snapshots(hub)
+    process.cache.on_drop.append(snapshots.forget)
     hub.topics = {topic.name: topic for module in registry.MODULES for topic in module.topics}
 
     @asynccontextmanager
@@ -169,6 +173,7 @@ def create_app(settings: Settings) -> Litestar:
     app.state.database = process.database
     app.state.process = process
     app.state.hub = hub
+    app.state.snapshots = snapshots
     app.state.cache = process.cache
     app.state.policy = policy
     app.state.note_read = note
@@ -176,6 +181,8 @@ def create_app(settings: Settings) -> Litestar:
     app.state.actions = [action for module in registry.MODULES for action in module.actions]
     app.state.cards = [card for module in registry.MODULES for card in module.cards]
     app.state.links = {kind: link for module in registry.MODULES for kind, link in module.links.items()}
+    app.state.traces = registry.traces()
+    requests = app.state.requests = Requests()
     app.state.metrics = [source for module in registry.MODULES for source in module.metrics]
     app.state.about = {about.kind: about for module in registry.MODULES for about in module.about}
     check_routes(app.routes)
@@ -184,7 +191,9 @@ def create_app(settings: Settings) -> Litestar:
     if limits is not None:
         app.asgi_handler = Door(app.asgi_handler, limits)
     # Outermost, so that an address that no route has gets its id and headers too.
-    app.asgi_handler = RequestMiddleware(app.asgi_handler, settings=settings, audit=record_attempt(process.database))
+    app.asgi_handler = RequestMiddleware(
+        app.asgi_handler, settings=settings, audit=record_attempt(process.database), requests=requests
+    )
     return app
 
 

@@ -22,6 +22,7 @@ from app.core.metrics import Source
 from app.core.policy import Permission
 from app.core.quota import Quota
 from app.core.templating import MEMBERS, PREFIX, NavigationItem
+from app.core.trace import TraceSource
 from app.queues.job import Processor
 from app.queues.schedules import Schedule
 from app.queues.spec import QueueSpec
@@ -46,6 +47,17 @@ class Card:
     order: int = 50
     plane: Plane | None = None
     """The dashboard that has it: the owner's or tenants'; None for both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail that a module sends: `app/templates/<module>/<name>.txt`, its subject in the first line.
+
+    `version` goes up when its words change. Names are the platform's: no two modules have the same.
+    """
+
+    name: str
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +123,14 @@ class Module:
     topics: Sequence[Topic] = ()
     navigation: Sequence[NavigationItem] = ()
     cards: Sequence[Card] = ()
+    mails: Sequence[Mail] = ()
     about: Sequence[About] = ()
     quotas: Sequence[Quota] = ()
     exports: Sequence[Exportable] = ()
     links: Mapping[str, tuple[str, Permission]] = field(default_factory=dict)
     caches: Sequence[Cached[Any]] = ()
     metrics: Sequence[Source] = ()
+    traces: Sequence[TraceSource] = ()
 
     def routers(self) -> list[Router]:
         mounts: list[tuple[Mount, Sequence[type[Controller]]]] = [
@@ -210,6 +224,7 @@ def check(modules: Sequence[Module]) -> None:
         asked += [about.permission for about in module.about]
         asked += _asked((*module.api, *module.owner_api, *module.pages, *module.member_pages, *module.public))
         asked += [one.permission for one in module.exports]
+        asked += [one.permission for one in module.traces]
         bare = {p.name for p in asked if p.name not in (*known, "public", "signed-in")}
         if bare:
             raise RuntimeError(f"Module {module.name} asks for undeclared permissions: {', '.join(sorted(bare))}")

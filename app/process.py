@@ -17,6 +17,7 @@ from app.core.settings import Settings
 from app.modules.access.service import drop_old_months
 from app.modules.ai.client import Provider, provider_for
 from app.modules.email.client import Post
+from app.modules.prompts.service import Prompts
 from app.modules.seals.service import Sealer, signing_key
 from app.modules.tenants.service import room_for_jobs
 from app.queues import trash
@@ -67,9 +68,8 @@ class Process:
         limiter = RateLimiter(queue_redis, settings.key)
         queues = Queues(database, specs, kinds, engine if settings.enable_queue else None)
         schedules = registry.schedules()
-        apart = settings.cache_redis_url not in ("", settings.redis_url)
-        redis = RedisService(settings, None if apart else queue_redis)
-        cache = Cache(redis, settings, patient(settings.cache_redis_url) if apart else patient_redis)
+        redis = RedisService(settings, None if settings.cache_apart else queue_redis)
+        cache = Cache(redis, settings, patient(settings.cache_redis_url) if settings.cache_apart else patient_redis)
         database.provide(broker=broker, queues=queues, schedules=schedules, cache=cache)
         database.provide(
             caches=registry.caches(),
@@ -80,7 +80,8 @@ class Process:
         database.provide(quotas=registry.quotas(), room_for_jobs=room_for_jobs, limiter=limiter)
         database.provide(signer=Signer(settings.secret_key), cipher=Cipher(settings.encryption_key))
         database.provide(seal_key=signing_key(settings.encryption_key))
-        database.provide(subscribers=registry.subscribers())
+        egress = Egress(opened=settings.egress_networks)
+        database.provide(subscribers=registry.subscribers(), mails=registry.mails(), egress=egress)
         return cls(
             settings,
             database,
@@ -91,16 +92,17 @@ class Process:
             engine,
             broker,
             kinds,
-            Egress(),
+            egress,
             limiter,
         )
 
     def runner(self, worker: UUID | None = None) -> Runner:
         """Runs jobs in this process, with what processors may ask for by type; for a worker of its own, or another."""
         resources: dict[type, Any] = {
-            Provider: provider_for(self.settings, self.egress),
-            Post: Post(self.settings),
+            Provider: provider_for(self.settings, self.egress, Prompts(self.database)),
+            Post: Post(self.settings, registry.mails()),
             Database: self.database,
+            Egress: self.egress,
             Sealer: self.sealer,
         }
         return Runner(self.database, self.kinds, self.engine.specs, worker or new_id(), resources)
@@ -129,6 +131,7 @@ class Process:
     async def _old_logs(self) -> None:
         months = {"audit_log": self.settings.audit_retention_months}
         months |= {"data_access_log": self.settings.access_retention_months}
+        months |= {"analytics_event": self.settings.analytics_retention_months}
         await drop_old_months(self.database, months)
 
     async def _trash(self) -> None:

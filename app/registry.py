@@ -6,6 +6,8 @@ from app.core.errors import Invalid
 from app.core.events import Event, Subscriber
 from app.core.policy import Permission
 from app.core.quota import Quota
+from app.core.templating import ROOT
+from app.core.trace import TraceSource
 from app.module import Exportable, Module
 from app.module import caches as caches_of
 from app.module import owner_scopes as owner_scopes_of
@@ -13,29 +15,47 @@ from app.module import permissions as permissions_of
 from app.modules.access.module import access
 from app.modules.account.module import account
 from app.modules.ai.module import ai
+from app.modules.analytics.module import analytics
+from app.modules.approvals.module import approvals
 from app.modules.articles.module import articles
 from app.modules.audit.module import audit
 from app.modules.cache.module import cache
 from app.modules.dashboard.module import dashboard
+from app.modules.drafts.module import drafts
 from app.modules.email.module import email
+from app.modules.email_preferences.module import email_preferences
+from app.modules.email_templates.module import email_templates
+from app.modules.events.module import events
 from app.modules.exports.module import exports as exports_module
 from app.modules.factors.module import factors
+from app.modules.funnels.module import funnels
+from app.modules.history.module import history
 from app.modules.identity.module import identity
 from app.modules.impersonation.module import impersonation
+from app.modules.imports.module import imports as imports_module
+from app.modules.instances.module import instances
 from app.modules.invitations.module import invitations
 from app.modules.isolation.module import isolation
 from app.modules.members.module import members
 from app.modules.metrics.module import metrics
 from app.modules.people.module import people
+from app.modules.plugins.module import plugins
+from app.modules.prompts.module import prompts
 from app.modules.queues.module import queues
+from app.modules.releases.module import releases
+from app.modules.reports.module import reports
 from app.modules.roles.module import roles as roles_module
+from app.modules.runs.module import runs
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.seals.module import seals
 from app.modules.sessions.module import sessions
 from app.modules.tenants.module import tenants
 from app.modules.tokens.module import tokens
+from app.modules.traces.module import traces as traces_module
+from app.modules.translations.module import translations
 from app.modules.views.module import views
 from app.modules.workers.module import workers
+from app.modules.workflows.module import workflows
 from app.queues.core import CORE_QUEUES
 from app.queues.job import Kinds, declared
 from app.queues.schedules import Schedule
@@ -49,6 +69,8 @@ MODULES: tuple[Module, ...] = (
     views,
     exports_module,
     tenants,
+    email_templates,
+    email_preferences,
     email,
     factors,
     sessions,
@@ -61,13 +83,29 @@ MODULES: tuple[Module, ...] = (
     impersonation,
     tokens,
     articles,
+    imports_module,
+    history,
+    releases,
+    translations,
+    drafts,
+    reports,
+    prompts,
+    runs,
     ai,
+    events,
+    analytics,
+    funnels,
+    plugins,
+    approvals,
+    workflows,
+    instances,
     isolation,
     workers,
     queues,
     schedules_module,
     cache,
     metrics,
+    traces_module,
     dashboard,
 )
 
@@ -122,6 +160,21 @@ def subscribers() -> dict[type[Event], list[Subscriber]]:
     return found
 
 
+def mails() -> dict[str, tuple[int, str]]:
+    """The version and the file of every mail that modules send, by name.
+
+    Raises:
+        RuntimeError: two have the same name, or one has no file.
+    """
+    found: dict[str, tuple[int, str]] = {}
+    for module, mail in ((one, mail) for one in MODULES for mail in one.mails):
+        file = f"{module.name}/{mail.name}.txt"
+        if mail.name in found or not (ROOT / "templates" / file).is_file():
+            raise RuntimeError(f"The mail {mail.name!r} of {module.name} is declared twice, or has no {file}")
+        found[mail.name] = mail.version, file
+    return found
+
+
 def exportables() -> dict[str, Exportable]:
     """Every list that can leave as a file, by name."""
     return {one.name: one for module in MODULES for one in module.exports}
@@ -129,6 +182,11 @@ def exportables() -> dict[str, Exportable]:
 
 def caches() -> dict[str, tuple[str, Cached[Any]]]:
     return caches_of(MODULES)
+
+
+def traces() -> list[TraceSource]:
+    """Who can tell what a request set going, from the bottom module up."""
+    return [source for module in MODULES for source in module.traces]
 
 
 def owner_scopes() -> frozenset[str]:

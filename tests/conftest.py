@@ -76,6 +76,7 @@ def settings(servers: Urls, tmp_path_factory: pytest.TempPathFactory) -> Setting
             "ENCRYPTION_KEY": "e" * 40,
             "LOG_LEVEL": "warning",
             "ENABLE_QUEUE": "true",
+            "EGRESS_NETWORKS": "127.0.0.1/32",  # where the tests' own receivers listen
             "ENABLE_RATE_LIMIT": "false",  # all tests call from one address; tests/core/test_limits.py has limits
         }
     )
@@ -221,7 +222,10 @@ async def tenant(make_tenant: Callable[[str], Awaitable[Made]]) -> Made:
     return await make_tenant("Harbour Press")
 
 
-ALL_SCOPES = ("articles:read", "articles:write", "articles:publish", "ai:run", "ai:read")
+ALL_SCOPES = (
+    *("articles:read", "articles:write", "articles:publish", "ai:run", "ai:read"),
+    *("ai_usage:read", "drafts:read", "drafts:decide", "reports:read"),
+)
 TenantClient = Callable[..., Awaitable[AsyncClient]]
 
 

@@ -3,20 +3,27 @@
 import rich_click as click
 
 from app import __version__
+from app.cli.analytics import analytics
+from app.cli.articles import article
 from app.cli.cache import cache
 from app.cli.doctor import config, doctor
 from app.cli.email import email
+from app.cli.imports import import_
 from app.cli.isolation import isolation
+from app.cli.letters import LETTERS
 from app.cli.logs import access, audit
 from app.cli.members import member, role
 from app.cli.owners import owner
+from app.cli.plugins import plugins
 from app.cli.queues import queues
 from app.cli.schedules import schedules
 from app.cli.serve import migrate, suspects, up, web, worker
 from app.cli.tenants import tenant
 from app.cli.tokens import client, token
+from app.cli.traces import trace
 from app.cli.users import session, user
 from app.cli.workers import workers
+from app.cli.workflows import workflows
 
 OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -29,7 +36,24 @@ def main() -> None:
 
 SERVING = (up, web, worker, suspects, migrate)
 PEOPLE = (owner, user, session, tenant, token, client, member, role)
-THINGS = (email, queues, workers, schedules, cache, isolation, audit, access)
+THINGS = (
+    article,
+    import_,
+    email,
+    analytics,
+    queues,
+    workers,
+    schedules,
+    workflows,
+    cache,
+    isolation,
+    audit,
+    access,
+    trace,
+    plugins,
+)
 
+for command in LETTERS:
+    queues.add_command(command)
 for command in (*SERVING, *PEOPLE, *THINGS, doctor, config):
     main.add_command(command)

@@ -104,8 +104,8 @@ def show(as_json: bool, found: dict[str, Any], *, text: str) -> None:
 
 
 def columns(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Rows as text, each column as wide as its widest entry."""
-    cells = [list(head), *([str(cell) for cell in row] for row in rows)]
+    """Rows as text, each column as wide as its widest entry; None is blank."""
+    cells = [list(head), *(["" if cell is None else str(cell) for cell in row] for row in rows)]
     widths = [max(len(row[n]) for row in cells) for n in range(len(head))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells

@@ -1,5 +1,6 @@
-"""`teknav email`: which mails were sent to whom."""
+"""`teknav email`: which mails were sent to whom, and one more."""
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -16,21 +17,33 @@ def email() -> None:
 
 @email.command("list")
 @click.option("--to", help="How the recipient's address begins.")
-@click.option("--status", type=click.Choice(["queued", "sent", "failed", "expired"]))
+@click.option("--status", type=click.Choice(["queued", "sent", "failed", "expired", "suppressed"]))
+@click.option("--template", help="The name of the mail, or of the tenant's template.")
+@click.option("--tenant", "slug", help="The tenant, by slug or id.")
 @limit
 @cursor
 @as_json
-def email_list(to: str | None, status: Any, limit: int, cursor: str | None, as_json: bool) -> None:
+def email_list(
+    to: str | None,
+    status: Any,
+    template: str | None,
+    slug: str | None,
+    limit: int,
+    cursor: str | None,
+    as_json: bool,
+) -> None:
     """List mails, newest first."""
 
     async def find(process: Any, actor: Any) -> Any:
-        from app.modules.email.schemas import EmailPage, read
+        from app.modules.email.schemas import EmailPage, EmailQuery, read
         from app.modules.email.service import EmailService
+        from app.modules.tenants.service import TenantService
 
         async with process.database.transaction(actor.scope) as session:
-            emails = EmailService(session, None)
-            page = await emails.search(pager_of(process), text=to, status=status, limit=limit, cursor=cursor)
-            found = page.map(read)
+            tenant_id = str((await TenantService(session, actor).find(slug)).id) if slug else None
+            asked = EmailQuery(q=to, status=status, template=template, tenant_id=tenant_id).filter()
+            emails = EmailService(session, actor, None)
+            found = (await emails.search(pager_of(process), asked, limit=limit, cursor=cursor)).map(read)
             return EmailPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
 
     found = in_process(find)
@@ -44,17 +57,49 @@ def email_list(to: str | None, status: Any, limit: int, cursor: str | None, as_j
 @click.argument("email", type=click.UUID)
 @as_json
 def email_show(email: UUID, as_json: bool) -> None:
-    """Show one mail; what it says only where mails are kept in a folder instead of being sent."""
+    """Show one mail; what it says if it is of a tenant's template, or mails are kept in a folder."""
 
     async def find(process: Any, actor: Any) -> Any:
         from app.modules.email.schemas import read
         from app.modules.email.service import EmailService, folder
 
         async with process.database.transaction(actor.scope) as session:
-            emails = EmailService(session, folder(process.settings))
+            emails = EmailService(session, actor, folder(process.settings))
             row = await emails.get(email)
-            return read(row, emails.body(row.id))
+            return read(row, await emails.said(row))
 
     found = in_process(find)
     head = f"To: {found.recipient}\nMail: {found.template}, {found.status}"
     show(as_json, to_builtins(found), text=f"{head}\n\n{found.text or 'What it says is not kept here.'}")
+
+
+@email.command("send")
+@click.argument("template")
+@click.option("--tenant", "slug", required=True, help="Whose template it is: the tenant, by slug or id.")
+@click.option("--to", required=True, help="An address.")
+@click.option("--values", default="{}", help="The template's values, as JSON.")
+@click.option("--key", help="A second mail of the tenant with this key is not sent.")
+@as_json
+def email_send(template: str, slug: str, to: str, values: str, key: str | None, as_json: bool) -> None:
+    """Send a mail of a tenant's template: to try it, or from a script."""
+    try:
+        given = json.loads(values)
+    except json.JSONDecodeError as error:
+        raise click.BadParameter(f"is not JSON: {error}", param_hint="--values") from None
+    if not isinstance(given, dict):
+        raise click.BadParameter("must be a JSON object", param_hint="--values")
+
+    async def send(process: Any, actor: Any) -> Any:
+        from app.core.database import Plane, Scope
+        from app.modules.email.schemas import EmailSend, read
+        from app.modules.email.service import EmailService
+        from app.modules.tenants.service import TenantService
+
+        async with process.database.transaction(actor.scope) as session:
+            tenant = await TenantService(session, actor).find(slug)
+        async with process.database.transaction(Scope(Plane.TENANT, tenant.id)) as session:
+            wanted = EmailSend(template=template, to=to, values=given, deduplication_key=key)
+            return read(await EmailService(session, actor, None).send(wanted))
+
+    sent = in_process(send)
+    show(as_json, to_builtins(sent), text=f"{sent.template} to {sent.recipient}: {sent.status}, {sent.id}")

@@ -111,7 +111,11 @@ def audit_export(file: Path, form: str, given: tuple[str, ...], as_json: bool) -
 
 async def _save(file: Path, pieces: AsyncIterator[bytes]) -> int:
     """Returns how many bytes."""
-    with file.open("wb") as out:
+    try:
+        target = file.open("wb")
+    except OSError as error:
+        raise Failed(f"FILE: {error}") from None
+    with target as out:
         async for piece in pieces:
             out.write(piece)
         return out.tell()
@@ -140,6 +144,10 @@ def audit_verify(file: Path | None, key: str | None, head: str | None, allow_uns
     """
     from app.modules.seals.service import Verdict, verify_file
 
+    if file is not None and head:
+        raise click.UsageError("--head goes with the log itself: FILE need not hold that block")
+    if file is None and key:
+        raise click.UsageError("--key goes with FILE: the log itself is compared with this installation's key")
     if file is not None:
         with file.open("rb") as lines:
             verdict = verify_file(lines, _key(key))

@@ -106,6 +106,16 @@ def tenant_rename(tenant: str, name: str, as_json: bool) -> None:
     show(as_json, found, text=f"{found['slug']} is called {found['name']} now.")
 
 
+@tenant.command("timezone")
+@named
+@click.argument("zone")
+@as_json
+def tenant_timezone(tenant: str, zone: str, as_json: bool) -> None:
+    """Say where a tenant's site is at home, such as Europe/Berlin: its days are counted anew."""
+    found = _change(tenant, timezone=zone)
+    show(as_json, found, text=f"The days of {found['name']} are those of {found['timezone']} now.")
+
+
 @tenant.command("suspend")
 @named
 @reason_option

@@ -1,15 +1,15 @@
 """The only way out over HTTP.
 
 Every call has one deadline for all of it and a limit on the answer's size, follows no redirect, uses no proxy
-and keeps no cookie. Unless the caller says `private_ok`, a host that leads to anything but public addresses is
-refused. The check stands where the socket is opened, and the socket goes to the very address that was checked,
-so a name that answers differently the second time gains nothing.
+and keeps no cookie. Unless the caller says `private_ok`, a host that leads to anything but public addresses, or the
+networks that the operator opened (EGRESS_NETWORKS), is refused. The check stands where the socket is opened, and the
+socket goes to the very address that was checked, so a name that answers differently the second time gains nothing.
 """
 
 import asyncio
 import socket
-from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
 import httpcore2
@@ -62,13 +62,16 @@ def is_public(address: str) -> bool:
 
 
 class _PublicOnly(httpcore2.AnyIOBackend):
+    def __init__(self, opened: Sequence[IPv4Network | IPv6Network]) -> None:
+        self._opened = opened
+
     async def connect_tcp(self, host: str, port: int, *args: Any, **kwargs: Any) -> httpcore2.AsyncNetworkStream:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise httpcore2.ConnectError(str(error)) from error
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        if not all(is_public(address) for address in addresses):
+        if not all(is_public(address) or self._is_open(address) for address in addresses):
             raise Refused(f"{host} is not called: it leads to a private address")
         failure = httpcore2.ConnectError("the name has no address")
         for address in addresses:
@@ -78,12 +81,20 @@ class _PublicOnly(httpcore2.AnyIOBackend):
                 failure = error
         raise failure
 
+    def _is_open(self, address: str) -> bool:
+        return any(ip_address(address) in network for network in self._opened)
+
 
 class Egress:
-    """HTTP for one process: make one, share it, `aclose` it at the end. Bodies over `max_bytes` are not read."""
+    """HTTP for one process: make one, share it, `aclose` it at the end. Bodies over `max_bytes` are not read.
 
-    def __init__(self, *, max_bytes: int = 4 * 1024 * 1024) -> None:
+    Args:
+        opened: networks of the operator's own that guarded calls may reach too, `10.1.0.0/16`.
+    """
+
+    def __init__(self, *, max_bytes: int = 4 * 1024 * 1024, opened: Sequence[str] = ()) -> None:
         self._max_bytes = max_bytes
+        self._opened = [ip_network(network, strict=False) for network in opened]
         # Two pools: a connection opened to an operator's own address must never serve a guarded call.
         self._pools: dict[bool, httpcore2.AsyncConnectionPool] = {}
 
@@ -96,8 +107,12 @@ class Egress:
         headers: Mapping[str, str] | None = None,
         timeout: float,  # noqa: ASYNC109 (one deadline for all of it is the point)
         private_ok: bool = False,
+        cut_at: int | None = None,
     ) -> Response:
         """Call and read the whole answer, in at most `timeout` seconds from here.
+
+        Args:
+            cut_at: read no more than so many bytes of the body and leave the rest, instead of refusing a large one.
 
         Raises:
             EgressError: one of its four kinds.
@@ -117,7 +132,7 @@ class Egress:
                 self._pool(private_ok).stream(method, target, headers=raw, content=content) as answer,
             ):
                 names = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in answer.headers}
-                return Response(answer.status, names, await self._read(answer, host))
+                return Response(answer.status, names, await self._read(answer, host, cut_at))
         except (TimeoutError, httpcore2.TimeoutException):
             raise TimedOut(f"{host} did not answer within {timeout:g} s") from None
         except httpcore2.LocalProtocolError:  # its text quotes the header, which may be a credential
@@ -125,15 +140,29 @@ class Egress:
         except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
             raise Unreachable(f"{host} cannot be reached: {str(error) or 'the connection broke'}") from error
 
+    def opens(self, url: str) -> bool:
+        """Whether the host stands there as an address within the networks that the operator opened; a name never does.
+
+        Raises:
+            Refused: the address is malformed.
+        """
+        host = _parse(url)[0].host.decode("ascii").strip("[]")
+        try:
+            return any(ip_address(host) in network for network in self._opened)
+        except ValueError:
+            return False
+
     async def aclose(self) -> None:
         """Close every connection."""
         while self._pools:
             await self._pools.popitem()[1].aclose()
 
-    async def _read(self, answer: httpcore2.Response, host: str) -> bytes:
+    async def _read(self, answer: httpcore2.Response, host: str, cut_at: int | None) -> bytes:
         body = bytearray()
         async for part in answer.aiter_stream():
             body += part
+            if cut_at is not None and len(body) >= cut_at:
+                return bytes(body[:cut_at])
             if len(body) > self._max_bytes:
                 raise TooLarge(f"{host} sent more than {self._max_bytes:,} bytes")
         return bytes(body)
@@ -142,7 +171,7 @@ class Egress:
         if private_ok not in self._pools:
             self._pools[private_ok] = httpcore2.AsyncConnectionPool(
                 ssl_context=httpx2.create_ssl_context(),
-                network_backend=httpcore2.AnyIOBackend() if private_ok else _PublicOnly(),
+                network_backend=httpcore2.AnyIOBackend() if private_ok else _PublicOnly(self._opened),
                 max_connections=100,
                 keepalive_expiry=15.0,
             )

@@ -2,9 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar
+from uuid import UUID
 
 from msgspec import Struct, StructMeta
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.database import Scope
 
 
 class _EventMeta(StructMeta):
@@ -28,11 +31,21 @@ Subscriber = Callable[[AsyncSession, Any], Awaitable[None]]
 """Writes rows or enqueues; what else there is to do belongs into a job."""
 
 
-async def emit(session: AsyncSession, event: Event) -> None:
-    """Tell whoever listens. What a subscriber raises ends the transaction of the fact itself."""
+async def emit(session: AsyncSession, event: Event, *, tenant_id: UUID | None = None) -> None:
+    """Tell whoever listens. What a subscriber raises ends the transaction of the fact itself.
+
+    Args:
+        tenant_id: whose fact it is, where the platform acts on a tenant's things: subscribers find it in `scope_of`,
+            so that the jobs they ask for are that tenant's.
+    """
     known: Mapping[type[Event], Sequence[Subscriber]] = session.info["subscribers"]
-    for subscriber in (*known.get(type(event), ()), *(known.get(Event, ()) if event.topic else ())):
-        await subscriber(session, event)
+    scope: Scope = session.info["scope"]
+    session.info["scope"] = scope if tenant_id is None else Scope(scope.plane, tenant_id)
+    try:
+        for subscriber in (*known.get(type(event), ()), *(known.get(Event, ()) if event.topic else ())):
+            await subscriber(session, event)
+    finally:
+        session.info["scope"] = scope
 
 
 def public() -> dict[str, type[Event]]:

@@ -21,6 +21,8 @@ from app.core.policy import SIGNED_IN, Actor, Permission, Policy, actor_of
 
 log = structlog.get_logger()
 PING_S = 15
+PACE_S = 1.0
+"""Signals leave for viewers together, at most this often: the browsers' own pace, and so all of them ask at once."""
 MOST_STREAMS = 50
 QUEUED_PER_VIEWER = 64
 
@@ -82,7 +84,11 @@ class Hub:
         self._broker = broker
         self._viewers: set[Viewer] = set()
         self._closed = False
+        self._waiting: dict[Signal, None] = {}
+        self._left_at = 0.0
         self.topics: dict[str, Topic] = {}
+        self.beats = 0
+        """How often signals have left. What was read under one beat shows all that viewers were told of."""
 
     async def run(self) -> None:
         await self._broker.listen(self._receive)
@@ -93,8 +99,18 @@ class Hub:
         except msgspec.DecodeError:
             log.warning("live.bad_message", size=len(message))
             return
+        if not self._waiting:
+            loop = asyncio.get_running_loop()
+            loop.call_at(max(loop.time(), self._left_at + PACE_S), self._leave)
+        self._waiting[signal] = None
+
+    def _leave(self) -> None:
+        self._left_at = asyncio.get_running_loop().time()
+        self.beats += 1
+        waiting, self._waiting = self._waiting, {}
         for viewer in self._viewers:
-            viewer.offer(signal)
+            for signal in waiting:
+                viewer.offer(signal)
 
     def close(self) -> None:
         """End every stream, so that the server can stop; browsers come back by themselves."""

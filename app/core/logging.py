@@ -21,7 +21,7 @@ SECRET_NAME = re.compile(
 _TOKENS = re.compile(r"tokens$", re.I)
 """Text under such a name is secret; numbers are not: models count their tokens."""
 _URL_SECRET = re.compile(r"(\w+://[^/\s:@]*):[^@\s/]+@")
-_OWN_SECRET = re.compile(r"\b(tn_|own_|otp_|Bearer )[\w.~+/-]{20,}=*")
+_OWN_SECRET = re.compile(r"\b(tn_|own_|otp_|whsec_|Bearer )[\w.~+/-]{20,}=*")
 HIDDEN = "***"
 
 

@@ -25,3 +25,18 @@ def moment(field: str, text: str | None, *, end: bool = False) -> datetime | Non
     except (ValueError, OverflowError):
         raise Invalid.field(field, "must be a day (2026-01-31) or a moment (2026-01-31T12:00:00Z)") from None
     return found
+
+
+def day_of(field: str, text: str | None) -> date | None:
+    """A day alone, 2026-01-31, as a site's calendar has it.
+
+    Raises:
+        Invalid: naming the field.
+    """
+    try:
+        found = date.fromisoformat(text) if text else None
+    except ValueError:
+        found = date.min
+    if found is not None and not 2000 <= found.year < 2200:
+        raise Invalid.field(field, "must be a day, such as 2026-01-31")
+    return found

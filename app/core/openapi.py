@@ -120,7 +120,8 @@ def _problem(status: str, text: str) -> Node:
 def _describe(operation: Node, method: str, route: HTTPRoute, handler: HTTPRouteHandler, schemas: Node) -> None:
     permission: Permission = handler.opt["permission"]
     text = " ".join(operation.get("description", "").split())
-    operation["summary"] = _SENTENCE.split(text, maxsplit=1)[0].rstrip(".:;")
+    summary = _SENTENCE.split(text, maxsplit=1)[0].rstrip(".:;")
+    operation["summary"] = f"In any tenant: {summary}" if handler.opt.get("in_tenant") else summary
     parameters = operation.setdefault("parameters", [])
     parameters.append(_ref("parameters", "RequestId"))
     answers = {status: answer for status, answer in operation["responses"].items() if status < "400"}

@@ -272,10 +272,16 @@ def holder_of(request: Request[Any, Any, Any]) -> UUID:
 
 
 def scope_for(connection: AnyConnection) -> Scope:
-    """Role and tenant for this request: the actor's, or the system's on a public route."""
+    """Role and tenant for this request: the actor's, or the system's on a public route.
+
+    On a route with `in_tenant=True` the platform acts with the rights of the tenant that the address names: what it
+    writes, asks of queues and announces there is that tenant's, and no other tenant's rows are in reach.
+    """
     actor = actor_of(connection)
     if actor is None or connection.route_handler.opt["permission"] == PUBLIC:
         return SYSTEM
+    if actor.plane is Plane.PLATFORM and connection.route_handler.opt.get("in_tenant"):
+        return Scope(Plane.TENANT, connection.path_params["tenant_id"])
     return actor.scope
 
 

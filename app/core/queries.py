@@ -1,12 +1,14 @@
-"""Filters as addresses have them. An empty one is none, as browsers send it."""
+"""Filters and choices as addresses and forms have them. An empty one is none, as browsers send it."""
 
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+from unicodedata import category
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 
+from app.core.choices import explained
 from app.core.errors import Invalid
 
 LONGEST = 200
@@ -41,7 +43,8 @@ def text_of(field: str, value: str | None) -> str | None:
     Raises:
         Invalid: naming the field; it is too long, or no text for people.
     """
-    if value and (len(value) > LONGEST or not value.isprintable()):
+    # Joiners are printed with the letters beside them: words in Persian hold some.
+    if value and (len(value) > LONGEST or any(category(sign) in ("Cc", "Cs") for sign in value)):
         raise Invalid.field(field, f"must have at most {LONGEST} printable characters")
     return (value or "").strip() or None
 
@@ -55,3 +58,28 @@ def uuid_of(field: str, value: str | None) -> UUID | None:
         return UUID(value) if value else None
     except ValueError:
         raise Invalid.field(field, "must be a UUID") from None
+
+
+def many(values: Sequence[str] | str) -> Sequence[str]:
+    """What is ticked in a form: of one box alone a browser sends no list."""
+    return [values] if isinstance(values, str) else values
+
+
+def uuids_of(field: str, values: Sequence[str] | str) -> list[UUID]:
+    """
+    Raises:
+        Invalid: naming the field.
+    """
+    return [found for each in many(values) if (found := uuid_of(field, each)) is not None]
+
+
+def one_of(field: str, value: str | None, kind: Any) -> Any:
+    """What is chosen of a `Literal` or an enumeration.
+
+    Raises:
+        Invalid: naming the field, and what there is to choose.
+    """
+    try:
+        return msgspec.convert(value, kind) if value else None
+    except msgspec.ValidationError as error:
+        raise Invalid.field(field, explained(error, kind)) from None

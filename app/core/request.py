@@ -17,6 +17,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import RateLimited
 from app.core.ids import new_id
+from app.core.metrics import Requests
 from app.core.policy import UNSAFE, Attempt, Audit
 from app.core.settings import Settings
 
@@ -78,8 +79,9 @@ async def _swallow(receive: Receive) -> None:
 class RequestMiddleware:
     """Outermost: nothing is logged, audited or answered without the request's id."""
 
-    def __init__(self, app: ASGIApp, *, settings: Settings, audit: Audit) -> None:
+    def __init__(self, app: ASGIApp, *, settings: Settings, audit: Audit, requests: Requests) -> None:
         self._app = app
+        self._requests = requests
         self._settings = settings
         self._audit = audit
 
@@ -124,13 +126,18 @@ class RequestMiddleware:
         try:
             await self._app(scope, receive, send_with_headers)
         finally:
-            actor = scope.get("actor")
+            actor, took_s = scope.get("actor"), time.perf_counter() - started
+            # Methods and addresses that nobody declared would make lines without end.
+            known = "route_handler" in scope
+            self._requests.count(
+                scope["method"] if known else "", scope.get("path_template", "") if known else "", status, took_s
+            )
             log.info(
                 "request",
                 method=scope["method"],
                 path=scope["path"],
                 status=status,
-                ms=round((time.perf_counter() - started) * 1000, 1),
+                ms=round(took_s * 1000, 1),
                 actor=f"{actor.kind}:{actor.id}" if actor else None,  # type: ignore[attr-defined]
                 impersonator=str(actor.impersonator.id) if actor and actor.impersonator else None,  # type: ignore[attr-defined]
             )

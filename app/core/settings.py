@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
@@ -82,6 +83,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, _doc("mail server, smtp://user:password@host:587 or smtps://…:465; empty: mails go to a folder")
     ] = ""
     email_from: Annotated[str, _doc("who mails are from")] = "teknav@localhost"
+    egress_networks: Annotated[
+        tuple[str, ...],
+        _doc("networks of your own that addresses given by tenants may lead to, with commas between: 10.1.0.0/16"),
+    ] = ()
     open_registration: Annotated[bool, _doc("true lets anybody make an account, with an e-mail that works")] = False
 
     ai_provider: Annotated[Literal["local", "openrouter"], _doc("local (no network) or openrouter")] = "local"
@@ -110,6 +115,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     access_retention_months: Annotated[
         int, _doc("whole months that the access log is kept after their own; 0: for ever", ge=0)
     ] = 13
+    analytics_retention_months: Annotated[
+        int, _doc("whole months that readers' events are kept after their own; counts stay; 0: for ever", ge=0)
+    ] = 13
 
     def __repr__(self) -> str:
         """Without secrets; addresses hold passwords too."""
@@ -136,6 +144,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def secure_cookies(self) -> bool:
         return self.base_url.startswith("https://")
+
+    @property
+    def cache_apart(self) -> bool:
+        """Whether the cache has another Redis than the queues."""
+        return self.cache_redis_url not in ("", self.redis_url)
 
     @property
     def queue_prefix(self) -> str:
@@ -211,12 +224,21 @@ def _unsafe(settings: Settings) -> list[str]:
         found.append("SMTP_URL: use smtp://HOST:PORT or smtps://HOST:PORT, with user:password@ where it wants them")
     if not re.fullmatch(r"[^\r\n<>]*<?[^@\s<>]+@[^@\s<>]+>?", settings.email_from):
         found.append("EMAIL_FROM: use an address, or Name <address>")
+    found += [f"EGRESS_NETWORKS: {text} is no network" for text in settings.egress_networks if not _is_network(text)]
     if settings.app_env == "prod":
         if settings.debug:
             found.append("DEBUG: must be false in production")
         if "*" in settings.trusted_proxies:
             found.append("TRUSTED_PROXIES: name the proxies; * would believe anyone")
     return found
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _guessable(secret: str) -> bool:

@@ -55,6 +55,14 @@ def home_of(request: Request[Any, Any, Any]) -> str:
     return prefix_of(request) if tenant is None else f"{PREFIX}/tenants/{tenant}"
 
 
+def told(view: Template, message: str | None, undo: dict[str, Any] | None = None) -> Template:
+    """The view, with a short message for whoever pressed the button, and the way back: url, target and values."""
+    if message is not None:
+        toast: dict[str, Any] = {"message": message, "tone": "ok"} | ({"undo": undo} if undo else {})
+        view.headers["HX-Trigger"] = json.dumps({"toast": toast})
+    return view
+
+
 def ago(moment: datetime | None) -> Markup:
     """A `<time>` element: how long ago, with the exact moment as its title."""
     if moment is None:
@@ -176,12 +184,14 @@ class Chrome:
             if actor is None or not actor.may(item.permission) or item.plane not in (None, actor.plane):
                 continue
             href = (prefix + item.path).rstrip("/")
-            active = path == href or (item.path != "/" and path.startswith(href + "/"))
+            here = path == href or (item.path != "/" and path.startswith(href + "/"))
             # What the platform's people look after is, to a tenant's members, their tenant's.
             group = "Tenant" if item.group == "Platform" and actor.plane is Plane.TENANT else item.group
-            groups.setdefault(group, []).append(
-                {"label": item.label, "href": href, "icon": item.icon, "active": active}
-            )
+            groups.setdefault(group, []).append({"label": item.label, "href": href, "icon": item.icon, "active": here})
+        # Of a page below another's address, that one's line is the nearer.
+        active = [line for lines in groups.values() for line in lines if line["active"]]
+        for line in sorted(active, key=lambda line: len(line["href"]))[:-1]:
+            line["active"] = False
         return [{"label": label, "items": items} for label, items in groups.items()]
 
 

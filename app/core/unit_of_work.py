@@ -2,15 +2,19 @@
 
 from collections.abc import AsyncGenerator
 from typing import Any
+from uuid import UUID
 
 from litestar import Request, Response
 from litestar.di import NamedDependency
 from litestar.response.base import ASGIResponse
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import access
-from app.core.database import Database
+from app.core.database import Database, Plane, Scope
+from app.core.errors import NotFound
 from app.core.idempotency import HEADER, Once, Replayed
+from app.core.ids import PLATFORM_TENANT
 from app.core.policy import actor_of, scope_for
 from app.core.settings import Settings
 
@@ -50,7 +54,11 @@ async def provide_session(
     once = None
     if request.method == "POST" and HEADER in request.headers and actor is not None:
         once = Once(request, actor, await request.body())
-    async with database.transaction(scope_for(request)) as session:
+    scope = scope_for(request)
+    if actor is not None and actor.plane is Plane.PLATFORM and scope.plane is Plane.TENANT:
+        await _require_tenant(database, actor.scope, scope.tenant_id)
+    async with database.transaction(scope) as session:
+        session.info["actor"] = actor  # for whoever hears of a fact
         if once is not None:
             await once.begin(session)
         yield session
@@ -60,6 +68,17 @@ async def provide_session(
         if once is not None and rendered is not None:
             headers = {name.decode().lower(): value.decode() for name, value in rendered.encode_headers()}
             once.finish(session, rendered.status_code, headers, rendered.body)
+
+
+async def _require_tenant(database: Database, platform: Scope, tenant_id: UUID) -> None:
+    """
+    Raises:
+        NotFound: there is no such tenant; the platform's own is none.
+    """
+    async with database.transaction(platform) as session:
+        query = text("SELECT true FROM tenant WHERE id = :id AND id <> :own")
+        if not await session.scalar(query, {"id": tenant_id, "own": PLATFORM_TENANT}):
+            raise NotFound("There is no tenant with this id")
 
 
 def replay(_: AnyRequest, error: Replayed) -> Response[bytes | None]:

@@ -18,14 +18,14 @@ from app.core.live import signal
 from app.queues import record
 from app.queues.engine import Engine
 from app.queues.keys import take_keys
-from app.queues.models import JobRow, QueueRow, State
+from app.queues.models import IN_LINE, JobRow, QueueRow, State
 from app.queues.orders import tell_limits
 from app.queues.push import push_after_commit, queues_of
 from app.queues.spec import Limits, QueueSpec
 
 log = structlog.get_logger()
 FORGOTTEN_AT_ONCE = 8
-WAITING = (State.PENDING, State.QUEUED, State.RETRYING, State.WAITING_CHILDREN)
+WAITING = (*IN_LINE, State.WAITING_CHILDREN)
 FINISHED = (State.COMPLETED, State.DEAD, State.CANCELLED)
 
 

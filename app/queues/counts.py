@@ -13,14 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.ids import floor_id
 from app.queues.engine import Counts
-from app.queues.models import JobRow, QueueRow, State
+from app.queues.models import IN_LINE, JobRow, QueueRow, State
 from app.queues.push import queues_of
 from app.queues.spec import Limits, QueueSpec
 
 log = structlog.get_logger()
 UNPUSHED = (State.PENDING,)
 COUNTED = 100_000
-IN_RECORD = (State.PENDING, State.QUEUED, State.RETRYING, State.ACTIVE)
+IN_RECORD = (*IN_LINE, State.ACTIVE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 
 from app.core.database import SYSTEM, Database
-from app.queues.models import JobRow, QueueRow, State
+from app.queues.models import IN_LINE, JobRow, QueueRow, State
 from app.queues.runner import Runner
 
 # Nothing is in hand while the next job is chosen, so one that is active was left behind by a process that died.
-READY = (State.PENDING, State.QUEUED, State.RETRYING, State.ACTIVE)
+READY = (*IN_LINE, State.ACTIVE)
 
 
 async def drain(database: Database, runner: Runner, *, until: datetime | None = None) -> int:

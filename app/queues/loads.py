@@ -10,10 +10,9 @@ from sqlalchemy import Select, func, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.ids import floor_id
-from app.queues.models import JobRow, State
+from app.queues.models import IN_LINE, JobRow, State
 
 LOOKED_AT = 10_000
-WAITING = (State.PENDING, State.QUEUED, State.RETRYING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +38,8 @@ class Loads:
 async def loads(session: AsyncSession, queue: str, most: int) -> Loads:
     """The `most` busiest tenants of a queue, among the newest LOOKED_AT jobs of each state: however many jobs there
     are, no more are read."""
-    branches = [_newest(queue, "waiting", state, later=False) for state in WAITING]
-    branches += [_newest(queue, "delayed", state, later=True) for state in WAITING]
+    branches = [_newest(queue, "waiting", state, later=False) for state in IN_LINE]
+    branches += [_newest(queue, "delayed", state, later=True) for state in IN_LINE]
     branches += [_newest(queue, "active", State.ACTIVE), _newest(queue, "failed", State.DEAD)]
     since = floor_id(datetime.now(UTC) - timedelta(hours=24))
     branches.append(_newest(queue, "completed", State.COMPLETED).where(JobRow.id >= since))

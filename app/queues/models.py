@@ -27,6 +27,8 @@ class State(StrEnum):
     REMOVED = "removed"
 
 
+IN_LINE = (State.PENDING, State.QUEUED, State.RETRYING)
+"""What waits in a queue, for a worker or first for its time."""
 UNFINISHED = (State.PENDING, State.QUEUED, State.ACTIVE, State.RETRYING, State.WAITING_CHILDREN)
 
 
@@ -101,6 +103,7 @@ class JobRow(Base):
             "cancel_requested_at",
             postgresql_where=text("cancel_requested_at IS NOT NULL AND finished_at IS NULL"),
         ),
+        Index("ix_job_correlation", "correlation_id"),
         Index("ix_job_edited_from", "edited_from", postgresql_where=text("edited_from IS NOT NULL")),
         {"postgresql_partition_by": "RANGE (id)"},
     )

@@ -15,7 +15,7 @@ from app.queues import batch_sql
 from app.queues.children import release, unfinished_children
 from app.queues.failure import Failure
 from app.queues.keys import free_keys
-from app.queues.models import UNFINISHED, AnyJob, AttemptRow, JobRow, State
+from app.queues.models import IN_LINE, UNFINISHED, AnyJob, AttemptRow, JobRow, State
 
 TOPIC = "queues"
 CANCEL_TOPIC = "queues.cancel"
@@ -171,8 +171,7 @@ async def want_cancelled(session: AsyncSession, ids: Collection[UUID], by: str) 
     query = update(JobRow).where(JobRow.id.in_(ids), JobRow.state == State.ACTIVE).values(**wish)
     rows = await _returned(session, query)
     tell_workers(session, rows)
-    for row in rows:
-        signal(session, TOPIC, row.queue, row.tenant_id)
+    signal_all(session, rows)
     return rows
 
 
@@ -222,8 +221,7 @@ async def run_again(session: AsyncSession, ids: Collection[UUID]) -> list[JobRow
         .values(attempts_made=0, delayed=False, run_at=func.now())
     )
     rows = await _returned(session, query)
-    for queue, tenant in {(row.queue, row.tenant_id) for row in rows}:
-        signal(session, TOPIC, queue, tenant)
+    signal_all(session, rows)
     return rows
 
 
@@ -244,16 +242,14 @@ async def restore(session: AsyncSession, ids: Collection[UUID]) -> list[JobRow]:
         )
     )
     rows = await _returned(session, query)
-    for queue, tenant in {(row.queue, row.tenant_id) for row in rows}:
-        signal(session, TOPIC, queue, tenant)
+    signal_all(session, rows)
     return rows
 
 
 async def run_now(session: AsyncSession, row: AnyJob) -> bool:
     """Make a job that waits for its time due at once. It waits like others then, also where it was retrying."""
-    waiting = (State.PENDING, State.QUEUED, State.RETRYING)
     state = case((JobRow.state == State.RETRYING, State.QUEUED), else_=JobRow.state)
-    return await _set(session, row, (JobRow.state.in_(waiting),), state=state, run_at=func.now(), delayed=False)
+    return await _set(session, row, (JobRow.state.in_(IN_LINE),), state=state, run_at=func.now(), delayed=False)
 
 
 async def _end_attempt(session: AsyncSession, row: AnyJob, failure: Failure | None, log: Sequence[str]) -> None:

@@ -1,6 +1,5 @@
 """Months of jobs go when their time is over; what is unfinished or dead stays, and says so."""
 
-from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from app.core.database import SYSTEM, Database
 from app.core.ids import floor_id
+from app.core.months import months_over
 from app.queues.models import UNFINISHED, AttemptRow, EffectRow, JobRow, KeyRow, State
 
 log = structlog.get_logger()
@@ -19,10 +19,6 @@ AT_ONCE = 5_000
 TRIES = 3
 KEPT = (*UNFINISHED, State.DEAD)
 OVER = (State.COMPLETED, State.CANCELLED, State.REMOVED)
-_MONTHS = text("""
-SELECT to_date(right(c.relname, 7), 'YYYY_MM') FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-WHERE i.inhparent IN ('job'::regclass, 'ai_event_log'::regclass) GROUP BY 1 ORDER BY 1
-""")
 _DROP = text("SELECT teknav_drop_month(:month)")
 _LOCKED = "55P03"
 
@@ -44,7 +40,9 @@ class Retention:
             Held: some months have to stay.
         """
         held = []
-        for month in await self._over():
+        async with self._database.transaction(SYSTEM) as session:
+            over = await months_over(session, "job", "ai_event_log", kept=self._months)
+        for month in over:
             if await self._drop(month):
                 log.info("month.dropped", month=f"{month:%Y-%m}")
                 continue
@@ -54,16 +52,6 @@ class Retention:
             held.append(f"{month:%Y-%m} ({unfinished} unfinished, {dead} dead)")
         if held:
             raise Held(f"Months of jobs that cannot go: {', '.join(held)}. Replay or remove their dead letters.")
-
-    async def _over(self) -> Sequence[date]:
-        """The months whose time is over, oldest first."""
-        if not self._months:
-            return []
-        async with self._database.transaction(SYSTEM) as session:
-            now = (await session.scalars(select(func.now()))).one().astimezone(UTC)
-            found = (await session.scalars(_MONTHS)).all()
-        # The month that runs, and as many whole ones before it as shall be kept.
-        return [one for one in found if (now.year - one.year) * 12 + now.month - one.month > self._months]
 
     async def _drop(self, month: date) -> bool:
         """False when something in it is unfinished, dead or in the trash, or a flow still needs its results."""

@@ -4,7 +4,7 @@ When Redis does not serve, values come from memory for its short life and else f
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from itertools import count
 from typing import Any, TypeVar
 
@@ -41,14 +41,15 @@ class Cache:
 
     def __init__(self, redis: RedisService, settings: Settings, subscriber: Redis) -> None:
         self.redis = redis
-        self.apart = settings.cache_redis_url not in ("", settings.redis_url)
-        """Whether the queues have another Redis."""
+        self.apart = settings.cache_apart
         self._settings = settings
         self._store = Store(redis.client, settings)
         self.claims = Claims(self._store, redis.health, settings)
         self.history = History(redis, settings)
         self._subscriber = subscriber
         self._broker = RedisBroker(redis.client, subscriber, self._store.channel)
+        self.on_drop: list[Callable[[Collection[str]], None]] = []
+        """Called with the tags of each drop, this process's own and those it hears of."""
         self._owed: dict[str, int] = {}
         self._debts = count()
         redis.recovered.append(self._pay_owed)
@@ -98,7 +99,7 @@ class Cache:
 
     async def drop(self, *tags: str) -> None:
         """Make every value with one of these tags invalid, everywhere; at the latest when Redis is back."""
-        self.claims.drop(tags)
+        self._drop_here(tags)
         self._owed |= {tag: next(self._debts) for tag in tags}
         if self.redis.health.ok:
             try:
@@ -178,7 +179,12 @@ class Cache:
                 del self._owed[tag]
 
     def _heard(self, message: bytes) -> None:
-        self.claims.drop(msgspec.json.decode(message, type=list[str]))
+        self._drop_here(msgspec.json.decode(message, type=list[str]))
+
+    def _drop_here(self, tags: Collection[str]) -> None:
+        self.claims.drop(tags)
+        for told in self.on_drop:
+            told(tags)
 
     async def _flush_always(self) -> None:
         while True:

@@ -118,6 +118,8 @@ class Health:
         if ended is None:
             return
         await self._recovered()
+        if self._present is not ended:
+            return  # two probes succeeded side by side, and the other one was first
         self._present = None
         if self._noted:
             over = Outage(ended.began_at, datetime.now(UTC), ended.error)

@@ -12,7 +12,7 @@ from redis.asyncio.client import Pipeline
 from redis.client import EMPTY_RESPONSE, NEVER_DECODE
 
 from app.redis.home import Home, Place
-from app.redis.wire import Wire
+from app.redis.wire import Traffic, Wire
 
 RECONNECT_S = 0.2
 CONNECT_S = 5.0
@@ -48,6 +48,7 @@ class Link(Redis):
         prefix: str | None = None,
     ) -> None:
         super().__init__(connection_pool=pool)
+        self.traffic = Traffic()
         self._bound_s = bound_s
         self._reconnect_s = reconnect_s
         self._home = Home(prefix, pool) if prefix and "path" not in pool.connection_kwargs else None
@@ -76,6 +77,7 @@ class Link(Redis):
                 async with asyncio.timeout(self._bound_s):
                     reply = await (await self._talking()).send(packed)
             except TimeoutError as error:
+                self.traffic.timeouts += 1
                 raise exceptions.TimeoutError("no reply from Redis in time; the command may still run") from error
         if isinstance(reply, Exception):
             if await self._follow(reply):
@@ -99,6 +101,7 @@ class Link(Redis):
                 wire = await (self._connected() if self._bound_s is None else self._talking())
                 replies = [await future for future in wire.send_together(data, len(packed))]
         except TimeoutError as error:
+            self.traffic.timeouts += 1
             raise exceptions.TimeoutError("no reply from Redis in time; the commands may still run") from error
         for reply in replies:
             if isinstance(reply, exceptions.ConnectionError):
@@ -199,9 +202,9 @@ class Link(Redis):
         place = settings.get("host", "localhost"), settings.get("port", 6379)
         loop = asyncio.get_running_loop()
         if "path" in settings:
-            _, wire = await loop.create_unix_connection(Wire, settings["path"])
+            _, wire = await loop.create_unix_connection(self._new_wire, settings["path"])
         else:
-            _, wire = await loop.create_connection(Wire, *place, ssl=self._tls())
+            _, wire = await loop.create_connection(self._new_wire, *place, ssl=self._tls())
         try:
             for command in _greeting(settings):
                 reply = await wire.send(_pack(command))
@@ -215,6 +218,10 @@ class Link(Redis):
             raise
         self._wire_at = place
         return wire
+
+    def _new_wire(self) -> Wire:
+        self.traffic.connections += 1
+        return Wire(self.traffic)
 
     def _tls(self) -> ssl.SSLContext | None:
         connection = self.connection_pool.make_connection()  # type: ignore[no-untyped-call]

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
+from dataclasses import dataclass
 from typing import Any, cast
 
 import hiredis
@@ -15,6 +16,18 @@ WRITE_AT = 16
 PROBE_AFTER_S, PROBE_EVERY_S, PROBES = 10, 5, 3
 
 
+@dataclass(slots=True)
+class Traffic:
+    """What a link has done since its process began."""
+
+    commands: int = 0
+    writes: int = 0
+    """Fewer than commands, by as many as left together."""
+    connections: int = 0
+    timeouts: int = 0
+    """Callers that got no reply in time."""
+
+
 class Wire(asyncio.Protocol):
     """The commands of one loop tick leave in one write. Replies come in the order of the commands.
 
@@ -23,7 +36,8 @@ class Wire(asyncio.Protocol):
     never an exception: what failed is an exception as its value.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, traffic: Traffic) -> None:
+        self._traffic = traffic
         self.closed: ConnectionError | None = None
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[asyncio.Future[Any]] = deque()
@@ -46,6 +60,7 @@ class Wire(asyncio.Protocol):
         if not self._waiting:
             self._heard_at = self._loop.time()
         self._waiting.append(future)
+        self._traffic.commands += 1
         self._write_soon(packed)
         return future
 
@@ -55,6 +70,7 @@ class Wire(asyncio.Protocol):
             self._heard_at = self._loop.time()
         futures = [self._loop.create_future() for _ in range(replies)]
         self._waiting.extend(futures)
+        self._traffic.commands += replies
         self._write_soon(packed)
         return futures
 
@@ -82,6 +98,7 @@ class Wire(asyncio.Protocol):
 
     def _write(self) -> None:
         if self._unsent and self.closed is None:
+            self._traffic.writes += 1
             self._transport.write(b"".join(self._unsent))
             self._unsent.clear()
 

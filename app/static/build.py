@@ -29,6 +29,7 @@ STYLES = (
     "panels.css",
     "overlays.css",
     "code.css",
+    "charts.css",
 )
 
 

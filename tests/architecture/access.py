@@ -1,7 +1,7 @@
 """Who gets what answer from every route: asked of the running app, with every kind of caller.
 
 `python -m tests.architecture.access --write` writes what it found into `access.tsv`; a person reviews the difference.
-A new route joins by itself. A new kind of caller is a line in `CALLERS`, a new kind of thing one in `THINGS`.
+A new route joins by itself. A new kind of caller is a line in the fixture `stage`, a new kind of thing one in `THINGS`.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -49,26 +49,58 @@ THINGS = {
     "client_id": "api_client",
     "export_id": "export",
     "article_id": "article",
+    "funnel_id": "funnel",
+    "release_id": "release",
     "task_id": "ai_task",
+    "draft_id": "ai_draft",
+    "report_id": "quality_report",
+    "ai/event-logs/event_id": "ai_event_log",
+    "events/event_id": "analytics_event",
     "ai/runs/run_id": "ai_run",
     "isolation/runs/run_id": "isolation_run",
     "isolation/run_id": "isolation_run",
     "logs/audit/entry_id": "audit_log",
     "logs/access/entry_id": "data_access_log",
     "email_id": "email_log",
+    "plugin_id": "plugin",
+    "delivery_id": "plugin_delivery",
     "job_id": "job",
     "worker_id": "worker",
     "view_id": "saved_view",
+    "approval_id": "approval",
+    "definition_id": "workflow_definition",
+    "instance_id": "workflow_instance",
+    "trace_id": "job",
 }
+RELEASE = {"action": "unpublish", "at": "2038-01-01T00:00:00Z"}
+RELEASE_FORM = {"action": "unpublish", "at": "2038-01-01T00:00"}
 # Names that are no row: what is there, and what is not.
-NAMES = {"queue": "ai:content", "schedules/name": "purge-expired", "cards/name": "queues"}
+NAMES = {
+    "number": "1",
+    "queue": "ai:content",
+    "schedules/name": "purge-expired",
+    "cards/name": "queues",
+    "templates/name": "quality_check",
+}
 # What a type alone does not tell.
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", "/api/owner/queues/{queue:str}/limits"): {"running": 3},
     ("PATCH", "/api/owner/schedules/{name:str}"): {"cron": "30 2 * * *"},
     ("PATCH", "/api/owner/tenants/{tenant_id:uuid}"): {"name": "Another name"},
     ("PATCH", "/api/v1/articles/{article_id:uuid}"): {"title": "Another title"},
+    ("PATCH", "/api/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}"): {"title": "Another title"},
+    ("POST", "/api/v1/articles/{article_id:uuid}/releases"): RELEASE,
+    ("POST", "/api/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}/releases"): RELEASE,
+    ("POST", "/dashboard/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}/releases"): RELEASE_FORM,
+    ("POST", "/dashboard/t/{slug:str}/articles/{article_id:uuid}/releases"): RELEASE_FORM,
+    ("POST", "/api/v1/articles/{article_id:uuid}/translations"): {"language": "fr"},
+    ("POST", "/api/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}/translations"): {"language": "fr"},
+    ("POST", "/dashboard/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}/translations"): {"language": "fr"},
+    ("POST", "/dashboard/t/{slug:str}/articles/{article_id:uuid}/translations"): {"language": "fr"},
     ("POST", "/api/owner/tenants/{tenant_id:uuid}/tokens"): {"name": "App", "scopes": ["articles:read"]},
+    ("POST", "/api/owner/ai/templates/{name:str}/versions"): {"text": "Name what is wrong."},
+    ("POST", "/api/v1/ai/tasks"): {"kind": "quality_check", "articleId": "01900000-0000-7000-8000-000000000000"},
+    ("POST", "/dashboard/owner/ai/templates/{name:str}"): {"text": "Name what is wrong."},
     ("POST", "/api/owner/tokens"): {"name": "App", "scopes": ["queues:read"]},
     ("POST", "/dashboard/owner/tenants"): {"name": "Another name"},
     ("POST", "/dashboard/owner/tenants/{tenant_id:uuid}"): {"name": "Another name", "status": "active"},
@@ -150,7 +182,7 @@ def addresses(door: Door, stage: Stage) -> dict[str, str]:
             if name != parameter or before[len(before) - len(folders) :] != folders:
                 continue
             if whose is None:
-                return str(new_id()) if known in THINGS else "none"
+                return str(new_id()) if known in THINGS else "9" if parameter == "number" else "none"
             return stage.ids[found][whose] if known in THINGS else found
         assert not parameter.endswith("_id"), f"{door.path}: put the table of {parameter} into THINGS"
         return "none"
@@ -290,6 +322,7 @@ async def one_of_everything(admin: Any, ours: UUID, theirs: UUID, owned: dict[st
                 row |= {key.name: number for key in table.primary_key if isinstance(key.type, Integer)}
                 if table.name == "job":
                     row["queue"] = "ai:content" if tenant_id == ours else "ai:seo"
+                    row["correlation_id"] = row["id"]  # a trace by the id of its first step
                 parents[table.name] = row
                 columns = ", ".join(f'"{name}"' for name in row)
                 marks = ", ".join(f"${n}" for n in range(1, len(row) + 1))
@@ -304,9 +337,6 @@ async def kept(admin: Any) -> list[tuple[str, list[Any]]]:
     """All rows of all tables, in an order in which they can be written."""
     names = [table.name for table in Base.metadata.sorted_tables if table.name != "alembic_version"]
     return [(name, await admin.fetch(f'SELECT * FROM "{name}"')) for name in names]
-
-
-Caller = Callable[[], Awaitable[dict[str, str]]]
 
 
 def cell(statuses: dict[str, int]) -> str:

@@ -72,7 +72,8 @@ async def stage(
     await admin.execute("UPDATE tenant SET status = 'suspended' WHERE id = $1", suspended.id)
     # A worker takes orders while its last heartbeat is new: for as long as the test may last.
     beating = datetime.now(UTC) + timedelta(hours=1)
-    plausible = {"saved_view": {"user_id": person}, "worker": {"beat_at": beating}}
+    plausible = {"saved_view": {"owner": f"user:{person}"}, "worker": {"beat_at": beating}}
+    plausible["article_version"] = {"snapshot": {"title": "t", "slug": "t", "language": "en", "body": "t"}}
     mine = str(await admin.fetchval("SELECT id FROM api_token WHERE tenant_id = $1", PLATFORM_TENANT))
     slugs = [await admin.fetchval("SELECT slug FROM tenant WHERE id = $1", each.id) for each in (tenant, other)]
     ids = await one_of_everything(admin, tenant.id, other.id, plausible)
@@ -136,6 +137,13 @@ async def test_every_caller_gets_from_every_route_what_the_reviewed_table_says(s
 ROWS = "SELECT outcome, status FROM audit_log WHERE action = $1 AND id > $2 ORDER BY id"
 CHANGES_NOTHING = {
     ("DELETE", "/api/v1/articles/{article_id:uuid}/publication"),
+    ("DELETE", "/api/v1/articles/{article_id:uuid}/submission"),
+    ("DELETE", "/api/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}/publication"),
+    ("DELETE", "/api/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}/submission"),
+    ("POST", "/dashboard/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}/unpublication"),
+    ("POST", "/dashboard/owner/tenants/{tenant_id:uuid}/articles/{article_id:uuid}/withdrawal"),
+    ("POST", "/dashboard/t/{slug:str}/articles/{article_id:uuid}/unpublication"),
+    ("POST", "/dashboard/t/{slug:str}/articles/{article_id:uuid}/withdrawal"),
     ("POST", "/dashboard/owner/tenants/{tenant_id:uuid}/quotas"),
     ("DELETE", "/api/owner/users/{user_id:uuid}/ban"),
     ("POST", "/dashboard/owner/users/{user_id:uuid}/unban"),
@@ -152,6 +160,13 @@ CHANGES_NOTHING = {
     ("POST", "/api/owner/schedules/{name:str}/reset"),
     ("POST", "/dashboard/owner/schedules/{name:str}/reset"),
     ("POST", "/dashboard/owner/schedules/{name:str}"),
+    # The plugin is enabled, and has nothing that could be set.
+    ("POST", "/api/v1/plugins/{plugin_id:uuid}/activation"),
+    ("POST", "/api/owner/plugins/{plugin_id:uuid}/activation"),
+    ("POST", "/dashboard/owner/plugins/{plugin_id:uuid}"),
+    ("POST", "/dashboard/owner/plugins/{plugin_id:uuid}/activation"),
+    ("POST", "/dashboard/t/{slug:str}/plugins/{plugin_id:uuid}"),
+    ("POST", "/dashboard/t/{slug:str}/plugins/{plugin_id:uuid}/activation"),
 }
 NEWEST = "SELECT max(id::text)::uuid FROM audit_log"
 

@@ -29,7 +29,7 @@ from app.modules.tenants.service import TenantService
 
 Transaction = Callable[[Scope], AbstractAsyncContextManager[AsyncSession]]
 APPEND_ONLY = {"ai_event_log", "audit_log", "data_access_log"}
-PARTITIONED = {"ai_event_log", "audit_log", "data_access_log", "job", "job_attempt", "job_effect"}
+PARTITIONED = APPEND_ONLY | {"analytics_event", "job", "job_attempt", "job_effect"}
 CHANGES = "INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER"
 RIGHTS = f"SELECT, {CHANGES}"
 OWN_TABLES = """
@@ -223,6 +223,7 @@ async def test_a_function_with_its_owners_rights_names_its_schemas(admin: asyncp
         "teknav_note_unsealed",
         "teknav_rights",
         "teknav_session",
+        "teknav_timezone",
         "teknav_token",
     }
     for row in found:

@@ -9,6 +9,8 @@ from tests.flows.tenant_app import SCOPES, TenantApp
 ARTICLES = 27  # more than one page
 WORDLESS = "# Only a heading"  # no provider can summarise it, so its job dies at once
 
+ROUGH = "# Tides\n\nThe the sea  rises twice a day. TODO say why."  # something to mend, so that there is a draft
+
 
 @dataclass(frozen=True)
 class Furnished:
@@ -33,8 +35,15 @@ async def furnish(running: Running, owner: OwnerApp) -> Furnished:
         await app.publish(article)
         tasks = [(await app.ask_for_summary(article), "completed")]
         tasks.append((await app.ask_for_summary(await app.post(WORDLESS)), "failed"))
-        for number in range(ARTICLES - 2):
+        rough = await app.post(ROUGH)
+        tasks += [(await app.ask(kind, rough), "completed") for kind in ("rewrite_article", "quality_check")]
+        for number in range(ARTICLES - 3):
             await app.post(f"# Draft {number}\n\nNothing is written yet.")
         for task, status in tasks:
             await app.until(task, status)
+    steps = [{"type": "approval", "key": "ask", "title": "Shall it stay?"}, {"type": "publish", "key": "publish"}]
+    flow = {"key": "ask_first", "name": "Ask first", "tenantId": tenant["id"], "graph": {"steps": steps}}
+    workflow = f"/api/owner/workflows/{(await owner.post('/api/owner/workflows', flow))['id']}"
+    await owner.post(f"{workflow}/versions", {})
+    await owner.post(f"{workflow}/run", {"input": {"articleId": article}})
     return Furnished(owner, running.address, made["token"])

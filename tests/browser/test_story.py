@@ -45,7 +45,7 @@ async def test_an_owner_follows_a_summary_through_success_failure_and_repair(
         article = await watch_a_summary_being_written(page, app)
         await see_in_the_audit_log(
             page, "owner.tenant.create", "owner.workspace.create", "owner.token.create",
-            "article.create", "article.publish", "ai.summary.request", "ai.summary.complete",
+            "article.create", "article.publish", "ai.task.start", "ai.task.complete",
         )  # fmt: skip
 
         await page.goto("about:blank")

@@ -36,7 +36,7 @@ class Size:
 
 
 SHORT = Size(jobs=160, per_s=40, outage_s=3, rounds=1, drain_s=100, bound_s=240, total_s=900, short=True)
-LONG = Size(jobs=1500, per_s=60, outage_s=30, rounds=5, drain_s=120, bound_s=420, total_s=2700)
+LONG = Size(jobs=1500, per_s=60, outage_s=30, rounds=5, drain_s=120, bound_s=420, total_s=4500)
 LONGEST_OUTAGES = 2
 """So many rounds have an outage as long as `outage_s`; more of them say no more, and take minutes."""
 

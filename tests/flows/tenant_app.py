@@ -35,6 +35,13 @@ class TenantApp:
         assert answer.status_code == 202, answer.text
         return answer.headers["Location"]
 
+    async def ask(self, kind: str, article: str) -> str:
+        """Ask for a task of another kind, which takes nothing but the article."""
+        wanted = {"kind": kind, "articleId": article.rpartition("/")[2]}
+        answer = await self._client.post("/api/v1/ai/tasks", json=wanted)
+        assert answer.status_code == 202, answer.text
+        return answer.headers["Location"]
+
     async def read(self, place: str) -> dict[str, Any]:
         answer = await self._client.get(place)
         assert answer.status_code == 200, answer.text

@@ -64,8 +64,8 @@ async def test_each_step_of_a_summary_is_audited_under_one_correlation(
     await app.post(f"{article}/summaries")
     await drain()
     trail = (await read(owner, "/api/owner/logs/audit?limit=100"))["items"]
-    of_ai = {entry["action"]: entry for entry in trail if entry["action"].startswith("ai.summary.")}
-    asked, written = of_ai["ai.summary.request"], of_ai["ai.summary.complete"]
+    of_ai = {entry["action"]: entry for entry in trail if entry["action"].startswith("ai.task.")}
+    asked, written = of_ai["ai.task.start"], of_ai["ai.task.complete"]
     assert (asked["actorKind"], written["actorKind"]) == ("token", "system")
     assert asked["correlationId"] == written["correlationId"] is not None
     assert f"/api/v1/articles/{asked['resourceId']}" == article

@@ -15,6 +15,7 @@ from app.core.settings import Settings
 from app.redis.cache import Cache
 from app.redis.cached import Cached
 from app.redis.connection import hasty, patient
+from app.redis.health import Health
 from app.redis.link import Link
 from app.redis.service import RedisService
 from tests.redis.proxy import Proxy
@@ -232,6 +233,25 @@ async def test_an_outage_is_noticed_within_ten_seconds_though_nobody_asks(
                 await asyncio.sleep(0.01)
         proxy.thawed.set()
         await until_ok(cache)
+
+
+async def test_two_who_find_redis_back_at_once_end_one_outage() -> None:
+    away, together = True, asyncio.Barrier(2)
+
+    async def probe() -> None:
+        if away:
+            raise exceptions.ConnectionError("away")
+
+    async def recovered() -> None:
+        await together.wait()
+
+    health = Health(probe, recovered)
+    health.failed(exceptions.ConnectionError("away"), certain=True)
+    health.close()
+    away = False
+    async with asyncio.timeout(5):
+        await asyncio.gather(health.check(), health.check())
+    assert health.ok and len(health.outages) == 1
 
 
 def test_the_cache_may_lie_in_another_redis_than_the_queues(settings: Settings) -> None:

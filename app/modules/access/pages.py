@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.errors import Invalid
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
+from app.core.queries import columns
 from app.core.templating import render
 from app.modules.access.models import DataAccessLog
 from app.modules.access.permissions import READ
@@ -21,7 +22,7 @@ from app.modules.access.schemas import AccessQuery, read
 from app.modules.access.service import AccessTrail
 from app.modules.audit.service import AuditTrail
 
-FILTERS = ("action", "resource", "actor", "actorId", "tenantId", "requestId", "correlationId", "exported", "from", "to")
+FILTERS = columns(AccessQuery)
 ON_RECORD, AT_A_GLANCE = 5, 8
 AnyRequest = Request[Any, Any, Any]
 

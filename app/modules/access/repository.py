@@ -5,7 +5,7 @@ from typing import Any, cast
 from sqlalchemy import Select, Table, func, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.ids import floor_id
+from app.core.trails import rows_of
 from app.modules.access.models import DataAccessLog
 from app.modules.access.schemas import AccessFilter
 
@@ -21,28 +21,5 @@ async def write(session: AsyncSession, values: dict[str, Any], *, quick: bool) -
 
 
 def fitting(wanted: AccessFilter) -> Select[tuple[DataAccessLog]]:
-    row = DataAccessLog
-    query = select(row)
-    if wanted.action:
-        below = row.action.startswith(wanted.action.rstrip(".") + ".", autoescape=True)
-        query = query.where((row.action == wanted.action) | below)
-    if wanted.resource:
-        kind, _, id_ = wanted.resource.partition(":")
-        query = query.where(row.resource_type == kind)
-        query = query.where(row.resource_id == id_) if id_ else query
-    if wanted.actor:
-        query = query.where(func.lower(row.actor_label).startswith(wanted.actor.lower(), autoescape=True))
-    for place, value in (
-        (row.actor_id, wanted.actor_id),
-        (row.tenant_id, wanted.tenant_id),
-        (row.request_id, wanted.request_id),
-        (row.correlation_id, wanted.correlation_id),
-        (row.exported, wanted.exported),
-    ):
-        query = query.where(place == value) if value is not None else query
-    # By id and not by created_at: ids carry the time, and choose the month's partition.
-    if wanted.since is not None:
-        query = query.where(row.id >= floor_id(wanted.since))
-    if wanted.until is not None:
-        query = query.where(row.id < floor_id(wanted.until))
-    return query
+    query = rows_of(DataAccessLog, wanted)
+    return query.where(DataAccessLog.exported == wanted.exported) if wanted.exported is not None else query

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from msgspec import Raw, Struct, convert
+from msgspec import Raw, convert
 
 from app.core.errors import Invalid
-from app.core.moments import moment
-from app.core.queries import text_of, uuid_of, wire_name
+from app.core.trails import TrailFilter, TrailQuery
 from app.core.wire import Outgoing
 from app.modules.access.models import DataAccessLog
 from app.redis.cached import Cached
@@ -17,22 +16,10 @@ ACCESS_ANSWERS = Cached("owner", "access", "answers", Raw, 15, ("access",), "The
 YES_NO = {"true": True, "false": False}
 
 
-class AccessFilter(Struct, frozen=True, kw_only=True):
-    """Which rows are wanted; None wants all. Times are half open: `since` is in, `until` is not."""
+class AccessFilter(TrailFilter, frozen=True, kw_only=True):
+    """Which rows are wanted; None wants all."""
 
-    action: str | None = None
-    """An action, or the start of several: `owner.read` finds `owner.read.audit` too."""
-    resource: str | None = None
-    """A type, `job`, or one thing, `job:ID`."""
-    actor: str | None = None
-    """The start of an e-mail address or of a token's name, whatever the case."""
-    actor_id: UUID | None = None
-    tenant_id: UUID | None = None
-    request_id: str | None = None
-    correlation_id: UUID | None = None
     exported: bool | None = None
-    since: datetime | None = None
-    until: datetime | None = None
 
 
 class AccessRead(Outgoing):
@@ -78,19 +65,10 @@ def read(row: DataAccessLog) -> AccessRead:
     return convert(row, AccessRead, from_attributes=True)
 
 
-class AccessQuery(Struct, frozen=True, kw_only=True, rename=wire_name):
+class AccessQuery(TrailQuery, frozen=True, kw_only=True):
     """The filters as the address has them."""
 
-    action: str | None = None
-    resource: str | None = None
-    actor: str | None = None
-    actor_id: str | None = None
-    tenant_id: str | None = None
-    request_id: str | None = None
-    correlation_id: str | None = None
     exported: str | None = None
-    since: str | None = None
-    until: str | None = None
 
     def filter(self) -> AccessFilter:
         """
@@ -99,15 +77,4 @@ class AccessQuery(Struct, frozen=True, kw_only=True, rename=wire_name):
         """
         if self.exported and self.exported not in YES_NO:
             raise Invalid.field("exported", "must be true or false")
-        return AccessFilter(
-            action=text_of("action", self.action),
-            resource=text_of("resource", self.resource),
-            actor=text_of("actor", self.actor),
-            actor_id=uuid_of("actorId", self.actor_id),
-            tenant_id=uuid_of("tenantId", self.tenant_id),
-            request_id=text_of("requestId", self.request_id),
-            correlation_id=uuid_of("correlationId", self.correlation_id),
-            exported=YES_NO[self.exported] if self.exported else None,
-            since=moment("from", self.since),
-            until=moment("to", self.until, end=True),
-        )
+        return AccessFilter(exported=YES_NO[self.exported] if self.exported else None, **self.values())

@@ -1,11 +1,10 @@
 """The access log: `note` writes what a route showed, `record_read` what something else did, `AccessTrail` reads."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, date
 from uuid import UUID
 
 import structlog
-from sqlalchemy import func, select, text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.access import Access, Read
@@ -13,23 +12,19 @@ from app.core.database import SYSTEM, Database, scope_of
 from app.core.errors import NotFound
 from app.core.ids import new_id
 from app.core.live import signal
-from app.core.logging import redact
+from app.core.months import months_over
 from app.core.paging import Page, Pager
 from app.core.policy import SYSTEM_ACTOR, Actor
 from app.core.request import correlation_id
 from app.modules.access.models import DataAccessLog
 from app.modules.access.repository import fitting, write
 from app.modules.access.schemas import AccessFilter
-from app.modules.audit.service import erase, record, tenant_names, who
+from app.modules.audit.service import erase, record, stored, tenant_names, who
 
 TOPIC = "access"
 LEAST_TEXT = 3
 _ERASE = text("SELECT teknav_erase_access(:person)")
 _DROP = text("SELECT teknav_drop_log_month(:table, :month)")
-_MONTHS = text("""
-SELECT to_date(right(c.relname, 7), 'YYYY_MM') FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-WHERE i.inhparent = to_regclass(:table) ORDER BY 1
-""")
 
 
 async def note(session: AsyncSession, read: Read, *, quick: bool) -> None:
@@ -48,12 +43,12 @@ async def note(session: AsyncSession, read: Read, *, quick: bool) -> None:
         "query": read.query,
         "row_count": read.rows,
         "fields": list(read.access.fields),
-        "purpose": _text(read.purpose),
+        "purpose": stored(read.purpose),
         "cached": read.cached,
         "exported": read.access.exported,
         "ip": context.get("client_ip"),
         "user_agent": context.get("user_agent"),
-        "path": _text(read.path),
+        "path": stored(read.path),
     }
     await write(session, values, quick=quick)
     signal(session, TOPIC, f"{read.access.resource}:{read.resource_id or ''}", tenant_id)
@@ -105,18 +100,13 @@ async def drop_old_months(database: Database, months: Mapping[str, int]) -> None
         DBAPIError: somebody reads the table for long; the next round tries again.
     """
     for table, kept in months.items():
-        for month in await _over(database, table, kept) if kept else ():
+        async with database.transaction(SYSTEM) as session:
+            over = await months_over(session, table, kept=kept)
+        for month in over:
             async with database.transaction(SYSTEM) as session:
                 if await session.scalar(_DROP, {"table": table, "month": month}):
                     resource = ("log", table, f"{table} of {month:%Y-%m}")
                     await record(session, SYSTEM_ACTOR, "log.month.drop", resource=resource)
-
-
-async def _over(database: Database, table: str, kept: int) -> Sequence[date]:
-    async with database.transaction(SYSTEM) as session:
-        now = (await session.scalars(select(func.now()))).one().astimezone(UTC)
-        found = (await session.scalars(_MONTHS, {"table": table})).all()
-    return [one for one in found if (now.year - one.year) * 12 + now.month - one.month > kept]
 
 
 class AccessTrail:
@@ -150,9 +140,3 @@ class AccessTrail:
         if row is None:
             raise NotFound("There is no such entry in the access log")
         return row
-
-
-def _text(value: str | None) -> str | None:
-    # What the caller wrote: PostgreSQL refuses NUL in text.
-    shown: str | None = redact(value)
-    return shown.replace("\0", "") if shown else shown

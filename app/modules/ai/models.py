@@ -1,28 +1,14 @@
-"""What AI was asked to do, each try at it, what was said, and what happened on the way."""
+"""What AI was asked to do."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
-from advanced_alchemy.types import JsonB
-from sqlalchemy import (
-    CheckConstraint,
-    ForeignKeyConstraint,
-    Index,
-    Numeric,
-    SmallInteger,
-    Text,
-    UniqueConstraint,
-    func,
-    text,
-)
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.ids import new_id
-from app.core.models import Base, Json, TenantRow
+from app.core.models import Json, TenantRow
 
 
 class TaskStatus(StrEnum):
@@ -32,26 +18,7 @@ class TaskStatus(StrEnum):
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"
-
-
-class RunStatus(StrEnum):
-    """Where one try stands."""
-
-    RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"
-
-
-class _Fallible:
-    """What tells why something failed: a stable word, and a sentence."""
-
-    error_code: Mapped[str | None]
-    error_message: Mapped[str | None] = mapped_column(Text)
-
-    @property
-    def error(self) -> dict[str, str] | None:
-        code = self.error_code
-        return {"code": code, "message": self.error_message or code} if code else None
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +30,12 @@ class Tries:
     next_at: datetime | None
 
 
-class AiTask(_Fallible, TenantRow):
-    """Something that a caller wants of AI. Its job runs it; each try is an `AiRun`."""
+class AiTask(TenantRow):
+    """Something that a caller wants of AI for an article. Its job runs it; each try is an `AiRun`.
+
+    `input` is what its kind takes beside the article. While `idempotency_key` is known, asking again with it gives
+    this task, whatever became of it.
+    """
 
     __allow_unmapped__ = True
     tries: Tries | None = None
@@ -73,100 +44,31 @@ class AiTask(_Fallible, TenantRow):
     kind: Mapped[str]
     status: Mapped[str] = mapped_column(server_default=TaskStatus.QUEUED)
     article_id: Mapped[UUID]
+    input: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
     job_id: Mapped[UUID] = mapped_column(unique=True)
     requested_by: Mapped[str]
     correlation_id: Mapped[UUID | None]
+    idempotency_key: Mapped[str | None]
+    cancel_requested_at: Mapped[datetime | None]
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None] = mapped_column(Text)
     result: Mapped[Json | None]
-    """`summary`, `keywords` and `provider` of a completed summary."""
+    """What came of a completed task, in the form of the API: `provider`, and what its kind has."""
     finished_at: Mapped[datetime | None]
 
     __table_args__ = (
         UniqueConstraint("tenant_id", "id"),
+        UniqueConstraint("tenant_id", "idempotency_key", name="uq_ai_task_idempotency_key"),
         ForeignKeyConstraint(["tenant_id", "article_id"], ["article.tenant_id", "article.id"]),
-        CheckConstraint("status IN ('queued', 'running', 'completed', 'failed')", name="status"),
+        CheckConstraint("status IN ('queued', 'running', 'completed', 'failed', 'cancelled')", name="status"),
         Index("ix_ai_task_article", "tenant_id", "article_id", text("id DESC")),
+        Index("ix_ai_task_correlation", "correlation_id"),
         Index("ix_ai_task_status", "tenant_id", "status", text("id DESC")),
-    )
-
-
-class AiRun(_Fallible, TenantRow):
-    """One try at a task: which model wrote, how long it took, what it used. At most one of a task is open.
-
-    `attempt` counts on from 1 through every replay. `usage` has `input`, `cacheRead`, `cacheWrite`, `output` and
-    `reasoning`: tokens, each counted once. `cost` is in US dollars. Both are None where the provider did not say.
-    """
-
-    __tablename__ = "ai_run"
-    task_id: Mapped[UUID]
-    attempt: Mapped[int]
-    provider: Mapped[str]
-    model: Mapped[str | None]
-    status: Mapped[str] = mapped_column(server_default=RunStatus.RUNNING)
-    usage: Mapped[Json | None]
-    cost: Mapped[Decimal | None] = mapped_column(Numeric(18, 12))
-    finished_at: Mapped[datetime | None]
-
-    __table_args__ = (
-        UniqueConstraint("tenant_id", "id"),
-        UniqueConstraint("task_id", "attempt"),
-        ForeignKeyConstraint(["tenant_id", "task_id"], ["ai_task.tenant_id", "ai_task.id"]),
-        CheckConstraint("status IN ('running', 'completed', 'failed')", name="status"),
-        Index("uq_ai_run_open", "task_id", unique=True, postgresql_where=text("finished_at IS NULL")),
-        Index("ix_ai_run_status", "tenant_id", "status", text("id DESC")),
+        Index("ix_ai_task_kind", "tenant_id", "kind", text("id DESC")),
     )
 
     @property
-    def duration_ms(self) -> int | None:
-        """Milliseconds from start to end; None while it runs."""
-        return None if self.finished_at is None else round((self.finished_at - self.created_at).total_seconds() * 1000)
-
-    @property
-    def cost_usd(self) -> str | None:
-        """Plain decimal digits, "0.00042"; the number itself would be written 4.2E-4."""
-        return None if self.cost is None else f"{self.cost.normalize():f}"
-
-
-class AiMessage(Base):
-    """One message of a run, in the order in which it was said. Never changed.
-
-    `sha256` is that of the parts as JSON, in hexadecimal digits.
-    """
-
-    __tablename__ = "ai_message"
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    tenant_id: Mapped[UUID]
-    run_id: Mapped[UUID]
-    seq: Mapped[int] = mapped_column(SmallInteger)
-    role: Mapped[str]
-    parts: Mapped[list[dict[str, Any]]] = mapped_column(JsonB)
-    sha256: Mapped[str]
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-    __table_args__ = (
-        UniqueConstraint("run_id", "seq"),
-        ForeignKeyConstraint(["tenant_id", "run_id"], ["ai_run.tenant_id", "ai_run.id"]),
-    )
-
-
-class AiEventLog(Base):
-    """What happened in a run, step by step. Append-only, and kept by the month of the run.
-
-    Nothing points at it and it points at nothing: a month goes as one. `id` is the order of lists over all runs.
-    """
-
-    __tablename__ = "ai_event_log"
-    run_id: Mapped[UUID] = mapped_column(primary_key=True)
-    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    id: Mapped[UUID] = mapped_column(default=new_id)
-    tenant_id: Mapped[UUID]
-    type: Mapped[str]
-    level: Mapped[str]
-    """info, warning or error."""
-    payload: Mapped[Json] = mapped_column(server_default=text("'{}'::jsonb"))
-    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
-
-    __table_args__ = (
-        Index("ix_ai_event_log_id", text("id DESC")),
-        Index("ix_ai_event_log_tenant", "tenant_id", text("id DESC")),
-        {"postgresql_partition_by": "RANGE (run_id)"},
-    )
+    def error(self) -> dict[str, str] | None:
+        """Why it failed: a stable word, and a sentence."""
+        code = self.error_code
+        return {"code": code, "message": self.error_message or code} if code else None

@@ -1,78 +1,32 @@
-"""`/ai/runs` and `/ai/tasks` in the dashboards: what AI does, for all tenants and for one."""
+"""`/ai/tasks` in the dashboards: what was asked of AI, for all tenants and for one."""
 
-from enum import StrEnum
+import json
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import Controller, Request, get
+from litestar import Controller, Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.access import tell
 from app.core.database import Plane
-from app.core.paging import Page, Pager
+from app.core.paging import Pager
 from app.core.policy import Actor
 from app.core.templating import prefix_of, render, state_label
 from app.modules.ai import repository
-from app.modules.ai.jobs import SummarizeArticle
-from app.modules.ai.models import AiRun, AiTask, RunStatus, TaskStatus
-from app.modules.ai.permissions import READ
-from app.modules.ai.repository import EntryFilter, RunFilter, TaskFilter
-from app.modules.ai.schemas import RUN_SEEN, AiRunRead, AiTaskOwned, AiTaskRead, read
-from app.modules.ai.service import AiService
+from app.modules.ai.models import AiTask, TaskStatus
+from app.modules.ai.permissions import READ, RUN
+from app.modules.ai.repository import TaskFilter
+from app.modules.ai.schemas import AiTaskOwned, AiTaskRead, Kind, read
+from app.modules.ai.service import JOBS, AiService
+from app.modules.runs.service import Runs
 
-RUNS, TASKS = "/ai/runs", "/ai/tasks"
-FILTERS = ("status", "tenantId", "taskId", "articleId")
-MOST = 100  # entries that a drawer shows
+TASKS = "/ai/tasks"
+FILTERS = ("status", "kind", "tenantId", "articleId", "from", "to")
+MOST_RUNS = 100  # that a drawer shows
 AnyRequest = Request[Any, Any, Any]
-
-
-class RunPages(Controller):
-    """The platform's alone: a run tells what a provider answered."""
-
-    path = RUNS
-
-    @get("/", permission=READ)
-    async def runs(
-        self,
-        request: AnyRequest,
-        ai: NamedDependency[AiService],
-        session: NamedDependency[AsyncSession],
-        pager: NamedDependency[Pager],
-        wanted_runs: NamedDependency[RunFilter],
-        cursor: FromQuery[str] = "",
-    ) -> Template:
-        page = await ai.runs(pager, wanted_runs, cursor=cursor or None)
-        context = _list(request, RUNS, page, RunStatus) | {"names": await repository.names(session, runs=page.items)}
-        return render(request, "ai/runs.html", context, fragment="ai/_runs.html")
-
-    @get("/{run_id:uuid}", permission=READ, access=RUN_SEEN)
-    async def run(
-        self,
-        request: AnyRequest,
-        run_id: FromPath[UUID],
-        ai: NamedDependency[AiService],
-        session: NamedDependency[AsyncSession],
-        pager: NamedDependency[Pager],
-        part: FromQuery[bool] = False,
-    ) -> Template:
-        """The drawer, or with `part` what in it keeps itself current."""
-        run, wanted = await ai.run(run_id), EntryFilter(run_id=run_id)
-        tell(request, tenant_id=run.tenant_id)
-        messages = await ai.messages(pager, wanted, limit=MOST)
-        events = await ai.events(pager, wanted, limit=MOST)
-        context = {
-            "path": prefix_of(request) + RUNS,
-            "run": run,
-            "names": await repository.names(session, runs=[run]),
-            "messages": [*reversed(messages.items)],
-            "events": [*reversed(events.items)],
-            "plain": msgspec.to_builtins(read(run, AiRunRead)),
-        }
-        return render(request, "ai/run.html", context, fragment="ai/_run.html" if part else "ai/_run_drawer.html")
 
 
 class TaskPages(Controller):
@@ -89,7 +43,16 @@ class TaskPages(Controller):
         cursor: FromQuery[str] = "",
     ) -> Template:
         page = await ai.tasks(pager, wanted_tasks, cursor=cursor or None)
-        context = _list(request, TASKS, page, TaskStatus) | {"names": await repository.names(session, tasks=page.items)}
+        query = {name: request.query_params[name] for name in (*FILTERS, "cursor") if request.query_params.get(name)}
+        context = {
+            "path": prefix_of(request) + TASKS,
+            "page": page,
+            "here": query,
+            "params": {name: value for name, value in query.items() if name != "cursor"},
+            "statuses": [(status, state_label(status).capitalize()) for status in TaskStatus],
+            "names": await repository.names(session, page.items),
+            "kinds": [(kind, kind) for kind in Kind],
+        }
         return render(request, "ai/tasks.html", context, fragment="ai/_tasks.html")
 
     @get("/{task_id:uuid}", permission=READ)
@@ -105,25 +68,58 @@ class TaskPages(Controller):
     ) -> Template:
         """The drawer, or with `part` what in it keeps itself current."""
         task = await ai.task(task_id)
-        shown = AiTaskOwned if actor.plane is Plane.PLATFORM else AiTaskRead
-        runs = await ai.runs(pager, RunFilter(task_id=task_id), limit=MOST)
-        context = {
-            "path": prefix_of(request) + TASKS,
-            "task": task,
-            "runs": runs.items,
-            "queue": SummarizeArticle.queue,
-            "names": await repository.names(session, tasks=[task]),
-            "plain": msgspec.to_builtins(read(task, shown)),
-        }
-        return render(request, "ai/task.html", context, fragment="ai/_task.html" if part else "ai/_task_drawer.html")
+        return await _task(request, actor, session, pager, task, "_task" if part else "_task_drawer")
+
+    @post("/{task_id:uuid}/cancellation", permission=RUN, audit="ai.task.cancel", status_code=200)
+    async def cancel(
+        self,
+        request: AnyRequest,
+        task_id: FromPath[UUID],
+        actor: NamedDependency[Actor],
+        ai: NamedDependency[AiService],
+        session: NamedDependency[AsyncSession],
+        pager: NamedDependency[Pager],
+    ) -> Template:
+        task = await ai.cancel(task_id)
+        ended = task.status == TaskStatus.CANCELLED
+        answer = await _task(request, actor, session, pager, task, "_task")
+        return _told(answer, "The task is cancelled." if ended else "Its worker was told to stop.")
+
+    @post("/{task_id:uuid}/retry", permission=RUN, audit="ai.task.retry", status_code=200)
+    async def retry(
+        self,
+        request: AnyRequest,
+        task_id: FromPath[UUID],
+        actor: NamedDependency[Actor],
+        ai: NamedDependency[AiService],
+        session: NamedDependency[AsyncSession],
+        pager: NamedDependency[Pager],
+    ) -> Template:
+        task = await ai.retry(task_id)
+        return _told(await _task(request, actor, session, pager, task, "_task"), "The task begins again.")
 
 
-def _list(request: AnyRequest, path: str, page: Page[AiRun] | Page[AiTask], kinds: type[StrEnum]) -> dict[str, Any]:
-    query = {name: request.query_params[name] for name in (*FILTERS, "cursor") if request.query_params.get(name)}
-    return {
-        "path": prefix_of(request) + path,
-        "page": page,
-        "here": query,
-        "params": {name: value for name, value in query.items() if name != "cursor"},
-        "statuses": [(kind, state_label(kind).capitalize()) for kind in kinds],
+async def _task(
+    request: AnyRequest,
+    actor: Actor,
+    session: AsyncSession,
+    pager: Pager,
+    task: AiTask,
+    fragment: str,
+) -> Template:
+    runs = await Runs(session).of_task(pager, task.id, limit=MOST_RUNS)
+    shown = AiTaskOwned if actor.plane is Plane.PLATFORM else AiTaskRead
+    context = {
+        "path": prefix_of(request) + TASKS,
+        "task": task,
+        "runs": runs.items,
+        "queue": JOBS[task.kind].queue if task.kind in JOBS else "",
+        "names": await repository.names(session, [task]),
+        "plain": msgspec.to_builtins(read(task, shown)),
     }
+    return render(request, "ai/task.html", context, fragment=f"ai/{fragment}.html")
+
+
+def _told(answer: Template, message: str) -> Template:
+    answer.headers["HX-Trigger"] = json.dumps({"toast": {"message": message, "tone": "ok"}})
+    return answer

@@ -2,9 +2,7 @@
 
 from app.core.policy import Permission
 
-RUN = Permission("ai:run", "Ask AI for summaries", tenant=True, roles=("editor", "author"))
-READ = Permission(
-    "ai:read", "Read AI tasks and their runs", tenant=True, roles=("editor", "author", "viewer", "operator")
-)
+RUN = Permission("ai:run", "Ask AI for its work on articles", tenant=True, roles=("editor", "author"))
+READ = Permission("ai:read", "Read AI tasks", tenant=True, roles=("editor", "author", "viewer", "operator"))
 
 ALL = (RUN, READ)

@@ -1,4 +1,4 @@
-"""What the worker runs: one try at a summary, with no transaction held while the provider thinks."""
+"""What the worker runs: one try at a task, with no transaction held while the provider thinks."""
 
 import asyncio
 from uuid import UUID
@@ -8,29 +8,29 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.errors import NotFound
 from app.core.ids import new_id
 from app.core.policy import SYSTEM_ACTOR
-from app.modules.ai.client import Provider, ProviderError
-from app.modules.ai.jobs import SummarizeArticle
-from app.modules.ai.service import RunLog
+from app.modules.ai.client import Order, Provider, ProviderError
+from app.modules.ai.jobs import AiJob, GenerateArticleDraft, RewriteArticle
+from app.modules.ai.models import AiTask
+from app.modules.ai.service import KINDS, Seen, TaskLog, Unfit
 from app.modules.articles.service import ArticleService
 from app.queues.failure import Failure, Superseded, Unrecoverable
-from app.queues.job import processor
+from app.queues.job import Processor
 from app.queues.work import Work
 
 
-@processor(SummarizeArticle)
-async def summarize(work: Work, job: SummarizeArticle) -> None:
+async def perform(work: Work, job: AiJob) -> None:
     """Raises what went wrong, so that the queue tries again; `Unrecoverable` where that cannot help."""
     provider = work.resource(Provider)  # type: ignore[type-abstract]  # a protocol is the key
     # Steps carry the run's id: every delivery opens a run of its own, also the first one after a replay.
     run_id = new_id()
     async with work.transaction(f"start:{run_id}") as session:
         assert session is not None
-        task = await RunLog(session, SYSTEM_ACTOR).start(job.task_id, run_id, provider.name)
+        task = await TaskLog(session, SYSTEM_ACTOR).start(job.task_id, run_id, provider.name, work.job_id)
         if task is None:
             return
-        text = await _text(session, task.article_id)
+        read = await _read(session, task)
     try:
-        await _try(work, job, run_id, provider, text)
+        await _try(work, job, run_id, provider, read)
     except Superseded:
         raise  # whoever took the job over has closed this run
     except ProviderError as error:
@@ -49,23 +49,38 @@ async def summarize(work: Work, job: SummarizeArticle) -> None:
         raise
 
 
-@summarize.dead
-async def on_dead(session: AsyncSession, job: SummarizeArticle, error: str) -> None:
-    await RunLog(session, SYSTEM_ACTOR).give_up(job.task_id, error)
+async def on_dead(session: AsyncSession, job: AiJob, error: str) -> None:
+    await TaskLog(session, SYSTEM_ACTOR).give_up(job.task_id, error)
 
 
-@summarize.replayed
-async def on_replay(session: AsyncSession, job: SummarizeArticle) -> None:
-    await RunLog(session, SYSTEM_ACTOR).take_up(job.task_id)
+async def on_replay(session: AsyncSession, job: AiJob) -> None:
+    await TaskLog(session, SYSTEM_ACTOR).take_up(job.task_id)
 
 
-async def _text(session: AsyncSession, article_id: UUID) -> tuple[str, str] | None:
-    """Title and Markdown; None when the article is gone."""
+PROCESSORS = [Processor(kind, perform, on_dead, on_replay) for kind in KINDS]
+
+
+async def _read(session: AsyncSession, task: AiTask) -> tuple[Order, Seen] | None:
+    """What is to be done, and what was seen of the article; None when that is gone."""
     try:
-        article = await ArticleService(session, SYSTEM_ACTOR).get(article_id)
+        article = await ArticleService(session, SYSTEM_ACTOR).get(task.article_id)
     except NotFound:
         return None
-    return article.title, untitled(article.title, article.body_markdown)
+    repeated = task.kind not in (GenerateArticleDraft.kind, RewriteArticle.kind)
+    body = article.body_markdown
+    order = Order(
+        kind=task.kind,
+        title=article.title,
+        text=untitled(article.title, body) if repeated else body,
+        language=article.language,
+        slug=article.slug,
+        excerpt=article.excerpt,
+        input=task.input,
+    )
+    before = {"title": article.title, "body": body, "slug": article.slug}
+    # Readers have the address of what is published.
+    fixed = frozenset() if article.published_at is None else frozenset({"slug"})
+    return order, Seen(article.title, article.version, before, fixed)
 
 
 def untitled(title: str, markdown: str) -> str:
@@ -75,25 +90,25 @@ def untitled(title: str, markdown: str) -> str:
     return rest.lstrip("\n") if heading else markdown
 
 
-async def _try(
-    work: Work, job: SummarizeArticle, run_id: UUID, provider: Provider, text: tuple[str, str] | None
-) -> None:
+async def _try(work: Work, job: AiJob, run_id: UUID, provider: Provider, read: tuple[Order, Seen] | None) -> None:
     gone = ProviderError("article_gone", "the article was deleted", retryable=False)
-    if text is None:
+    if read is None:
         raise gone
-    title, markdown = text
-    completion = await provider.summarize(markdown, title=title, run_id=str(run_id))
+    order, seen = read
+    completion = await provider.write(order, run_id=str(run_id))
     try:
         async with work.transaction("result") as session:
             if session is not None:
-                await RunLog(session, SYSTEM_ACTOR).complete(job.task_id, run_id, completion)
+                await TaskLog(session, SYSTEM_ACTOR).complete(job.task_id, run_id, seen, completion)
                 await work.complete(session)
     except NotFound:
         raise gone from None
+    except Unfit as error:
+        raise ProviderError("unfit", f"what was written does not fit: {error}", retryable=True) from None
 
 
-async def _fail(work: Work, job: SummarizeArticle, run_id: UUID, error: ProviderError) -> None:
+async def _fail(work: Work, job: AiJob, run_id: UUID, error: ProviderError) -> None:
     again = error.retryable and not work.last_attempt
     async with work.transaction(f"failed:{run_id}") as session:
         assert session is not None
-        await RunLog(session, SYSTEM_ACTOR).fail(job.task_id, run_id, error, again=again)
+        await TaskLog(session, SYSTEM_ACTOR).fail(job.task_id, run_id, error, again=again)

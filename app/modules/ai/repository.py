@@ -1,25 +1,22 @@
 """Queries on AI's tables, and the names that their pages show beside the ids."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from math import ceil
-from typing import Any, TypeVar
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, column, func, select, table
+from sqlalchemy import Select, Uuid, column, func, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Plane, scope_of
 from app.core.ids import PLATFORM_TENANT, floor_id
-from app.modules.ai.models import AiEventLog, AiMessage, AiRun, AiTask, RunStatus, TaskStatus, Tries
+from app.modules.ai.models import AiTask, TaskStatus, Tries
 from app.queues.models import JobRow, State
 
 # Tables of the modules below, by name: their models are their own.
 _ARTICLE = table("article", column("id"), column("tenant_id"), column("workspace_id"), column("title"))
 _TENANT = table("tenant", column("id"), column("name"))
 MOST_TENANTS = 500
-R = TypeVar("R", AiTask, AiRun, AiMessage, AiEventLog)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,87 +26,42 @@ class TaskFilter:
     status: TaskStatus | None = None
     tenant_id: UUID | None = None
     article_id: UUID | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunFilter:
-    """Which runs; None means any."""
-
-    status: RunStatus | None = None
-    tenant_id: UUID | None = None
-    task_id: UUID | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EntryFilter:
-    """Which messages or events; None means any."""
-
-    tenant_id: UUID | None = None
-    task_id: UUID | None = None
-    run_id: UUID | None = None
-    level: str | None = None
+    kind: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 def tasks(wanted: TaskFilter, *, workspace_id: UUID | None = None) -> Select[tuple[AiTask]]:
-    query = _equal(
-        select(AiTask),
+    """Those that fit; `since` is in, `until` is not."""
+    pairs = (
         (AiTask.status, wanted.status),
         (AiTask.tenant_id, wanted.tenant_id),
         (AiTask.article_id, wanted.article_id),
+        (AiTask.kind, wanted.kind),
     )
+    query = select(AiTask).where(*(column == value for column, value in pairs if value is not None))
+    if wanted.since is not None:
+        query = query.where(AiTask.id >= floor_id(wanted.since))
+    if wanted.until is not None:
+        query = query.where(AiTask.id < floor_id(wanted.until))
     if workspace_id is not None:
         here = (_ARTICLE.c.tenant_id == AiTask.tenant_id, _ARTICLE.c.workspace_id == workspace_id)
         query = query.where(AiTask.article_id.in_(select(_ARTICLE.c.id).where(*here)))
     return query
 
 
-def runs(wanted: RunFilter) -> Select[tuple[AiRun]]:
-    return _equal(
-        select(AiRun),
-        (AiRun.status, wanted.status),
-        (AiRun.tenant_id, wanted.tenant_id),
-        (AiRun.task_id, wanted.task_id),
-    )
-
-
-def messages(wanted: EntryFilter) -> Select[tuple[AiMessage]]:
-    query = _equal(select(AiMessage), (AiMessage.tenant_id, wanted.tenant_id), (AiMessage.run_id, wanted.run_id))
-    return query if wanted.task_id is None else query.where(AiMessage.run_id.in_(_runs_of(wanted.task_id)))
-
-
-def events(wanted: EntryFilter) -> Select[tuple[AiEventLog]]:
-    query = _equal(
-        select(AiEventLog),
-        (AiEventLog.tenant_id, wanted.tenant_id),
-        (AiEventLog.run_id, wanted.run_id),
-        (AiEventLog.level, wanted.level),
-    )
-    return query if wanted.task_id is None else query.where(AiEventLog.run_id.in_(_runs_of(wanted.task_id)))
-
-
-def _runs_of(task_id: UUID) -> Select[tuple[UUID]]:
-    return select(AiRun.id).where(AiRun.task_id == task_id)
-
-
-def _equal(query: Select[tuple[R]], *pairs: tuple[Any, object]) -> Select[tuple[R]]:
-    return query.where(*(column == value for column, value in pairs if value is not None))
-
-
 async def task_of_job(session: AsyncSession, job_id: UUID) -> AiTask | None:
-    found: AiTask | None = await session.scalar(select(AiTask).where(AiTask.job_id == job_id))
+    """The task that a job works on, which says so itself: an edited dead letter is another job for the same task."""
+    own = select(func.cast(JobRow.payload["taskId"].astext, Uuid)).where(JobRow.id == job_id).scalar_subquery()
+    found: AiTask | None = await session.scalar(select(AiTask).where(AiTask.id == own))
     return found
 
 
-async def latest_run(session: AsyncSession, task_id: UUID) -> AiRun | None:
-    query = runs(RunFilter(task_id=task_id)).order_by(AiRun.attempt.desc()).limit(1)
-    found: AiRun | None = await session.scalar(query)
+async def job_of(session: AsyncSession, task: AiTask) -> JobRow | None:
+    """As it is now; None when its month is gone."""
+    query = select(JobRow).where(JobRow.id == task.job_id).execution_options(populate_existing=True)
+    found: JobRow | None = await session.scalar(query)
     return found
-
-
-async def last_seq(session: AsyncSession, run_id: UUID) -> int:
-    """The number of a run's newest event; 0 when it has none."""
-    query = select(func.coalesce(func.max(AiEventLog.seq), 0)).where(AiEventLog.run_id == run_id)
-    return int((await session.execute(query)).scalar_one())
 
 
 async def add_tries(session: AsyncSession, tasks: Iterable[AiTask]) -> None:
@@ -118,30 +70,26 @@ async def add_tries(session: AsyncSession, tasks: Iterable[AiTask]) -> None:
     columns = (JobRow.id, JobRow.state, JobRow.attempts_made, JobRow.max_attempts, JobRow.run_at)
     for row in await session.execute(select(*columns).where(JobRow.id.in_(by_job))):
         next_at = row.run_at if row.state == State.RETRYING else None
-        by_job[row.id].tries = Tries(row.attempts_made, row.max_attempts, next_at)
+        failed = row.attempts_made - (row.state == State.COMPLETED)  # the last of those did not fail
+        by_job[row.id].tries = Tries(failed, row.max_attempts, next_at)
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
     """What pages show beside ids. Titles also of articles that were deleted; tenants all, in the order of names."""
 
-    tasks: dict[UUID, AiTask]
     articles: dict[UUID, str]
     tenants: dict[UUID, str]
 
 
-async def names(session: AsyncSession, *, runs: Iterable[AiRun] = (), tasks: Iterable[AiTask] = ()) -> Names:
-    """Tasks, articles and tenants of these runs and tasks; a tenant's own transaction may not read tenants."""
-    wanted = {run.task_id for run in runs}
-    known = {task.id: task for task in tasks}
-    if wanted:
-        known |= {row.id: row for row in await session.scalars(select(AiTask).where(AiTask.id.in_(wanted)))}
-    titles = await article_titles(session, {task.article_id for task in known.values()})
+async def names(session: AsyncSession, tasks: Iterable[AiTask] = ()) -> Names:
+    """Articles and tenants of these tasks; a tenant's own transaction may not read tenants."""
+    titles = await article_titles(session, {task.article_id for task in tasks})
     if scope_of(session).plane is Plane.TENANT:
-        return Names(known, titles, {})
+        return Names(titles, {})
     query = select(_TENANT.c.id, _TENANT.c.name).where(_TENANT.c.id != PLATFORM_TENANT)
     tenants = await session.execute(query.order_by(_TENANT.c.name).limit(MOST_TENANTS))
-    return Names(known, titles, {row.id: row.name for row in tenants})
+    return Names(titles, {row.id: row.name for row in tenants})
 
 
 async def article_titles(session: AsyncSession, ids: set[UUID]) -> dict[UUID, str]:
@@ -154,23 +102,3 @@ async def about_jobs(session: AsyncSession, jobs: Collection[UUID]) -> dict[UUID
     query = select(AiTask.id, AiTask.job_id, _ARTICLE.c.title).join(_ARTICLE, _ARTICLE.c.id == AiTask.article_id)
     rows = await session.execute(query.where(AiTask.job_id.in_(jobs)))
     return {row.job_id: (row.title, f"/ai/tasks/{row.id}") for row in rows}
-
-
-async def count_runs(session: AsyncSession, since: datetime) -> dict[str, int]:
-    """Runs begun since then, by status."""
-    query = select(AiRun.status, func.count().label("runs")).where(AiRun.id >= floor_id(since))
-    rows = await session.execute(query.group_by(AiRun.status))
-    return {str(status): 0 for status in RunStatus} | {row.status: row.runs for row in rows}
-
-
-async def failed_runs(session: AsyncSession, since: datetime, limit: int) -> Sequence[AiRun]:
-    """The newest runs that failed since then."""
-    query = runs(RunFilter(RunStatus.FAILED)).where(AiRun.id >= floor_id(since))
-    return (await session.scalars(query.order_by(AiRun.id.desc()).limit(limit))).all()
-
-
-async def cents_this_month(session: AsyncSession, tenant_id: UUID) -> int:
-    """What the runs that a tenant began this month, by UTC, have cost, in cents of a US dollar, rounded up."""
-    begin = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    query = select(func.sum(AiRun.cost)).where(AiRun.tenant_id == tenant_id, AiRun.id >= floor_id(begin))
-    return ceil((await session.scalar(query) or 0) * 100)

@@ -1,24 +1,70 @@
-"""AI's tasks, runs, messages and events on the wire."""
+"""AI's tasks on the wire."""
 
 from datetime import datetime
-from typing import Any, TypeVar
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-from msgspec import Raw, convert
+from msgspec import Meta, Raw, convert, field
 
-from app.core.access import Access
-from app.core.wire import Incoming, Outgoing, Sensitive
-from app.modules.ai.models import RunStatus, TaskStatus
+from app.core.wire import Incoming, Outgoing
+from app.modules.ai.models import TaskStatus
 from app.redis.cached import Cached
 
 T = TypeVar("T")
-MESSAGES_SEEN = Access("owner.read.ai_message", "ai_message", fields=("parts",))
-RUN_SEEN = Access("owner.read.ai_run", "ai_run", of="run_id", fields=("messages",))
-AI_ANSWERS = Cached("owner", "ai", "answers", Raw, 30, ("ai",), "AI's tasks, runs, messages and events, over the API.")
+AI_ANSWERS = Cached("owner", "ai", "answers", Raw, 30, ("ai",), "AI's tasks, over the API.")
 
 
 class SummaryRequest(Incoming):
     """Nothing to choose yet: an empty object, or no body at all."""
+
+
+class _Wanted(Incoming, tag_field="kind"):
+    article_id: UUID
+
+
+class DraftWanted(_Wanted, tag="generate_article_draft"):
+    """Write the article's text after a brief, as a draft to accept. Needs a language model."""
+
+    brief: Annotated[str, Meta(min_length=1, max_length=4_000, examples=["How tide tables are made; 800 words"])]
+
+
+class RewriteWanted(_Wanted, tag="rewrite_article"):
+    """Another text for the article, as a draft to accept. Without a language model it can only be mended: no
+    `instructions`, and spaces, doubled words and skipped levels of headings are put right.
+    """
+
+    instructions: Annotated[str, Meta(max_length=2_000, examples=["Shorter sentences"])] = ""
+
+
+class SummaryWanted(_Wanted, tag="summarize_article"):
+    """The article's summary and key words, kept with it."""
+
+
+class QualityWanted(_Wanted, tag="quality_check"):
+    """A report on how the article reads."""
+
+
+class SeoWanted(_Wanted, tag="seo_generate"):
+    """Title, description, slug and key words for search engines; title and slug as a draft to accept."""
+
+
+class AuditWanted(_Wanted, tag="seo_audit"):
+    """A report on what search engines find in the article."""
+
+
+TaskRequest = DraftWanted | RewriteWanted | SummaryWanted | QualityWanted | SeoWanted | AuditWanted
+
+
+class Kind(StrEnum):
+    """What can be asked of AI."""
+
+    GENERATE = "generate_article_draft"
+    REWRITE = "rewrite_article"
+    SUMMARIZE = "summarize_article"
+    QUALITY = "quality_check"
+    SEO_GENERATE = "seo_generate"
+    SEO_AUDIT = "seo_audit"
 
 
 class AiError(Outgoing):
@@ -36,29 +82,41 @@ class AiTries(Outgoing):
     next_at: datetime | None
 
 
-class SummaryResult(Outgoing):
-    """What was written, and which provider did."""
+class AiResult(Outgoing, omit_defaults=True):
+    """What came of a task; what its kind does not have is left out. A draft waits for a person at `/drafts/{draftId}`.
 
-    summary: str
-    keywords: list[str]
+    `note` says what was changed, or that there was nothing to change.
+    """
+
     provider: str
+    summary: str = ""
+    keywords: list[str] = field(default_factory=list)
+    title: str = ""
+    description: str = ""
+    slug: str = ""
+    note: str = ""
+    draft_id: UUID | None = None
+    report_id: UUID | None = None
+    score: int | None = None
 
 
 class AiTaskRead(Outgoing):
-    """One task. `status` is queued, running, completed or failed; `version` is also its ETag.
+    """One task. `status` is queued, running, completed, failed or cancelled; `version` is also its ETag.
 
-    While a failed try is followed by another, `status` is queued, `error` is that of the last try, and
-    `tries.nextAt` says when the next one begins.
+    `input` is what was asked for beside the article. While a failed try is followed by another, `status` is queued,
+    `error` is that of the last try, and `tries.nextAt` says when the next one begins.
     """
 
     id: UUID
     kind: str
     status: TaskStatus
     article_id: UUID
+    input: dict[str, Any]
     requested_by: str
-    result: SummaryResult | None
+    result: AiResult | None
     error: AiError | None
     tries: AiTries | None
+    cancel_requested_at: datetime | None
     created_at: datetime
     finished_at: datetime | None
     version: int
@@ -70,60 +128,6 @@ class AiTaskOwned(AiTaskRead):
     tenant_id: UUID
     job_id: UUID
     correlation_id: UUID | None
-
-
-class TokenUsage(Outgoing):
-    """Tokens, each counted in one field only."""
-
-    input: int
-    cache_read: int
-    cache_write: int
-    output: int
-    reasoning: int
-
-
-class AiRunRead(Outgoing):
-    """One try at a task. `costUsd` is null where the provider did not say."""
-
-    id: UUID
-    tenant_id: UUID
-    task_id: UUID
-    attempt: int
-    provider: str
-    model: str | None
-    status: RunStatus
-    usage: TokenUsage | None
-    cost_usd: str | None
-    error: AiError | None
-    created_at: datetime
-    finished_at: datetime | None
-    duration_ms: int | None
-
-
-class AiMessageRead(Sensitive):
-    """One message of a run, in the order of `seq`."""
-
-    id: UUID
-    tenant_id: UUID
-    run_id: UUID
-    seq: int
-    role: str
-    parts: list[dict[str, Any]]
-    sha256: str
-    created_at: datetime
-
-
-class AiEventRead(Outgoing):
-    """One thing that happened in a run."""
-
-    id: UUID
-    tenant_id: UUID
-    run_id: UUID
-    seq: int
-    type: str
-    level: str
-    payload: dict[str, Any]
-    created_at: datetime
 
 
 class _Page(Outgoing):
@@ -139,18 +143,6 @@ class AiTaskPage(_Page):
 
 class AiTaskOwnedPage(_Page):
     items: list[AiTaskOwned]
-
-
-class AiRunPage(_Page):
-    items: list[AiRunRead]
-
-
-class AiMessagePage(_Page):
-    items: list[AiMessageRead]
-
-
-class AiEventPage(_Page):
-    items: list[AiEventRead]
 
 
 def read(found: object, shape: type[T]) -> T:

@@ -1,23 +1,42 @@
-"""`/api/v1/articles`, for tenants' apps."""
+"""`/api/v1/articles` and `/publications`, for tenants' apps; `/api/owner/tenants/{id}/articles`, for the owner."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from litestar import Controller, Response, delete, get, patch, post
+from litestar import Controller, Request, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, Parameter, RequestBody, Schema
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from app.core.errors import BadRequest, FieldError, Invalid
 from app.core.etag import IfMatch, etag, versions
+from app.core.markdown import heading
 from app.core.paging import Pager
+from app.core.queries import text_of
 from app.core.wire import JsonRequest
-from app.modules.articles.models import Article, Status
+from app.modules.articles.models import Article
 from app.modules.articles.permissions import PUBLISH, READ, WRITE
-from app.modules.articles.repository import ArticleFilter
-from app.modules.articles.schemas import MAX_TITLE, ArticleChange, ArticleCreate, ArticlePage, ArticleRead, item, read
-from app.modules.articles.service import ArticleService, heading
+from app.modules.articles.schemas import (
+    MAX_TITLE,
+    ArticleCreate,
+    ArticleEdit,
+    ArticlePage,
+    ArticleQuery,
+    ArticleRead,
+    BatchCreate,
+    BatchRead,
+    OwnedArticlePage,
+    PublicationPage,
+    PublicationRead,
+    PublicationWish,
+    item,
+    owned,
+    publication_item,
+    publication_read,
+    read,
+)
+from app.modules.articles.service import ArticleService
 
 # What stands beside the Markdown: a file has no place for it.
 IN_ADDRESS = {
@@ -63,6 +82,19 @@ class MarkdownToo(Operation):
         self.parameters = [*(self.parameters or []), *asked]
 
 
+def provide_query(
+    q: FromQuery[str | None] = None,
+    status: FromQuery[str | None] = None,
+    language: FromQuery[str | None] = None,
+    of_tenant: Annotated[str | None, QueryParameter(name="tenantId")] = None,
+    since: Annotated[str | None, QueryParameter(name="from")] = None,
+    until: Annotated[str | None, QueryParameter(name="to")] = None,
+    sort: FromQuery[str | None] = None,
+) -> ArticleQuery:
+    # As text: a provider that raises would leave the request's session to the garbage collector.
+    return ArticleQuery(q=q, status=status, language=language, tenant_id=of_tenant, since=since, until=until, sort=sort)
+
+
 class ArticleController(Controller):
     path = "/articles"
 
@@ -75,25 +107,30 @@ class ArticleController(Controller):
         reads=tuple(IN_ADDRESS),
     )
     async def create(
-        self, data: JSONBody[ArticleCreate], articles: NamedDependency[ArticleService]
+        self,
+        request: Request[Any, Any, Any],
+        data: JSONBody[ArticleCreate],
+        articles: NamedDependency[ArticleService],
     ) -> Response[ArticleRead]:
         """Write the draft of an article. `text/markdown` is taken too: the title is `?title=` or the first heading."""
         article = await articles.create(data)
-        return _with_version(article, 201, location=f"/api/v1/articles/{article.id}")
+        return _with_version(article, 201, location=f"{request.url.path.rstrip('/')}/{article.id}")
 
     @get("/", permission=READ)
     async def index(
         self,
         articles: NamedDependency[ArticleService],
         pager: NamedDependency[Pager],
+        asked: NamedDependency[ArticleQuery],
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
-        status: FromQuery[Status | None] = None,
-        language: FromQuery[str | None] = None,
     ) -> ArticlePage:
-        """List articles, newest first, without bodies."""
-        wanted = ArticleFilter(status=status, language=language)
-        page = await articles.search(pager, wanted, limit=limit, cursor=cursor)
+        """List articles, without bodies. `q` looks for words in any form, also nearly spelt ones of the title.
+
+        With `q` the best come first, on one page; without it, or with another `sort`, a cursor leads on. `from` and
+        `to`, of when they were made, take days or moments.
+        """
+        page = await articles.search(pager, asked.filter(), sort=asked.order(), limit=limit, cursor=cursor)
         items = [item(row) for row in page.items]
         return ArticlePage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
@@ -108,12 +145,13 @@ class ArticleController(Controller):
     async def update(
         self,
         article_id: FromPath[UUID],
-        data: JSONBody[ArticleChange],
+        data: JSONBody[ArticleEdit],
         articles: NamedDependency[ArticleService],
         if_match: IfMatch = None,
     ) -> Response[ArticleRead]:
-        """Change the fields of an article that are sent. With `If-Match` only if it is still at that version."""
-        return _with_version(await articles.update(article_id, data, expected=versions(if_match)))
+        """Change the fields of an article that are sent: a new version, which readers do not see yet."""
+        article = await articles.update(article_id, data, reason=data.reason, expected=versions(if_match))
+        return _with_version(article)
 
     @delete("/{article_id:uuid}", permission=WRITE, audit="article.delete")
     async def discard(
@@ -122,19 +160,111 @@ class ArticleController(Controller):
         """Delete an article."""
         await articles.delete(article_id, expected=versions(if_match))
 
-    @post("/{article_id:uuid}/publication", permission=PUBLISH, audit="article.publish", status_code=200)
-    async def publish(
+    @post("/{article_id:uuid}/versions/{number:int}/restoration", permission=WRITE, audit="article.restore")
+    async def restore(
+        self,
+        article_id: FromPath[UUID],
+        number: FromPath[int],
+        articles: NamedDependency[ArticleService],
+        if_match: IfMatch = None,
+    ) -> Response[ArticleRead]:
+        """Write the content of an earlier version again, as the newest."""
+        return _with_version(await articles.restore(article_id, number, expected=versions(if_match)), 201)
+
+    @post("/{article_id:uuid}/submission", permission=WRITE, audit="article.submit", status_code=200)
+    async def submit(
         self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService], if_match: IfMatch = None
     ) -> Response[ArticleRead]:
-        """Publish an article. Publishing what is published answers the same and changes nothing."""
-        return _with_version(await articles.publish(article_id, expected=versions(if_match)))
+        """Hand the newest version in for review. Submitting what waits already answers the same and changes nothing."""
+        return _with_version(await articles.submit(article_id, expected=versions(if_match)))
+
+    @delete("/{article_id:uuid}/submission", permission=WRITE, audit="article.withdraw")
+    async def withdraw(
+        self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService], if_match: IfMatch = None
+    ) -> None:
+        """Take an article back from review. One that does not wait stays as it is."""
+        await articles.withdraw(article_id, expected=versions(if_match))
+
+    @get("/{article_id:uuid}/publication", permission=READ)
+    async def publication(
+        self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService]
+    ) -> Response[PublicationRead]:
+        """Read what readers see of an article, whatever its draft says."""
+        found = await articles.publication(article_id)
+        return Response(publication_read(found), headers=etag(found.number))
+
+    @post("/{article_id:uuid}/publication", permission=PUBLISH, audit="article.publish", status_code=200)
+    async def publish(
+        self,
+        article_id: FromPath[UUID],
+        articles: NamedDependency[ArticleService],
+        data: JSONBody[PublicationWish | None] = None,
+        if_match: IfMatch = None,
+    ) -> Response[ArticleRead]:
+        """Show a version to readers, the newest where none is named. What they see already changes nothing."""
+        number = data.version if data else None
+        return _with_version(await articles.publish(article_id, number=number, expected=versions(if_match)))
 
     @delete("/{article_id:uuid}/publication", permission=PUBLISH, audit="article.unpublish")
     async def unpublish(
         self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService], if_match: IfMatch = None
     ) -> None:
-        """Make an article a draft again. A draft stays one."""
+        """Take an article from readers. One that they do not see stays as it is."""
         await articles.unpublish(article_id, expected=versions(if_match))
+
+    @post("/batches", permission=PUBLISH, audit="article.treat", status_code=202)
+    async def treat(self, data: JSONBody[BatchCreate], articles: NamedDependency[ArticleService]) -> BatchRead:
+        """Publish, unpublish or delete many articles, by a job. To delete needs `articles:write` too."""
+        return BatchRead(job_id=await articles.treat(data.treatment, data.ids))
+
+
+class TenantArticleController(ArticleController):
+    """The articles of any tenant, for the owner, who acts there with the rights of that tenant."""
+
+    path = "/tenants/{tenant_id:uuid}/articles"
+    opt = {"in_tenant": True}  # noqa: RUF012
+
+
+class OwnerArticleController(Controller):
+    """All tenants' articles, to read."""
+
+    path = "/articles"
+
+    @get("/", permission=READ)
+    async def index(
+        self,
+        articles: NamedDependency[ArticleService],
+        pager: NamedDependency[Pager],
+        asked: NamedDependency[ArticleQuery],
+        limit: FromQuery[int] = 25,
+        cursor: FromQuery[str | None] = None,
+    ) -> OwnedArticlePage:
+        """List articles of all tenants, without bodies; filters and order as tenants have them, and `tenantId`."""
+        page = await articles.search(pager, asked.filter(), sort=asked.order(), limit=limit, cursor=cursor)
+        items = [owned(row) for row in page.items]
+        return OwnedArticlePage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
+
+
+class PublicationController(Controller):
+    """For whoever shows articles to readers."""
+
+    path = "/publications"
+
+    @get("/", permission=READ)
+    async def index(
+        self,
+        articles: NamedDependency[ArticleService],
+        pager: NamedDependency[Pager],
+        limit: FromQuery[int] = 25,
+        cursor: FromQuery[str | None] = None,
+        language: FromQuery[str | None] = None,
+        q: FromQuery[str | None] = None,
+    ) -> PublicationPage:
+        """List what readers see, without bodies: the newest first, or with `q` one page of what fits best."""
+        language, words = text_of("language", language), text_of("q", q)
+        page = await articles.publications(pager, language, words, limit=limit, cursor=cursor)
+        items = [publication_item(row) for row in page.items]
+        return PublicationPage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
 
 def _with_version(article: Article, status: int = 200, location: str | None = None) -> Response[ArticleRead]:

@@ -17,6 +17,12 @@ class ArticleUpdated(Event, frozen=True, topic="article.updated"):
     article_id: UUID
 
 
+class ArticleSubmitted(Event, frozen=True, topic="article.submitted"):
+    """Its draft waits for somebody to say whether it is published."""
+
+    article_id: UUID
+
+
 class ArticlePublished(Event, frozen=True, topic="article.published"):
     """Readers see it from now on."""
 

@@ -9,8 +9,15 @@ from app.core.quota import ARTICLES, Quota
 from app.core.templating import NavigationItem
 from app.module import Module
 from app.modules.articles import permissions
-from app.modules.articles.controllers import ArticleController
-from app.modules.articles.pages import ArticlePages
+from app.modules.articles.controllers import (
+    ArticleController,
+    OwnerArticleController,
+    PublicationController,
+    TenantArticleController,
+    provide_query,
+)
+from app.modules.articles.pages import ArticlePages, ArticleWriting, OwnerArticlePages, TenantArticleWriting
+from app.modules.articles.processor import treat_articles
 from app.modules.articles.repository import count
 from app.modules.articles.service import TOPIC, ArticleService
 
@@ -21,10 +28,12 @@ def provide_articles(session: NamedDependency[AsyncSession], actor: NamedDepende
 
 articles = Module(
     name="articles",
-    api=[ArticleController],
-    pages=[ArticlePages],
-    member_pages=[ArticlePages],
-    providers={"articles": provide_articles},
+    api=[ArticleController, PublicationController],
+    owner_api=[OwnerArticleController, TenantArticleController],
+    pages=[OwnerArticlePages, TenantArticleWriting],
+    member_pages=[ArticlePages, ArticleWriting],
+    providers={"articles": provide_articles, "asked": provide_query},
+    processors=[treat_articles],
     permissions=permissions.ALL,
     actions=["article.summarize"],
     topics=[Topic(TOPIC, permissions.READ)],

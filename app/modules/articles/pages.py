@@ -1,25 +1,35 @@
-"""`/articles` in the dashboards: what all tenants wrote, and what one did."""
+"""`/articles` in the dashboards: what all tenants wrote, and what one did; writing, and what leads to readers.
 
+The owner reads under `/articles` and acts under `/tenants/{id}/articles`, with that tenant's rights.
+"""
+
+import json
 import re
+from collections.abc import Awaitable, Callable
 from html import unescape
 from typing import Any
 from uuid import UUID
 
-from litestar import Controller, Request, get
+from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
-from litestar.response import Template
+from litestar.params import FromPath, FromQuery, URLEncodedBody
+from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Invalid
-from app.core.paging import Pager
-from app.core.templating import prefix_of, render
+from app.core.paging import Page, Pager
+from app.core.policy import Actor, Permission
+from app.core.queries import uuid_of
+from app.core.templating import PREFIX, home_of, prefix_of, render, state_label
 from app.modules.articles import repository
-from app.modules.articles.models import Status
-from app.modules.articles.permissions import READ
-from app.modules.articles.repository import ArticleFilter
+from app.modules.articles.models import Article, Status
+from app.modules.articles.permissions import PUBLISH, READ, WRITE
+from app.modules.articles.schemas import ActForm, ArticleForm, ArticleQuery, BatchForm
 from app.modules.articles.service import ArticleService
+from app.modules.audit.service import tenant_names
 
+FILTERS = ("q", "status", "language", "tenantId", "from", "to", "sort")
+AnyRequest = Request[Any, Any, Any]
 _HEADING = re.compile(r"\s*<h1>(.*?)</h1>\s*", re.DOTALL)
 _PICTURE = re.compile(r"(<a [^>]*>\s*)?<img([^>]*)>")
 _TAG = re.compile(r"<[^>]*>")
@@ -32,47 +42,209 @@ class ArticlePages(Controller):
     @get("/", permission=READ)
     async def index(
         self,
-        request: Request[Any, Any, Any],
+        request: AnyRequest,
         articles: NamedDependency[ArticleService],
         session: NamedDependency[AsyncSession],
         pager: NamedDependency[Pager],
-        title: FromQuery[str] = "",
-        status: FromQuery[str] = "",
-        tenant: FromQuery[str] = "",
+        asked: NamedDependency[ArticleQuery],
         cursor: FromQuery[str] = "",
     ) -> Template:
-        wanted = ArticleFilter(_id("tenant", tenant), _status(status), title=title.strip() or None)
-        page = await articles.search(pager, wanted, cursor=cursor or None)
-        params = {"title": title, "status": status, "tenant": tenant}
+        page: Page[Article]
+        refused: str | None
+        try:
+            wanted, sort = asked.filter(), asked.order()
+            page, refused = await articles.search(pager, wanted, sort=sort, cursor=cursor or None), None
+        except Invalid as problem:  # shown where the rows would be: rows that nobody asked for would mislead
+            page, refused, sort = Page([], None, None), problem.detail, "-createdAt"
         context = {
             "path": f"{prefix_of(request)}/articles",
-            "params": {name: value for name, value in params.items() if value},
+            "params": {name: request.query_params[name] for name in FILTERS if request.query_params.get(name)},
             "cursor": cursor,
             "page": page,
-            "tenants": await repository.tenant_names(session, {row.tenant_id for row in page.items}),
+            "sort": sort,
+            "refused": refused,
+            "statuses": [(status, state_label(status).capitalize()) for status in Status],
+            "languages": await repository.languages(session),
+            "tenants": await tenant_names(session, (row.tenant_id for row in page.items)),
             "choices": await repository.tenant_choices(session),
+            "batches": _batches(request, asked.tenant_id),
         }
-        return render(request, "articles/index.html", context, fragment="articles/_list.html")
+        status = 422 if refused else 200
+        return render(request, "articles/index.html", context, fragment="articles/_list.html", status=status)
 
     @get("/{article_id:uuid}", permission=READ)
     async def show(
         self,
-        request: Request[Any, Any, Any],
+        request: AnyRequest,
         article_id: FromPath[UUID],
+        actor: NamedDependency[Actor],
         articles: NamedDependency[ArticleService],
         session: NamedDependency[AsyncSession],
         part: FromQuery[bool] = False,
     ) -> Template:
         article = await articles.get(article_id)
-        names = await repository.tenant_names(session, {article.tenant_id})
+        names = await tenant_names(session, [article.tenant_id])
+        path = f"{prefix_of(request)}/articles"
         context = {
-            "path": f"{prefix_of(request)}/articles",
+            "path": path,
+            "home": _home(request, article),
             "article": article,
             "body": for_reading(article.title, article.body_html),
             "tenant": names.get(article.tenant_id),
+            "mine": {right.name for right in (WRITE, PUBLISH) if _may(actor, right, article)},
         }
         fragment = "articles/_article.html" if part else "articles/_drawer.html"
         return render(request, "articles/show.html", context, fragment=fragment)
+
+
+class OwnerArticlePages(ArticlePages):
+    """The same over all tenants; who writes chooses for which."""
+
+    @get("/new", permission=WRITE)
+    async def new(self, tenant: FromQuery[str] = "") -> Redirect:
+        chosen = uuid_of("tenant", tenant)
+        if chosen is None:
+            raise Invalid.field("tenant", "choose whose article it is")
+        return Redirect(f"{PREFIX}/tenants/{chosen}/articles/new")
+
+
+class ArticleWriting(Controller):
+    """What changes an article of one tenant."""
+
+    path = "/articles"
+
+    @get("/new", permission=WRITE)
+    async def new(self, request: AnyRequest, session: NamedDependency[AsyncSession]) -> Template:
+        context = {
+            "path": f"{prefix_of(request)}/articles",
+            "home": f"{home_of(request)}/articles",
+            "article": None,
+            "languages": await repository.languages(session),
+        }
+        return render(request, "articles/edit.html", context, fragment="articles/_form.html")
+
+    @post("/", permission=WRITE, audit="article.create", status_code=200)
+    async def create(
+        self, request: AnyRequest, articles: NamedDependency[ArticleService], data: URLEncodedBody[ArticleForm]
+    ) -> Response[bytes]:
+        article = await articles.create(data.new(), reason=data.reason.strip() or None)
+        return _gone_to(f"{prefix_of(request)}/articles/{article.id}")
+
+    @get("/{article_id:uuid}/edit", permission=WRITE)
+    async def edit(
+        self,
+        request: AnyRequest,
+        article_id: FromPath[UUID],
+        articles: NamedDependency[ArticleService],
+        session: NamedDependency[AsyncSession],
+    ) -> Template:
+        article = await articles.get(article_id, WRITE)
+        context = {
+            "path": f"{prefix_of(request)}/articles",
+            "home": _home(request, article),
+            "article": article,
+            "languages": await repository.languages(session),
+        }
+        return render(request, "articles/edit.html", context, fragment="articles/_form.html")
+
+    @post("/{article_id:uuid}", permission=WRITE, audit="article.update", status_code=200)
+    async def update(
+        self,
+        request: AnyRequest,
+        article_id: FromPath[UUID],
+        articles: NamedDependency[ArticleService],
+        data: URLEncodedBody[ArticleForm],
+    ) -> Response[bytes]:
+        expected = None if data.version is None else {data.version}
+        reason = data.reason.strip() or None
+        await articles.update(article_id, data.change(), reason=reason, expected=expected)
+        return _gone_to(f"{prefix_of(request)}/articles/{article_id}")
+
+    @post("/{article_id:uuid}/submission", permission=WRITE, audit="article.submit", status_code=200)
+    async def submit(
+        self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService], data: URLEncodedBody[ActForm]
+    ) -> Response[bytes]:
+        return await _told(articles.submit, article_id, data, "{} waits for review.")
+
+    @post("/{article_id:uuid}/withdrawal", permission=WRITE, audit="article.withdraw", status_code=200)
+    async def withdraw(
+        self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService], data: URLEncodedBody[ActForm]
+    ) -> Response[bytes]:
+        return await _told(articles.withdraw, article_id, data, "{} is a draft again.")
+
+    @post("/{article_id:uuid}/publication", permission=PUBLISH, audit="article.publish", status_code=200)
+    async def publish(
+        self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService], data: URLEncodedBody[ActForm]
+    ) -> Response[bytes]:
+        return await _told(articles.publish, article_id, data, "Readers see {} now.")
+
+    @post("/{article_id:uuid}/unpublication", permission=PUBLISH, audit="article.unpublish", status_code=200)
+    async def unpublish(
+        self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService], data: URLEncodedBody[ActForm]
+    ) -> Response[bytes]:
+        return await _told(articles.unpublish, article_id, data, "Readers see {} no more.")
+
+    @post("/batches", permission=PUBLISH, audit="article.treat", status_code=200)
+    async def treat(
+        self, articles: NamedDependency[ArticleService], data: URLEncodedBody[BatchForm]
+    ) -> Response[bytes]:
+        ids = data.chosen()
+        await articles.treat(data.treatment, ids)
+        return _saying(f"{len(ids)} article{'s' if len(ids) > 1 else ''} will be treated in a moment.")
+
+    @post("/{article_id:uuid}/removal", permission=WRITE, audit="article.delete", status_code=200)
+    async def remove(
+        self,
+        request: AnyRequest,
+        article_id: FromPath[UUID],
+        articles: NamedDependency[ArticleService],
+        data: URLEncodedBody[ActForm],
+    ) -> Response[bytes]:
+        await articles.delete(article_id, expected=data.expected)
+        return _gone_to(f"{prefix_of(request)}/articles")
+
+
+class TenantArticleWriting(ArticleWriting):
+    """The same for the owner, in any tenant."""
+
+    path = "/tenants/{tenant_id:uuid}/articles"
+    opt = {"in_tenant": True}  # noqa: RUF012
+
+
+def _may(actor: Actor, right: Permission, article: Article) -> bool:
+    """Whether the actor has the right where the article stands: it may be given for single workspaces."""
+    reach = actor.reach(right)
+    return actor.may(right) and (reach is None or article.workspace_id in reach)
+
+
+def _batches(request: AnyRequest, tenant_id: str | None) -> str | None:
+    """Where ticked articles are acted on; the owner acts in one tenant at a time, the one that the list is of."""
+    own = prefix_of(request)
+    if own != PREFIX:
+        return f"{own}/articles/batches"
+    return f"{own}/tenants/{tenant_id}/articles/batches" if tenant_id else None
+
+
+def _home(request: AnyRequest, article: Article) -> str:
+    """Where what acts on the article stands: for the owner below its tenant."""
+    own = prefix_of(request)
+    return f"{own}/tenants/{article.tenant_id}/articles" if own == PREFIX else f"{own}/articles"
+
+
+async def _told(
+    act: Callable[..., Awaitable[Article]], article_id: UUID, data: ActForm, message: str
+) -> Response[bytes]:
+    """Act and say so; whoever shows the article hears of it by a signal."""
+    article = await act(article_id, expected=data.expected)
+    return _saying(message.format(f"“{article.title}”"))
+
+
+def _saying(message: str) -> Response[bytes]:
+    return Response(b"", headers={"HX-Trigger": json.dumps({"toast": {"message": message, "tone": "ok"}})})
+
+
+def _gone_to(path: str) -> Response[bytes]:
+    return Response(b"", headers={"HX-Redirect": path})
 
 
 def for_reading(title: str, html: str) -> str:
@@ -95,17 +267,3 @@ def _picture(found: re.Match[str]) -> str:
     if link or not source.startswith(("http://", "https://")):
         return f"{link or ''}<span>[Picture: {text}]</span>"
     return f'<a href="{source}" rel="noopener noreferrer" target="_blank">[Picture: {text}]</a>'
-
-
-def _id(field: str, text: str) -> UUID | None:
-    try:
-        return UUID(text) if text else None
-    except ValueError:
-        raise Invalid.field(field, "is not an id") from None
-
-
-def _status(text: str) -> Status | None:
-    try:
-        return Status(text) if text else None
-    except ValueError:
-        raise Invalid.field("status", f"is one of {', '.join(Status)}") from None

@@ -1,22 +1,87 @@
 """Articles on the wire. The body is Markdown; `html` is what the server made of it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal, cast, get_args
 from uuid import UUID
 
-from msgspec import UNSET, Meta, UnsetType, convert, field
+from msgspec import UNSET, Meta, Struct, UnsetType, convert, field
 
+from app.core.errors import Invalid
+from app.core.etag import Expected
+from app.core.moments import moment
+from app.core.queries import text_of, uuid_of, wire_name
 from app.core.wire import Incoming, Outgoing
-from app.modules.articles.models import Article, Status
+from app.modules.articles.models import Article, Publication, Status, Treatment
 
 MAX_TITLE = 300
 MAX_BODY = 300_000
+MAX_REASON = 300
 Title = Annotated[str, Meta(min_length=1, max_length=MAX_TITLE, examples=["How we print maps"])]
 Body = Annotated[str, Meta(max_length=MAX_BODY, description="Markdown", examples=["# How we print maps\n\nOn paper."])]
 Slug = Annotated[str, Meta(min_length=1, max_length=200, examples=["how-we-print-maps"])]
+Reason = Annotated[str, Meta(min_length=1, max_length=MAX_REASON, examples=["The tide table was of last year"])]
+Number = Annotated[int, Meta(ge=1, le=2**31 - 1, description="The number of a version", examples=[3])]
 # `$` alone would let a line break through at the end.
 Language = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}$(?!\n)", examples=["en", "pt-BR"])]
+
+
+Sort = Literal["relevance", "-createdAt", "createdAt", "-updatedAt", "updatedAt", "title", "-title"]
+
+
+@dataclass(frozen=True, slots=True)
+class ArticleFilter:
+    """Which articles; None means any. `text` is words in any form, or a part of the title. Times are half open."""
+
+    tenant_id: UUID | None = None
+    status: Status | None = None
+    language: str | None = None
+    text: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class ArticleQuery(Struct, frozen=True, kw_only=True, rename=wire_name):
+    """The filters as the address has them. An empty one is none, as browsers send it."""
+
+    q: str | None = None
+    status: str | None = None
+    language: str | None = None
+    tenant_id: str | None = None
+    since: str | None = None
+    until: str | None = None
+    sort: str | None = None
+
+    def filter(self) -> ArticleFilter:
+        """
+        Raises:
+            Invalid: naming what cannot be read.
+        """
+        if self.status and self.status not in set(Status):
+            raise Invalid.field("status", f"must be one of {', '.join(Status)}")
+        return ArticleFilter(
+            tenant_id=uuid_of("tenantId", self.tenant_id),
+            status=Status(self.status) if self.status else None,
+            language=text_of("language", self.language),
+            text=text_of("q", self.q),
+            since=moment("from", self.since),
+            until=moment("to", self.until, end=True),
+        )
+
+    def order(self) -> Sort:
+        """What was asked for; else the best first where words are looked for, and the newest first without.
+
+        Raises:
+            Invalid (`sort`): it is not one that there is, or there are no words to be relevant to.
+        """
+        if not self.sort:
+            return "relevance" if self.q and self.q.strip() else "-createdAt"
+        if self.sort not in get_args(Sort):
+            raise Invalid.field("sort", f"must be one of {', '.join(get_args(Sort))}")
+        if self.sort == "relevance" and not (self.q and self.q.strip()):
+            raise Invalid.field("sort", "relevance needs words: give q")
+        return cast(Sort, self.sort)
 
 
 class ArticleCreate(Incoming):
@@ -38,8 +103,36 @@ class ArticleChange(Incoming):
     language: Language | UnsetType = UNSET
 
 
+class ArticleEdit(ArticleChange):
+    """A change, and why it is made, for those who read the list of versions."""
+
+    reason: Reason | None = None
+
+
+class PublicationWish(Incoming):
+    """Which version readers shall see; the newest where none is named."""
+
+    version: Number | None = None
+
+
+class BatchCreate(Incoming):
+    """What is done with which articles; at most 500."""
+
+    treatment: Treatment
+    ids: list[UUID]
+
+
+class BatchRead(Outgoing):
+    """The job that does it."""
+
+    job_id: UUID
+
+
 class ArticleItem(Outgoing):
-    """An article in a list, without its body."""
+    """An article in a list, without its body.
+
+    `status` is that of its newest version, `draftVersion`; readers see `publishedVersion` while there is one.
+    """
 
     id: UUID
     workspace_id: UUID | None
@@ -48,6 +141,8 @@ class ArticleItem(Outgoing):
     excerpt: str
     language: str
     status: Status
+    draft_version: int
+    published_version: int | None
     published_at: datetime | None
     created_at: datetime
     updated_at: datetime
@@ -73,9 +168,110 @@ class ArticlePage(Outgoing):
     prev_cursor: str | None
 
 
+class OwnedArticle(ArticleItem):
+    """An article in the owner's list."""
+
+    tenant_id: UUID
+
+
+class OwnedArticlePage(Outgoing):
+    """A page of all tenants' articles."""
+
+    items: Sequence[OwnedArticle]
+    next_cursor: str | None
+    prev_cursor: str | None
+
+
+class PublicationItem(Outgoing):
+    """What readers see of an article, in a list. `publishedAt` is when they first saw it, `updatedAt` this version."""
+
+    article_id: UUID
+    number: int = field(name="version")
+    slug: str
+    title: str
+    excerpt: str
+    language: str
+    published_at: datetime
+    updated_at: datetime
+
+
+class PublicationRead(PublicationItem):
+    """What readers see of an article. `version` is also its ETag."""
+
+    body_html: str = field(name="html")
+
+
+class PublicationPage(Outgoing):
+    """A page of what readers see, what was published last first."""
+
+    items: Sequence[PublicationItem]
+    next_cursor: str | None
+    prev_cursor: str | None
+
+
+def publication_item(row: Publication) -> PublicationItem:
+    return convert(row, PublicationItem, from_attributes=True)
+
+
+def publication_read(row: Publication) -> PublicationRead:
+    return convert(row, PublicationRead, from_attributes=True)
+
+
 def item(row: Article) -> ArticleItem:
     return convert(row, ArticleItem, from_attributes=True)
 
 
+def owned(row: Article) -> OwnedArticle:
+    return convert(row, OwnedArticle, from_attributes=True)
+
+
 def read(row: Article) -> ArticleRead:
     return convert(row, ArticleRead, from_attributes=True)
+
+
+class ArticleForm(Incoming):
+    """The dashboard's form. Without a slug a new article gets one made of the title, an old one keeps its own."""
+
+    title: Title
+    body: Body = ""
+    language: Language = "en"
+    slug: Annotated[str, Meta(max_length=200)] = ""
+    reason: Annotated[str, Meta(max_length=MAX_REASON)] = ""
+    version: int | None = None
+    csrf_token: str = field(name="_csrf_token", default="")
+
+    def new(self) -> ArticleCreate:
+        return ArticleCreate(
+            title=self.title, body=self._text(), slug=self.slug.strip() or None, language=self.language
+        )
+
+    def change(self) -> ArticleChange:
+        slug = self.slug.strip() or UNSET
+        return ArticleChange(title=self.title, body=self._text(), slug=slug, language=self.language)
+
+    def _text(self) -> str:
+        """Browsers end lines in their own way."""
+        return self.body.replace("\r\n", "\n")
+
+
+class BatchForm(Incoming):
+    """The rows that are ticked in the list, and what is done with them."""
+
+    treatment: Treatment
+    ids: list[UUID] | UUID = field(default_factory=list)
+    """A browser that has one box ticked sends no list."""
+    csrf_token: str = field(name="_csrf_token", default="")
+
+    def chosen(self) -> list[UUID]:
+        return self.ids if isinstance(self.ids, list) else [self.ids]
+
+
+class ActForm(Incoming):
+    """A button that acts on an article as it was shown."""
+
+    version: int | None = None
+    csrf_token: str = field(name="_csrf_token", default="")
+
+    @property
+    def expected(self) -> Expected:
+        return None if self.version is None else {self.version}

@@ -8,10 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.live import Topic
 from app.core.templating import NavigationItem
+from app.core.trace import TraceSource
 from app.module import Card, Module
 from app.modules.audit.controllers import AuditController
 from app.modules.audit.pages import AuditPages
 from app.modules.audit.permissions import ALL, READ
+from app.modules.audit.repository import steps
 from app.modules.audit.schemas import AUDIT_ANSWERS, AuditQuery
 from app.modules.audit.service import TOPIC, AuditTrail
 
@@ -64,6 +66,7 @@ audit = Module(
     permissions=ALL,
     caches=(AUDIT_ANSWERS,),
     topics=(Topic(TOPIC, READ),),
+    traces=(TraceSource(steps, READ, TOPIC),),
     cards=(Card("audit/_card.html", load_card, READ, TOPIC, order=60),),
     navigation=(NavigationItem("Platform", "Audit log", "/logs/audit", "shield-check", READ, order=80),),
 )

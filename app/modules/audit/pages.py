@@ -12,25 +12,14 @@ from litestar.response import Template
 from app.core.access import tell
 from app.core.errors import Invalid
 from app.core.paging import Page, Pager
+from app.core.queries import columns
 from app.core.templating import render, where
 from app.modules.audit.models import AuditLog
 from app.modules.audit.permissions import READ
 from app.modules.audit.schemas import ENTRY_SEEN, OUTCOMES, AuditQuery, changes, read
 from app.modules.audit.service import AuditTrail
 
-FILTERS = (
-    "action",
-    "resource",
-    "actor",
-    "actorId",
-    "tenantId",
-    "outcome",
-    "requestId",
-    "correlationId",
-    "q",
-    "from",
-    "to",
-)
+FILTERS = columns(AuditQuery)
 
 
 class AuditPages(Controller):

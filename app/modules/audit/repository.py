@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Plane, scope_of
 from app.core.digests import Marks
-from app.core.ids import floor_id
+from app.core.trace import MOST_STEPS, Step
+from app.core.trails import rows_of
 from app.modules.audit.models import AuditLog
 from app.modules.audit.schemas import AuditFilter
 
@@ -22,30 +23,25 @@ _TENANT = table("tenant", column("id"), column("name"))
 
 
 def fitting(wanted: AuditFilter) -> Select[tuple[AuditLog]]:
-    query = select(AuditLog)
-    if wanted.action:
-        below = AuditLog.action.startswith(wanted.action.rstrip(".") + ".", autoescape=True)
-        query = query.where((AuditLog.action == wanted.action) | below)
-    if wanted.resource:
-        kind, _, id_ = wanted.resource.partition(":")
-        query = query.where(AuditLog.resource_type == kind)
-        query = query.where(AuditLog.resource_id == id_) if id_ else query
-    if wanted.actor:
-        query = query.where(func.lower(AuditLog.actor_label).startswith(wanted.actor.lower(), autoescape=True))
-    for place, value in (
-        (AuditLog.actor_id, wanted.actor_id),
-        (AuditLog.tenant_id, wanted.tenant_id),
-        (AuditLog.outcome, wanted.outcome),
-        (AuditLog.request_id, wanted.request_id),
-        (AuditLog.correlation_id, wanted.correlation_id),
-    ):
-        query = query.where(place == value) if value is not None else query
-    # By id and not by created_at: ids carry the time, and choose the month's partition.
-    if wanted.since is not None:
-        query = query.where(AuditLog.id >= floor_id(wanted.since))
-    if wanted.until is not None:
-        query = query.where(AuditLog.id < floor_id(wanted.until))
-    return query
+    query = rows_of(AuditLog, wanted)
+    return query.where(AuditLog.outcome == wanted.outcome) if wanted.outcome else query
+
+
+async def steps(session: AsyncSession, correlation_id: UUID) -> list[Step]:
+    """The changes that were made under a correlation id, and those that were tried."""
+    query = select(AuditLog).where(AuditLog.correlation_id == correlation_id).order_by(AuditLog.id).limit(MOST_STEPS)
+    return [
+        Step(
+            "change",
+            row.action,
+            row.outcome,
+            row.created_at,
+            note=f"{row.actor_label}, {row.resource_label or row.resource_type}",
+            path=f"/logs/audit/{row.id}",
+            tenant_id=row.tenant_id,
+        )
+        for row in await session.scalars(query)
+    ]
 
 
 def places(text: str | None) -> list[ColumnElement[bool]]:

@@ -6,13 +6,13 @@ from itertools import islice, zip_longest
 from typing import Any
 from uuid import UUID
 
-from msgspec import Raw, Struct, convert
+from msgspec import Raw, convert
 
 from app.core.access import Access
 from app.core.digests import Marks
 from app.core.errors import Invalid
-from app.core.moments import moment
-from app.core.queries import text_of, uuid_of, wire_name
+from app.core.queries import text_of
+from app.core.trails import TrailFilter, TrailQuery
 from app.core.wire import Outgoing, Sensitive
 from app.modules.audit.models import AuditLog
 from app.redis.cached import Cached
@@ -30,24 +30,12 @@ PUBLIC = (
 OUTCOMES = ("success", "invalid", "denied", "failed")
 
 
-class AuditFilter(Struct, frozen=True, kw_only=True):
-    """Which rows are wanted; None wants all. Times are half open: `since` is in, `until` is not."""
+class AuditFilter(TrailFilter, frozen=True, kw_only=True):
+    """Which rows are wanted; None wants all."""
 
-    action: str | None = None
-    """An action, or the start of several: `owner.tenant` finds `owner.tenant.create` too."""
-    resource: str | None = None
-    """A type, `article`, or one thing, `article:ID`."""
-    actor: str | None = None
-    """The start of an e-mail address or of a token's name, whatever the case."""
-    actor_id: UUID | None = None
-    tenant_id: UUID | None = None
     outcome: str | None = None
-    request_id: str | None = None
-    correlation_id: UUID | None = None
     text: str | None = None
     """The start of a thing's label, whatever the case; or an id: of a thing, of who acted, of what caused it."""
-    since: datetime | None = None
-    until: datetime | None = None
 
 
 class AuditRead(Sensitive):
@@ -120,20 +108,11 @@ def read(row: AuditLog) -> AuditRead:
     return convert(row, AuditRead, from_attributes=True)
 
 
-class AuditQuery(Struct, frozen=True, kw_only=True, rename=wire_name):
-    """The filters as the address has them. An empty one is none, as browsers send it."""
+class AuditQuery(TrailQuery, frozen=True, kw_only=True):
+    """The filters as the address has them."""
 
-    action: str | None = None
-    resource: str | None = None
-    actor: str | None = None
-    actor_id: str | None = None
-    tenant_id: str | None = None
     outcome: str | None = None
-    request_id: str | None = None
-    correlation_id: str | None = None
     q: str | None = None
-    since: str | None = None
-    until: str | None = None
 
     def filter(self) -> AuditFilter:
         """
@@ -142,19 +121,7 @@ class AuditQuery(Struct, frozen=True, kw_only=True, rename=wire_name):
         """
         if self.outcome and self.outcome not in OUTCOMES:
             raise Invalid.field("outcome", f"must be one of {', '.join(OUTCOMES)}")
-        return AuditFilter(
-            action=text_of("action", self.action),
-            resource=text_of("resource", self.resource),
-            actor=text_of("actor", self.actor),
-            actor_id=uuid_of("actorId", self.actor_id),
-            tenant_id=uuid_of("tenantId", self.tenant_id),
-            outcome=self.outcome or None,
-            request_id=text_of("requestId", self.request_id),
-            correlation_id=uuid_of("correlationId", self.correlation_id),
-            text=text_of("q", self.q),
-            since=moment("from", self.since),
-            until=moment("to", self.until, end=True),
-        )
+        return AuditFilter(outcome=self.outcome or None, text=text_of("q", self.q), **self.values())
 
 
 class Change(Outgoing):

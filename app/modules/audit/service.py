@@ -85,7 +85,7 @@ def record_attempt(database: Database) -> Audit:
             row = AuditLog(
                 id=new_id(),
                 **who(attempt.actor),
-                **{name: _text(value) for name, value in attempt.request.items()},
+                **{name: stored(value) for name, value in attempt.request.items()},
                 tenant_id=attempt.actor.tenant_id,
                 correlation_id=correlation_id(),
                 action=attempt.action,
@@ -225,8 +225,10 @@ def who(actor: Actor) -> dict[str, Any]:
     }
 
 
-def _text(value: str | None) -> str | None:
-    # What the caller wrote into its path: PostgreSQL refuses NUL in text.
+def stored(value: str | None) -> str | None:
+    """What a caller wrote into an address or a header, as a log keeps it: without secrets, and without NUL, which
+    PostgreSQL refuses in text.
+    """
     shown: str | None = redact(value)
     return shown.replace("\0", "") if shown else shown
 

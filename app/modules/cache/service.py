@@ -22,10 +22,12 @@ from app.modules.cache.schemas import (
     RedisRead,
     SlowRead,
 )
+from app.queues.push import queues_of
 from app.redis.cache import Cache
 from app.redis.cached import Cached
 from app.redis.health import FAILURES
 from app.redis.insight import Insight, largest, look, warnings
+from app.redis.link import Link
 
 T = TypeVar("T")
 SLOW, LARGE = 20, 25
@@ -101,7 +103,7 @@ class CacheService:
         return done
 
     async def _key(self, key: str) -> Dropped:
-        if self._kind_of(key) is None:
+        if self._kind_of(key) is None or "\0" in key:
             raise Invalid.field("key", "is not the key of a cached value")
         there = await self._asked(lambda: self._cache.forget(key))
         return Dropped(what=key, keys=int(there))
@@ -137,6 +139,7 @@ class CacheService:
 async def measured(session: AsyncSession) -> list[Metric]:
     """What the cache of this process did since it started."""
     cache: Cache = session.info["cache"]
+    engine = queues_of(session).engine
     counted, memory, ping = cache.claims.figures.total, cache.claims.memory, await cache.redis.ping()
 
     def counter(name: str, text: str, whats: dict[str, str]) -> Metric:
@@ -150,6 +153,7 @@ async def measured(session: AsyncSession) -> list[Metric]:
     return [
         Metric("redis_up", "gauge", "1 while Redis answers and can be written to", [Sample(ping.ok)]),
         Metric("redis_latency_seconds", "gauge", "One round trip just now", [Sample(ping.latency_ms / 1000)]),
+        *_traffic({"cache": cache.redis.client, "queues": engine.client if engine else None}),
         Metric("cache_memory_bytes", "gauge", "Values in this process's memory", [Sample(memory.bytes)]),
         Metric("cache_memory_values", "gauge", "As many are in this process's memory", [Sample(len(memory))]),
         counter("cache_hits_total", "Values found", {"local": "memory", "redis": "redis", "shared": "another's load"}),
@@ -158,6 +162,21 @@ async def measured(session: AsyncSession) -> list[Metric]:
         counter("cache_load_failures_total", "Loads that failed", {"failed": ""}),
         counter("cache_without_redis_total", "Values asked for while Redis did not serve", {"alone": ""}),
         counter("cache_too_large_total", "Values not kept because they are over 512 KB", {"too_large": ""}),
+    ]
+
+
+def _traffic(links: dict[str, Any]) -> list[Metric]:
+    """What this process and Redis said to each other."""
+    shown = {
+        "redis_commands_total": ("commands", "Commands sent to Redis"),
+        "redis_writes_total": ("writes", "Writes to Redis's socket: commands that came together left together"),
+        "redis_connections_total": ("connections", "Connections begun: more than one is a reconnect"),
+        "redis_timeouts_total": ("timeouts", "Callers that Redis did not answer in time"),
+    }
+    found = {name: link.traffic for name, link in links.items() if isinstance(link, Link)}
+    return [
+        Metric(name, "counter", text, [Sample(getattr(one, what), {"link": link}) for link, one in found.items()])
+        for name, (what, text) in shown.items()
     ]
 
 

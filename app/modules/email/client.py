@@ -19,17 +19,21 @@ from app.core.settings import Settings
 from app.core.templating import ROOT
 from app.modules.email.models import EmailLog
 from app.modules.email.schemas import Ticket
+from app.modules.email_templates.service import TRANSACTIONAL, Written
 
 TIMEOUT_S = 20.0
+NO_SUCH_RECIPIENT = (550, 551, 553)
+UNSUBSCRIBE = "unsubscribe"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class NotDelivered(Exception):
-    """The mail was not taken. With `retryable` it may be the next time."""
+    """The mail was not taken. With `retryable` it may be the next time; `no_such_recipient`: never at this address."""
 
-    def __init__(self, message: str, *, retryable: bool) -> None:
+    def __init__(self, message: str, *, retryable: bool, no_such_recipient: bool = False) -> None:
         super().__init__(message)
         self.retryable = retryable
+        self.no_such_recipient = no_such_recipient
 
 
 class Transport(Protocol):
@@ -69,7 +73,11 @@ class Smtp:
             raise NotDelivered(f"{error.code} {error.message}", retryable=error.code < 500) from error
         except aiosmtplib.SMTPRecipientsRefused as error:
             first = error.recipients[0]
-            raise NotDelivered(f"{first.code} {first.message}", retryable=first.code < 500) from error
+            raise NotDelivered(
+                f"{first.code} {first.message}",
+                retryable=first.code < 500,
+                no_such_recipient=first.code in NO_SUCH_RECIPIENT,
+            ) from error
         except (aiosmtplib.SMTPException, OSError) as error:
             raise NotDelivered(f"the mail server cannot be used: {error}", retryable=True) from error
 
@@ -104,25 +112,52 @@ def transport(settings: Settings) -> Transport:
 class Post:
     """Writes mails and hands them over."""
 
-    def __init__(self, settings: Settings, way: Transport | None = None) -> None:
+    def __init__(self, settings: Settings, mails: Mapping[str, tuple[int, str]], way: Transport | None = None) -> None:
+        """`mails` are those of the modules: the version and the file of each, by name."""
         self._settings = settings
+        self._mails = mails
         self._signer = Signer(settings.secret_key)
         self._way = way or transport(settings)
 
-    async def send(self, row: EmailLog) -> str:
+    async def send(self, row: EmailLog, written: Written | None = None) -> str:
         """Send the mail of a row; returns its Message-ID, which is the same each time it is tried.
+
+        Args:
+            written: what a tenant's own template says.
 
         Raises:
             NotDelivered.
         """
-        message = self._compose(row)
+        message = self._own(row, written) if written else self._platforms(row)
         await self._way.deliver(row.id, message)
         return str(message["Message-ID"])
 
-    def _compose(self, row: EmailLog) -> EmailMessage:
+    def _own(self, row: EmailLog, written: Written) -> EmailMessage:
+        """A mail of a tenant's template; one that people can do without says how to get no more of them."""
+        message = self._headed(row, written.subject)
+        link = None
+        if row.category != TRANSACTIONAL:
+            link = f"{self._settings.base_url}/{UNSUBSCRIBE}/{self._signer.ticket(UNSUBSCRIBE, row.id)}"
+            message["List-Unsubscribe"] = f"<{link}>"
+            message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+        message.set_content(f"{written.text}\n-- \nUnsubscribe: {link}\n" if link else written.text)
+        page = self._templates.get_template("email/_own.html")
+        html = page.render(subject=written.subject, html=written.html, link=link)
+        message.add_alternative(html, subtype="html")
+        return message
+
+    def _platforms(self, row: EmailLog) -> EmailMessage:
         values = {**row.props, "to": row.recipient, "base_url": self._settings.base_url, **self._secrets(row.ticket)}
-        written = self._templates.get_template(f"email/{row.template}.txt").render(values)
+        written = self._templates.get_template(self._mails[row.template][1]).render(values)
         subject, _, text = written.strip().partition("\n")
+        message = self._headed(row, subject)
+        message.set_content(text.strip() + "\n")
+        paragraphs = [part.strip() for part in text.strip().split("\n\n")]
+        page = self._templates.get_template("email/_letter.html")
+        message.add_alternative(page.render(values, subject=subject, paragraphs=paragraphs), subtype="html")
+        return message
+
+    def _headed(self, row: EmailLog, subject: str) -> EmailMessage:
         message = EmailMessage()
         message["Subject"] = subject
         message["From"] = self._settings.email_from
@@ -131,10 +166,6 @@ class Post:
         domain = parseaddr(self._settings.email_from)[1].rpartition("@")[2]
         message["Message-ID"] = f"<{row.id}@{domain}>"
         message["Auto-Submitted"] = "auto-generated"
-        message.set_content(text.strip() + "\n")
-        paragraphs = [part.strip() for part in text.strip().split("\n\n")]
-        page = self._templates.get_template("email/_letter.html")
-        message.add_alternative(page.render(values, subject=subject, paragraphs=paragraphs), subtype="html")
         return message
 
     def _secrets(self, ticket: Mapping[str, Any] | None) -> dict[str, str | None]:

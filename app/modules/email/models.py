@@ -3,21 +3,25 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.models import Json, TenantRow
 
 
 class EmailLog(TenantRow):
-    """One mail. `status` goes from `queued` to `sent`, `failed` or `expired` (it was too late to be of use).
+    """One mail. `status` goes from `queued` to `sent`, `failed`, `expired` (it was too late to be of use) or
+    `suppressed` (the address is not to get it; `error` says why).
 
+    `template` is the name of a module's mail, or that of the tenant's own template, which `template_id` tells.
     The platform's own mails stand under the platform's tenant.
     """
 
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenant.id"), sort_order=-9)
     template: Mapped[str]
     template_version: Mapped[int]
+    template_id: Mapped[UUID | None]
+    category: Mapped[str] = mapped_column(default="transactional", server_default="transactional")
     recipient: Mapped[str]
     props: Mapped[Json]
     """What the template is filled with, secrets hidden."""
@@ -29,8 +33,19 @@ class EmailLog(TenantRow):
     message_id: Mapped[str | None]
     error: Mapped[str | None]
     sent_at: Mapped[datetime | None]
+    correlation_id: Mapped[UUID | None]
 
     __table_args__ = (
         UniqueConstraint("tenant_id", "deduplication_key"),
+        ForeignKeyConstraint(
+            ["tenant_id", "template_id", "template_version"],
+            [
+                "email_template_version.tenant_id",
+                "email_template_version.template_id",
+                "email_template_version.number",
+            ],
+        ),
         Index("ix_email_log_recipient", "recipient", "id"),
+        Index("ix_email_log_tenant", "tenant_id", text("id DESC")),
+        Index("ix_email_log_template", "tenant_id", "template_id"),
     )

@@ -1,22 +1,24 @@
-"""`/dashboard/owner/emails`."""
+"""`/emails` in the dashboards, and `/unsubscribe/{ticket}`, where the link in a mail leads."""
 
-from typing import Any, cast, get_args
+from typing import Any
 from uuid import UUID
 
-from litestar import Controller, Request, get
+import msgspec
+from litestar import Controller, Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Template
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.errors import Invalid
 from app.core.paging import Pager
-from app.core.templating import render
+from app.core.policy import PUBLIC
+from app.core.templating import prefix_of, render
+from app.modules.audit.service import tenant_names
 from app.modules.email.permissions import OPEN, READ
-from app.modules.email.schemas import EMAIL_SEEN, Status
-from app.modules.email.service import EmailService
+from app.modules.email.schemas import EMAIL_SEEN, OWN_EMAIL_SEEN, STATUSES, EmailQuery
+from app.modules.email.service import EmailService, Unsubscribing
 
 AnyRequest = Request[Any, Any, Any]
-STATUSES = [(status, status.capitalize()) for status in get_args(Status)]
 
 
 class EmailPages(Controller):
@@ -27,26 +29,85 @@ class EmailPages(Controller):
         self,
         request: AnyRequest,
         emails: NamedDependency[EmailService],
+        session: NamedDependency[AsyncSession],
         pager: NamedDependency[Pager],
-        q: FromQuery[str | None] = None,
-        status: FromQuery[str | None] = None,
+        asked: NamedDependency[EmailQuery],
         cursor: FromQuery[str | None] = None,
     ) -> Template:
-        if status and status not in dict(STATUSES):
-            raise Invalid.field("status", f"must be one of {', '.join(dict(STATUSES))}")
+        page = await emails.search(pager, asked.filter(), cursor=cursor)
         context = {
-            "page": await emails.search(pager, text=q, status=cast(Status | None, status or None), cursor=cursor),
+            "path": f"{prefix_of(request)}/emails",
+            "page": page,
             "cursor": cursor,
-            "params": {name: value for name, value in (("q", q), ("status", status)) if value},
-            "statuses": STATUSES,
+            "params": {name: value for name, value in msgspec.to_builtins(asked).items() if value},
+            "statuses": [(status, status.capitalize()) for status in STATUSES],
             "kept_here": emails.kept_here,
+            "tenants": await tenant_names(session, {row.tenant_id for row in page.items}),
         }
         return render(request, "email/index.html", context, fragment="email/_list.html")
 
     @get("/{email_id:uuid}", permission=OPEN, access=EMAIL_SEEN)
     async def show(
-        self, request: AnyRequest, emails: NamedDependency[EmailService], email_id: FromPath[UUID]
+        self,
+        request: AnyRequest,
+        emails: NamedDependency[EmailService],
+        session: NamedDependency[AsyncSession],
+        email_id: FromPath[UUID],
     ) -> Template:
-        row = await emails.get(email_id)
-        context = {"email": row, "text": emails.body(row.id), "kept_here": emails.kept_here}
-        return render(request, "email/show.html", context, fragment="email/_drawer.html")
+        return await _mail(request, emails, session, email_id)
+
+
+class MemberEmailPages(EmailPages):
+    """The mails of the tenant that the reader belongs to."""
+
+    @get("/{email_id:uuid}", permission=OPEN, access=OWN_EMAIL_SEEN)
+    async def show(
+        self,
+        request: AnyRequest,
+        emails: NamedDependency[EmailService],
+        session: NamedDependency[AsyncSession],
+        email_id: FromPath[UUID],
+    ) -> Template:
+        return await _mail(request, emails, session, email_id)
+
+
+async def _mail(request: AnyRequest, emails: EmailService, session: AsyncSession, email_id: UUID) -> Template:
+    row = await emails.get(email_id)
+    context = {
+        "path": f"{prefix_of(request)}/emails",
+        "email": row,
+        "text": await emails.said(row),
+        "kept_here": emails.kept_here,
+        "tenant": (await tenant_names(session, {row.tenant_id})).get(row.tenant_id),
+    }
+    return render(request, "email/show.html", context, fragment="email/_drawer.html")
+
+
+class UnsubscribePages(Controller):
+    """The way out of a tenant's mails: for people a page with a button, for mail programs one POST (RFC 8058)."""
+
+    path = "/unsubscribe/{ticket:str}"
+
+    @get("/", permission=PUBLIC)
+    async def look(
+        self, request: AnyRequest, unsubscribing: NamedDependency[Unsubscribing], ticket: FromPath[str]
+    ) -> Template:
+        return _page(request, ticket, await unsubscribing.offer(ticket))
+
+    @post("/", permission=PUBLIC, audit="email.unsubscribe", status_code=200)
+    async def choose(
+        self,
+        request: AnyRequest,
+        unsubscribing: NamedDependency[Unsubscribing],
+        ticket: FromPath[str],
+    ) -> Template:
+        # Whoever holds the mail may choose, and nothing else is asked of a mail program: no cookie, no token, and
+        # either kind of form.
+        choice = str((await request.form()).get("choice") or "category")
+        return _page(request, ticket, await unsubscribing.choose(ticket, choice), choice)
+
+
+def _page(request: AnyRequest, ticket: str, offer: object, choice: str = "") -> Template:
+    context = {"ticket": ticket, "offer": offer, "choice": choice}
+    page = "email/unsubscribe.html"
+    return render(request, page, context, fragment=page, status=200 if offer else 404)

@@ -1,7 +1,13 @@
-"""What may be done with the mail log."""
+"""What may be done with mails."""
 
 from app.core.policy import Permission
 
-READ = Permission("emails:read", "See which mails were sent to whom")
-OPEN = Permission("emails:open", "Open mails; where they are kept here, what they say: codes and links")
-ALL = (READ, OPEN)
+READ = Permission("emails:read", "See which mails were sent to whom", tenant=True, roles=("editor", "operator"))
+OPEN = Permission(
+    "emails:open",
+    "Open mails; the platform's people also read codes and links",
+    tenant=True,
+    roles=(),
+)
+SEND = Permission("emails:send", "Send mails of the tenant's templates", tenant=True, roles=("editor", "operator"))
+ALL = (READ, OPEN, SEND)

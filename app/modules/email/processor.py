@@ -6,12 +6,15 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database import scope_of
+from app.core.events import emit
 from app.core.live import signal
 from app.modules.email.client import NotDelivered, Post
+from app.modules.email.events import EmailEnded, Ended
 from app.modules.email.jobs import SendEmail, SendOtp
 from app.modules.email.models import EmailLog
 from app.modules.email.service import TOPIC
+from app.modules.email_preferences.service import Reason, suppress, unwanted
+from app.modules.email_templates.service import version_of, write
 from app.queues.failure import Unrecoverable
 from app.queues.job import processor
 from app.queues.work import Work
@@ -33,23 +36,35 @@ async def _send(work: Work, email_id: UUID) -> None:
         if session is None:
             return
         row = await _row(session, email_id)
-        if row is None or row.status != "queued" or (row.good_until and row.good_until <= datetime.now(UTC)):
-            if row is not None and row.status == "queued":
-                row.status = "expired"
-                _tell(session, row)
+        if row is None or row.status != "queued":
             await work.complete(session)
             return
+        if row.good_until and row.good_until <= datetime.now(UTC):
+            await _end(session, row, "expired")
+            await work.complete(session)
+            return
+        of_tenant = row.template_id is not None
+        # The platform's own mails hold what lets people in: they are always tried.
+        if of_tenant and (why := await unwanted(session, row.tenant_id, row.recipient, row.category)):
+            await _end(session, row, "suppressed", why)
+            await work.complete(session)
+            return
+        version = await version_of(session, row.template_id, row.template_version) if row.template_id else None
+    written = await write(version, row.props) if version else None
     try:
-        message_id = await work.resource(Post).send(row)
+        message_id = await work.resource(Post).send(row, written)
     except NotDelivered as error:
+        if error.no_such_recipient and of_tenant:
+            async with work.transaction(f"bounced:{work.attempt}") as session:
+                if session is not None:
+                    await suppress(session, row.tenant_id, row.recipient, Reason.BOUNCED, row.id)
         if error.retryable:
             raise
         raise Unrecoverable(str(error)) from error
     async with work.transaction("sent") as session:
         if session is not None and (row := await _row(session, email_id)) is not None:
-            row.status, row.message_id, row.sent_at = "sent", message_id, datetime.now(UTC)
-            row.error = None
-            _tell(session, row)
+            row.message_id, row.sent_at = message_id, datetime.now(UTC)
+            await _end(session, row, "sent")
             await work.complete(session)
 
 
@@ -57,8 +72,7 @@ async def _send(work: Work, email_id: UUID) -> None:
 @send_email.dead
 async def on_dead(session: AsyncSession, job: SendOtp | SendEmail, error: str) -> None:
     if (row := await _row(session, job.email_id)) is not None and row.status == "queued":
-        row.status, row.error = "failed", error
-        _tell(session, row)
+        await _end(session, row, "failed", error)
 
 
 @send_otp.replayed
@@ -73,5 +87,11 @@ async def _row(session: AsyncSession, email_id: UUID) -> EmailLog | None:
     return (await session.scalars(select(EmailLog).where(EmailLog.id == email_id))).one_or_none()
 
 
+async def _end(session: AsyncSession, row: EmailLog, status: Ended, error: str | None = None) -> None:
+    row.status, row.error = status, error
+    _tell(session, row)
+    await emit(session, EmailEnded(row.id, status, row.tenant_id))
+
+
 def _tell(session: AsyncSession, row: EmailLog) -> None:
-    signal(session, TOPIC, row.id, scope_of(session).tenant_id)
+    signal(session, TOPIC, row.id, row.tenant_id)

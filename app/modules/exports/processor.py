@@ -9,10 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.live import signal
 from app.modules.exports.jobs import ExportList, PurgeExports
 from app.modules.exports.models import Export
-from app.modules.exports.service import MOST_ROWS, TOPIC, count, write_next
+from app.modules.exports.service import TOPIC, count, write_next
 from app.queues.failure import Unrecoverable
 from app.queues.job import processor
 from app.queues.work import Work
+
+MOST_ROWS = 1_000_000
 
 
 @processor(ExportList)
@@ -51,7 +53,7 @@ async def _start(work: Work, job: ExportList) -> int | None:
         if export is None:
             return None
         source = session.info["exportables"][export.list]
-        export.total = await count(session, source, export.filter, export.id)
+        export.total = await count(session, source, export.filter, export.id, most=MOST_ROWS + 1)
         if export.total > MOST_ROWS:
             raise Unrecoverable(f"more than {MOST_ROWS:,} rows: choose a shorter time")
         export.state = "running"

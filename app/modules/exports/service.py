@@ -26,7 +26,6 @@ from app.queues.enqueue import enqueue
 
 TOPIC = "exports"
 KEPT = timedelta(hours=24)
-MOST_ROWS = 1_000_000
 AT_ONCE = 2_000
 MOST_UNFINISHED = 10
 
@@ -165,11 +164,12 @@ class Writing:
         self._begin = new_id()
 
     async def count(self, session: AsyncSession) -> int:
-        """
+        """How many rows there will be, however many: nobody has to keep this file.
+
         Raises:
             Invalid: naming the filter.
         """
-        return await count(session, session.info["exportables"][self._name], self._given, self._begin)
+        return await count(session, session.info["exportables"][self._name], self._given, self._begin, most=None)
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         cursor, more, first = self._begin, True, True
@@ -185,9 +185,11 @@ class Writing:
             more = bool(made) and made[0][0] == AT_ONCE
 
 
-async def count(session: AsyncSession, source: Exportable, given: Mapping[str, str], begin: UUID) -> int:
-    """How many rows the file will have; counted no further than just beyond the most it may."""
-    rows = source.rows(given).where(source.key < begin).limit(MOST_ROWS + 1)
+async def count(
+    session: AsyncSession, source: Exportable, given: Mapping[str, str], begin: UUID, *, most: int | None
+) -> int:
+    """How many rows the file will have; counted no further than to `most`."""
+    rows = source.rows(given).where(source.key < begin).limit(most)
     return await session.scalar(select(func.count()).select_from(rows.subquery())) or 0
 
 

@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.policy import Actor
-from app.module import Module
+from app.module import Mail, Module
 from app.modules.identity.jobs import PurgeExpired
 from app.modules.identity.pages import FrontDoor
 from app.modules.identity.processor import purge_expired
@@ -31,6 +31,7 @@ identity = Module(
     public=(FrontDoor,),
     providers={"book": provide_book, "door": provide_door},
     processors=(purge_expired,),
+    mails=(Mail("known"), Mail("new_device")),
     queues=(QueueSpec("platform:tasks", attempts=3, backoff=Backoff("exponential", 2), timeout_s=300),),
     schedules=(Schedule("purge-expired", Timing(cron="17 * * * *"), PurgeExpired()),),
 )

@@ -12,7 +12,7 @@ from app.core.live import Topic
 from app.core.paging import Pager
 from app.core.policy import Actor, holder_of
 from app.core.templating import NavigationItem
-from app.module import Module
+from app.module import Mail, Module
 from app.modules.invitations.controllers import InvitationController
 from app.modules.invitations.pages import InvitationPages, TenantInvitationPages, Views, WelcomePages
 from app.modules.invitations.permissions import ALL, READ
@@ -54,5 +54,6 @@ invitations = Module(
     },
     permissions=ALL,
     topics=(Topic(TOPIC, READ),),
+    mails=(Mail("invitation"),),
     navigation=(NavigationItem("Tenant", "Invitations", "/invitations", "mail", READ, 61, Plane.TENANT),),
 )

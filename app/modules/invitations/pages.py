@@ -1,7 +1,6 @@
 """Invitations in the dashboards, and `/invitations/{link}`, where people take them up."""
 
-import json
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from uuid import UUID
 
 from litestar import Controller, Request, get, post
@@ -12,10 +11,11 @@ from litestar.response import Redirect, Template
 from app.core.errors import Invalid, Problem
 from app.core.paging import Pager
 from app.core.policy import PUBLIC, SIGNED_IN, Actor, actor_of
+from app.core.queries import one_of, uuid_of
 from app.core.settings import Settings
-from app.core.templating import MEMBERS, home_of, render
+from app.core.templating import MEMBERS, home_of, render, told
 from app.modules.invitations.permissions import READ, WRITE
-from app.modules.invitations.schemas import STATES, InvitationForm, RegisterForm, State
+from app.modules.invitations.schemas import InvitationForm, RegisterForm, State
 from app.modules.invitations.service import InvitationOver, InvitationService, Welcome
 from app.modules.roles.service import RoleService
 from app.modules.tenants.service import TenantService
@@ -39,7 +39,7 @@ class Views:
         self._request, self._roles, self._tenants, self._pager = request, roles, tenants, pager
 
     async def index(self, params: dict[str, str], cursor: str | None = None) -> Template:
-        state = _state(params.get("state"))
+        state: State | None = one_of("state", params.get("state"), State)
         text = params.get("q")
         page = await self.invitations.search(self._pager, self.holder, text=text, state=state, cursor=cursor)
         context = await self._common() | {"page": page, "cursor": cursor, "params": params, "states": _STATES}
@@ -55,15 +55,13 @@ class Views:
 
     async def _common(self) -> dict[str, Any]:
         home, roles = home_of(self._request), await self._roles.all(self.holder)
-        held = {item.name for item in self._roles.grantable()}
-        rights = await self._roles.rights(roles)
         return {
             "tenant_id": self.holder,
             "tenant": await self._tenants.called(self.holder),
             "home": home,
             "path": f"{home}/invitations",
             "roles": {role.id: role.name for role in roles},
-            "choices": [(str(role.id), role.name) for role in roles if rights[role.id] <= held],
+            "choices": [(str(role.id), role.name) for role in await self._roles.within(roles)],
         }
 
 
@@ -90,20 +88,16 @@ class InvitationPages(Controller):
     async def create(
         self, views: NamedDependency[Views], settings: NamedDependency[Settings], data: URLEncodedBody[InvitationForm]
     ) -> Template:
-        try:
-            role = UUID(data.role_id)
-        except ValueError:
-            raise Invalid.field("roleId", "choose a role") from None
+        role = uuid_of("roleId", data.role_id)
+        if role is None:
+            raise Invalid.field("roleId", "choose a role")
         row, secret = await views.invitations.create(views.holder, data.email, role)
         return await views.made(row.email, f"{settings.base_url}/invitations/{secret}")
 
     @post("/{invitation_id:uuid}/revocation", permission=WRITE, audit="invitation.revoke", status_code=200)
     async def revoke(self, views: NamedDependency[Views], invitation_id: FromPath[UUID]) -> Template:
         row = await views.invitations.revoke(views.holder, invitation_id)
-        answer = await views.index({})
-        told = {"toast": {"message": f"The invitation of {row.email} is taken back.", "tone": "ok"}}
-        answer.headers["HX-Trigger"] = json.dumps(told)
-        return answer
+        return told(await views.index({}), f"The invitation of {row.email} is taken back.")
 
 
 class TenantInvitationPages(InvitationPages):
@@ -169,13 +163,4 @@ async def _page(
     return render(request, page, context, fragment=page, status=problem.status if problem else 200)
 
 
-_STATES = [(state, state.capitalize()) for state in STATES]
-
-
-def _state(text: str | None) -> State | None:
-    for state in STATES:
-        if text == state:
-            return state
-    if text:
-        raise Invalid.field("state", f"must be one of {', '.join(STATES)}")
-    return None
+_STATES = [(state, state.capitalize()) for state in get_args(State)]

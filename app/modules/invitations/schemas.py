@@ -11,7 +11,6 @@ from app.core.wire import Incoming, Outgoing
 from app.modules.invitations.models import Invitation
 
 State = Literal["pending", "accepted", "expired", "revoked"]
-STATES: tuple[State, ...] = ("pending", "accepted", "expired", "revoked")
 Email = Annotated[str, Meta(max_length=320, examples=["editor@example.org"])]
 Password = Annotated[str, Meta(max_length=1024)]
 

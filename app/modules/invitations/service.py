@@ -9,11 +9,12 @@ from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import SYSTEM, Database, Plane
-from app.core.errors import Conflict, Forbidden, Invalid, NotFound, Problem
+from app.core.errors import Conflict, Forbidden, NotFound, Problem
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
+from app.core.queries import text_of
 from app.core.secrets import Secret, Signer, digest
 from app.modules.audit.service import record
 from app.modules.email.service import Letter, Ticket, send
@@ -21,7 +22,7 @@ from app.modules.identity.service import hash_password
 from app.modules.invitations.models import Invitation
 from app.modules.invitations.schemas import State
 from app.modules.members.service import MemberService
-from app.modules.people.service import People, plain_email, user_by_email
+from app.modules.people.service import People, User, plain_email, user_by_email
 from app.modules.roles.service import RoleService
 from app.modules.tenants.service import TenantService
 
@@ -66,23 +67,26 @@ class InvitationService:
         """Newest first; `text` is a part of the address.
 
         Raises:
-            NotFound: there is no such tenant. Invalid (`q`): it has a character that PostgreSQL cannot hold.
+            NotFound: there is no such tenant. Invalid (`q`).
         """
         await self._tenants.called(tenant_id)
-        if text and "\0" in text:
-            raise Invalid.field("q", "has a character that no address has")
+        text = text_of("q", text)
         query = _of(tenant_id)
         query = query.where(Invitation.email.icontains(text, autoescape=True)) if text else query
         query = query.where(*_in_state(state)) if state else query
         of = f"invitations {tenant_id} {text} {state}"
         return await pager.page(self._session, query, key=Invitation.id, of=of, limit=limit, cursor=cursor)
 
-    async def get(self, tenant_id: UUID, invitation_id: UUID) -> Invitation:
+    async def get(self, tenant_id: UUID, invitation_id: UUID, *, lock: bool = False) -> Invitation:
         """
         Raises:
             NotFound: the tenant has no such invitation.
         """
-        return await self._one(tenant_id, invitation_id)
+        query = _of(tenant_id).where(Invitation.id == invitation_id)
+        row: Invitation | None = await self._session.scalar(query.with_for_update() if lock else query)
+        if row is None:
+            raise NotFound("There is no such invitation")
+        return row
 
     async def create(self, tenant_id: UUID, email: str, role_id: UUID) -> tuple[Invitation, Secret]:
         """Invite somebody for seven days, by mail. The secret of the link is returned too, for who has no mail server.
@@ -93,10 +97,7 @@ class InvitationService:
         """
         tenant = await self._tenants.called(tenant_id)
         address = plain_email(email)
-        try:
-            role = await self._roles.get(tenant_id, role_id)
-        except NotFound:
-            raise Invalid.field("roleId", "there is no such role in this tenant") from None
+        role = await self._roles.chosen(tenant_id, role_id)
         await self._roles.require_within(role)
         await self._clear(tenant_id, address)
         id_, signer = new_id(), self._session.info["signer"]
@@ -128,22 +129,23 @@ class InvitationService:
         Raises:
             NotFound: the tenant has no such invitation.
         """
-        row = await self._one(tenant_id, invitation_id, lock=True)
+        row = await self.get(tenant_id, invitation_id, lock=True)
         if row.accepted_at is None and row.revoked_at is None:
             row.revoked_at = datetime.now(UTC)
             await self._session.flush()
             await self._trace("invitation.revoke", row, {"revoked_at": None}, {"revoked_at": row.revoked_at})
         return row
 
-    async def accept(self, row: Invitation, person: Any) -> None:
-        """Make the person (`id`, `email`, `name`) a member, once.
+    async def accept(self, row: Invitation, person: User | None) -> None:
+        """Make the person a member, once.
 
         Raises:
             Forbidden (`invitation_of_another`): it was sent to another address. Conflict (`member_already`).
         """
-        if person.email != row.email:
+        if person is None or person.email != row.email:
             raise Forbidden("This invitation was sent to another address", code="invitation_of_another")
-        await MemberService(self._session, self._actor).enrol(row.tenant_id, person, row.role_id)
+        role = await self._roles.get(row.tenant_id, row.role_id)
+        await MemberService(self._session, self._actor).enrol(row.tenant_id, person, role)
         row.accepted_at = datetime.now(UTC)
         await self._session.flush()
         await self._trace("invitation.accept", row, {"accepted_at": None}, {"accepted_at": row.accepted_at})
@@ -159,13 +161,6 @@ class InvitationService:
             raise Conflict(f"{address} is invited already", code="invited_already")
         before.revoked_at = before.expires_at
         await self._session.flush()
-
-    async def _one(self, tenant_id: UUID, invitation_id: UUID, *, lock: bool = False) -> Invitation:
-        query = _of(tenant_id).where(Invitation.id == invitation_id)
-        row: Invitation | None = await self._session.scalar(query.with_for_update() if lock else query)
-        if row is None:
-            raise NotFound("There is no such invitation")
-        return row
 
     async def _trace(self, action: str, row: Invitation, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
         tenant = row.tenant_id

@@ -5,7 +5,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.database import Database
 from app.core.policy import SYSTEM_ACTOR
 from app.modules.isolation.jobs import TryIsolation
-from app.modules.isolation.service import IsolationService, examine
+from app.modules.isolation.repository import examine
+from app.modules.isolation.service import IsolationService
 from app.queues.job import processor
 from app.queues.work import Work
 

@@ -6,10 +6,10 @@ never commits: nobody else ever sees it. Rows of real tenants are what must stay
 
 import os
 import re
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -43,7 +43,7 @@ _ONE_OF = re.compile(r"(\w+) IN \('([^']*)'")
 
 
 async def examine(database: Database) -> list[Case]:
-    """Everything that was tried, in the order of the tables."""
+    """Everything that was tried, in the order of the tables. Call it with no transaction of your own open."""
     async with _sandbox(database), database.engine(Plane.TENANT).connect() as connection:
         trial = Trial(connection)
         async with connection.begin() as transaction:
@@ -243,11 +243,8 @@ def _value(column: Column[Any], choices: dict[str, str]) -> Any:
         str: choices.get(column.name, f"isolation-{new_id().hex}"),
         bytes: os.urandom(32),
         datetime: datetime.now(UTC),
+        date: datetime.now(UTC).date(),
         dict: {},
         list: [],
     }
     return made[kind] if kind in made else kind(1)
-
-
-def counts(cases: Collection[Case]) -> dict[Result, int]:
-    return {result: sum(case.result is result for case in cases) for result in Result}

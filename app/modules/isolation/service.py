@@ -1,5 +1,6 @@
 """Asking for runs of the isolation suite, and what they found."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
@@ -9,14 +10,12 @@ from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import __version__
-from app.core.database import Database
 from app.core.errors import Conflict, NotFound
 from app.core.ids import PLATFORM_TENANT, new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
 from app.modules.audit.service import record
-from app.modules.isolation import repository
 from app.modules.isolation.jobs import TryIsolation
 from app.modules.isolation.models import IsolationRun, Status
 from app.modules.isolation.schemas import Case, Result
@@ -26,11 +25,6 @@ TOPIC = "isolation"
 KEPT = 50
 UNFINISHED = (Status.QUEUED, Status.RUNNING)
 _ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('teknav isolation run', 0))")
-
-
-async def examine(database: Database) -> list[Case]:
-    """Try the walls between tenants, with no transaction of the caller's open."""
-    return await repository.examine(database)
 
 
 class IsolationService:
@@ -86,7 +80,7 @@ class IsolationService:
 
     async def finish(self, run_id: UUID, cases: Sequence[Case]) -> None:
         """Keep what was found; runs before the newest fifty go."""
-        row, found = await self.get(run_id), repository.counts(cases)
+        row, found = await self.get(run_id), Counter(case.result for case in cases)
         row.cases = to_builtins(cases)
         row.tried, row.skipped = len(cases) - found[Result.SKIPPED], found[Result.SKIPPED]
         row.got_through = found[Result.BREACHED]
@@ -97,9 +91,11 @@ class IsolationService:
         self._changed(row)
 
     async def give_up(self, run_id: UUID, error: str) -> None:
-        row = await self.get(run_id)
-        row.status, row.error, row.finished_at = Status.FAILED, error, datetime.now(UTC)
-        self._changed(row)
+        """A run that went since with those before the newest fifty is left out: the job dies without it."""
+        row = await self._session.get(IsolationRun, run_id)
+        if row is not None:
+            row.status, row.error, row.finished_at = Status.FAILED, error, datetime.now(UTC)
+            self._changed(row)
 
     def _changed(self, row: IsolationRun) -> None:
         signal(self._session, TOPIC, row.id, PLATFORM_TENANT)

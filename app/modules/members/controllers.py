@@ -6,7 +6,6 @@ from uuid import UUID
 from litestar import Controller, Response, delete, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
-from msgspec import UNSET
 
 from app.core.etag import IfMatch, etag, versions
 from app.core.paging import Pager
@@ -74,10 +73,8 @@ class MemberController(Controller):
         if_match: IfMatch = None,
     ) -> Response[MemberDetail]:
         """Give a member another role in the whole tenant, or none. The last owner or admin stays one: 409."""
-        member = await members.get(tenant_id, member_id)
-        role_id = member.role_id if data.role_id is UNSET else data.role_id
-        changed = await members.set_role(tenant_id, member_id, role_id, expected=versions(if_match))
-        return await _answer(members, changed)
+        expected = versions(if_match)
+        return await _answer(members, await members.set_role(tenant_id, member_id, data.role_id, expected=expected))
 
     @put("/{member_id:uuid}/workspaces/{workspace_id:uuid}", permission=WRITE, audit="member.place", status_code=200)
     async def place(

@@ -1,7 +1,6 @@
 """Members in the dashboards: `/members` of a tenant's members, `/tenants/{id}/members` of the owner."""
 
-import json
-from typing import Annotated, Any, cast, get_args
+from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Controller, Request, get, post
@@ -11,7 +10,8 @@ from litestar.response import Template
 
 from app.core.errors import Invalid
 from app.core.paging import Pager
-from app.core.templating import home_of, render
+from app.core.queries import one_of, uuid_of, uuids_of
+from app.core.templating import home_of, render, told
 from app.modules.members.permissions import READ, WRITE
 from app.modules.members.repository import MemberFilter
 from app.modules.members.schemas import MEMBER_SEEN, Chosen, MemberForm, PlaceForm, RoleForm, Sort
@@ -38,13 +38,10 @@ class Views:
         self._request, self._roles, self._tenants, self._pager = request, roles, tenants, pager
 
     async def index(self, params: dict[str, str], cursor: str | None = None) -> Template:
-        wanted = MemberFilter(
-            params.get("q"), _id("roleId", params.get("roleId")), _id("workspaceId", params.get("workspaceId"))
-        )
-        sort = params.get("sort", "-createdAt")
-        if sort not in get_args(Sort):
-            raise Invalid.field("sort", f"must be one of {', '.join(get_args(Sort))}")
-        page = await self.members.search(self._pager, self.holder, wanted, sort=cast(Sort, sort), cursor=cursor)
+        role, workspace = uuid_of("roleId", params.get("roleId")), uuid_of("workspaceId", params.get("workspaceId"))
+        wanted = MemberFilter(params.get("q"), role, workspace)
+        sort: Sort = one_of("sort", params.get("sort"), Sort) or "-createdAt"
+        page = await self.members.search(self._pager, self.holder, wanted, sort=sort, cursor=cursor)
         context = await self._common() | {
             "page": page,
             "cursor": cursor,
@@ -61,15 +58,13 @@ class Views:
 
     async def _common(self) -> dict[str, Any]:
         home, roles = home_of(self._request), await self._roles.all(self.holder)
-        held = {item.name for item in self._roles.grantable()}
-        rights = await self._roles.rights(roles)
         return {
             "tenant_id": self.holder,
             "tenant": await self._tenants.called(self.holder),
             "home": home,
             "path": f"{home}/members",
             "roles": {role.id: role.name for role in roles},
-            "choices": [(str(role.id), role.name) for role in roles if rights[role.id] <= held],
+            "choices": [(str(role.id), role.name) for role in await self._roles.within(roles)],
             "workspaces": await self._tenants.workspace_names(self.holder),
         }
 
@@ -103,26 +98,27 @@ class MemberPages(Controller):
         self, views: NamedDependency[Views], member_id: FromPath[UUID], data: URLEncodedBody[RoleForm]
     ) -> Template:
         expected = None if data.version is None else {data.version}
-        member = await views.members.set_role(views.holder, member_id, _id("roleId", data.role_id), expected=expected)
-        return _told(await views.show(member_id, "_member"), f"{member.name} has another role.")
+        member = await views.members.set_role(
+            views.holder, member_id, uuid_of("roleId", data.role_id), expected=expected
+        )
+        return told(await views.show(member_id, "_member"), f"{member.name} has another role.")
 
     @post("/{member_id:uuid}/place", permission=WRITE, audit="member.place", status_code=200)
     async def set_place(
         self, views: NamedDependency[Views], member_id: FromPath[UUID], data: URLEncodedBody[PlaceForm]
     ) -> Template:
-        workspace = _id("workspaceId", data.workspace_id)
+        workspace = uuid_of("workspaceId", data.workspace_id)
         if workspace is None:
             raise Invalid.field("workspaceId", "choose a workspace")
-        roles = [id_ for id_ in (_id("roleIds", text) for text in _many(data.role_ids)) if id_]
+        roles = uuids_of("roleIds", data.role_ids)
         member = await views.members.set_place(views.holder, member_id, workspace, roles)
-        return _told(await views.show(member_id, "_member"), f"The workspaces of {member.name} are changed.")
+        return told(await views.show(member_id, "_member"), f"The workspaces of {member.name} are changed.")
 
     @post("/removal", permission=WRITE, audit="member.remove", status_code=200)
     async def remove(self, views: NamedDependency[Views], data: URLEncodedBody[Chosen]) -> Template:
-        ids = [id_ for id_ in (_id("ids", text) for text in _many(data.ids)) if id_]
-        gone = await views.members.remove(views.holder, ids)
+        gone = await views.members.remove(views.holder, uuids_of("ids", data.ids))
         who = gone[0].name if len(gone) == 1 else f"{len(gone)} members"
-        return _told(await views.index({}), f"{who} left the tenant.")
+        return told(await views.index({}), f"{who} left the tenant.")
 
 
 class TenantMemberPages(MemberPages):
@@ -132,24 +128,8 @@ class TenantMemberPages(MemberPages):
 
     @post("/", permission=WRITE, audit="member.add", status_code=200)
     async def add(self, views: NamedDependency[Views], data: URLEncodedBody[MemberForm]) -> Template:
-        role = _id("roleId", data.role_id)
+        role = uuid_of("roleId", data.role_id)
         if role is None:
             raise Invalid.field("roleId", "choose a role")
         member = await views.members.add(views.holder, data.email, role)
-        return _told(await views.index({}), f"{member.name} is a member now.")
-
-
-def _many(value: list[str] | str) -> list[str]:
-    return [value] if isinstance(value, str) else value
-
-
-def _id(field: str, text: str | None) -> UUID | None:
-    try:
-        return UUID(text) if text else None
-    except ValueError:
-        raise Invalid.field(field, "is not an id") from None
-
-
-def _told(answer: Template, message: str) -> Template:
-    answer.headers["HX-Trigger"] = json.dumps({"toast": {"message": message, "tone": "ok"}})
-    return answer
+        return told(await views.index({}), f"{member.name} is a member now.")

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, column, delete, exists, func, or_, select, table, text
@@ -11,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.roles import ADMIN, OWNER
 from app.modules.members.models import TenantMember, WorkspaceMember, WorkspaceRole
 
-# Of modules below, by name: their models are their own.
+# Of the module below, by name: its models are its own.
 _ROLE = table("role", column("tenant_id"), column("id"), column("built_in"))
-_USER = table("user", column("id"), column("email"), column("name"))
+LOOK_AFTER = (OWNER, ADMIN)
+"""The built-in roles of which a tenant keeps at least one member."""
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:tenant, 14))")
 
 
@@ -51,11 +51,6 @@ async def some(
     return list(await session.scalars(query.with_for_update() if lock else query))
 
 
-async def person(session: AsyncSession, email: str) -> Any | None:
-    """Id, e-mail and name of who has this address. For the platform: a tenant cannot read people."""
-    return (await session.execute(select(_USER).where(_USER.c.email == email))).one_or_none()
-
-
 async def belongs(session: AsyncSession, tenant_id: UUID, user_id: UUID) -> bool:
     same = members(tenant_id).where(TenantMember.user_id == user_id)
     return bool(await session.scalar(select(same.exists())))
@@ -68,7 +63,7 @@ async def lock_members(session: AsyncSession, tenant_id: UUID) -> None:
 
 async def admins(session: AsyncSession, tenant_id: UUID) -> set[UUID]:
     """The members who have the built-in role of owner or admin."""
-    chief = select(_ROLE.c.id).where(_ROLE.c.tenant_id == tenant_id, _ROLE.c.built_in.in_((OWNER, ADMIN)))
+    chief = select(_ROLE.c.id).where(_ROLE.c.tenant_id == tenant_id, _ROLE.c.built_in.in_(LOOK_AFTER))
     query = select(TenantMember.id).where(TenantMember.tenant_id == tenant_id, TenantMember.role_id.in_(chief))
     return set(await session.scalars(query))
 

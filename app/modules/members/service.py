@@ -1,9 +1,11 @@
 """The rules of members: who belongs to a tenant, what they are there, and that one who looks after it stays."""
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from msgspec import UNSET, UnsetType
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Conflict, Invalid, NotFound
@@ -12,13 +14,16 @@ from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
+from app.core.queries import text_of
 from app.core.quota import MEMBERS
 from app.modules.audit.service import record
 from app.modules.members import repository
 from app.modules.members.models import TenantMember
+from app.modules.members.repository import LOOK_AFTER
 from app.modules.members.repository import MemberFilter as MemberFilter
 from app.modules.members.schemas import Sort
-from app.modules.roles.service import RoleService
+from app.modules.people.service import User, user_by_email
+from app.modules.roles.service import Role, RoleService
 from app.modules.tenants.service import TenantService, require_room
 
 TOPIC = "members"
@@ -47,11 +52,10 @@ class MemberService:
         """Newest first, or as `sort` says.
 
         Raises:
-            NotFound: there is no such tenant. Invalid (`q`): it has a character that PostgreSQL cannot hold.
+            NotFound: there is no such tenant. Invalid (`q`).
         """
         await self._tenants.called(tenant_id)
-        if wanted.text and "\0" in wanted.text:
-            raise Invalid.field("q", "has a character that no name has")
+        wanted = replace(wanted, text=text_of("q", wanted.text))
         by = {"name": TenantMember.name, "email": TenantMember.email}
         return await pager.page(
             self._session,
@@ -100,15 +104,15 @@ class MemberService:
             Forbidden (`right_not_held`).
         """
         await self._tenants.called(tenant_id)
-        person = await repository.person(self._session, email.strip().lower())
+        person = await user_by_email(self._session, email)
         if person is None:
             raise Invalid.field("email", "nobody has an account with this address: send an invitation")
-        role = await self._role(tenant_id, role_id)
+        role = await self._roles.chosen(tenant_id, role_id)
         await self._roles.require_within(role)
-        return await self.enrol(tenant_id, person, role_id)
+        return await self.enrol(tenant_id, person, role)
 
-    async def enrol(self, tenant_id: UUID, person: Any, role_id: UUID) -> TenantMember:
-        """Write down that a person (`id`, `email`, `name`) belongs to the tenant; whoever calls has asked for rights.
+    async def enrol(self, tenant_id: UUID, person: User, role: Role) -> TenantMember:
+        """Write down that a person belongs to the tenant; whoever calls has asked for rights.
 
         Raises:
             Conflict (`member_already`). QuotaExceeded: the tenant has as many members as it may.
@@ -117,18 +121,18 @@ class MemberService:
             raise Conflict(f"{person.email} is a member already", code="member_already")
         await require_room(self._session, tenant_id, MEMBERS)
         member = TenantMember(
-            id=new_id(), tenant_id=tenant_id, user_id=person.id, email=person.email, name=person.name, role_id=role_id
+            id=new_id(), tenant_id=tenant_id, user_id=person.id, email=person.email, name=person.name, role_id=role.id
         )
         self._session.add(member)
         await self._session.flush()
         await self._session.refresh(member)
-        await self._trace("member.add", member, None, {"email": member.email, "role": await self._name(member)})
+        await self._trace("member.add", member, None, {"email": member.email, "role": role.name})
         return member
 
     async def set_role(
-        self, tenant_id: UUID, member_id: UUID, role_id: UUID | None, *, expected: Expected = None
+        self, tenant_id: UUID, member_id: UUID, role_id: UUID | UnsetType | None, *, expected: Expected = None
     ) -> TenantMember:
-        """Give a member another role in the whole tenant, or none.
+        """Give a member another role in the whole tenant, or none; UNSET is the one that it has.
 
         Raises:
             NotFound, Stale; Invalid (`roleId`); Conflict (`last_admin`); Forbidden (`right_not_held`).
@@ -136,18 +140,17 @@ class MemberService:
         await repository.lock_members(self._session, tenant_id)
         member = await self.get(tenant_id, member_id, lock=True)
         require(member.version, expected, "member")
-        if member.role_id == role_id:
+        if role_id is UNSET or member.role_id == role_id:
             return member
-        wanted = [] if role_id is None else [await self._role(tenant_id, role_id)]
-        await self._roles.require_within(*wanted, *await self._held([member]))
-        before = {"role": await self._name(member)}
-        keeps = bool(wanted) and wanted[0].built_in in ("owner", "admin")
-        if not keeps:
+        wanted = None if role_id is None else await self._roles.chosen(tenant_id, role_id)
+        had = (await self._held(tenant_id, [member])).get(member.id)
+        await self._roles.require_within(*(role for role in (wanted, had) if role is not None))
+        if wanted is None or wanted.built_in not in LOOK_AFTER:
             await self._require_another_admin(tenant_id, {member.id})
         member.role_id = role_id
         await self._session.flush()
         await self._session.refresh(member)
-        await self._trace("member.update", member, before, {"role": await self._name(member)})
+        await self._trace("member.update", member, {"role": _name(had)}, {"role": _name(wanted)})
         return member
 
     async def set_place(
@@ -189,32 +192,25 @@ class MemberService:
         members = await repository.some(self._session, tenant_id, wanted, lock=True)
         if len(members) != len(wanted):
             raise NotFound("There is no such member")
-        await self._roles.require_within(*await self._held(members))
+        held = await self._held(tenant_id, members)
+        await self._roles.require_within(*{role.id: role for role in held.values()}.values())
         await self._require_another_admin(tenant_id, wanted)
         for member in members:
-            before = {"email": member.email, "role": await self._name(member)}
+            before = {"email": member.email, "role": _name(held.get(member.id))}
             await self._session.delete(member)
             await self._session.flush()
             await self._trace("member.remove", member, before, None)
         return members
 
-    async def _role(self, tenant_id: UUID, role_id: UUID) -> Any:
-        try:
-            return await self._roles.get(tenant_id, role_id)
-        except NotFound:
-            raise Invalid.field("roleId", "there is no such role in this tenant") from None
-
-    async def _held(self, members: Sequence[TenantMember]) -> list[Any]:
-        """The roles that these have in the whole tenant: who has less than they does not touch them."""
-        return [await self._roles.get(member.tenant_id, member.role_id) for member in members if member.role_id]
+    async def _held(self, tenant_id: UUID, members: Sequence[TenantMember]) -> dict[UUID, Role]:
+        """By member, the role in the whole tenant: who has less than that does not touch the member."""
+        every = {role.id: role for role in await self._roles.all(tenant_id)}
+        return {member.id: every[member.role_id] for member in members if member.role_id}
 
     async def _require_another_admin(self, tenant_id: UUID, without: set[UUID]) -> None:
         admins = await repository.admins(self._session, tenant_id)
         if admins & without and not admins - without:
             raise Conflict("A tenant keeps at least one owner or admin", code="last_admin")
-
-    async def _name(self, member: TenantMember) -> str | None:
-        return (await self._roles.get(member.tenant_id, member.role_id)).name if member.role_id else None
 
     async def _trace(
         self, action: str, member: TenantMember, before: dict[str, Any] | None, after: dict[str, Any] | None
@@ -225,3 +221,7 @@ class MemberService:
             self._session, self._actor, action, resource=resource, before=before, after=after, tenant_id=tenant
         )
         signal(self._session, TOPIC, member.id, tenant)
+
+
+def _name(role: Role | None) -> str | None:
+    return role.name if role is not None else None

@@ -12,6 +12,7 @@ from app.core.metrics import Metric, Sample
 from app.core.paging import Pager
 from app.core.policy import Actor
 from app.core.templating import NavigationItem
+from app.core.trace import TraceSource
 from app.module import Card, Module
 from app.modules.queues import permissions
 from app.modules.queues.controllers import (
@@ -22,6 +23,7 @@ from app.modules.queues.controllers import (
     provide_filter,
 )
 from app.modules.queues.pages import QueuePages, Views
+from app.modules.queues.repository import steps
 from app.modules.queues.schemas import QUEUE_ANSWERS
 from app.modules.queues.service import QueueService
 from app.modules.workers.service import WorkerService
@@ -72,6 +74,7 @@ queues = Module(
     permissions=permissions.ALL,
     caches=[QUEUE_ANSWERS],
     metrics=[measured],
+    traces=[TraceSource(steps, permissions.READ, TOPIC)],
     topics=[Topic(TOPIC, permissions.READ)],
     cards=[Card("queues/_card.html", load_card, permissions.READ, TOPIC, 10)],
     navigation=[NavigationItem("Operations", "Queues", "/queues", "stack-2", permissions.READ, 40)],

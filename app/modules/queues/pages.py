@@ -20,12 +20,23 @@ from app.core.errors import Invalid
 from app.core.ids import PLATFORM_TENANT
 from app.core.paging import Pager
 from app.core.policy import actor_of
-from app.core.templating import PREFIX, render
+from app.core.snapshot import Snapshots
+from app.core.templating import PREFIX, render, told
 from app.module import About
-from app.modules.queues import repository
+from app.modules.audit.service import tenant_names
 from app.modules.queues.permissions import MANAGE, READ
 from app.modules.queues.repository import JobFilter
-from app.modules.queues.schemas import ANY, JOB_SEEN, JobState, LetterChoice, LimitsChange, Removal, read, state_of
+from app.modules.queues.schemas import (
+    ANY,
+    JOB_SEEN,
+    QUEUE_ANSWERS,
+    JobState,
+    LetterChoice,
+    LimitsChange,
+    Removal,
+    read,
+    state_of,
+)
 from app.modules.queues.service import QueueService
 from app.modules.workers.service import WorkerService
 from app.modules.workers.service import read as seen
@@ -34,6 +45,7 @@ from app.queues.letters import Done
 from app.queues.models import JobRow, State
 from app.queues.spec import UNLIMITED
 
+SNAPSHOT = QUEUE_ANSWERS.tags[0]
 LIMITS = ("rate.jobs", "rate.perS", "running", "runningPerTenant")
 LISTED = ("list", "cursor", "fingerprint")
 
@@ -49,13 +61,23 @@ class Views:
     pager: Pager
 
     async def overview(self) -> Template:
-        context = {
+        """As it is in this transaction, for whoever changed something in it."""
+        return self._render("index", "_overview", await self._overview())
+
+    async def shared_overview(self) -> Template:
+        """One reading for all who look; `Cache-Control: no-cache` wants it as it is now."""
+        if "no-cache" in self.request.headers.get("cache-control", ""):
+            return await self.overview()
+        snapshots: Snapshots = self.request.app.state.snapshots
+        return self._render("index", "_overview", {**await snapshots.read(SNAPSHOT, self._overview)})
+
+    async def _overview(self) -> dict[str, Any]:
+        return {
             "queues": await self.queues.overview(),
             "workers": [seen(row) for row in await self.workers.list()],
             "unlimited": UNLIMITED,
             "lags": await self.queues.loops(),
         }
-        return self._render("index", "_overview", context)
 
     async def jobs(self, queue: str, wanted: JobFilter, cursor: str) -> Template:
         page = await self.queues.jobs(self.pager, queue, wanted, cursor=cursor or None)
@@ -128,7 +150,7 @@ class Views:
         )
 
     async def _list(self, queue: str, rows: Sequence[JobRow]) -> dict[str, Any]:
-        names = await repository.tenant_names(self.session, {row.tenant_id for row in rows})
+        names = await tenant_names(self.session, (row.tenant_id for row in rows))
         return {
             "queue": await self.queues.stats(queue),
             "tenants": names,
@@ -150,13 +172,6 @@ class Views:
     def _render(self, page: str, fragment: str, context: dict[str, Any]) -> Template:
         context["path"] = f"{PREFIX}/queues"
         return render(self.request, f"queues/{page}.html", context, fragment=f"queues/{fragment}.html")
-
-
-def told(view: Template, message: str, undo: dict[str, Any] | None = None) -> Template:
-    """The view, with a short message for whoever pressed the button, and the way back: url, target and values."""
-    toast: dict[str, Any] = {"message": message, "tone": "ok"} | ({"undo": undo} if undo else {})
-    view.headers["HX-Trigger"] = json.dumps({"toast": toast})
-    return view
 
 
 def payload_of(form: FormMultiDict) -> dict[str, Any]:
@@ -226,7 +241,7 @@ class QueuePages(Controller):
 
     @get("/", permission=READ)
     async def index(self, views: NamedDependency[Views]) -> Template:
-        return await views.overview()
+        return await views.shared_overview()
 
     @post("/{queue:str}/pause", permission=MANAGE, audit="owner.queue.pause", status_code=200)
     async def pause(self, queue: FromPath[str], views: NamedDependency[Views]) -> Template:

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, column, func, or_, select, table, true
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
 from app.core.ids import floor_id
-from app.modules.queues.schemas import WAITING, JobState
-from app.queues.models import AttemptRow, JobRow, State
+from app.core.trace import MOST_STEPS, Step
+from app.modules.queues.schemas import JobState, state_of
+from app.queues.models import IN_LINE, AttemptRow, JobRow, State
 
 _HEAVY = (defer(JobRow.payload, raiseload=True), defer(JobRow.result, raiseload=True))
 MOST_IN_TREE = 500
-_TENANT = table("tenant", column("id"), column("name"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def branches(wanted: JobFilter, kinds: Collection[str]) -> list[ColumnElement[bo
 
 def _places(state: JobState) -> list[tuple[State, bool]]:
     if state in (JobState.WAITING, JobState.DELAYED):
-        return [(one, state is JobState.DELAYED) for one in WAITING]
+        return [(one, state is JobState.DELAYED) for one in IN_LINE]
     return [(State.DEAD if state is JobState.FAILED else State(state.value), False)]
 
 
@@ -119,6 +119,38 @@ async def places(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, Job
     return {row.id: row for row in rows}
 
 
-async def tenant_names(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, str]:
-    rows = await session.execute(select(_TENANT.c.id, _TENANT.c.name).where(_TENANT.c.id.in_(ids)))
-    return {row.id: row.name for row in rows}
+async def steps(session: AsyncSession, correlation_id: UUID) -> list[Step]:
+    """The jobs of a correlation id, and their attempts."""
+    query = select(JobRow).where(JobRow.correlation_id == correlation_id).options(*_HEAVY)
+    jobs = {row.id: row for row in await session.scalars(query.order_by(JobRow.id).limit(MOST_STEPS))}
+    tried = select(AttemptRow).where(AttemptRow.job_id.in_(jobs)).order_by(AttemptRow.started_at).limit(MOST_STEPS)
+    attempts = list(await session.scalars(tried))
+    return [*map(_job_step, jobs.values()), *(_attempt_step(row, jobs[row.job_id]) for row in attempts)]
+
+
+def _job_step(row: JobRow) -> Step:
+    return Step(
+        "job",
+        row.kind,
+        str(state_of(row)),
+        row.created_at,
+        row.finished_at,
+        open=row.finished_at is None,
+        note=row.queue,
+        path=f"/queues/{row.queue}/jobs/{row.id}",
+        tenant_id=row.tenant_id,
+    )
+
+
+def _attempt_step(row: AttemptRow, job: JobRow) -> Step:
+    return Step(
+        "attempt",
+        f"{job.kind}, attempt {row.n}",
+        "failed" if row.error_class else "completed" if row.ended_at else "active",
+        row.started_at,
+        row.ended_at,
+        open=row.ended_at is None,
+        note=row.error_message,
+        path=f"/queues/{job.queue}/jobs/{job.id}",
+        tenant_id=row.tenant_id,
+    )

@@ -17,7 +17,7 @@ from app.queues.counts import QueueOverview
 from app.queues.lag import Lags
 from app.queues.letters import Done
 from app.queues.loads import Loads
-from app.queues.models import AttemptRow, JobRow, State
+from app.queues.models import IN_LINE, AttemptRow, JobRow, State
 from app.queues.record import TRASH_LASTS
 from app.queues.spec import Limits, Rate
 from app.redis.cached import Cached
@@ -53,8 +53,6 @@ JOB_SEEN = Access("owner.read.queue_job", "job", of="job_id", fields=("payload",
 ANY = "any"
 """In an address: jobs of every state."""
 QUEUE_ANSWERS = Cached("owner", "queues", "answers", Raw, 10, ("queues",), "Queues and jobs, over the API.")
-WAITING = (State.PENDING, State.QUEUED, State.RETRYING)
-"""What waits, for a worker or first for its time."""
 
 
 class Reason(Incoming):
@@ -336,7 +334,7 @@ class DeadLetterPage(Outgoing):
 
 def state_of(row: JobRow) -> JobState:
     """The name people know: what waits for a later moment is delayed, and so is a failed attempt to be retried."""
-    if row.state in WAITING:
+    if row.state in IN_LINE:
         return JobState.DELAYED if row.delayed else JobState.WAITING
     return JobState.FAILED if row.state == State.DEAD else JobState(row.state)
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
-from app.modules.audit.service import Resource, record
+from app.modules.audit.service import Resource, record, tenant_names
 from app.modules.queues import repository
 from app.modules.queues.repository import JobFilter as JobFilter
 from app.modules.queues.schemas import (
@@ -66,7 +66,7 @@ class QueueService:
         if not 1 <= most <= MOST_TENANTS:
             raise Invalid.field("limit", f"must be from 1 to {MOST_TENANTS}")
         found = await loads(self._session, queue, most)
-        names = await repository.tenant_names(self._session, [one.tenant_id for one in found.tenants])
+        names = await tenant_names(self._session, (one.tenant_id for one in found.tenants))
         return read_loads(found, names)
 
     async def loops(self) -> Lags:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType, field
 
+from app.core.queries import many
 from app.core.wire import Incoming, Outgoing
 from app.modules.roles.models import Role
 
@@ -43,7 +44,7 @@ class RoleForm(Incoming):
     csrf_token: str = field(name="_csrf_token", default="")
 
     def chosen(self) -> list[str]:
-        return [self.permissions] if isinstance(self.permissions, str) else self.permissions
+        return [*many(self.permissions)]
 
     def change(self) -> RoleChange:
         return RoleChange(name=self.name, about=self.about, permissions=self.chosen())

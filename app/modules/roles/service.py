@@ -1,6 +1,6 @@
 """The rules of roles: what they may do, and that nobody gives a right that they do not have."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor, Permission
+from app.core.queries import text_of
 from app.core.wire import one_line
 from app.modules.audit.service import record
 from app.modules.roles import repository
@@ -22,6 +23,7 @@ from app.modules.roles.schemas import MAX_ABOUT, MAX_NAME, RoleChange
 from app.modules.tenants.events import TenantCreated
 from app.modules.tenants.service import TenantService
 
+__all__ = ["TOPIC", "Role", "RoleService", "seed"]
 TOPIC = "roles"
 
 
@@ -47,11 +49,10 @@ class RoleService:
         """Newest first; `text` is looked for in names and descriptions.
 
         Raises:
-            NotFound: there is no such tenant. Invalid (`q`): it has a character that PostgreSQL cannot hold.
+            NotFound: there is no such tenant. Invalid (`q`).
         """
         await self._tenants.called(tenant_id)
-        if text and "\0" in text:
-            raise Invalid.field("q", "has a character that no name has")
+        text = text_of("q", text)
         query, of = repository.roles(tenant_id, text), f"roles {tenant_id} {text}"
         return await pager.page(self._session, query, key=Role.id, of=of, limit=limit, cursor=cursor)
 
@@ -69,6 +70,17 @@ class RoleService:
         role = await repository.one(self._session, tenant_id, role_id, lock=lock)
         if role is None:
             raise NotFound("There is no such role")
+        return role
+
+    async def chosen(self, tenant_id: UUID, role_id: UUID) -> Role:
+        """The role that somebody is to have.
+
+        Raises:
+            Invalid (`roleId`): the tenant has no such role.
+        """
+        role = await repository.one(self._session, tenant_id, role_id)
+        if role is None:
+            raise Invalid.field("roleId", "there is no such role in this tenant")
         return role
 
     async def named(self, tenant_id: UUID, name: str) -> Role:
@@ -96,15 +108,18 @@ class RoleService:
         found = built_in.grantable(self._known)
         return [found[name] for name in sorted(found) if name in self._actor.permissions]
 
+    async def within(self, roles: Sequence[Role]) -> list[Role]:
+        """Those of these that may do nothing that the actor may not, and so are the actor's to give."""
+        rights = await self.rights(roles)
+        return [role for role in roles if rights[role.id] <= self._actor.permissions]
+
     async def require_within(self, *roles: Role) -> None:
         """
         Raises:
             Forbidden (`right_not_held`): one of these may do what the actor may not.
         """
         rights = await self.rights(roles)
-        beyond = sorted(frozenset().union(*rights.values()) - self._actor.permissions) if rights else []
-        if beyond:
-            raise Forbidden(f"You do not have {', '.join(beyond)}, so it is not yours to give", code="right_not_held")
+        self._require_held(frozenset().union(*rights.values()))
 
     async def create(self, tenant_id: UUID, name: str, about: str, permissions: Collection[str]) -> Role:
         """
@@ -172,12 +187,14 @@ class RoleService:
         unknown = sorted(names - built_in.grantable(self._known).keys())
         if unknown:
             raise Invalid.field("permissions", f"a role cannot be given {', '.join(unknown)}")
-        beyond = sorted(names - self._actor.permissions)
-        if beyond:
-            raise Forbidden(f"You do not have {', '.join(beyond)}, so it is not yours to give", code="right_not_held")
+        self._require_held(names)
         if not names:
             raise Invalid.field("permissions", "choose at least one")
         return names
+
+    def _require_held(self, names: frozenset[str]) -> None:
+        if beyond := sorted(names - self._actor.permissions):
+            raise Forbidden(f"You do not have {', '.join(beyond)}, so it is not yours to give", code="right_not_held")
 
     async def _free_name(self, tenant_id: UUID, name: str, of: Role | None = None) -> str:
         label = one_line("name", name, MAX_NAME)

@@ -1,6 +1,5 @@
 """`/dashboard/owner/schedules`: what runs by the clock, and the buttons that act on it."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter, URLEncodedBody
 from litestar.response import Template
 
 from app.core.errors import Invalid
-from app.core.templating import PREFIX, render
+from app.core.templating import PREFIX, render, told
 from app.modules.queues.service import state_of
 from app.modules.schedules.permissions import MANAGE, READ
 from app.modules.schedules.schemas import ScheduleForm, typed_timing
@@ -44,8 +43,7 @@ class Views:
         """What shows an act: the list that the button stood in, or else the schedule; and a message."""
         form = await self.request.form()
         view = await (self.index() if form.get("list") else self.show(name, "_schedule"))
-        view.headers["HX-Trigger"] = json.dumps({"toast": {"message": message, "tone": "ok"}})
-        return view
+        return told(view, message)
 
     async def preview(self, cron: str, every_s: str, timezone: str) -> Template:
         """What the form would mean, or what is wrong with it, while it is still being typed."""
@@ -93,16 +91,12 @@ class SchedulePages(Controller):
     ) -> Template:
         expected = None if data.version is None else {data.version}
         await views.schedules.change(name, data.change(), expected=expected)
-        view = await views.show(name, "_body")
-        view.headers["HX-Trigger"] = json.dumps({"toast": {"message": f"{name} is changed", "tone": "ok"}})
-        return view
+        return told(await views.show(name, "_body"), f"{name} is changed")
 
     @post("/{name:str}/reset", permission=MANAGE, audit="owner.schedule.reset", status_code=200)
     async def reset(self, name: FromPath[str], views: NamedDependency[Views]) -> Template:
         await views.schedules.reset(name)
-        view = await views.show(name, "_body")
-        view.headers["HX-Trigger"] = json.dumps({"toast": {"message": f"{name} runs as the code says", "tone": "ok"}})
-        return view
+        return told(await views.show(name, "_body"), f"{name} runs as the code says")
 
     @post("/{name:str}/pause", permission=MANAGE, audit="owner.schedule.pause", status_code=200)
     async def pause(self, name: FromPath[str], views: NamedDependency[Views]) -> Template:
@@ -123,6 +117,4 @@ class SchedulePages(Controller):
     @post("/{name:str}/remove", permission=MANAGE, audit="owner.schedule.remove", status_code=200)
     async def remove(self, name: FromPath[str], views: NamedDependency[Views]) -> Template:
         await views.schedules.remove(name)
-        view = await views.index()
-        view.headers["HX-Trigger"] = json.dumps({"toast": {"message": f"{name} is removed", "tone": "ok"}})
-        return view
+        return told(await views.index(), f"{name} is removed")

@@ -9,6 +9,7 @@ from sqlalchemy import Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Plane, scope_of
+from app.core.months import months_of
 from app.modules.audit.service import EXPORTABLE
 from app.modules.seals.models import AuditBlock, AuditCheck, AuditUnsealed
 from app.modules.seals.schemas import DIGEST, Block
@@ -29,10 +30,6 @@ SELECT a.id FROM audit_log a
 WHERE NOT EXISTS (SELECT FROM audit_unsealed u WHERE u.id = a.id)
   AND NOT EXISTS (SELECT FROM (SELECT unnest(row_ids) AS id FROM audit_block) b WHERE b.id = a.id)
 ORDER BY a.id LIMIT 1
-""")
-_OLDEST = text("""
-SELECT min(to_date(right(c.relname, 7), 'YYYY_MM')) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-WHERE i.inhparent = 'audit_log'::regclass
 """)
 
 
@@ -62,8 +59,13 @@ async def holding(session: AsyncSession, rows: Select[Any]) -> AsyncIterator[Blo
         yield on_file(await session.get_one(AuditBlock, number))
 
 
+def digests_of(block: AuditBlock) -> list[bytes]:
+    """One for each row."""
+    return [block.digests[n : n + DIGEST] for n in range(0, len(block.digests), DIGEST)]
+
+
 def on_file(block: AuditBlock) -> Block:
-    digests = [block.digests[n : n + DIGEST].hex() for n in range(0, len(block.digests), DIGEST)]
+    digests = (digest.hex() for digest in digests_of(block))
     return Block(
         number=block.number,
         version=block.version,
@@ -91,7 +93,7 @@ async def stray(session: AsyncSession) -> UUID | None:
 
 async def oldest_month(session: AsyncSession) -> datetime:
     """Where the log begins: what is older went with its month."""
-    month = (await session.execute(_OLDEST)).scalar_one()
+    month, *_ = await months_of(session, "audit_log")
     return datetime(month.year, month.month, 1, tzinfo=UTC)
 
 

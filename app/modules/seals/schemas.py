@@ -39,19 +39,21 @@ class Block(Struct, frozen=True, rename="camel"):
         ids = hashlib.sha256(b"".join(UUID(id_).bytes for id_, _ in self.rows)).hexdigest()
         return hashlib.sha256(PURPOSE + canonical(head | {"ids": ids, "digests": rows})).digest()
 
-    def trouble(self, key: bytes | None) -> str | None:
-        """What is wrong with the block by itself; `key` is the public key it should be signed by, None for its own."""
+    def trouble(self, signer: str) -> str | None:
+        """What is wrong with the block by itself; `signer` is the public key it should have been signed with."""
         if self.version != VERSION:
             return f"block {self.number} has the version {self.version}, which this program does not know"
-        if self.computed_hash().hex() != self.hash:
-            return f"block {self.number} does not have the hash that was signed"
-        if key is not None and bytes.fromhex(self.public_key) != key:
-            return f"block {self.number} is signed by another key, {self.public_key}"
         try:
+            if self.computed_hash().hex() != self.hash:
+                return f"block {self.number} does not have the hash that was signed"
+            if self.public_key != signer:
+                return f"block {self.number} is signed by another key, {self.public_key}"
             public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.public_key))
             public.verify(bytes.fromhex(self.signature), bytes.fromhex(self.hash))
-        except (InvalidSignature, ValueError):
+        except InvalidSignature:
             return f"block {self.number} has a wrong signature"
+        except ValueError as error:  # from a file, where anything may stand
+            return f"block {self.number} cannot be read: {error}"
         return None
 
 

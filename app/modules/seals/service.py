@@ -59,8 +59,8 @@ class Sealer:
             head: a hash that was noted elsewhere; one of the blocks must have it, or the log's end was cut off.
             progress: told after each step, of how many blocks of how many are done.
         """
-        key, prev, met = public_bytes(self._key), FIRST, head is None
-        found = Verdict(public_key=key.hex())
+        signer, prev, met = public_bytes(self._key).hex(), FIRST, head is None
+        found = Verdict(public_key=signer)
         async with self._database.transaction(scope) as session:
             last = await repository.last(session)
             begins = floor_id(await repository.oldest_month(session))
@@ -71,7 +71,7 @@ class Sealer:
                 if not blocks:
                     return replace(found, broken=f"block {found.blocks + 1} is missing")
                 for block in blocks:
-                    wrong = _chain(block, found.blocks, prev) or repository.on_file(block).trouble(key)
+                    wrong = _chain(block, found.blocks, prev) or repository.on_file(block).trouble(signer)
                     if wrong:
                         return replace(found, broken=wrong)
                     found, prev = await _compare(session, block, found, begins), block.hash
@@ -124,9 +124,9 @@ async def _compare(session: AsyncSession, block: AuditBlock, found: Verdict, beg
     rows = await rows_of(session, block.row_ids)
     gone = erased = 0
     broken = None
-    for id_, digest in repository.on_file(block).rows:
-        row = rows.get(UUID(id_))
-        if row is None and UUID(id_) < begins:
+    for id_, digest in zip(block.row_ids, repository.digests_of(block), strict=True):
+        row = rows.get(id_)
+        if row is None and id_ < begins:
             gone += 1
             continue
         broken = broken or _row_trouble(id_, block.number, digest, None if row is None else sealed_parts(row))
@@ -141,11 +141,11 @@ async def _compare(session: AsyncSession, block: AuditBlock, found: Verdict, beg
     )
 
 
-def _row_trouble(id_: str, number: int, digest: str, parts: Any) -> str | None:
+def _row_trouble(id_: UUID, number: int, digest: bytes, parts: Any) -> str | None:
     if parts is None:
         return f"the row {id_} of block {number} is gone"
     try:
-        same = record_digest(*parts).hex() == digest
+        same = record_digest(*parts) == digest
     except ValueError as error:
         return f"the row {id_} of block {number} was changed: {error}"
     return None if same else f"the row {id_} of block {number} was changed"
@@ -175,7 +175,7 @@ def verify_file(lines: Iterable[bytes], key: bytes | None) -> Verdict:
     found = Verdict(blocks=len(blocks), rows=len(digests), erased=erased)
     held: set[str] = set()
     for before, block in zip([None, *blocks], blocks, strict=False):
-        wrong = block.trouble(key or bytes.fromhex(blocks[0].public_key)) or _follows(before, block)
+        wrong = block.trouble(key.hex() if key else blocks[0].public_key) or _follows(before, block)
         for id_, digest in block.rows:
             if not wrong and digests.get(id_, digest) != digest:
                 wrong = f"the row {id_} of block {block.number} was changed"

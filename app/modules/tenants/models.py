@@ -24,6 +24,8 @@ class Tenant(Row):
     status_before: Mapped[str | None]
     """The status that comes back when the deletion is taken back."""
     erase_at: Mapped[datetime | None]
+    timezone: Mapped[str] = mapped_column(default="UTC", server_default="UTC")
+    """Where its site is at home: when its days begin."""
     version: Mapped[int] = mapped_column(default=1, server_default="1", sort_order=92)
 
     __table_args__ = (

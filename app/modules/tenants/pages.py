@@ -1,17 +1,17 @@
 """`/dashboard/owner/tenants`: the tenants, and the parts of each."""
 
-import json
 from typing import Any, get_args
 from uuid import UUID
 
 from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, URLEncodedBody
+from litestar.params import FromPath, FromQuery, URLEncodedBody
 from litestar.response import Template
 
 from app.core.errors import Invalid
 from app.core.paging import Pager
-from app.core.templating import PREFIX, render
+from app.core.queries import one_of
+from app.core.templating import PREFIX, render, told
 from app.modules.tenants.permissions import READ, WRITE
 from app.modules.tenants.schemas import NameForm, ReasonForm, Sort, Status, TenantForm, WorkspaceForm
 from app.modules.tenants.service import QuotaService, TenantService
@@ -19,7 +19,7 @@ from app.modules.tenants.service import QuotaService, TenantService
 PATH = f"{PREFIX}/tenants"
 AnyRequest = Request[Any, Any, Any]
 STATUSES = [(status, status.capitalize()) for status in get_args(Status)]
-LISTED = {"q": None, "status": Status, "sort": Sort}
+LISTED = ("q", "status", "sort")
 
 
 class Views:
@@ -34,15 +34,12 @@ class Views:
     async def index(self) -> Template:
         asked = self._request.query_params
         wanted = {name: str(asked[name]) for name in LISTED if asked.get(name)}
-        for name, choice in LISTED.items():
-            if name in wanted and choice is not None and wanted[name] not in get_args(choice):
-                raise Invalid.field(name, f"must be one of {', '.join(get_args(choice))}")
         cursor = asked.get("cursor")
         page = await self.tenants.search(
             self._pager,
             text=wanted.get("q"),
-            status=wanted.get("status"),
-            sort=wanted.get("sort", "-createdAt"),
+            status=one_of("status", wanted.get("status"), Status),
+            sort=one_of("sort", wanted.get("sort"), Sort) or "-createdAt",
             cursor=cursor,
         )
         context = {"page": page, "cursor": cursor, "params": wanted, "statuses": STATUSES}
@@ -54,9 +51,7 @@ class Views:
             "quotas": await self.quotas.all(tenant_id),
             "workspaces": await self.tenants.workspaces(self._pager, tenant_id),
         }
-        return _told(
-            render(self._request, "tenants/detail.html", context, fragment=f"tenants/{fragment}.html"), message
-        )
+        return told(render(self._request, "tenants/detail.html", context, fragment=f"tenants/{fragment}.html"), message)
 
     async def workspaces(self, tenant_id: UUID, message: str | None = None) -> Template:
         """The list that the address asks for; after an act, with a message, the list from its beginning."""
@@ -67,7 +62,7 @@ class Views:
             "cursor": cursor,
         }
         page = render(self._request, "tenants/workspaces.html", context, fragment="tenants/_workspaces.html")
-        return _told(page, message)
+        return told(page, message)
 
     async def workspace(self, tenant_id: UUID, workspace_id: UUID) -> Template:
         context = {
@@ -99,8 +94,10 @@ class TenantPages(Controller):
         return Response(b"", headers={"HX-Redirect": f"{PATH}/{tenant.id}"})
 
     @get("/{tenant_id:uuid}", permission=READ)
-    async def show(self, request: AnyRequest, views: NamedDependency[Views], tenant_id: FromPath[UUID]) -> Template:
-        return await views.tenant(tenant_id, "_tenant" if "part" in request.query_params else "_drawer")
+    async def show(
+        self, views: NamedDependency[Views], tenant_id: FromPath[UUID], part: FromQuery[bool] = False
+    ) -> Template:
+        return await views.tenant(tenant_id, "_tenant" if part else "_drawer")
 
     @post("/{tenant_id:uuid}", permission=WRITE, audit="owner.tenant.update", status_code=200)
     async def update(
@@ -161,7 +158,7 @@ class WorkspacePages(Controller):
     ) -> Template:
         expected = None if data.version is None else {data.version}
         workspace = await views.tenants.update_workspace(tenant_id, workspace_id, data.name, expected=expected)
-        return _told(await views.workspace(tenant_id, workspace_id), f"The workspace is called {workspace.name} now.")
+        return told(await views.workspace(tenant_id, workspace_id), f"The workspace is called {workspace.name} now.")
 
     @post("/{workspace_id:uuid}/removal", permission=WRITE, audit="owner.workspace.delete", status_code=200)
     async def remove(
@@ -169,12 +166,6 @@ class WorkspacePages(Controller):
     ) -> Template:
         await views.tenants.delete_workspace(tenant_id, workspace_id)
         return await views.workspaces(tenant_id, "The workspace is deleted.")
-
-
-def _told(answer: Template, message: str | None) -> Template:
-    if message is not None:
-        answer.headers["HX-Trigger"] = json.dumps({"toast": {"message": message, "tone": "ok"}})
-    return answer
 
 
 def _most(name: str, value: str) -> int | None:

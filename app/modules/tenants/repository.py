@@ -24,17 +24,19 @@ from sqlalchemy import (
     text,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import TSVECTOR, insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
+from app.core.database import Plane, scope_of
 from app.core.ids import PLATFORM_TENANT
 from app.core.models import Base
 from app.modules.tenants.models import Tenant, TenantQuota, TenantRecord, Workspace
 
 T = TypeVar("T", Tenant, Workspace)
 MAX_SLUG = 80
+_OWN_ZONE = text("SELECT teknav_timezone()")
 _NAME_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
@@ -55,6 +57,15 @@ async def tenant(session: AsyncSession, tenant_id: UUID, *, lock: bool = False) 
 
 async def tenant_by_slug(session: AsyncSession, slug: str) -> Tenant | None:
     return (await session.scalars(tenants().where(Tenant.slug == slug))).one_or_none()
+
+
+async def timezone(session: AsyncSession, tenant_id: UUID) -> str | None:
+    """None where there is no such tenant, or the transaction is another tenant's."""
+    scope = scope_of(session)
+    if scope.plane is Plane.TENANT:  # which may not read tenants: a function tells it of its own
+        own: str | None = await session.scalar(_OWN_ZONE)
+        return own if scope.tenant_id == tenant_id else None
+    return (await session.scalars(select(Tenant.timezone).where(Tenant.id == tenant_id))).one_or_none()
 
 
 def workspaces(tenant_id: UUID) -> Select[tuple[Workspace]]:
@@ -134,7 +145,7 @@ def rows_of(table: Table, tenant_id: UUID, most: int) -> Delete:
 
 
 def everything(tenant_id: UUID) -> Select[tuple[TenantRecord]]:
-    """The tenant and every row of it that has an id of its own, of all tables, without what is stored as bytes.
+    """The tenant and every row of it that has an id of its own, of all tables, without bytes and search words.
 
     Each table is read by its own key, so a page costs no more than its rows.
     """
@@ -145,7 +156,7 @@ def everything(tenant_id: UUID) -> Select[tuple[TenantRecord]]:
 
 
 def _part(rows: FromClause, here: ColumnElement[bool]) -> Select[Any]:
-    shown = [each for each in rows.c if not isinstance(each.type, LargeBinary)]
+    shown = [each for each in rows.c if not isinstance(each.type, (LargeBinary, TSVECTOR))]
     pairs = (part for each in shown for part in (literal(each.name, String()), each))
     row = func.jsonb_build_object(*pairs).label("row")
     return select(rows.c.id.label("id"), literal(rows.description, String()).label("table"), row).where(here)

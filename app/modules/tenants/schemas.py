@@ -33,6 +33,7 @@ class TenantChange(Incoming):
     name: Name | UnsetType = UNSET
     status: Literal["active", "suspended"] | UnsetType = UNSET
     reason: Reason | None = None
+    timezone: Annotated[str, Meta(description="When its days begin", examples=["Europe/Berlin"])] | UnsetType = UNSET
 
 
 class Deletion(Incoming):
@@ -77,21 +78,26 @@ class NameForm(Incoming):
     csrf_token: str = field(name="_csrf_token", default="")
 
 
-class TenantForm(NameForm):
-    """The dashboard's form for an existing tenant."""
+class TenantForm(Incoming):
+    """The dashboard's form for an existing tenant; one without a name leaves it."""
 
+    name: str | None = None
     status: Literal["", "active", "suspended"] = ""
     """Empty: it stays what it is."""
     reason: str = ""
+    timezone: str = ""
     version: int | None = None
     """The version that the person was looking at."""
+    csrf_token: str = field(name="_csrf_token", default="")
 
     def change(self) -> TenantChange:
         change = TenantChange(reason=self.reason or None)
-        if self.name:
+        if self.name is not None:
             change.name = self.name
         if self.status:
             change.status = self.status
+        if self.timezone:
+            change.timezone = self.timezone
         return change
 
 
@@ -115,6 +121,7 @@ class TenantRead(Outgoing):
     status: Status
     reason: str | None
     erase_at: datetime | None
+    timezone: str
     created_at: datetime
     updated_at: datetime
     version: int

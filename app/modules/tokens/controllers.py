@@ -2,7 +2,7 @@
 
 from base64 import b64decode
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote_plus
 from uuid import UUID
 
@@ -46,6 +46,8 @@ from app.modules.tokens.schemas import (
 )
 from app.modules.tokens.service import ClientService, Exchange, TokenService, jwts_of
 
+Shown = TypeVar("Shown", bound=TokenRead)
+
 
 class TenantTokenController(Controller):
     path = "/tenants/{tenant_id:uuid}/tokens"
@@ -72,16 +74,14 @@ class TenantTokenController(Controller):
     ) -> Response[TokenMade]:
         """Make a token for a tenant's program. The secret is in this answer only."""
         token, secret = await tokens.create(tenant_id, **asdict(data))
-        headers = etag(token.version) | {"Location": f"/api/owner/tenants/{tenant_id}/tokens/{token.id}"}
-        return Response(made(token, secret), status_code=201, headers=headers)
+        return _made(made(token, secret), f"/api/owner/tenants/{tenant_id}/tokens")
 
     @get("/{token_id:uuid}", permission=READ, access=TOKEN_SEEN)
     async def show(
         self, tokens: NamedDependency[TokenService], tenant_id: FromPath[UUID], token_id: FromPath[UUID]
     ) -> Response[TokenRead]:
         """Read one of a tenant's tokens, without its secret."""
-        token = await tokens.get(tenant_id, token_id)
-        return Response(read(token), headers=etag(token.version))
+        return _answer(read(await tokens.get(tenant_id, token_id)))
 
     @patch("/{token_id:uuid}", permission=WRITE, audit="owner.token.update")
     async def update(
@@ -93,8 +93,7 @@ class TenantTokenController(Controller):
         if_match: IfMatch = None,
     ) -> Response[TokenRead]:
         """Change what one of a tenant's tokens may do, from where, how often and until when."""
-        token = await tokens.update(tenant_id, token_id, data, expected=versions(if_match))
-        return Response(read(token), headers=etag(token.version))
+        return _answer(read(await tokens.update(tenant_id, token_id, data, expected=versions(if_match))))
 
     @post(
         "/{token_id:uuid}/rotation", permission=WRITE, audit="owner.token.rotate", secret_answer=True, access=MADE_SEEN
@@ -108,8 +107,7 @@ class TenantTokenController(Controller):
     ) -> Response[TokenMade]:
         """Give one of a tenant's tokens a new secret. The one before stays good for the hours that are named."""
         token, secret = await tokens.rotate(tenant_id, token_id, overlap=timedelta(hours=data.overlap_hours))
-        headers = etag(token.version) | {"Location": f"/api/owner/tenants/{tenant_id}/tokens/{token.id}"}
-        return Response(made(token, secret), status_code=201, headers=headers)
+        return _made(made(token, secret), f"/api/owner/tenants/{tenant_id}/tokens")
 
     @delete("/{token_id:uuid}", permission=WRITE, audit="owner.token.revoke")
     async def revoke(
@@ -151,14 +149,12 @@ class PlatformTokenController(Controller):
     ) -> Response[TokenMade]:
         """Make a token for `/api/owner`. The secret is in this answer only."""
         token, secret = await tokens.create(PLATFORM_TENANT, **asdict(data))
-        headers = etag(token.version) | {"Location": f"/api/owner/tokens/{token.id}"}
-        return Response(made(token, secret), status_code=201, headers=headers)
+        return _made(made(token, secret), "/api/owner/tokens")
 
     @get("/{token_id:uuid}", permission=READ, access=TOKEN_SEEN)
     async def show(self, tokens: NamedDependency[TokenService], token_id: FromPath[UUID]) -> Response[TokenRead]:
         """Read one of the platform's tokens, without its secret."""
-        token = await tokens.get(PLATFORM_TENANT, token_id)
-        return Response(read(token), headers=etag(token.version))
+        return _answer(read(await tokens.get(PLATFORM_TENANT, token_id)))
 
     @patch("/{token_id:uuid}", permission=WRITE, audit="owner.token.update")
     async def update(
@@ -169,8 +165,7 @@ class PlatformTokenController(Controller):
         if_match: IfMatch = None,
     ) -> Response[TokenRead]:
         """Change what one of the platform's tokens may do, from where and until when."""
-        token = await tokens.update(PLATFORM_TENANT, token_id, data, expected=versions(if_match))
-        return Response(read(token), headers=etag(token.version))
+        return _answer(read(await tokens.update(PLATFORM_TENANT, token_id, data, expected=versions(if_match))))
 
     @post(
         "/{token_id:uuid}/rotation", permission=WRITE, audit="owner.token.rotate", secret_answer=True, access=MADE_SEEN
@@ -180,8 +175,7 @@ class PlatformTokenController(Controller):
     ) -> Response[TokenMade]:
         """Give one of the platform's tokens a new secret. The one before stays good for the hours that are named."""
         token, secret = await tokens.rotate(PLATFORM_TENANT, token_id, overlap=timedelta(hours=data.overlap_hours))
-        headers = etag(token.version) | {"Location": f"/api/owner/tokens/{token.id}"}
-        return Response(made(token, secret), status_code=201, headers=headers)
+        return _made(made(token, secret), "/api/owner/tokens")
 
     @delete("/{token_id:uuid}", permission=WRITE, audit="owner.token.revoke")
     async def revoke(self, tokens: NamedDependency[TokenService], token_id: FromPath[UUID]) -> None:
@@ -219,16 +213,14 @@ class ClientController(Controller):
     ) -> Response[ClientMade]:
         """Make an API client for a tenant. Its id and secret buy JWTs; the secret is in this answer only."""
         client, secret = await clients.create(tenant_id, **asdict(data))
-        headers = etag(client.version) | {"Location": f"/api/owner/tenants/{tenant_id}/clients/{client.id}"}
-        return Response(made_client(client, secret), status_code=201, headers=headers)
+        return _made(made_client(client, secret), f"/api/owner/tenants/{tenant_id}/clients")
 
     @get("/{client_id:uuid}", permission=READ, access=CLIENT_SEEN)
     async def show(
         self, clients: NamedDependency[ClientService], tenant_id: FromPath[UUID], client_id: FromPath[UUID]
     ) -> Response[ClientRead]:
         """Read one of a tenant's API clients, without its secret."""
-        client = await clients.get(tenant_id, client_id)
-        return Response(read_client(client), headers=etag(client.version))
+        return _answer(read_client(await clients.get(tenant_id, client_id)))
 
     @patch("/{client_id:uuid}", permission=WRITE, audit="owner.client.update")
     async def update(
@@ -240,8 +232,7 @@ class ClientController(Controller):
         if_match: IfMatch = None,
     ) -> Response[ClientRead]:
         """Change what an API client may do, from where, how often and until when. Its JWTs follow at once."""
-        client = await clients.update(tenant_id, client_id, data, expected=versions(if_match))
-        return Response(read_client(client), headers=etag(client.version))
+        return _answer(read_client(await clients.update(tenant_id, client_id, data, expected=versions(if_match))))
 
     @post(
         "/{client_id:uuid}/rotation",
@@ -259,16 +250,14 @@ class ClientController(Controller):
     ) -> Response[ClientMade]:
         """Give an API client a new secret. With no overlap the JWTs that it has got are refused too."""
         client, secret = await clients.rotate(tenant_id, client_id, overlap=timedelta(hours=data.overlap_hours))
-        headers = etag(client.version) | {"Location": f"/api/owner/tenants/{tenant_id}/clients/{client.id}"}
-        return Response(made_client(client, secret), status_code=201, headers=headers)
+        return _made(made_client(client, secret), f"/api/owner/tenants/{tenant_id}/clients")
 
     @post("/{client_id:uuid}/epochs", permission=WRITE, audit="owner.client.update", status_code=200)
     async def end_jwts(
         self, clients: NamedDependency[ClientService], tenant_id: FromPath[UUID], client_id: FromPath[UUID]
     ) -> Response[ClientRead]:
         """Begin a new epoch of an API client: every JWT that it has got so far is refused."""
-        client = await clients.end_jwts(tenant_id, client_id)
-        return Response(read_client(client), headers=etag(client.version))
+        return _answer(read_client(await clients.end_jwts(tenant_id, client_id)))
 
     @delete("/{client_id:uuid}", permission=WRITE, audit="owner.client.revoke")
     async def revoke(
@@ -301,6 +290,15 @@ class OAuthController(Controller):
         asked = _with_basic(data, request.headers.get("authorization", ""))
         granted = await Exchange(session, jwts_of(settings)).grant(asked, address)
         return Response(granted, headers={"Cache-Control": "no-store"})
+
+
+def _answer(shown: Shown) -> Response[Shown]:
+    return Response(shown, headers=etag(shown.version))
+
+
+def _made(shown: Shown, place: str) -> Response[Shown]:
+    headers = etag(shown.version) | {"Location": f"{place}/{shown.id}"}
+    return Response(shown, status_code=201, headers=headers)
 
 
 def _with_basic(asked: Grant, header: str) -> Grant:

@@ -1,6 +1,5 @@
 """The dashboard's pages of API tokens and API clients: a tenant's, and the platform's own."""
 
-import json
 from datetime import timedelta
 from typing import Any, get_args
 from uuid import UUID
@@ -9,13 +8,13 @@ from litestar import Controller, Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, URLEncodedBody
 from litestar.response import Template
-from msgspec import ValidationError, convert
 
 from app.core.errors import Invalid
 from app.core.ids import PLATFORM_TENANT
 from app.core.paging import Pager
+from app.core.queries import many, one_of, uuid_of, uuids_of
 from app.core.secrets import Secret
-from app.core.templating import home_of, render
+from app.core.templating import home_of, render, told
 from app.modules.tenants.service import TenantService
 from app.modules.tokens.models import ApiClient, ApiToken
 from app.modules.tokens.permissions import READ, WRITE
@@ -24,6 +23,7 @@ from app.modules.tokens.schemas import (
     CLIENT_SEEN,
     FORM_SEEN,
     TOKEN_SEEN,
+    Chosen,
     CredentialChange,
     CredentialForm,
     Plan,
@@ -40,7 +40,7 @@ PLANS = [(plan, plan.capitalize()) for plan in get_args(Plan)]
 
 
 class Views:
-    """What these pages show: each a whole page, or for HTMX the fragment that an act or a signal changed.
+    """What these pages show and do: each a whole page, or for HTMX the fragment that an act or a signal changed.
 
     Args:
         holder: whose they are.
@@ -54,55 +54,81 @@ class Views:
         pager: Pager,
         holder: UUID,
     ) -> None:
-        self.request = request
-        self.credentials = credentials
-        self.holder = holder
+        self._request = request
+        self._credentials = credentials
+        self._holder = holder
         self._tenants = tenants
         self._pager = pager
 
     async def index(self, message: str | None = None) -> Template:
         """The list that the address asks for; after an act, with a message, the list from its beginning."""
-        asked = self.request.query_params if message is None else {}
+        asked = self._request.query_params if message is None else {}
         wanted = {name: str(asked[name]) for name in LISTED if asked.get(name)}
         cursor = asked.get("cursor")
-        state, sort = _one_of("state", wanted.get("state"), State), _one_of("sort", wanted.get("sort"), Sort)
-        page = await self.credentials.search(
-            self._pager, self.holder, words=wanted.get("q"), state=state, sort=sort or "-createdAt", cursor=cursor
+        state, sort = one_of("state", wanted.get("state"), State), one_of("sort", wanted.get("sort"), Sort)
+        page = await self._credentials.search(
+            self._pager, self._holder, words=wanted.get("q"), state=state, sort=sort or "-createdAt", cursor=cursor
         )
         context = {
             "page": page,
             "cursor": cursor,
             "params": wanted,
             "states": STATES,
-            "scopes": [(item.name, item.name, item.label) for item in self.credentials.offered(self.holder)],
+            "scopes": [(item.name, item.name, item.label) for item in self._credentials.offered(self._holder)],
         }
-        return _told(await self._render("index", "_list", context), message)
+        return told(await self._render("index", "_list", context), message)
 
-    async def show(self, row: ApiToken | ApiClient, fragment: str = "_drawer", message: str | None = None) -> Template:
-        return _told(await self._render("show", fragment, self._one(row)), message)
+    async def one(self, credential_id: UUID) -> Template:
+        return await self.show(await self._credentials.get(self._holder, credential_id), "_drawer")
 
-    async def made(self, row: ApiToken | ApiClient, secret: Secret, fragment: str) -> Template:
+    async def show(self, row: ApiToken | ApiClient, fragment: str, message: str | None = None) -> Template:
+        return told(await self._render("show", fragment, self._one(row)), message)
+
+    async def create(self, form: CredentialForm) -> Template:
+        row, secret = await self._credentials.create(self._holder, **_wanted(form))
+        return await self._made("_made", row, secret)
+
+    async def update(self, credential_id: UUID, form: CredentialForm) -> Template:
+        expected = None if form.version is None else {form.version}
+        row = await self._credentials.update(self._holder, credential_id, _change(form), expected=expected)
+        return await self.show(row, "_body", f"{row.name} is changed.")
+
+    async def rotate(self, credential_id: UUID, form: RotationForm) -> Template:
+        overlap = timedelta(hours=form.overlap_hours)
+        row, secret = await self._credentials.rotate(self._holder, credential_id, overlap=overlap)
+        return await self._made("_rotated", row, secret)
+
+    async def revoke(self, credential_id: UUID) -> Template:
+        row = await self._credentials.revoke(self._holder, credential_id)
+        return await self.index(f"{row.name} is revoked.")
+
+    async def revoke_many(self, chosen: Chosen) -> Template:
+        count = await self._credentials.revoke_many(self._holder, uuids_of("ids", chosen.ids))
+        noun = self._credentials.noun
+        return await self.index(f"1 {noun} is revoked." if count == 1 else f"{count} {noun}s are revoked.")
+
+    async def _made(self, fragment: str, row: ApiToken | ApiClient, secret: Secret) -> Template:
         return await self._render("show", fragment, self._one(row) | {"secret": str(secret)})
 
     def _one(self, row: ApiToken | ApiClient) -> dict[str, Any]:
-        scopes = {item.name: (item.name, item.name, item.label) for item in self.credentials.offered(self.holder)}
+        scopes = {item.name: (item.name, item.name, item.label) for item in self._credentials.offered(self._holder)}
         # What it holds and this actor could not give stays as it is, unless it is unticked.
         kept = {name: (name, name, "given by somebody else") for name in row.scopes if name not in scopes}
         return {"token": row, "scopes": [*scopes.values(), *kept.values()]}
 
     async def _render(self, page: str, fragment: str, context: dict[str, Any]) -> Template:
-        noun = self.credentials.noun
-        home = home_of(self.request)
+        noun = self._credentials.noun
+        home = home_of(self._request)
         context |= {
-            "tenant": None if self.holder == PLATFORM_TENANT else await self._tenants.called(self.holder),
-            "tenant_id": self.holder,
+            "tenant": None if self._holder == PLATFORM_TENANT else await self._tenants.called(self._holder),
+            "tenant_id": self._holder,
             "home": home,
             "noun": noun,
             "path": f"{home}/{noun}s",
-            "workspaces": await self._tenants.workspace_names(self.holder),
+            "workspaces": await self._tenants.workspace_names(self._holder),
             "plans": PLANS,
         }
-        return render(self.request, f"tokens/{page}.html", context, fragment=f"tokens/{fragment}.html")
+        return render(self._request, f"tokens/{page}.html", context, fragment=f"tokens/{fragment}.html")
 
 
 def provide_token_views(
@@ -136,38 +162,31 @@ class TokenPages(Controller):
 
     @get("/{token_id:uuid}", permission=READ, access=TOKEN_SEEN)
     async def show(self, token_views: NamedDependency[Views], token_id: FromPath[UUID]) -> Template:
-        return await token_views.show(await token_views.credentials.get(token_views.holder, token_id))
+        return await token_views.one(token_id)
 
     @post("/", permission=WRITE, audit="owner.token.create", status_code=200, access=FORM_SEEN)
     async def create(self, token_views: NamedDependency[Views], data: URLEncodedBody[CredentialForm]) -> Template:
-        row, secret = await token_views.credentials.create(token_views.holder, **_wanted(data))
-        return await token_views.made(row, secret, "_made")
+        return await token_views.create(data)
 
     @post("/{token_id:uuid}", permission=WRITE, audit="owner.token.update", status_code=200)
     async def update(
         self, token_views: NamedDependency[Views], token_id: FromPath[UUID], data: URLEncodedBody[CredentialForm]
     ) -> Template:
-        expected = None if data.version is None else {data.version}
-        row = await token_views.credentials.update(token_views.holder, token_id, _change(data), expected=expected)
-        return await token_views.show(row, "_body", f"{row.name} is changed.")
+        return await token_views.update(token_id, data)
 
     @post("/{token_id:uuid}/rotation", permission=WRITE, audit="owner.token.rotate", status_code=200, access=FORM_SEEN)
     async def rotate(
         self, token_views: NamedDependency[Views], token_id: FromPath[UUID], data: URLEncodedBody[RotationForm]
     ) -> Template:
-        overlap = timedelta(hours=data.overlap_hours)
-        row, secret = await token_views.credentials.rotate(token_views.holder, token_id, overlap=overlap)
-        return await token_views.made(row, secret, "_rotated")
+        return await token_views.rotate(token_id, data)
 
     @post("/{token_id:uuid}/revocation", permission=WRITE, audit="owner.token.revoke", status_code=200)
     async def revoke(self, token_views: NamedDependency[Views], token_id: FromPath[UUID]) -> Template:
-        row = await token_views.credentials.revoke(token_views.holder, token_id)
-        return await token_views.index(f"{row.name} is revoked.")
+        return await token_views.revoke(token_id)
 
     @post("/revocations", permission=WRITE, audit="owner.token.revoke", status_code=200)
-    async def revoke_many(self, token_views: NamedDependency[Views]) -> Template:
-        count = await token_views.credentials.revoke_many(token_views.holder, await _ticked(token_views.request))
-        return await token_views.index(_revoked(count, "token"))
+    async def revoke_many(self, token_views: NamedDependency[Views], data: URLEncodedBody[Chosen]) -> Template:
+        return await token_views.revoke_many(data)
 
 
 class OwnTokenPages(TokenPages):
@@ -191,20 +210,17 @@ class ClientPages(Controller):
 
     @get("/{client_id:uuid}", permission=READ, access=CLIENT_SEEN)
     async def show(self, client_views: NamedDependency[Views], client_id: FromPath[UUID]) -> Template:
-        return await client_views.show(await client_views.credentials.get(client_views.holder, client_id))
+        return await client_views.one(client_id)
 
     @post("/", permission=WRITE, audit="owner.client.create", status_code=200, access=CLIENT_FORM_SEEN)
     async def create(self, client_views: NamedDependency[Views], data: URLEncodedBody[CredentialForm]) -> Template:
-        row, secret = await client_views.credentials.create(client_views.holder, **_wanted(data))
-        return await client_views.made(row, secret, "_made")
+        return await client_views.create(data)
 
     @post("/{client_id:uuid}", permission=WRITE, audit="owner.client.update", status_code=200)
     async def update(
         self, client_views: NamedDependency[Views], client_id: FromPath[UUID], data: URLEncodedBody[CredentialForm]
     ) -> Template:
-        expected = None if data.version is None else {data.version}
-        row = await client_views.credentials.update(client_views.holder, client_id, _change(data), expected=expected)
-        return await client_views.show(row, "_body", f"{row.name} is changed.")
+        return await client_views.update(client_id, data)
 
     @post(
         "/{client_id:uuid}/rotation",
@@ -216,29 +232,26 @@ class ClientPages(Controller):
     async def rotate(
         self, client_views: NamedDependency[Views], client_id: FromPath[UUID], data: URLEncodedBody[RotationForm]
     ) -> Template:
-        overlap = timedelta(hours=data.overlap_hours)
-        row, secret = await client_views.credentials.rotate(client_views.holder, client_id, overlap=overlap)
-        return await client_views.made(row, secret, "_rotated")
+        return await client_views.rotate(client_id, data)
 
     @post("/{client_id:uuid}/epochs", permission=WRITE, audit="owner.client.update", status_code=200)
     async def end_jwts(
         self,
         client_views: NamedDependency[Views],
         clients: NamedDependency[ClientService],
+        holder: NamedDependency[UUID],
         client_id: FromPath[UUID],
     ) -> Template:
-        row = await clients.end_jwts(client_views.holder, client_id)
+        row = await clients.end_jwts(holder, client_id)
         return await client_views.show(row, "_body", f"The JWTs of {row.name} are refused from now on.")
 
     @post("/{client_id:uuid}/revocation", permission=WRITE, audit="owner.client.revoke", status_code=200)
     async def revoke(self, client_views: NamedDependency[Views], client_id: FromPath[UUID]) -> Template:
-        row = await client_views.credentials.revoke(client_views.holder, client_id)
-        return await client_views.index(f"{row.name} is revoked.")
+        return await client_views.revoke(client_id)
 
     @post("/revocations", permission=WRITE, audit="owner.client.revoke", status_code=200)
-    async def revoke_many(self, client_views: NamedDependency[Views]) -> Template:
-        count = await client_views.credentials.revoke_many(client_views.holder, await _ticked(client_views.request))
-        return await client_views.index(_revoked(count, "client"))
+    async def revoke_many(self, client_views: NamedDependency[Views], data: URLEncodedBody[Chosen]) -> Template:
+        return await client_views.revoke_many(data)
 
 
 class OwnClientPages(ClientPages):
@@ -247,37 +260,11 @@ class OwnClientPages(ClientPages):
     path = "/clients"
 
 
-def _told(answer: Template, message: str | None) -> Template:
-    if message is not None:
-        answer.headers["HX-Trigger"] = json.dumps({"toast": {"message": message, "tone": "ok"}})
-    return answer
-
-
-def _revoked(count: int, noun: str) -> str:
-    return f"1 {noun} is revoked." if count == 1 else f"{count} {noun}s are revoked."
-
-
-def _one_of(name: str, value: str | None, choice: Any) -> Any:
-    if value is not None and value not in get_args(choice):
-        raise Invalid.field(name, f"must be one of {', '.join(get_args(choice))}")
-    return value
-
-
-async def _ticked(request: AnyRequest) -> list[UUID]:
-    values = (await request.form()).getall("ids", [])
-    if not values:
-        raise Invalid.field("ids", "tick at least one")
-    try:
-        return convert(values, list[UUID])
-    except ValidationError:
-        raise Invalid.field("ids", "must be UUIDs") from None
-
-
 def _wanted(form: CredentialForm) -> dict[str, Any]:
     return {
         "name": form.name,
-        "scopes": _scopes(form),
-        "workspace_id": _id("workspaceId", form.workspace_id),
+        "scopes": many(form.scopes),
+        "workspace_id": uuid_of("workspaceId", form.workspace_id),
         "addresses": form.addresses.split(),
         "plan": form.plan,
         "expires_in_days": _days(form.expires_in_days),
@@ -285,21 +272,12 @@ def _wanted(form: CredentialForm) -> dict[str, Any]:
 
 
 def _change(form: CredentialForm) -> CredentialChange:
-    change = CredentialChange(name=form.name, scopes=_scopes(form), addresses=form.addresses.split(), plan=form.plan)
+    change = CredentialChange(
+        name=form.name, scopes=[*many(form.scopes)], addresses=form.addresses.split(), plan=form.plan
+    )
     if form.expires_in_days.strip():  # empty: the end stays what it is
         change.expires_in_days = _days(form.expires_in_days)
     return change
-
-
-def _scopes(form: CredentialForm) -> list[str]:
-    return [form.scopes] if isinstance(form.scopes, str) else form.scopes
-
-
-def _id(field: str, value: str) -> UUID | None:
-    try:
-        return UUID(value) if value else None
-    except ValueError:
-        raise Invalid.field(field, "must be a UUID") from None
 
 
 def _days(value: str) -> int | None:

@@ -17,7 +17,9 @@ def credentials(row: type[C], tenant_id: UUID, words: str | None = None, state: 
     """A tenant's, or those of a state whose name or visible beginning has `words` in it, whatever the case."""
     query = select(row).where(row.tenant_id == tenant_id)
     if words:
-        query = query.where(or_(row.name.icontains(words, autoescape=True), row.prefix.startswith(words)))
+        query = query.where(
+            or_(row.name.icontains(words, autoescape=True), row.prefix.startswith(words, autoescape=True))
+        )
     return query.where(_is(row, state)) if state else query
 
 

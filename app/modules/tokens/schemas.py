@@ -172,6 +172,13 @@ class CredentialForm(Incoming):
     csrf_token: str = field(name="_csrf_token", default="")
 
 
+class Chosen(Incoming):
+    """The rows that are ticked in the list."""
+
+    ids: list[str] | str = field(default_factory=list)
+    csrf_token: str = field(name="_csrf_token", default="")
+
+
 class RotationForm(Incoming):
     overlap_hours: Hours = 24
     csrf_token: str = field(name="_csrf_token", default="")

@@ -19,6 +19,7 @@ from app.core.jwt import BadJwt, Claims, Jwts
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor, Permission
+from app.core.queries import text_of
 from app.core.secrets import Secret, digest, new_secret
 from app.core.settings import Settings
 from app.core.wire import one_line
@@ -27,7 +28,7 @@ from app.modules.tenants.service import TenantService
 from app.modules.tokens import repository
 from app.modules.tokens.models import ApiClient, ApiToken, Credential
 from app.modules.tokens.permissions import WRITE
-from app.modules.tokens.schemas import MAX_ADDRESSES, MAX_NAME, AccessToken, CredentialChange, Grant
+from app.modules.tokens.schemas import MAX_ADDRESSES, MAX_AT_ONCE, MAX_NAME, AccessToken, CredentialChange, Grant
 
 C = TypeVar("C", bound=Credential)
 TOPIC = "tokens"
@@ -208,9 +209,10 @@ class Credentials(Generic[C]):
         """Newest first, or by name; revoked and expired ones too.
 
         Raises:
-            NotFound: there is no such tenant.
+            NotFound: there is no such tenant. Invalid (`q`).
         """
         await self._label(tenant_id)
+        words = text_of("q", words)
         return await pager.page(
             self._session,
             repository.credentials(self.row, tenant_id, words, state),
@@ -247,7 +249,7 @@ class Credentials(Generic[C]):
         if change.name is not UNSET:
             row.name = one_line("name", change.name, MAX_NAME)
         if change.scopes is not UNSET and {*change.scopes} != {*row.scopes}:
-            row.scopes = self._scopes(tenant_id, change.scopes)
+            row.scopes = self._scopes(tenant_id, change.scopes, had=row.scopes)
         if change.addresses is not UNSET:
             row.addresses = _networks(change.addresses)
         if change.plan is not UNSET:
@@ -297,8 +299,10 @@ class Credentials(Generic[C]):
         """How many of these were active and are revoked now; ids that the tenant has not are passed over.
 
         Raises:
-            NotFound: there is no such tenant.
+            NotFound: there is no such tenant. Invalid (`ids`): none or too many.
         """
+        if not 0 < len(ids) <= MAX_AT_ONCE:
+            raise Invalid.field("ids", f"choose from 1 to {MAX_AT_ONCE}")
         await self._label(tenant_id)
         query = repository.credentials(self.row, tenant_id).where(self.row.id.in_(ids))
         return await self._revoke([*await self._session.scalars(query.order_by(self.row.id).with_for_update())])
@@ -328,8 +332,9 @@ class Credentials(Generic[C]):
         found: Collection[str] = self._session.info["owner_scopes"]
         return found
 
-    def _scopes(self, tenant_id: UUID, scopes: Sequence[str]) -> list[str]:
-        allowed = {permission.name for permission in self.grantable(tenant_id)}
+    def _scopes(self, tenant_id: UUID, scopes: Sequence[str], had: Sequence[str] = ()) -> list[str]:
+        """As they are kept. What it `had` it may keep, whoever changes the others."""
+        allowed = {permission.name for permission in self.grantable(tenant_id)} | {*had}
         if tenant_id == PLATFORM_TENANT and WRITE.name not in scopes:
             allowed &= {*self._of_platform}  # what is of tenants, it could only give away
         refused = sorted(set(scopes) - allowed)
@@ -438,9 +443,12 @@ def _networks(addresses: Sequence[str]) -> list[str]:
     found = []
     for address in addresses:
         try:
-            found.append(str(ip_network(address.strip(), strict=False)))
+            network = ip_network(address.strip(), strict=False)
         except ValueError:
-            raise Invalid.field("addresses", f"{address.strip()!r} is no address and no network") from None
+            network = None
+        if network is None or "%" in str(network):  # a zone means something on one machine only
+            raise Invalid.field("addresses", f"{address.strip()!r} is no address and no network")
+        found.append(str(network))
     if len(found) > MAX_ADDRESSES:
         raise Invalid.field("addresses", f"must be at most {MAX_ADDRESSES}")
     return sorted(set(found))

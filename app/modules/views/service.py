@@ -36,7 +36,7 @@ class Views:
         Raises:
             Invalid: naming the field. Conflict (`name_taken`, `too_many_views`).
         """
-        name, query = one_line("name", name, LONGEST_NAME), query_of(query)
+        page, name, query = page_of(page), one_line("name", name, LONGEST_NAME), query_of(query)
         there = await self.of(page)
         if any(view.name == name for view in there):
             raise Conflict("You have a view of this name already", code="name_taken")

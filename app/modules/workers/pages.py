@@ -1,6 +1,5 @@
 """`/dashboard/owner/workers`: the worker processes, and the buttons on them."""
 
-import json
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Template
 
-from app.core.templating import PREFIX, render
+from app.core.templating import PREFIX, render, told
 from app.modules.workers.permissions import MANAGE, READ
 from app.modules.workers.schemas import read
 from app.modules.workers.service import WorkerService
@@ -17,13 +16,11 @@ from app.modules.workers.service import WorkerService
 AnyRequest = Request[Any, Any, Any]
 
 
-async def shown(request: AnyRequest, workers: WorkerService, message: str = "") -> Template:
+async def shown(request: AnyRequest, workers: WorkerService, message: str | None = None) -> Template:
     """The page, or for HTMX its table; with a short message for whoever pressed a button."""
     context = {"workers": [read(row) for row in await workers.list()], "path": f"{PREFIX}/workers"}
     view = render(request, "workers/index.html", context, fragment="workers/_workers.html")
-    if message:
-        view.headers["HX-Trigger"] = json.dumps({"toast": {"message": message, "tone": "ok"}})
-    return view
+    return told(view, message)
 
 
 class WorkerPages(Controller):

@@ -13,7 +13,7 @@ SHORT_S = 25.0
 async def kills_between_effect_and_end(run: Run) -> None:
     """Workers die while many deeds have taken their step and have not ended."""
     await run.dress()
-    await run.load.send([run.wanted(f"step-{n}", "step", seconds=4.0) for n in range(16)])
+    await run.load.send([run.wanted(f"step-{n}", "step", seconds=10.0) for n in range(16)])
     await _written(run, 8)
     for each in run.stage.workers:
         each.kill()

@@ -17,11 +17,12 @@ from app.core.ids import new_id
 from app.core.policy import PUBLIC, Actor
 from app.modules.access.service import record_read
 from app.modules.ai.jobs import SummarizeArticle
-from app.modules.ai.schemas import AiMessagePage
 from app.modules.queues.schemas import JobPage, JobRead
+from app.modules.runs.schemas import AiMessagePage
 from app.queues.enqueue import enqueue
 
 Transaction = Callable[[Scope], AbstractAsyncContextManager[AsyncSession]]
+Teknav = Callable[..., Awaitable[str]]
 PATH = "/api/owner/logs/access"
 QUEUE = SummarizeArticle.queue
 
@@ -63,13 +64,15 @@ async def test_a_page_and_its_drawer_leave_a_row_each(owner: AsyncClient, tenant
     assert [(row["action"], row["tenantId"]) for row in rows] == [("owner.read.queue_job", str(tenant.id))] * 2
 
 
-async def test_a_list_is_known_by_its_question_and_counts_its_rows(owner: AsyncClient) -> None:
+async def test_a_list_is_known_by_its_question_and_counts_its_rows(owner: AsyncClient, teknav: Teknav) -> None:
     for params in ({"limit": 1}, {}, {"action": "nothing.of.this"}):
         assert (await owner.get("/api/owner/logs/audit", params=params)).status_code == 200
     other, second, first = await found(owner, action="owner.read.audit")
     assert first["query"] == second["query"] != other["query"]
     assert (first["rowCount"], other["rowCount"]) == (1, 0) and second["rowCount"] > 1
     assert first["resourceId"] is None
+    told = await teknav("access", "list", "--where", "action=owner.read.audit", "--limit", "1")
+    assert "owner.read.audit" in told and "--cursor" in told and "None" not in told
 
 
 async def test_what_was_refused_was_not_seen(owner: AsyncClient, admin: asyncpg.Connection) -> None:

@@ -127,7 +127,7 @@ class OpenAIServer:
         if behaviour == "error_in_200":
             return 200, _json({"error": {"code": 502, "message": text}})
         last = text.strip().splitlines()[-1]
-        content = _json({"summary": last.split(". ")[0].rstrip(".") + ".", "keywords": last.split()[:3]}).decode()
+        content = _json(_written(str(asked["messages"][0]["content"]), last)).decode()
         content = {"prose": last, "truncated": content[:20]}.get(behaviour, f"```json\n{content}\n```")
         answer: dict[str, Any] = {
             "id": "chatcmpl-1",
@@ -152,6 +152,19 @@ class OpenAIServer:
                 "completion_tokens_details": {"reasoning_tokens": 7},
             }
         return 200, _json(answer)
+
+
+def _written(rules: str, last: str) -> dict[str, Any]:
+    """An answer with the fields that the rules ask for, made of the last line of the text."""
+    sentence = last.split(". ")[0].rstrip(".") + "."
+    if '"findings"' in rules:
+        return {"findings": [{"level": "warning", "message": f"No source: {sentence}"}, {"message": "Well told."}]}
+    if '"description"' in rules:
+        slug = "-".join(last.lower().split()[:3])
+        return {"title": "A  better title", "description": sentence, "slug": slug, "keywords": last.split()[:3]}
+    if '"body"' in rules:
+        return {"title": "A new title", "body": f"## Anew\n\n{sentence}", "note": "Shortened."}
+    return {"summary": sentence, "keywords": last.split()[:3]}
 
 
 def _json(value: Any) -> bytes:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -14,8 +15,9 @@ from app.core.database import Database, Plane, Scope
 from app.core.egress import Egress
 from app.core.ids import new_id
 from app.core.settings import Settings
-from app.modules.ai.client import Provider, provider_for
+from app.modules.ai.client import Completion, Order, Provider, provider_for
 from app.modules.ai.models import AiTask
+from app.modules.prompts.service import Prompts
 from app.queues.core import AI_CONTENT
 from app.queues.runner import Runner
 from tests.modules.ai.openai_server import OpenAIServer, Received
@@ -50,6 +52,18 @@ async def ask(client: AsyncClient, article_id: str) -> dict[str, Any]:
     return task
 
 
+async def start(client: AsyncClient, kind: str, article_id: str, **wanted: Any) -> dict[str, Any]:
+    """The task of any kind that was asked for."""
+    answer = await client.post("/api/v1/ai/tasks", json={"kind": kind, "articleId": article_id, **wanted})
+    assert answer.status_code == 202, answer.text
+    task: dict[str, Any] = answer.json()
+    return task
+
+
+async def summarize(provider: Provider, text: str, *, title: str, run_id: str | None = None) -> Completion:
+    return await provider.write(Order(kind="summarize_article", title=title, text=text), run_id=run_id)
+
+
 async def task_of(client: AsyncClient, task_id: str) -> dict[str, Any]:
     answer = await client.get(f"/api/v1/ai/tasks/{task_id}")
     assert answer.status_code == 200, answer.text
@@ -62,12 +76,17 @@ async def rows(database: Database, model: type[R], *order: Any) -> Sequence[R]:
         return (await session.scalars(select(model).order_by(*order))).all()
 
 
+def later() -> datetime:
+    """Past every back-off."""
+    return datetime.now(UTC) + timedelta(days=1)
+
+
 async def job_id_of(database: Database, task_id: str) -> UUID:
     async with database.transaction(PLATFORM) as session:
         return (await session.get_one(AiTask, UUID(task_id))).job_id
 
 
-def worker(database: Database, url: str, *, timeout_s: float = 120) -> Runner:
+def worker(database: Database, url: str, *, timeout_s: float = 120, prompts: Prompts | None = None) -> Runner:
     """A worker whose provider is the OpenAI-compatible server at `url`; `timeout_s` is the limit of a summary."""
     settings = Settings(
         ai_provider="openrouter",
@@ -76,7 +95,7 @@ def worker(database: Database, url: str, *, timeout_s: float = 120) -> Runner:
         openrouter_base_url=url,
         ai_timeout_s=30.0,
     )
-    provider = provider_for(settings, Egress())
+    provider = provider_for(settings, Egress(), prompts)
     specs = registry.specs()
     specs |= {AI_CONTENT.name: replace(AI_CONTENT, timeout_s=timeout_s)}
     return Runner(database, registry.kinds(), specs, new_id(), {Provider: provider})

@@ -111,7 +111,9 @@ async def test_tasks_are_listed_newest_first_and_page_by_page(tenant_client: Ten
     problem(await client.get(f"/api/v1/ai/tasks?status=queued&cursor={first['nextCursor']}"), 400, "bad_cursor")
     assert "limit" in problem(await client.get("/api/v1/ai/tasks?limit=101"), 422, "invalid")["detail"]
     wrong = problem(await client.get("/api/v1/ai/tasks?status=done"), 422, "invalid")
-    assert wrong["errors"] == [{"field": "status", "message": "must be one of queued, running, completed, failed"}]
+    assert wrong["errors"] == [
+        {"field": "status", "message": "must be one of queued, running, completed, failed, cancelled"}
+    ]
     assert (
         problem(await client.get("/api/v1/ai/tasks?articleId=7"), 422, "invalid")["errors"][0]["field"] == "articleId"
     )

@@ -13,9 +13,11 @@ import pytest
 
 from app.core.egress import Egress
 from app.core.settings import Settings
-from app.modules.ai.client import LONGEST_READ, Local, ProviderError, provider_for
+from app.modules.ai.client import LONGEST_READ, Local, Order, ProviderError, provider_for
 from app.modules.ai.local.prose import read, split
+from app.modules.ai.local.ranking import examine
 from app.modules.ai.local.words import base_forms, detect_language, fold
+from tests.modules.ai import stage
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -57,7 +59,7 @@ def test_the_corpus_is_ten_articles_in_three_languages() -> None:
 async def test_a_summary_is_whole_sentences_of_the_text_and_under_a_fifth_of_it(name: str) -> None:
     source = article(name)
     text = plain(source.markdown)
-    written = await Local().summarize(source.markdown, title=source.title)
+    written = await stage.summarize(Local(), source.markdown, title=source.title)
     assert 0.05 * len(text) < len(written.text) < 0.2 * len(text)
     sentences = split(written.text, source.language)
     assert len(sentences) >= 3
@@ -73,7 +75,7 @@ async def test_a_summary_is_whole_sentences_of_the_text_and_under_a_fifth_of_it(
 async def test_a_summary_is_not_merely_the_first_sentences(name: str) -> None:
     source = article(name)
     text = plain(source.markdown)
-    written = await Local().summarize(source.markdown, title=source.title)
+    written = await stage.summarize(Local(), source.markdown, title=source.title)
     assert not text.startswith(written.text)
     last = split(written.text, source.language)[-1]
     assert text.find(last) > len(text) / 2, "the second half of the article has a say"
@@ -82,9 +84,8 @@ async def test_a_summary_is_not_merely_the_first_sentences(name: str) -> None:
 @pytest.mark.parametrize("name", ARTICLES)
 async def test_half_of_the_marked_terms_are_among_twelve_key_words(name: str) -> None:
     source = article(name)
-    written = await Local().keywords(source.markdown, title=source.title)
+    written = await stage.summarize(Local(), source.markdown, title=source.title)
     assert len(written.keywords) == len(set(written.keywords)) == 12
-    assert written.text == ""
     found = {fold(word) for word in written.keywords}
     hits = [forms[0] for forms in source.terms if found & {fold(form) for form in forms}]
     assert len(hits) >= len(source.terms) / 2, f"only {hits} in {written.keywords}"
@@ -99,11 +100,10 @@ def test_the_language_of_an_article_is_recognised(name: str) -> None:
 
 async def test_every_answer_says_that_local_wrote_it() -> None:
     source = article("en-bridges")
-    for written in (
-        await Local().summarize(source.markdown, title=source.title),
-        await Local().keywords(source.markdown, title=source.title),
-    ):
-        assert (written.provider, written.model, written.finish_reason) == ("local", "extractive-1", "stop")
+    models = {"summarize_article": "extractive-1", "seo_audit": "rules-1", "rewrite_article": "mending-1"}
+    for kind, model in models.items():
+        written = await Local().write(Order(kind=kind, title=source.title, text=source.markdown))
+        assert (written.provider, written.model, written.finish_reason) == ("local", model, "stop")
         assert written.cost == Decimal(0)
         assert set((written.usage or {"none": 1}).values()) == {0}
         assert [message["role"] for message in written.messages] == ["user"]
@@ -112,8 +112,9 @@ async def test_every_answer_says_that_local_wrote_it() -> None:
 
 def test_the_same_text_gives_the_same_answer_in_every_process() -> None:
     program = (
-        "import asyncio, sys; from app.modules.ai.client import Local;"
-        "w = asyncio.run(Local().summarize(open(sys.argv[1]).read(), title='x'));"
+        "import asyncio, sys; from app.modules.ai.client import Local, Order;"
+        "order = Order(kind='summarize_article', title='x', text=open(sys.argv[1]).read());"
+        "w = asyncio.run(Local().write(order));"
         "sys.stdout.reconfigure(encoding='utf-8'); print(w.text, w.keywords)"
     )
 
@@ -190,7 +191,7 @@ def test_forms_of_a_word_meet_in_the_form_that_the_text_has() -> None:
     ],
 )
 async def test_a_text_of_one_or_two_sentences_gives_its_best_sentence(text: str, summary: str) -> None:
-    assert (await Local().summarize(text, title="The bridge")).text == summary
+    assert (await stage.summarize(Local(), text, title="The bridge")).text == summary
 
 
 async def test_where_the_beginning_tells_most_the_summary_still_looks_beyond_it() -> None:
@@ -202,23 +203,23 @@ async def test_where_the_beginning_tells_most_the_summary_still_looks_beyond_it(
         "In winter storms close it for days. Bread then runs short. Children miss school. A tunnel was planned "
         "and given up. Some would like a bridge instead. Others fear crowds. Nobody has asked the seals."
     )
-    written = await Local().summarize(beginning + rest, title="The ferry to the island", max_share=0.5)
-    assert written.text.startswith("The ferry to the island")
-    assert split(written.text, "en")[-1] in rest
+    found = examine(beginning + rest, "The ferry to the island", max_share=0.5, most_keywords=12)
+    assert found.summary.startswith("The ferry to the island")
+    assert split(found.summary, "en")[-1] in rest
 
 
 async def test_a_summary_never_grows_into_an_article() -> None:
     source = article("en-compost")
-    written = await Local().summarize("\n\n".join([source.markdown] * 20), title=source.title)
+    written = await stage.summarize(Local(), "\n\n".join([source.markdown] * 20), title=source.title)
     assert len(written.text) <= 1_200
-    endless = await Local().summarize("word and other words " * 5_000, title="")
+    endless = await stage.summarize(Local(), "word and other words " * 5_000, title="")
     assert len(endless.text) <= 1_200
 
 
 @pytest.mark.parametrize("text", ["", " \n\n", "```\ncode only\n```", "# Heading only"])
 async def test_a_text_with_nothing_to_read_is_an_error_that_no_retry_cures(text: str) -> None:
     with pytest.raises(ProviderError) as caught:
-        await Local().summarize(text, title="Empty")
+        await stage.summarize(Local(), text, title="Empty")
     assert (caught.value.code, caught.value.retryable) == ("nothing_to_read", False)
     assert str(caught.value)
 
@@ -226,12 +227,12 @@ async def test_a_text_with_nothing_to_read_is_an_error_that_no_retry_cures(text:
 async def test_a_long_text_is_read_quickly_and_its_beginning_only() -> None:
     source = article("de-moore")
     text = (source.markdown * 10)[:20_000]
-    await Local().summarize(text, title=source.title)  # word lists are read once
+    await stage.summarize(Local(), text, title=source.title)  # word lists are read once
     started = time.process_time()
-    await Local().summarize(text, title=source.title)
+    await stage.summarize(Local(), text, title=source.title)
     assert time.process_time() - started < 0.25, "20 kB take some 30 ms; five times that is a defect"
     long = source.markdown * (LONGEST_READ // len(source.markdown) + 10)
-    written = await Local().summarize(long, title=source.title)
+    written = await stage.summarize(Local(), long, title=source.title)
     assert len(written.messages[0]["content"]) <= LONGEST_READ + len(source.title) + 2
 
 

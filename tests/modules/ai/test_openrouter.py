@@ -14,6 +14,7 @@ from app import __version__
 from app.core.egress import Egress
 from app.core.settings import Settings
 from app.modules.ai.client import OpenRouter, Provider, ProviderError, provider_for
+from tests.modules.ai import stage
 from tests.modules.ai.openai_server import OpenAIServer
 
 KEY = "sk-or-v1-0123456789-not-a-real-key"
@@ -52,7 +53,7 @@ def provider(server: OpenAIServer, egress: Egress) -> Provider:
 async def failure(provider: Provider) -> ProviderError:
     """The error of a failing call, after a look that neither key nor text is in it or in what it was raised from."""
     with pytest.raises(ProviderError) as caught:
-        await provider.summarize(TEXT, title=TITLE, run_id="run-1")
+        await stage.summarize(provider, TEXT, title=TITLE, run_id="run-1")
     told = "".join(traceback.format_exception(caught.value)) + repr(caught.value.__dict__)
     assert str(caught.value)
     assert KEY not in told
@@ -62,7 +63,7 @@ async def failure(provider: Provider) -> ProviderError:
 
 @pytest.mark.promise("S4-65")
 async def test_a_summary_comes_with_key_words_usage_and_cost(server: OpenAIServer, provider: Provider) -> None:
-    written = await provider.summarize(TEXT, title=TITLE, run_id="run-1")
+    written = await stage.summarize(provider, TEXT, title=TITLE, run_id="run-1")
     assert written.text == "The weir was built in spring."
     assert written.keywords == ["The", "weir", "was"]
     assert (written.provider, written.model, written.finish_reason) == ("openrouter", "acme/writer-2", "stop")
@@ -81,7 +82,7 @@ async def test_a_summary_comes_with_key_words_usage_and_cost(server: OpenAIServe
 
 async def test_the_request_carries_key_run_and_request_id(server: OpenAIServer, provider: Provider) -> None:
     with structlog.contextvars.bound_contextvars(request_id="req-42"):
-        await provider.summarize(TEXT, title=TITLE, run_id="run-7")
+        await stage.summarize(provider, TEXT, title=TITLE, run_id="run-7")
     headers = server.received[0].headers
     assert headers["authorization"] == f"Bearer {KEY}"
     assert headers["idempotency-key"] == "run-7"
@@ -90,16 +91,11 @@ async def test_the_request_carries_key_run_and_request_id(server: OpenAIServer, 
     assert json.loads(server.received[0].body)["model"] == "acme/writer-2"
 
 
-async def test_key_words_alone_have_no_text(provider: Provider) -> None:
-    written = await provider.keywords(TEXT, title=TITLE)
-    assert (written.text, written.keywords) == ("", ["The", "weir", "was"])
-
-
 async def test_a_server_that_does_not_count_leaves_usage_and_cost_unknown(
     server: OpenAIServer, provider: Provider
 ) -> None:
     server.behaviour = "no_usage"
-    written = await provider.summarize(TEXT, title=TITLE)
+    written = await stage.summarize(provider, TEXT, title=TITLE)
     assert (written.usage, written.cost) == (None, None)
 
 
@@ -199,7 +195,7 @@ async def test_a_name_without_address_is_worth_another_try(egress: Egress) -> No
 
 async def test_a_key_that_no_header_can_carry_is_not_quoted(server: OpenAIServer, egress: Egress) -> None:
     with pytest.raises(ProviderError) as caught:
-        await OpenRouter(settings(server.url, key=KEY + "\nx"), egress).summarize(TEXT, title=TITLE)
+        await stage.summarize(OpenRouter(settings(server.url, key=KEY + "\nx"), egress), TEXT, title=TITLE)
     assert (caught.value.code, caught.value.retryable) == ("not_possible", False)
     assert KEY not in "".join(traceback.format_exception(caught.value))
     assert server.received == []
@@ -207,6 +203,6 @@ async def test_a_key_that_no_header_can_carry_is_not_quoted(server: OpenAIServer
 
 async def test_nothing_is_asked_about_an_empty_article(server: OpenAIServer, provider: Provider) -> None:
     with pytest.raises(ProviderError) as caught:
-        await provider.summarize(" \n", title=TITLE)
+        await stage.summarize(provider, " \n", title=TITLE)
     assert caught.value.code == "nothing_to_read"
     assert server.connections == 0

@@ -7,8 +7,8 @@ from httpx2 import AsyncClient
 
 from app.core.database import Database
 from app.core.ids import new_id
-from app.modules.ai.models import AiRun
 from app.modules.ai.processor import untitled
+from app.modules.runs.models import AiEventLog, AiRun
 from app.queues.inline import drain as drain_with
 from tests.conftest import Made
 from tests.modules.ai import stage
@@ -18,6 +18,7 @@ TenantClient = Callable[..., Awaitable[AsyncClient]]
 Drain = Callable[..., Awaitable[int]]
 HTMX = {"HX-Request": "true"}
 RUNS, TASKS = "/dashboard/owner/ai/runs", "/dashboard/owner/ai/tasks"
+EVENTS = "/dashboard/owner/ai/event-logs"
 
 
 async def page(client: AsyncClient, address: str, **headers: str) -> str:
@@ -135,3 +136,30 @@ def test_a_heading_that_repeats_the_title_is_not_sent_twice() -> None:
     assert untitled("Tides", "\n# Tides\n\nTwice a day.") == "Twice a day."
     assert untitled("Tides", "# Moons\n\nOnce a month.") == "# Moons\n\nOnce a month."
     assert untitled("Tides", "Tides\n\nTwice a day.") == "Tides\n\nTwice a day."
+
+
+@pytest.mark.promise("S4-51", "S4-56")
+async def test_the_event_log_is_filtered_and_an_entry_opens(
+    owner: AsyncClient, tenant_client: TenantClient, drain: Drain, database: Database, tenant: Made
+) -> None:
+    assert "No events yet" in await page(owner, EVENTS)
+    client = await tenant_client()
+    await stage.ask(client, await stage.article(client))
+    await stage.start(client, "quality_check", await stage.article(client, "Another", "# Bare"))
+    await drain()
+    listed = await page(owner, f"{EVENTS}?type=run.completed&tenantId={tenant.id}&from=2020-01-01&to=2999-01-01")
+    assert listed.count("run.completed") > 1 and "provider.answered</a>" not in listed
+    assert "No event fits" in await page(owner, f"{EVENTS}?level=error", **HTMX)
+    assert "No event fits" in await page(owner, f"{EVENTS}?to=2020-01-01", **HTMX)
+    event = next(row for row in await stage.rows(database, AiEventLog) if row.type == "provider.answered")
+    drawer = await page(owner, f"{EVENTS}/{event.id}", **HTMX)
+    for expected in ("drawer-title", "finishReason", f"{RUNS}/{event.run_id}"):
+        assert expected in drawer
+    assert (await owner.get(f"{EVENTS}/{new_id()}")).status_code == 404
+    assert (await owner.get(f"{EVENTS}?from=tomorrow")).status_code == 422
+    reports = await page(owner, "/dashboard/owner/ai/reports?kind=quality")
+    assert "Another" in reports
+    (report,) = (await owner.get("/api/owner/reports")).json()["items"]
+    shown = await page(owner, f"/dashboard/owner/ai/reports/{report['id']}", **HTMX)
+    assert "There is no text" in shown and f"{report['score']} of 100" in shown
+    assert "No report fits" in await page(owner, "/dashboard/owner/ai/reports?kind=seo", **HTMX)

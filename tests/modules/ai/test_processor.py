@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from app.core.database import Database
 from app.core.errors import Conflict
-from app.modules.ai.models import AiEventLog, AiMessage, AiRun
 from app.modules.audit.models import AuditLog
+from app.modules.runs.models import AiEventLog, AiMessage, AiRun
 from app.queues import control
 from app.queues.failure import Failure
 from app.queues.inline import drain as drain_with
@@ -56,6 +56,7 @@ async def test_the_local_provider_writes_the_summary_and_every_step_is_recorded(
     task = await stage.task_of(client, asked["id"])
     assert (task["status"], task["error"], task["result"]["provider"]) == ("completed", None, "local")
     assert task["finishedAt"] is not None
+    assert task["tries"] == {"failed": 0, "most": 3, "nextAt": None}
     assert task["result"]["summary"] in stage.BODY
     shown = (await client.get(f"/api/v1/articles/{article_id}")).json()
     assert (shown["summary"], shown["summaryProvider"]) == (task["result"]["summary"], "local")
@@ -72,7 +73,7 @@ async def test_the_local_provider_writes_the_summary_and_every_step_is_recorded(
     assert [event.type for event in events] == ["run.started", "provider.answered", "run.completed"]
     assert [event.seq for event in events] == [1, 2, 3]
     trail = [row.action for row in await stage.rows(database, AuditLog, AuditLog.id) if row.action.startswith("ai.")]
-    assert trail == ["ai.summary.request", "ai.summary.complete"]
+    assert trail == ["ai.task.start", "ai.task.complete"]
     (job,) = await stage.rows(database, JobRow)
     assert job.state == State.COMPLETED
 
@@ -128,9 +129,9 @@ async def test_a_provider_that_cannot_be_reached_is_tried_three_times_and_a_repl
     assert [(run.attempt, run.status) for run in runs][-1] == (4, "completed"), "attempts count on through a replay"
     actions = [row.action for row in await stage.rows(database, AuditLog, AuditLog.id)]
     assert [a for a in actions if a.startswith("ai.")] == [
-        "ai.summary.request",
-        "ai.summary.fail",
-        "ai.summary.complete",
+        "ai.task.start",
+        "ai.task.fail",
+        "ai.task.complete",
     ]
 
 
@@ -294,7 +295,7 @@ async def test_of_two_workers_on_one_task_only_the_later_one_writes(
         assert (await stalled).row is None, "it was superseded"
     runs = await stage.rows(database, AiRun, AiRun.attempt)
     assert [run.status for run in runs] == ["failed", "completed"]
-    completed = [row for row in await stage.rows(database, AuditLog) if row.action == "ai.summary.complete"]
+    completed = [row for row in await stage.rows(database, AuditLog) if row.action == "ai.task.complete"]
     assert len(completed) == 1
     assert {message.run_id for message in await stage.rows(database, AiMessage)} == {runs[1].id}
 

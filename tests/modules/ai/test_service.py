@@ -14,6 +14,7 @@ from app.core.errors import NotFound
 from app.core.ids import new_id
 from app.core.policy import Actor
 from app.modules.ai.models import AiTask
+from app.modules.ai.schemas import SummaryWanted
 from app.modules.ai.service import AiService
 from app.modules.articles.schemas import ArticleCreate
 from app.modules.articles.service import ArticleService
@@ -47,7 +48,7 @@ async def new_article(enter: Enter, actor: Actor) -> UUID:
 
 async def request(enter: Enter, actor: Actor, article_id: UUID) -> UUID:
     async with enter(actor) as session:
-        return (await AiService(session, actor).request_summary(article_id)).id
+        return (await AiService(session, actor).start(SummaryWanted(article_id=article_id))).id
 
 
 async def test_a_request_writes_task_job_and_audit_row_in_one_transaction(
@@ -57,7 +58,7 @@ async def test_a_request_writes_task_job_and_audit_row_in_one_transaction(
     article_id = await new_article(enter, actor)
     with pytest.raises(RuntimeError, match="changed my mind"):
         async with enter(actor) as session:
-            await AiService(session, actor).request_summary(article_id)
+            await AiService(session, actor).start(SummaryWanted(article_id=article_id))
             raise RuntimeError("changed my mind")
     assert await stage.rows(database, AiTask) == []
     assert await stage.rows(database, JobRow) == []
@@ -68,7 +69,7 @@ async def test_a_request_writes_task_job_and_audit_row_in_one_transaction(
     assert (task.id, task.tenant_id, task.requested_by) == (task_id, tenant.id, "the tenant's app")
     assert (task.job_id, job.payload) == (job.id, {"taskId": str(task_id)})
     assert (job.queue, job.kind, job.tenant_id, job.max_attempts) == ("ai:content", "summarize_article", tenant.id, 3)
-    (row,) = [row for row in await stage.rows(database, AuditLog) if row.action == "ai.summary.request"]
+    (row,) = [row for row in await stage.rows(database, AuditLog) if row.action == "ai.task.start"]
     assert (row.resource_id, row.resource_label, row.tenant_id) == (str(article_id), stage.TITLE, tenant.id)
 
 

@@ -144,8 +144,36 @@ async def test_publishing_twice_is_publishing_once(tenant_client: Clients, admin
     assert (await app.delete(f"{here}/publication")).status_code == 204
     article = (await app.get(here)).json()
     assert (article["status"], article["publishedAt"], article["version"]) == ("draft", None, 3)
+    assert (await app.get(f"{here}/publication")).json()["detail"] == "This article is not published"
     actions = await admin.fetch("SELECT action FROM audit_log WHERE resource_type = 'article' ORDER BY id")
     assert [row["action"] for row in actions] == ["article.create", "article.publish", "article.unpublish"]
+
+
+async def test_a_draft_is_submitted_taken_back_submitted_again_and_published(
+    tenant_client: Clients, admin: asyncpg.Connection
+) -> None:
+    app, reader = await tenant_client(), await tenant_client("articles:read")
+    here = f"{HERE}/{(await post(app))['id']}"
+    assert (await app.post(f"{here}/submission", headers={"If-Match": '"7"'})).status_code == 412
+    assert (await reader.post(f"{here}/submission")).status_code == 403
+    first = await app.post(f"{here}/submission", headers={"If-Match": '"1"'})
+    assert (first.status_code, first.json()["status"], first.headers["etag"]) == (200, "review", '"2"')
+    assert (await app.post(f"{here}/submission")).json() == first.json()
+    assert [one["status"] for one in (await app.get(HERE, params={"status": "review"})).json()["items"]] == ["review"]
+    assert (await app.delete(f"{here}/publication")).status_code == 204, "it is not published, and waits on"
+    assert (await app.get(here)).json()["status"] == "review"
+    for _ in range(2):
+        assert (await app.delete(f"{here}/submission")).status_code == 204
+    assert (await app.get(here)).json()["status"] == "draft"
+    await app.post(f"{here}/submission")
+    assert (await app.post(f"{here}/publication")).json()["status"] == "published"
+    refused = await app.post(f"{here}/submission")
+    assert (refused.status_code, refused.json()["code"]) == (409, "already_published")
+    rows = await admin.fetch(
+        "SELECT action FROM audit_log WHERE resource_type = 'article' AND outcome = 'success' ORDER BY id"
+    )
+    done = [row["action"].removeprefix("article.") for row in rows]
+    assert done == ["create", "submit", "withdraw", "submit", "publish"]
 
 
 async def test_a_deleted_article_is_gone_and_its_slug_is_free(
@@ -171,6 +199,8 @@ async def test_another_tenants_article_answers_like_a_missing_one(
         ("GET", ""),
         ("DELETE", ""),
         ("PATCH", ""),
+        ("POST", "/submission"),
+        ("DELETE", "/submission"),
         ("POST", "/publication"),
         ("DELETE", "/publication"),
     ):
@@ -208,10 +238,40 @@ async def test_lists_are_paged_by_cursor_and_filtered(tenant_client: Clients) ->
         ({"cursor": "abc"}, "cursor"),
         ({"status": "draft", "cursor": first["nextCursor"]}, "cursor"),
         ({"language": "\0"}, "language"),
+        ({"q": "a\0"}, "q"),
+        ({"sort": "relevance"}, "sort"),
+        ({"from": "soon"}, "from"),
     ):
         answer = await app.get(HERE, params=wrong)
         assert answer.status_code in (400, 422), answer.text
         assert field in answer.json()["detail"]
+
+
+async def test_search_knows_the_forms_of_words_by_language_and_the_best_comes_first(tenant_client: Clients) -> None:
+    app = await tenant_client()
+    body = await post(app, title="Harbours", body="Many ships lie there; a captain mapped them.")
+    title = await post(app, title="How we print maps", body="On paper.")
+    german = await post(app, title="Gehen", body="Er ging mit den Häusern der Stadt.", language="de")
+
+    async def found(**params: str) -> list[str]:
+        answer = await app.get(HERE, params=params)
+        assert answer.status_code == 200, answer.text
+        return [one["id"] for one in answer.json()["items"]]
+
+    assert await found(q="mapping") == [title["id"], body["id"]], "the title counts more"
+    assert await found(q="map -ship") == [title["id"]]
+    assert await found(q='"captain mapped"') == [body["id"]]
+    assert await found(q="Haus", language="de") == [german["id"]]
+    assert await found(q="harbors") == [body["id"]], "nearly spelt"
+    assert await found(q="nothing of this") == []
+    assert await found(q="map", sort="createdAt") == [body["id"], title["id"]]
+    assert await found(**{"from": "2020-01-01", "to": "2020-01-02"}) == []
+    assert await found(sort="title") == [german["id"], body["id"], title["id"]]
+    await app.post(f"{HERE}/{title['id']}/publication")
+    await app.patch(f"{HERE}/{title['id']}", json={"title": "Compasses", "body": "Of brass."})
+    seen = (await app.get("/api/v1/publications", params={"q": "printed map"})).json()["items"]
+    assert [one["title"] for one in seen] == ["How we print maps"], "readers search what they see"
+    assert await found(q="print") == []
 
 
 async def test_each_verb_wants_its_own_permission(tenant_client: Clients, client: AsyncClient) -> None:

@@ -1,12 +1,14 @@
 """The owner's pages of articles."""
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
+import pytest
 from httpx2 import AsyncClient
 
-from app.core.ids import new_id
+from app.core.ids import PLATFORM_TENANT, new_id
 from tests.modules.articles.test_article_api import HERE, Clients, post
 
 MakeTenant = Callable[[str], Awaitable[Any]]
@@ -38,7 +40,7 @@ async def test_filters_stand_in_the_address(
     tides = await post(mine, title="100% tides_and winds")
     await post(mine, title="1000 tides and winds")
     await mine.post(f"{HERE}/{tides['id']}/publication")
-    await post(await tenant_client(of=other), title="Tomatoes")
+    await post(await tenant_client(of=other), title="Tomatoes", body="They are red.")
 
     async def titles(**params: str) -> set[str]:
         page = await owner.get(PAGES, params=params, headers=HTMX)
@@ -46,16 +48,18 @@ async def test_filters_stand_in_the_address(
         return {title for title in ("100% tides_and", "1000 tides", "Tomatoes") if title in page.text}
 
     assert await titles() == {"100% tides_and", "1000 tides", "Tomatoes"}
-    assert await titles(title="TIDES") == {"100% tides_and", "1000 tides"}
-    assert await titles(title="100%") == {"100% tides_and"}
-    assert await titles(title="tides_") == {"100% tides_and"}
-    assert await titles(status="published", title="", tenant="") == {"100% tides_and"}
-    assert await titles(tenant=str(other.id)) == {"Tomatoes"}
-    assert "No article fits" in (await owner.get(PAGES, params={"title": "nothing"})).text
-    for wrong in ({"status": "odd"}, {"tenant": "odd"}, {"title": "\0"}, {"cursor": "odd"}):
+    assert await titles(q="TIDES") == {"100% tides_and", "1000 tides"}
+    assert await titles(q="wind tide") == {"100% tides_and", "1000 tides"}, "words in any form"
+    assert await titles(q="Tomatos") == {"Tomatoes"}, "nearly spelt"
+    assert await titles(q="tides", sort="title") == {"100% tides_and", "1000 tides"}
+    assert await titles(status="published", q="", tenantId="") == {"100% tides_and"}
+    assert await titles(tenantId=str(other.id)) == {"Tomatoes"}
+    assert "No article fits" in (await owner.get(PAGES, params={"q": "nothing"})).text
+    page = await owner.get(PAGES, params={"cursor": "odd"}, headers=HTMX)
+    assert (page.status_code, page.headers["hx-retarget"]) == (400, "#toasts")
+    for wrong in ({"status": "odd"}, {"tenantId": "odd"}, {"q": "\0"}, {"from": "odd"}, {"sort": "relevance"}):
         page = await owner.get(PAGES, params=wrong, headers=HTMX)
-        assert page.status_code in (400, 422)
-        assert page.headers["hx-retarget"] == "#toasts"
+        assert page.status_code == 422 and next(iter(wrong)) in page.text
 
 
 async def test_a_long_list_goes_on_by_cursor(owner: AsyncClient, tenant_client: Clients) -> None:
@@ -91,6 +95,74 @@ async def test_a_row_opens_as_a_drawer_and_as_a_page(
     assert 'id="drawer-title"' in drawer.text
     assert 'id="drawer-title"' not in part.text
     assert (await owner.get(f"{PAGES}/{new_id()}")).status_code == 404
+
+
+@pytest.mark.promise("S4-48")
+async def test_the_owner_writes_for_a_tenant_and_members_for_their_own(
+    owner: AsyncClient, member: Any, tenant: Any, tenant_client: Clients, admin: asyncpg.Connection
+) -> None:
+    anna = await member("anna@example.org", "editor")
+    sent = await owner.get(f"{PAGES}/new", params={"tenant": str(tenant.id)})
+    homes = ((owner, "/dashboard/owner", sent.headers["location"].removesuffix("/new")),)
+    homes += ((anna, f"/dashboard/t/{tenant.slug}", f"/dashboard/t/{tenant.slug}/articles"),)
+    for person, prefix, home in homes:
+        assert "<textarea" in (await person.get(f"{home}/new")).text
+        form = {"title": "Tides", "body": "Twice.\r\n\r\nA day.", "language": "en", "slug": "", "reason": ""}
+        answer = await person.post(home, data=form)
+        assert answer.status_code == 200, answer.text
+        page, here = answer.headers["hx-redirect"], f"{home}/{answer.headers['hx-redirect'][-36:]}"
+        assert page.startswith(f"{prefix}/articles/")
+        assert "Twice.\n\nA day.</textarea>" in (await person.get(f"{here}/edit")).text
+        wrong = await person.post(here, data=form | {"language": "english!"})
+        assert wrong.status_code in (400, 422) and "language" in wrong.text
+        assert (await person.post(here, data=form | {"body": "Late", "version": "9"})).status_code == 412
+        changed = form | {"body": "Thrice.", "version": "1", "reason": "Counted"}
+        assert (await person.post(here, data=changed)).headers["hx-redirect"] == page
+        told = []
+        for act in ("submission", "withdrawal", "submission", "publication"):
+            answer = await person.post(f"{here}/{act}", data={})
+            assert answer.status_code == 200, answer.text
+            told.append(json.loads(answer.headers["hx-trigger"])["toast"]["message"])
+        assert told[-1] == "Readers see “Tides” now."
+        versions = (await person.get(f"{here}/versions")).text
+        assert "Version 2" in versions and "readers see it" in versions and "Counted" in versions
+        diff = await person.get(f"{here}/versions/2", headers=HTMX)
+        assert "<del>- Twice." in diff.text and "<ins>+ Thrice." in diff.text
+        assert (await person.post(f"{here}/versions/1/restoration")).headers["hx-redirect"] == page
+        shown = (await person.get(page)).text
+        assert "version 2</a>, not this one" in shown
+        assert (await person.post(f"{here}/unpublication", data={})).status_code == 200
+        assert (await person.post(f"{here}/removal", data={})).headers["hx-redirect"] == f"{prefix}/articles"
+        assert (await person.get(page)).status_code == 404
+    rows = await admin.fetch(
+        "SELECT DISTINCT tenant_id FROM audit_log WHERE action LIKE 'article.%' AND outcome = 'success'"
+    )
+    assert [row["tenant_id"] for row in rows] == [tenant.id], "the owner acts in the tenant"
+    reader = await member("vera@example.org", "viewer")
+    assert (await reader.get(f"/dashboard/t/{tenant.slug}/articles/new")).status_code == 403
+
+
+async def test_below_a_tenant_the_owner_reaches_that_tenants_articles_only(
+    owner: AsyncClient, tenant: Any, tenant_client: Clients, make_tenant: MakeTenant
+) -> None:
+    other = await make_tenant("Casa Verde")
+    foreign = await post(await tenant_client(of=other))
+    here = f"/api/owner/tenants/{tenant.id}/articles"
+    made = await owner.post(here, json={"title": "Tides", "body": ""}, headers={"Idempotency-Key": "one"})
+    assert made.status_code == 201 and made.headers["location"] == f"{here}/{made.json()['id']}"
+    again = await owner.post(here, json={"title": "Tides", "body": ""}, headers={"Idempotency-Key": "one"})
+    assert again.json() == made.json()
+    assert [one["title"] for one in (await owner.get(here)).json()["items"]] == ["Tides"]
+    listed = (await owner.get("/api/owner/articles", params={"q": "tide"})).json()["items"]
+    assert {one["tenantId"] for one in listed} == {str(tenant.id), str(other.id)}
+    assert (await owner.get(f"{here}/{made.json()['id']}/versions/1")).json()["body"] == ""
+    assert (await owner.patch(f"{here}/{foreign['id']}", json={"title": "x"})).status_code == 404
+    for nobody in (new_id(), PLATFORM_TENANT):
+        for answer in (
+            await owner.get(f"/api/owner/tenants/{nobody}/articles"),
+            await owner.post(f"/api/owner/tenants/{nobody}/articles", json={"title": "x", "body": ""}),
+        ):
+            assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
 async def test_a_tenants_token_does_not_open_the_owners_pages(tenant_client: Clients, client: AsyncClient) -> None:

@@ -73,3 +73,42 @@ async def test_another_tenants_workspace_is_no_workspace(
     async with transaction(actor.scope) as session:
         with pytest.raises(Invalid, match="workspaceId"):
             await ArticleService(session, actor).create(ArticleCreate(title="x", body="", workspace_id=foreign))
+
+
+async def test_many_articles_are_treated_by_a_job_which_passes_over_what_cannot_be(
+    tenant_client: Any,
+    owner: Any,
+    tenant: Any,
+    make_tenant: Callable[[str], Any],
+    drain: Any,
+    admin: asyncpg.Connection,
+) -> None:
+    app = await tenant_client()
+    made = [(await app.post("/api/v1/articles", json={"title": f"N {n}", "body": ""})).json() for n in range(3)]
+    ids = [one["id"] for one in made]
+    await app.post(f"/api/v1/articles/{ids[0]}/publication")
+    await app.patch(f"/api/v1/articles/{ids[0]}", json={"slug": "other"})
+    await app.patch(f"/api/v1/articles/{ids[1]}", json={"slug": made[0]["slug"]})
+    asked = await app.post("/api/v1/articles/batches", json={"treatment": "publish", "ids": [*ids[1:], ids[1]]})
+    assert asked.status_code == 202, asked.text
+    await drain()
+    seen = [(await app.get(f"/api/v1/articles/{id_}")).json()["publishedVersion"] for id_ in ids]
+    assert seen == [1, None, 1], "readers find another article under the second's slug"
+    job = await admin.fetchrow("SELECT state, tenant_id FROM job WHERE id = $1", asked.json()["jobId"])
+    assert (job["state"], job["tenant_id"]) == ("completed", tenant.id)
+    rows = await admin.fetch("SELECT reason FROM audit_log WHERE action = 'article.publish' AND actor_kind = 'system'")
+    assert [row["reason"][:12] for row in rows] == ["Asked for by"]
+    foreign = await tenant_client(of=await make_tenant("Casa Verde"))
+    for caller, given in ((foreign, ids[:1]), (app, []), (app, [str(new_id())]), (app, [str(new_id())] * 501)):
+        refused = await caller.post("/api/v1/articles/batches", json={"treatment": "delete", "ids": given})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "ids"), refused.text
+    publisher = await tenant_client("articles:publish")
+    refused = await publisher.post("/api/v1/articles/batches", json={"treatment": "delete", "ids": ids})
+    assert (refused.status_code, refused.json()["code"]) == (403, "permission_missing")
+    listed = await owner.get("/dashboard/owner/articles", params={"tenantId": str(tenant.id)})
+    here = f"/dashboard/owner/tenants/{tenant.id}/articles/batches"
+    assert here in listed.text
+    assert (await owner.post(here, data={"treatment": "delete", "ids": ids})).status_code == 200
+    await drain()
+    assert (await app.get("/api/v1/articles")).json()["items"] == []
+    assert (await owner.post(here, data={"treatment": "delete", "ids": ids[0]})).status_code == 422

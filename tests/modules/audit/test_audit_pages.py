@@ -44,7 +44,7 @@ async def test_a_person_is_found_by_e_mail(owner: AsyncClient, tenant: Any) -> N
 
 async def test_what_a_processor_does_can_be_chosen_too(owner: AsyncClient) -> None:
     page = (await owner.get(PATH)).text
-    for action in ("ai.summary.fail", "ai.summary.complete", "article.summarize", "session.create"):
+    for action in ("ai.task.fail", "ai.task.complete", "article.summarize", "session.create"):
         assert f'<option value="{action}">' in page
 
 
@@ -56,7 +56,7 @@ async def test_an_entry_shows_each_change_before_and_after(
     for headers in ({}, HTMX):
         entry = (await owner.get(f"{PATH}/{id_}", headers=headers)).text
         assert "Harbour Press" in entry and "Quay &lt;i&gt;Press&lt;/i&gt;" in entry and "<i>Press" not in entry
-        assert f"resource=tenant:{tenant.id}" in entry and f'href="/dashboard/owner/tenants/{tenant.id}"' in entry
+        assert f"resource=tenant%3A{tenant.id}" in entry and f'href="/dashboard/owner/tenants/{tenant.id}"' in entry
         assert "correlationId=" in entry and "requestId=" in entry
     assert (await owner.get(f"{PATH}/{new_id()}")).status_code == 404
 

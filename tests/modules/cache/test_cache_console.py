@@ -82,6 +82,7 @@ async def test_what_is_no_cached_value_cannot_be_dropped(owner: AsyncClient, cac
     for what, field in (
         ({"key": "{teknav-test}:ai-content:id"}, "key"),
         ({"key": "teknav:test:owner:queues:answersX"}, "key"),
+        ({"key": "teknav:test:owner:queues:answers:v1:of:\0"}, "key"),
         ({"tag": "none"}, "tag"),
         ({"area": "none"}, "area"),
         ({}, "key"),
@@ -89,6 +90,8 @@ async def test_what_is_no_cached_value_cannot_be_dropped(owner: AsyncClient, cac
     ):
         answer = await owner.post(f"{API}/clear", json=what)
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field), what
+        pressed = await owner.post(f"{PAGES}/clear", data=what, headers=HTMX)
+        assert pressed.status_code in (400, 422), what
     assert await cache.redis.exists("{teknav-test}:ai-content:id")
 
 

@@ -61,7 +61,7 @@ async def test_the_first_steps_are_ticked_off_and_then_leave(
 async def test_the_ai_card_counts_runs_and_names_the_newest_failures(
     owner: AsyncClient, tenant_client: TenantClient, drain: Drain
 ) -> None:
-    card = f"{HOME}/cards/ai-card"
+    card = f"{HOME}/cards/runs-card"
     assert "No runs today" in (await owner.get(card, headers=HTMX)).text
     client = await tenant_client()
     await stage.ask(client, await stage.article(client))

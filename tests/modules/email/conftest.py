@@ -13,6 +13,7 @@ from aiosmtpd.smtp import SMTP
 from litestar import Litestar
 from msgspec.structs import replace
 
+from app import registry
 from app.core.ids import new_id
 from app.core.settings import Settings
 from app.modules.email.client import Post
@@ -24,11 +25,18 @@ Deliver = Callable[[], Awaitable[int]]
 
 @dataclass
 class MailServer:
-    """What arrived; `answers` are said to the next mails instead of taking them."""
+    """What arrived; `answers` are said to the next mails instead of taking them; nobody has the `refused` addresses."""
 
     url: str = ""
     mails: list[EmailMessage] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+        if address in self.refused:
+            return "550 nobody has this address"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         if self.answers:
@@ -51,7 +59,7 @@ async def mail_server() -> AsyncIterator[MailServer]:
 def deliver(app: Litestar, settings: Settings, mail_server: MailServer) -> Deliver:
     """Runs the jobs with a worker that sends to the mail server; returns the attempts made, back-offs included."""
     process = app.state.process
-    post = Post(replace(settings, smtp_url=mail_server.url))
+    post = Post(replace(settings, smtp_url=mail_server.url), registry.mails())
     runner = Runner(process.database, process.kinds, process.engine.specs, new_id(), {Post: post})
 
     async def run() -> int:

@@ -121,8 +121,7 @@ async def test_an_attempt_that_ends_early_is_taken_up_where_it_stopped(
 async def test_too_many_rows_fail_with_a_sentence(
     owner: AsyncClient, transaction: Transaction, operator: Actor, drain: Drain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (service, __import__("app.modules.exports.processor", fromlist=["x"])):
-        monkeypatch.setattr(module, "MOST_ROWS", 3)
+    monkeypatch.setattr("app.modules.exports.processor.MOST_ROWS", 3)
     await fill(transaction, operator, 4)
     export = await made(owner, drain)
     assert export["state"] == "failed" and "choose a shorter time" in export["error"]

@@ -166,7 +166,7 @@ async def test_a_run_that_cannot_end_says_why_and_the_next_one_may_begin(
     async def broken(_: Database) -> list[Case]:
         raise RuntimeError("the sandbox cannot be made")
 
-    monkeypatch.setattr("app.modules.isolation.service.repository.examine", broken)
+    monkeypatch.setattr("app.modules.isolation.processor.examine", broken)
     place = (await owner.post(RUNS)).headers["location"]
     await drain(retries=True)
     run = (await owner.get(place)).json()
@@ -186,7 +186,7 @@ async def test_breaches_stand_at_the_top(
     async def found(_: Database) -> list[Case]:
         return [case("aa", "nothing", Result.HELD), case("zz", "3 rows", Result.BREACHED)]
 
-    monkeypatch.setattr("app.modules.isolation.service.repository.examine", found)
+    monkeypatch.setattr("app.modules.isolation.processor.examine", found)
     place = (await owner.post(RUNS)).headers["location"]
     await drain()
     run = (await owner.get(place)).json()

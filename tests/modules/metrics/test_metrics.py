@@ -14,6 +14,7 @@ from app.core.policy import Actor
 from app.modules.tokens.service import TokenService
 
 LINE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="(?:[^"\\]|\\.)*",?)+)\})? (-?[0-9.e+-]+)')
+PARTS = re.compile("_(bucket|sum|count)$")
 
 
 def read(text: str) -> dict[str, dict[str, float]]:
@@ -23,13 +24,13 @@ def read(text: str) -> dict[str, dict[str, float]]:
     for line in text.splitlines():
         if line.startswith("# TYPE "):
             _, _, name, kind = line.split(" ")
-            assert kind in ("counter", "gauge") and name not in typed
+            assert kind in ("counter", "gauge", "histogram") and name not in typed
             assert (kind == "counter") == name.endswith("_total")
             typed.add(name)
         elif not line.startswith("# HELP "):
             match = LINE.fullmatch(line)
             assert match, line
-            assert match[1] in typed
+            assert match[1] in typed or PARTS.sub("", match[1]) in typed
             assert (match[2] or "") not in found.setdefault(match[1], {}), line
             found[match[1]][match[2] or ""] = float(match[3])
     return found
@@ -59,7 +60,20 @@ async def test_a_scraper_sees_queues_cache_and_redis(
     assert found["teknav_redis_up"] == {"": 1}
     assert found["teknav_cache_hits_total"]['kind="owner:queues:answers",from="memory"'] >= 2
     assert found["teknav_cache_loads_total"]['kind="owner:queues:answers"'] >= 1
+    asked = 'method="GET",route="/api/owner/queues",'
+    assert found["teknav_http_requests_total"][f'{asked}status="200"'] == 3
+    assert found["teknav_http_request_seconds_count"][asked[:-1]] == 3
+    assert found["teknav_http_request_seconds_bucket"][f'{asked}le="+Inf"'] == 3
+    assert 0 < found["teknav_http_request_seconds_sum"][asked[:-1]] < 60
+    for link in ("cache", "queues"):
+        here = f'link="{link}"'
+        assert found["teknav_redis_connections_total"][here] >= 1
+        assert found["teknav_redis_commands_total"][here] >= found["teknav_redis_writes_total"][here] > 0
+        assert found["teknav_redis_timeouts_total"][here] == 0
     assert (await client.get("/metrics")).status_code == 401
+    await client.get("/nowhere/at/all")
+    again = read((await client.get("/metrics", headers={"Authorization": f"Bearer {secret}"})).text)
+    assert not any("nowhere" in labels for labels in again["teknav_http_requests_total"])
     assert (await (await tenant_client()).get("/metrics")).status_code == 403
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -25,7 +26,8 @@ DeadJob = Callable[..., Awaitable[UUID]]
 async def test_queues_and_jobs_are_told_as_the_api_tells_them(
     teknav: Teknav, owner: AsyncClient, make_job: MakeJob
 ) -> None:
-    jobs = [str(await make_job(State.PENDING)) for _ in range(3)]
+    a_while_ago = datetime.now(UTC) - timedelta(minutes=1)
+    jobs = [str(await make_job(State.PENDING, updated_at=a_while_ago)) for _ in range(3)]
     assert "ai:content" in await teknav("queues", "list")
     assert json.loads(await teknav("queues", "list", "--json")) == (await owner.get(HERE)).json()
     page = json.loads(await teknav("queues", "jobs", "ai:content", "--limit", "2", "--json"))

@@ -12,15 +12,16 @@ from tests.conftest import Made
 
 Person = Callable[..., Awaitable[AsyncClient]]
 MakeTenant = Callable[[str], Awaitable[Made]]
-CONTENT = {"articles:read", "articles:write", "articles:publish", "ai:read", "ai:run", "dashboard:read"}
+SEEN = {"articles:read", "ai:read", "ai_usage:read", "drafts:read", "reports:read", "dashboard:read"}
+CONTENT = {"articles:write", "articles:publish", "ai:run", "drafts:decide"} | SEEN
 LOOKS = {name for name in built_in.grantable(registry.permissions()) if name.endswith(":read")}
 # Reviewed by hand.
 EXPECTED = {
     "editor": CONTENT,
     "author": CONTENT - {"articles:publish"},
-    "viewer": {"articles:read", "ai:read", "dashboard:read"},
+    "viewer": SEEN,
     "auditor": LOOKS,
-    "operator": {"articles:read", "ai:read", "dashboard:read", "tokens:read", "tokens:write"},
+    "operator": SEEN | {"tokens:read", "tokens:write"},
 }
 
 

@@ -291,12 +291,22 @@ async def test_an_export_is_verified_without_the_server(
     assert "line 1 cannot be read" in str(broken(lambda line: line.pop("seal")).broken)
     assert broken(lambda line: line.update(id=str(uuid4()))).unsealed
     assert "hash that was signed" in str(broken(lambda line: line.update(closedAt="2020"), -1).broken)
+    for change in (
+        {"publicKey": "no key"},
+        {"signature": "no hex"},
+        {"rows": [["no id", "00"]]},
+        {"rows": [[first, "?"]]},
+    ):
+        assert verify_file([*lines[:-1], json.dumps(json.loads(lines[-1]) | change).encode()], None).broken, change
     assert "another key" in str(verify_file(lines, bytes(32)).broken)
     assert "does not follow" in str(verify_file([*lines[:-2], lines[-1], lines[-2]], key).broken)
     assert "cannot be read" in str(verify_file([b"nothing"], key).broken)
     (tmp_path / "bad.ndjson").write_bytes(b"".join([lines[0].replace(b'"success"', b'"denied"', 1), *lines[1:]]))
     told = await teknav("audit", "verify", str(tmp_path / "bad.ndjson"), code=1)
     assert "Not as it was sealed" in told
+    assert "--head goes with" in await teknav("audit", "verify", str(tmp_path / "bad.ndjson"), "--head", "00", code=2)
+    assert "--key goes with" in await teknav("audit", "verify", "--key", key.hex(), code=2)
+    assert "No such file" in await teknav("audit", "export", str(tmp_path / "none" / "audit.ndjson"), code=1)
 
 
 async def test_rows_too_young_for_a_block_are_told_of(

@@ -195,6 +195,7 @@ async def test_a_workspace_is_renamed_and_deleted_when_nothing_is_in_it(
     refused = await owner.delete(f"{here}/{made['id']}")
     assert (refused.status_code, refused.json()["code"]) == (409, "not_empty")
     assert "Charts: article" in refused.json()["detail"]
+    await admin.execute("DELETE FROM article_version WHERE article_id = $1", kept.json()["id"])
     await admin.execute("DELETE FROM article WHERE id = $1", kept.json()["id"])
     assert (await owner.delete(f"{here}/{made['id']}")).status_code == 204
     assert (await owner.get(f"{here}/{made['id']}")).status_code == 404

@@ -61,6 +61,11 @@ async def test_a_bad_name_is_marked_at_its_field(owner: AsyncClient, admin: asyn
     assert await admin.fetchval("SELECT count(*) FROM tenant") == 1
 
 
+async def test_a_tenant_is_not_left_without_a_name(owner: AsyncClient, tenant: Any) -> None:
+    answer = await owner.post(f"{PATH}/{tenant.id}", data={"name": "", "version": "1"}, headers=HTMX)
+    assert answer.status_code == 422 and 'data-field="name"' in answer.text
+
+
 async def test_a_row_opens_in_the_drawer_and_as_a_page(owner: AsyncClient, tenant: Any) -> None:
     drawer = await owner.get(f"{PATH}/{tenant.id}", headers=HTMX)
     assert 'id="drawer-title"' in drawer.text and "Main" in drawer.text

@@ -35,7 +35,7 @@ async def test_a_platform_token_is_offered_only_what_the_owners_api_asks_for(own
         for path in ("/tokens", f"/tenants/{tenant.id}/tokens")
     }
     assert {"ai:read", "queues:read", "tokens:write"} <= offered["/tokens"]
-    assert not {"articles:read", "articles:write", "articles:publish", "ai:run"} & offered["/tokens"]
+    assert not {"articles:read", "articles:write", "articles:publish", "drafts:decide"} & offered["/tokens"]
     assert offered[f"/tenants/{tenant.id}/tokens"] == {*ALL_SCOPES}
 
 

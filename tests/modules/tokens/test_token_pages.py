@@ -93,6 +93,18 @@ async def test_revoking_answers_with_the_list(owner: AsyncClient, tenant: Any, a
     assert "Revoked" in (await owner.get(f"{path(tenant)}/{id_}", headers=HTMX)).text
 
 
+async def test_the_ticked_are_revoked_and_none_or_too_many_are_refused(
+    owner: AsyncClient, tenant: Any, admin: asyncpg.Connection
+) -> None:
+    await make(owner, path(tenant))
+    id_ = str(await admin.fetchval("SELECT id FROM api_token"))
+    for ids in ([], ["x"], [str(new_id()) for _ in range(101)]):
+        refused = await owner.post(f"{path(tenant)}/revocations", data={"ids": ids}, headers=HTMX)
+        assert refused.status_code == 422 and 'data-field="ids"' in refused.text, refused.text
+    answer = await owner.post(f"{path(tenant)}/revocations", data={"ids": id_}, headers=HTMX)
+    assert "1 token is revoked." in answer.headers["hx-trigger"]
+
+
 async def test_a_token_is_on_its_own_tenants_page_alone(
     owner: AsyncClient, tenant: Any, make_tenant: Callable[[str], Awaitable[Any]], admin: asyncpg.Connection
 ) -> None:

@@ -103,6 +103,7 @@ async def test_revoking_twice_is_one_revocation(
         ({"expiresInDays": 3651}, "expiresInDays"),
         ({"workspaceId": str(new_id())}, "workspaceId"),
         ({"workspaceId": "main"}, "workspaceId"),
+        ({"addresses": ["fe80::1%eth0"]}, "addresses"),
         ({"admin": True}, "admin"),
     ],
 )
@@ -115,7 +116,10 @@ async def test_a_bad_field_is_named_and_no_token_is_made(
     assert await admin.fetchval("SELECT count(*) FROM api_token") == 0
 
 
-OFFERED = "ai:read, ai:run, articles:publish, articles:read, articles:write"
+OFFERED = (
+    "ai:read, ai:run, ai_usage:read, articles:publish, articles:read, articles:write, drafts:decide, drafts:read, "
+    "reports:read"
+)
 
 
 async def test_refused_scopes_are_named(owner: AsyncClient, tenant: Made) -> None:
@@ -161,6 +165,30 @@ async def test_a_platform_token_cannot_give_away_more_than_it_has(
         wider = await issuer.post(path(tenant), json=MINE | {"scopes": ["articles:write"]})
         assert (wider.status_code, wider.json()["errors"][0]["field"]) == (422, "scopes")
         assert (await issuer.post(path(tenant), json=MINE)).status_code == 201
+
+
+async def test_a_scope_that_somebody_else_gave_stays_while_others_change(
+    app: Litestar, owner: AsyncClient, tenant: Made
+) -> None:
+    made = await owner.post(path(tenant), json=MINE | {"scopes": ["articles:read", "articles:write", "ai:run"]})
+    here = made.headers["location"]
+    scopes = ["tokens:write", "tokens:read", "articles:read"]
+    issuer = (await owner.post("/api/owner/tokens", json={"name": "Issuer", "scopes": scopes})).json()["token"]
+    async with holding(app, issuer) as program:
+        fewer = await program.patch(here, json={"scopes": ["articles:read", "articles:write"]})
+        assert (fewer.status_code, fewer.json()["scopes"]) == (200, ["articles:read", "articles:write"])
+        more = await program.patch(here, json={"scopes": ["articles:read", "articles:write", "ai:run"]})
+        assert (more.status_code, more.json()["errors"][0]["field"]) == (422, "scopes")
+        assert (await program.post(f"{here}/rotation", json={})).status_code == 422
+
+
+async def test_a_search_takes_every_sign_as_it_is(owner: AsyncClient, tenant: Made) -> None:
+    await owner.post(path(tenant), json=MINE)
+    assert len((await owner.get(path(tenant), params={"q": "tn_"})).json()["items"]) == 1
+    for words in ("%", "t__", "\u0645\u06cc\u200c\u062e"):  # the last as Persian is written, with a joiner
+        assert (await owner.get(path(tenant), params={"q": words})).json()["items"] == []
+    refused = await owner.get(path(tenant), params={"q": "a\0b"})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "q")
 
 
 async def test_the_secret_is_kept_nowhere(
@@ -303,13 +331,13 @@ async def test_several_are_revoked_at_once_and_none_of_another_tenant(
 async def test_a_platform_token_holds_what_is_of_tenants_only_to_give_it_away(
     app: Litestar, owner: AsyncClient, tenant: Made
 ) -> None:
-    refused = await owner.post("/api/owner/tokens", json={"name": "CI", "scopes": ["queues:read", "articles:write"]})
+    refused = await owner.post("/api/owner/tokens", json={"name": "CI", "scopes": ["queues:read", "drafts:decide"]})
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "scopes")
-    maker = {"name": "CI", "scopes": ["tokens:write", "articles:write"]}
+    maker = {"name": "CI", "scopes": ["tokens:write", "drafts:decide"]}
     secret = (await owner.post("/api/owner/tokens", json=maker)).json()["token"]
     async with holding(app, secret) as program:
         assert (await program.get("/api/v1/articles")).status_code == 403
-        assert (await program.post(path(tenant), json={"name": "Sub", "scopes": ["articles:write"]})).status_code == 201
+        assert (await program.post(path(tenant), json={"name": "Sub", "scopes": ["drafts:decide"]})).status_code == 201
         assert (await program.post(path(tenant), json={"name": "Sub", "scopes": ["articles:read"]})).status_code == 422
 
 

@@ -1,0 +1,116 @@
+"""`teknav plugins`: what hears of what happens at tenants, and what was delivered."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+from uuid import UUID
+
+import rich_click as click
+from msgspec import to_builtins
+
+from app.cli.command import as_json, cursor, in_process, limit, pager_of, show, show_page
+
+T = TypeVar("T")
+of_tenant = click.option("--tenant", help="Slug or id.")
+
+
+def _in_session(action: Callable[[Any, Any, Any], Awaitable[T]]) -> T:
+    """Run `action(process, session, actor)` in a transaction of its own."""
+
+    async def run(process: Any, actor: Any) -> T:
+        async with process.database.transaction(actor.scope) as session:
+            return await action(process, session, actor)
+
+    return in_process(run)
+
+
+async def _tenant_id(session: Any, actor: Any, name: str | None) -> UUID | None:
+    from app.modules.tenants.service import TenantService
+
+    return None if name is None else (await TenantService(session, actor).find(name)).id
+
+
+@click.group()
+def plugins() -> None:
+    """Plugins of tenants, and their webhooks."""
+
+
+@plugins.command("list")
+@of_tenant
+@click.option("--state", type=click.Choice(["enabled", "disabled"]))
+@click.option("--search", help="A part of the name or the key.")
+@limit
+@cursor
+@as_json
+def plugins_list(
+    tenant: str | None, state: str | None, search: str | None, limit: int, cursor: str | None, as_json: bool
+) -> None:
+    """List plugins, newest first."""
+
+    async def find(process: Any, session: Any, actor: Any) -> Any:
+        from app.modules.plugins.schemas import PluginPage, read
+        from app.modules.plugins.service import PluginFilter, PluginService
+
+        enabled = None if state is None else state == "enabled"
+        wanted = PluginFilter(search, enabled, await _tenant_id(session, actor, tenant))
+        service = PluginService(session, actor)
+        page = (await service.search(pager_of(process), wanted, limit=limit, cursor=cursor)).map(read)
+        return PluginPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
+
+    found = _in_session(find)
+    rows = [
+        (
+            one.manifest.name,
+            one.manifest.version,
+            "enabled" if one.enabled else "disabled",
+            one.failure_streak,
+            one.manifest.endpoint,
+            one.id,
+        )
+        for one in found.items
+    ]
+    show_page(as_json, found, ("plugin", "version", "state", "failures", "endpoint", "id"), rows)
+
+
+@plugins.command("deliveries")
+@of_tenant
+@click.option("--plugin", type=click.UUID)
+@click.option("--status", type=click.Choice(["queued", "delivered", "failed", "skipped"]))
+@limit
+@cursor
+@as_json
+def plugins_deliveries(
+    tenant: str | None, plugin: UUID | None, status: Any, limit: int, cursor: str | None, as_json: bool
+) -> None:
+    """List deliveries, newest first."""
+
+    async def find(process: Any, session: Any, actor: Any) -> Any:
+        from app.modules.plugins.schemas import DeliveryPage, read_delivery
+        from app.modules.plugins.service import DeliveryFilter, DeliveryService
+
+        wanted = DeliveryFilter(status, None, plugin, await _tenant_id(session, actor, tenant))
+        service = DeliveryService(session, actor)
+        page = (await service.search(pager_of(process), wanted, limit=limit, cursor=cursor)).map(read_delivery)
+        return DeliveryPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
+
+    found = _in_session(find)
+    rows = [
+        (one.type, one.status, one.http_code or "-", one.attempts, f"{one.created_at:%Y-%m-%d %H:%M}", one.id)
+        for one in found.items
+    ]
+    show_page(as_json, found, ("event", "status", "answer", "tries", "asked", "id"), rows)
+
+
+@plugins.command("redeliver")
+@click.argument("delivery", type=click.UUID)
+@as_json
+def plugins_redeliver(delivery: UUID, as_json: bool) -> None:
+    """Deliver once more what has ended, under the same id."""
+
+    async def act(_: Any, session: Any, actor: Any) -> Any:
+        from app.modules.plugins.schemas import read_delivery
+        from app.modules.plugins.service import DeliveryService
+
+        return read_delivery(await DeliveryService(session, actor).redeliver(delivery))
+
+    found = _in_session(act)
+    show(as_json, to_builtins(found), text=f"{found.type} is on its way once more.")

@@ -1,0 +1,83 @@
+"""`/approvals` in the dashboards: what waits for me, and the buttons that decide."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Controller, Request, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, URLEncodedBody
+from litestar.response import Template
+
+from app.core.paging import Pager
+from app.core.templating import prefix_of, render, state_label
+from app.modules.approvals.models import Status
+from app.modules.approvals.permissions import DECIDE, READ
+from app.modules.approvals.schemas import DecisionForm, read
+from app.modules.approvals.service import ApprovalService
+
+AnyRequest = Request[Any, Any, Any]
+
+
+class ApprovalPages(Controller):
+    path = "/approvals"
+
+    @get("/", permission=READ)
+    async def index(
+        self,
+        request: AnyRequest,
+        approvals: NamedDependency[ApprovalService],
+        pager: NamedDependency[Pager],
+        status: FromQuery[str] = "pending",
+        cursor: FromQuery[str] = "",
+    ) -> Template:
+        """Those that wait, unless another status is asked for; `any` shows all."""
+        wanted = Status(status) if status in set(Status) else None
+        page = await approvals.search(pager, wanted, cursor=cursor or None)
+        context = {
+            "path": f"{prefix_of(request)}/approvals",
+            "page": page,
+            "params": {"status": status},
+            "here": {"status": status} | ({"cursor": cursor} if cursor else {}),
+            "statuses": [(one, state_label(one).capitalize()) for one in Status],
+        }
+        return render(request, "approvals/index.html", context, fragment="approvals/_list.html")
+
+    @get("/{approval_id:uuid}", permission=READ)
+    async def show(
+        self,
+        request: AnyRequest,
+        approval_id: FromPath[UUID],
+        approvals: NamedDependency[ApprovalService],
+        part: FromQuery[bool] = False,
+    ) -> Template:
+        """The drawer, or with `part` what in it keeps itself current."""
+        return await _show(request, approvals, approval_id, "approvals/_approval.html" if part else "")
+
+    @post("/{approval_id:uuid}/decisions", permission=DECIDE, audit="approval.decide", status_code=200)
+    async def decide(
+        self,
+        request: AnyRequest,
+        approval_id: FromPath[UUID],
+        approvals: NamedDependency[ApprovalService],
+        data: URLEncodedBody[DecisionForm],
+    ) -> Template:
+        await approvals.decide(approval_id, data.decision, data.comment)
+        view = await _show(request, approvals, approval_id, "approvals/_approval.html")
+        done = "Approved" if data.decision == "approve" else "Rejected"
+        view.headers["HX-Trigger"] = json.dumps({"toast": {"message": done, "tone": "ok"}})
+        return view
+
+
+async def _show(request: AnyRequest, approvals: ApprovalService, approval_id: UUID, fragment: str) -> Template:
+    approval = await approvals.get(approval_id)
+    said = await approvals.said(approval_id)
+    context = {
+        "path": f"{prefix_of(request)}/approvals",
+        "approval": approval,
+        "said": said,
+        "hindrance": approvals.hindrance(approval, said),
+        "plain": msgspec.to_builtins(read(approval, said)),
+    }
+    return render(request, "approvals/show.html", context, fragment=fragment or "approvals/_drawer.html")

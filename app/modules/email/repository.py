@@ -1,0 +1,69 @@
+"""Queries on mails."""
+
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import Select, Table, column, func, select
+from sqlalchemy import table as sql_table
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.ids import floor_id
+from app.modules.email.models import EmailLog
+from app.modules.email.schemas import EmailFilter
+
+_table = cast(Table, EmailLog.__table__)
+_TENANT = sql_table("tenant", column("id"), column("name"))
+_MEMBER = sql_table("tenant_member", column("id"), column("tenant_id"), column("email"))
+
+
+def fitting(wanted: EmailFilter) -> Select[tuple[EmailLog]]:
+    query = select(EmailLog)
+    if wanted.recipient:
+        query = query.where(EmailLog.recipient.startswith(wanted.recipient.lower(), autoescape=True))
+    if wanted.status:
+        query = query.where(EmailLog.status == wanted.status)
+    if wanted.template:
+        query = query.where(EmailLog.template == wanted.template)
+    if wanted.tenant_id:
+        query = query.where(EmailLog.tenant_id == wanted.tenant_id)
+    if wanted.since:
+        query = query.where(EmailLog.id >= floor_id(wanted.since))
+    return query.where(EmailLog.id < floor_id(wanted.until)) if wanted.until else query
+
+
+async def one(session: AsyncSession, email_id: UUID) -> EmailLog | None:
+    found: EmailLog | None = await session.scalar(select(EmailLog).where(EmailLog.id == email_id))
+    return found
+
+
+async def add(session: AsyncSession, values: dict[str, Any]) -> UUID | None:
+    """Insert a mail; None when one of the tenant has its key, also by a transaction that committed just now."""
+    query = insert(_table).values(values).on_conflict_do_nothing().returning(_table.c.id)
+    written: UUID | None = await session.scalar(query)
+    return written
+
+
+async def with_key(session: AsyncSession, tenant_id: UUID, key: str) -> UUID | None:
+    of = (EmailLog.tenant_id == tenant_id, EmailLog.deduplication_key == key)
+    found: UUID | None = await session.scalar(select(EmailLog.id).where(*of))
+    return found
+
+
+async def count_own(session: AsyncSession, tenant_id: UUID, since: datetime) -> int:
+    """How many mails of its own templates a tenant has wanted since then."""
+    of = (EmailLog.tenant_id == tenant_id, EmailLog.id >= floor_id(since), EmailLog.template_id.is_not(None))
+    return await session.scalar(select(func.count()).select_from(EmailLog).where(*of)) or 0
+
+
+async def address_of_member(session: AsyncSession, tenant_id: UUID, member_id: UUID) -> str | None:
+    of = (_MEMBER.c.tenant_id == tenant_id, _MEMBER.c.id == member_id)
+    found: str | None = await session.scalar(select(_MEMBER.c.email).where(*of))
+    return found
+
+
+async def name_of_tenant(session: AsyncSession, tenant_id: UUID) -> str | None:
+    """For the system and the platform: a tenant's own transaction reads no tenants."""
+    found: str | None = await session.scalar(select(_TENANT.c.name).where(_TENANT.c.id == tenant_id))
+    return found

@@ -1,0 +1,286 @@
+"""Reads the files of other programs: a folder of Markdown as a ZIP archive, and what WordPress exports (WXR).
+
+All of it is bounded, and nothing is written to a disk.
+"""
+
+import io
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import PurePosixPath
+from typing import Any
+from xml.etree.ElementTree import ParseError, XMLParser
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+
+import nh3
+import yaml
+
+MOST_ITEMS = 2_000
+MOST_FILES = 20_000
+LARGEST, LARGEST_TOGETHER = 1_000_000, 40_000_000
+MOST_TAGS, LONGEST_TAG, LONGEST_SOURCE = 50, 100, 500
+LONGEST_FRONT_MATTER, LONGEST_HTML = 16_000, 600_000
+MARKDOWN = (".md", ".markdown")
+_CONTENT = "{http://purl.org/rss/1.0/modules/content/}encoded"
+_WORDPRESS = "{http://wordpress.org/export/"
+_BLOCK = re.compile(r"\s*<(?!/?(?:a|abbr|b|br|cite|code|del|em|i|img|ins|kbd|q|s|small|span|strong|sub|sup|u)\b)", re.I)
+_FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)\n?(?:---|\.\.\.)[ \t]*(?:\n|$)", re.DOTALL)
+
+
+class Unreadable(Exception):
+    """The file as a whole cannot be read; the message is for whoever sent it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One article as it stands in the file. `problem` says why there is none to be made of it."""
+
+    source: str
+    title: str = ""
+    body: str = ""
+    slug: str | None = None
+    language: str | None = None
+    dated: str | None = None
+    tags: tuple[str, ...] = ()
+    digest: str = ""
+    problem: str | None = None
+
+
+def format_of(data: bytes) -> str | None:
+    """`markdown` for a ZIP archive, `wxr` for XML; None for what is not understood."""
+    if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "markdown"
+    beginning = data[:200].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return "wxr" if beginning.startswith((b"<?xml", b"<rss")) else None
+
+
+def entries(data: bytes) -> list[Entry]:
+    """All articles of a file, in the order in which they stand there. It burns CPU: call it in a thread.
+
+    Raises:
+        Unreadable.
+    """
+    found: list[Entry] = []
+    for entry in (_markdown if format_of(data) == "markdown" else _wordpress)(data):
+        found.append(entry)
+        if len(found) > MOST_ITEMS:
+            raise Unreadable(f"it has more than {MOST_ITEMS:,} articles: divide it")
+    return found
+
+
+def _markdown(data: bytes) -> Iterator[Entry]:
+    try:
+        archive = ZipFile(io.BytesIO(data))
+        files = [info for info in archive.infolist() if _wanted(info)]
+    except (BadZipFile, ValueError, OSError, NotImplementedError) as error:
+        raise Unreadable(f"it is not a whole ZIP archive: {error}") from error
+    if len(archive.infolist()) > MOST_FILES:
+        raise Unreadable(f"it has more than {MOST_FILES:,} files")
+    roots = {PurePosixPath(info.filename).parts[0] for info in files}
+    # Archives of a folder often have its name before everything, and often not.
+    root = next(iter(roots)) + "/" if len(roots) == 1 and all("/" in info.filename for info in files) else ""
+    left = LARGEST_TOGETHER
+    for info in files:
+        source = _printable(info.filename.removeprefix(root), LONGEST_SOURCE)
+        text, problem = _text(archive, info)
+        left -= len(text)
+        if left < 0:
+            raise Unreadable(f"its texts have more than {LARGEST_TOGETHER // 1_000_000} MB together: divide it")
+        yield Entry(source, problem=problem) if problem else markdown_entry(source, text)
+
+
+def _wanted(info: ZipInfo) -> bool:
+    path = PurePosixPath(info.filename)
+    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    return not info.is_dir() and not hidden and path.suffix.lower() in MARKDOWN
+
+
+def _text(archive: ZipFile, info: ZipInfo) -> tuple[str, str | None]:
+    """The file's text, or what is wrong with it."""
+    if info.flag_bits & 1:
+        return "", "is encrypted"
+    if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+        return "", "is compressed in a way that is not understood here"
+    try:
+        with archive.open(info) as file:
+            data = file.read(LARGEST + 1)
+    except (BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as error:
+        return "", f"cannot be unpacked: {error}"
+    if len(data) > LARGEST:
+        return "", f"has more than {LARGEST:,} bytes"
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n"), None
+    except UnicodeDecodeError as error:
+        return "", f"is not UTF-8: byte {error.start + 1} cannot be read"
+
+
+def markdown_entry(source: str, text: str) -> Entry:
+    """A Markdown file with YAML above it, or without."""
+    digest = sha256(text.encode()).hexdigest()
+    found = _FRONT_MATTER.match(text)
+    if found is None:
+        return Entry(source, body=text, digest=digest)
+    try:
+        given = _front_matter(found[1])
+    except (yaml.YAMLError, RecursionError, Unreadable) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f"line {where.line + 2}: " if where else ""
+        text = getattr(error, "problem", None) or str(error) or "it is too deep"
+        return Entry(source, digest=digest, problem=f"its front matter cannot be read: {line}{text}")
+    return Entry(
+        source,
+        title=_printable(" ".join(_word(given, "title").split()), LONGEST_SOURCE),
+        body=text[found.end() :].lstrip("\n"),
+        slug=_word(given, "slug") or None,
+        language=_word(given, "language") or _word(given, "lang") or None,
+        dated=_printable(_word(given, "date"), 40) or None,
+        tags=_tags(given.get("tags")),
+        digest=digest,
+    )
+
+
+class _Texts(yaml.BaseLoader):  # type: ignore[misc]  # the library has no types
+    """YAML of which every value is text as it stands. No aliases: few lines of them make a text without end."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise Unreadable("aliases are not allowed in it")
+        return super().compose_node(parent, index)
+
+
+def _front_matter(text: str) -> dict[Any, Any]:
+    """
+    Raises:
+        Unreadable, YAMLError, RecursionError.
+    """
+    if len(text) > LONGEST_FRONT_MATTER:
+        raise Unreadable(f"it has more than {LONGEST_FRONT_MATTER:,} characters")
+    given = yaml.load(text, _Texts)  # noqa: S506 - texts, lists and mappings only
+    if given in (None, ""):
+        return {}
+    if not isinstance(given, dict):
+        raise Unreadable("it is no list of names with values")
+    return given
+
+
+def _tags(given: Any) -> tuple[str, ...]:
+    """Of a list, or of words between commas."""
+    several = given if isinstance(given, list) else str(given or "").split(",")
+    tags = (_printable(one, LONGEST_TAG) for one in several[:MOST_TAGS] if isinstance(one, str))
+    return tuple(dict.fromkeys(filter(None, tags)))
+
+
+def _word(given: dict[Any, Any], name: str) -> str:
+    value = given.get(name)
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _printable(text: str, longest: int) -> str:
+    return "".join(sign for sign in text if sign.isprintable()).strip()[:longest]
+
+
+class _Posts:
+    """Collects the fields of posts and pages while XML is parsed, so that no tree of it is made."""
+
+    def __init__(self) -> None:
+        self.found: list[dict[str, str]] = []
+        self.language = ""
+        self._path: list[str] = []
+        self._item: dict[str, str] = {}
+        self._text: list[str] = []
+        self._tag = False
+
+    def doctype(self, name: str, public: str | None, system: str | None) -> None:
+        """
+        Raises:
+            Unreadable: always. WordPress writes none, and entities are declared in one.
+        """
+        raise Unreadable("a document type is not allowed in it")
+
+    def start(self, tag: str, given: dict[str, str]) -> None:
+        if self._path == ["rss"] and tag != "channel":
+            raise Unreadable("it is no export of WordPress")
+        self._path.append(tag)
+        self._text = []
+        self._tag = given.get("domain") == "post_tag"
+        if self._path == ["rss", "channel", "item"]:
+            self._item = {}
+
+    def data(self, text: str) -> None:
+        if len(self._path) in (3, 4):
+            self._text.append(text)
+
+    def end(self, tag: str) -> None:
+        text = "".join(self._text)
+        if self._path[:3] == ["rss", "channel", "item"] and len(self._path) == 4:
+            name = "wp:" + tag.rpartition("}")[2] if tag.startswith(_WORDPRESS) and "/excerpt/" not in tag else tag
+            if name == "category" and self._tag:
+                self._item["tags"] = self._item.get("tags", "") + "," + text.replace(",", " ")
+            else:
+                self._item.setdefault(name, text)
+        elif self._path == ["rss", "channel", "item"]:
+            gone = self._item.get("wp:status") in ("trash", "auto-draft", "inherit")
+            if self._item.get("wp:post_type") in ("post", "page") and not gone:
+                self.found.append(self._item)
+            if len(self.found) > MOST_ITEMS:
+                raise Unreadable(f"it has more than {MOST_ITEMS:,} articles: divide it")
+        elif self._path == ["rss", "channel", "language"]:
+            self.language = text.strip()
+        self._path.pop()
+        self._text = []
+
+    def close(self) -> None:
+        pass
+
+
+def _wordpress(data: bytes) -> Iterator[Entry]:
+    posts = _Posts()
+    parser = XMLParser(target=posts)  # noqa: S314 - as above
+    try:
+        parser.feed(data)
+        parser.close()
+    except (ParseError, ValueError, LookupError) as error:
+        raise Unreadable(f"it is not well-formed XML: {error}") from error
+    for post in posts.found:
+        yield _post_entry(post, posts.language)
+
+
+def _post_entry(post: dict[str, str], language: str) -> Entry:
+    html = post.get(_CONTENT, "")
+    title = _printable(" ".join(post.get("title", "").split()), LONGEST_SOURCE)
+    source = _printable(post.get("guid", "") or f"post {post.get('wp:post_id', '')}", LONGEST_SOURCE)
+    digest = sha256(f"{title}\n{html}".encode()).hexdigest()
+    try:
+        body = _markdown_of(html)
+    except (RecursionError, Unreadable) as error:
+        return Entry(source, title, digest=digest, problem=f"its text cannot be converted: {error}")
+    return Entry(
+        source,
+        title=title or "Untitled",
+        body=body,
+        slug=post.get("wp:post_name") or None,
+        language=language or None,
+        dated=_printable(post.get("wp:post_date", ""), 40) or None,
+        tags=_tags(post.get("tags")),
+        digest=digest,
+    )
+
+
+def _markdown_of(html: str) -> str:
+    """Markdown of what WordPress keeps: HTML in which an empty line may begin a paragraph.
+
+    Raises:
+        Unreadable, RecursionError: it is too long, or its elements stand too deep in each other.
+    """
+    # Here, because only workers read files: it brings a parser of HTML with it.
+    from markdownify import markdownify
+
+    if len(html) > LONGEST_HTML:
+        raise Unreadable(f"it has more than {LONGEST_HTML:,} characters")
+    if "<p" not in html.lower():
+        parts = [part for part in re.split(r"\n\s*\n", html.replace("\r\n", "\n")) if part.strip()]
+        html = "\n".join(part if _BLOCK.match(part) else f"<p>{part}</p>" for part in parts)
+    text: str = markdownify(nh3.clean(html), heading_style="ATX", bullets="-")
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

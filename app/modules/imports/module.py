@@ -1,0 +1,27 @@
+"""Imports: a folder of Markdown, or an export of WordPress, becomes drafts, each article once, with a report."""
+
+from app.core.live import Topic
+from app.core.templating import NavigationItem
+from app.module import About, Module
+from app.modules.imports import permissions
+from app.modules.imports.controllers import ImportController, OwnerImportController, provide_imports
+from app.modules.imports.jobs import ImportArticles
+from app.modules.imports.pages import ImportPages, MemberImportPages
+from app.modules.imports.processor import import_articles
+from app.modules.imports.repository import about_jobs
+from app.modules.imports.service import TOPIC
+
+imports = Module(
+    name="imports",
+    api=[ImportController],
+    owner_api=[OwnerImportController],
+    pages=[ImportPages],
+    member_pages=[MemberImportPages],
+    providers={"imports": provide_imports},
+    processors=[import_articles],
+    permissions=permissions.ALL,
+    topics=[Topic(TOPIC, permissions.READ)],
+    navigation=[NavigationItem("Content", "Imports", "/imports", "stack-2", permissions.READ, 36)],
+    about=[About(ImportArticles.kind, about_jobs, permissions.READ)],
+    links={"import": ("/imports/{id}", permissions.READ)},
+)

@@ -1,0 +1,154 @@
+"""Queries on instances and their steps."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Select, column, func, select, table, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.database import Plane, scope_of
+from app.core.ids import PLATFORM_TENANT
+from app.core.trace import MOST_STEPS, Step
+from app.modules.instances.models import Status, StepStatus, WorkflowInstance, WorkflowStepExecution
+
+# Tables of modules below, by name: their models are their own.
+_DEFINITION = table("workflow_definition", column("id"), column("name"), column("key"))
+_TENANT = table("tenant", column("id"), column("name"))
+_ARTICLE = table("article", column("id"), column("tenant_id"))
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+MOST_TENANTS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceFilter:
+    """Which instances; None means any."""
+
+    status: Status | None = None
+    tenant_id: UUID | None = None
+    definition_id: UUID | None = None
+    trigger: str | None = None
+    correlation_id: UUID | None = None
+
+
+def fitting(wanted: InstanceFilter) -> Select[tuple[WorkflowInstance]]:
+    pairs = (
+        (WorkflowInstance.status, wanted.status),
+        (WorkflowInstance.tenant_id, wanted.tenant_id),
+        (WorkflowInstance.definition_id, wanted.definition_id),
+        (WorkflowInstance.trigger, wanted.trigger),
+        (WorkflowInstance.correlation_id, wanted.correlation_id),
+    )
+    return select(WorkflowInstance).where(*(of == value for of, value in pairs if value is not None))
+
+
+async def locked(session: AsyncSession, instance_id: UUID) -> WorkflowInstance | None:
+    query = select(WorkflowInstance).where(WorkflowInstance.id == instance_id).with_for_update()
+    return (await session.scalars(query.execution_options(populate_existing=True))).one_or_none()
+
+
+async def executions(session: AsyncSession, instance_id: UUID) -> Sequence[WorkflowStepExecution]:
+    """The oldest first."""
+    query = select(WorkflowStepExecution).where(WorkflowStepExecution.instance_id == instance_id)
+    return (await session.scalars(query.order_by(WorkflowStepExecution.id))).all()
+
+
+async def open_execution(session: AsyncSession, instance_id: UUID) -> WorkflowStepExecution | None:
+    """The one that waits; an instance has one at most."""
+    query = select(WorkflowStepExecution).where(
+        WorkflowStepExecution.instance_id == instance_id, WorkflowStepExecution.status == StepStatus.WAITING
+    )
+    return (await session.scalars(query)).one_or_none()
+
+
+async def waiting_for(session: AsyncSession, what: str) -> Sequence[tuple[WorkflowInstance, WorkflowStepExecution]]:
+    query = (
+        select(WorkflowInstance, WorkflowStepExecution)
+        .join(WorkflowStepExecution, WorkflowStepExecution.instance_id == WorkflowInstance.id)
+        .where(WorkflowStepExecution.waiting_for == what, WorkflowStepExecution.status == StepStatus.WAITING)
+    )
+    return [(row[0], row[1]) for row in await session.execute(query)]
+
+
+async def last_iteration(session: AsyncSession, instance_id: UUID, step: str) -> int:
+    """How often an instance has been at a step."""
+    query = select(func.coalesce(func.max(WorkflowStepExecution.iteration), 0)).where(
+        WorkflowStepExecution.instance_id == instance_id, WorkflowStepExecution.step_key == step
+    )
+    return int((await session.execute(query)).scalar_one())
+
+
+async def take_turns(session: AsyncSession, definition_id: UUID, key: str) -> None:
+    """Let nobody else look who is next with this key until the transaction ends."""
+    await session.execute(_LOCK, {"name": f"workflow {definition_id} {key}"})
+
+
+async def in_turn(session: AsyncSession, definition_id: UUID, key: str) -> WorkflowInstance | None:
+    """The oldest unfinished instance with this key."""
+    query = select(WorkflowInstance).where(
+        WorkflowInstance.definition_id == definition_id,
+        WorkflowInstance.concurrency_key == key,
+        WorkflowInstance.finished_at.is_(None),
+    )
+    return (await session.scalars(query.order_by(WorkflowInstance.id).limit(1))).one_or_none()
+
+
+async def follows_from(session: AsyncSession, definition_id: UUID, correlation_id: UUID, subject: str) -> bool:
+    """Whether an instance of this workflow is about the same thing in the same chain of cause and effect."""
+    query = select(WorkflowInstance.id).where(
+        WorkflowInstance.definition_id == definition_id,
+        WorkflowInstance.correlation_id == correlation_id,
+        WorkflowInstance.subject == subject,
+    )
+    return await session.scalar(query.limit(1)) is not None
+
+
+async def tenant_of_article(session: AsyncSession, article_id: UUID) -> UUID | None:
+    found: UUID | None = await session.scalar(select(_ARTICLE.c.tenant_id).where(_ARTICLE.c.id == article_id))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What pages show beside ids; a tenant's own transaction may not read tenants."""
+
+    workflows: dict[UUID, str]
+    tenants: dict[UUID, str]
+
+
+async def names(session: AsyncSession, definitions: Collection[UUID] | None = None) -> Names:
+    """Of these workflows, or of all (500 at most); and of all tenants, in the order of names."""
+    query = select(_DEFINITION.c.id, _DEFINITION.c.name).order_by(_DEFINITION.c.name).limit(MOST_TENANTS)
+    query = query.where(_DEFINITION.c.id.in_(definitions)) if definitions is not None else query
+    workflows = {row.id: row.name for row in await session.execute(query)}
+    if scope_of(session).plane is Plane.TENANT:
+        return Names(workflows, {})
+    tenants = select(_TENANT.c.id, _TENANT.c.name).where(_TENANT.c.id != PLATFORM_TENANT)
+    rows = await session.execute(tenants.order_by(_TENANT.c.name).limit(MOST_TENANTS))
+    return Names(workflows, {row.id: row.name for row in rows})
+
+
+async def steps(session: AsyncSession, trace_id: UUID) -> list[Step]:
+    """The instances of one chain of cause and effect, and each try at each of their steps."""
+    query = select(WorkflowInstance).where(WorkflowInstance.correlation_id == trace_id).order_by(WorkflowInstance.id)
+    found = {row.id: row for row in await session.scalars(query.limit(MOST_STEPS))}
+    called = (await names(session, {row.definition_id for row in found.values()})).workflows
+    told = [_step("workflow", called.get(row.definition_id, "Workflow"), row, row.id) for row in found.values()]
+    tries = select(WorkflowStepExecution).where(WorkflowStepExecution.instance_id.in_(found))
+    for row in await session.scalars(tries.order_by(WorkflowStepExecution.id).limit(MOST_STEPS)):
+        told.append(_step("workflow step", f"{row.step_key}, {row.type.replace('_', ' ')}", row, row.instance_id))
+    return told
+
+
+def _step(kind: str, label: str, row: WorkflowInstance | WorkflowStepExecution, instance_id: UUID) -> Step:
+    return Step(
+        kind,
+        label,
+        row.status,
+        row.created_at,
+        row.finished_at,
+        open=row.finished_at is None,
+        note=row.error_message,
+        path=f"/workflows/instances/{instance_id}",
+        tenant_id=row.tenant_id,
+    )

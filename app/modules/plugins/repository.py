@@ -1,0 +1,148 @@
+"""Queries on plugins and their deliveries, and the names that pages show beside the ids."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import Select, Table, column, func, select, table
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.ids import PLATFORM_TENANT
+from app.core.trace import MOST_STEPS, Step
+from app.modules.plugins.models import Plugin, PluginConfig, PluginDelivery, PluginExecutionLog, Status
+from app.queues.models import JobRow, State
+
+_delivery = cast(Table, PluginDelivery.__table__)
+# A table of a module below, by name: its model is its own.
+_TENANT = table("tenant", column("id"), column("name"))
+MOST_TENANTS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PluginFilter:
+    """Which plugins; None means any. `words` are looked for in name and key."""
+
+    words: str | None = None
+    enabled: bool | None = None
+    tenant_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """Which deliveries; None means any."""
+
+    status: Status | None = None
+    type: str | None = None
+    plugin_id: UUID | None = None
+    tenant_id: UUID | None = None
+
+
+def plugins(wanted: PluginFilter) -> Select[tuple[Plugin]]:
+    """Those that are installed."""
+    query = select(Plugin).where(Plugin.removed_at.is_(None))
+    if wanted.words:
+        found = Plugin.name.icontains(wanted.words, autoescape=True) | Plugin.key.icontains(
+            wanted.words, autoescape=True
+        )
+        query = query.where(found)
+    if wanted.enabled is not None:
+        query = query.where(Plugin.id.in_(select(PluginConfig.plugin_id).filter_by(enabled=wanted.enabled)))
+    return query.where(Plugin.tenant_id == wanted.tenant_id) if wanted.tenant_id else query
+
+
+async def configs(session: AsyncSession, plugins: Sequence[Plugin]) -> list[tuple[Plugin, PluginConfig]]:
+    """Each with how it is set up."""
+    query = select(PluginConfig).where(PluginConfig.plugin_id.in_([plugin.id for plugin in plugins]))
+    by_plugin = {config.plugin_id: config for config in await session.scalars(query)}
+    return [(plugin, by_plugin[plugin.id]) for plugin in plugins]
+
+
+async def wanting(session: AsyncSession, tenant_id: UUID, topic: str) -> Sequence[UUID]:
+    """The enabled plugins of a tenant that want to hear of a topic."""
+    here = (PluginConfig.tenant_id == Plugin.tenant_id, PluginConfig.plugin_id == Plugin.id)
+    query = select(Plugin.id).join(PluginConfig, here[0] & here[1])
+    query = query.where(Plugin.tenant_id == tenant_id, Plugin.removed_at.is_(None), PluginConfig.enabled)
+    return (await session.scalars(query.where(Plugin.events.contains([topic])).order_by(Plugin.id))).all()
+
+
+def deliveries(wanted: DeliveryFilter) -> Select[tuple[PluginDelivery]]:
+    pairs: list[tuple[Any, object]] = [
+        (PluginDelivery.status, wanted.status),
+        (PluginDelivery.type, wanted.type),
+        (PluginDelivery.plugin_id, wanted.plugin_id),
+        (PluginDelivery.tenant_id, wanted.tenant_id),
+    ]
+    return select(PluginDelivery).where(*(column == value for column, value in pairs if value is not None))
+
+
+async def write(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> frozenset[UUID]:
+    """The ids of those that are new for their receiver and key."""
+    query = insert(_delivery).values(rows).on_conflict_do_nothing().returning(_delivery.c.id)
+    return frozenset(await session.scalars(query))
+
+
+async def keyed(session: AsyncSession, tenant_id: UUID, plugin_id: UUID | None, key: str) -> PluginDelivery:
+    query = select(PluginDelivery).filter_by(tenant_id=tenant_id, plugin_id=plugin_id, key=key)
+    return (await session.scalars(query)).one()
+
+
+async def tries(session: AsyncSession, delivery_id: UUID) -> Sequence[PluginExecutionLog]:
+    """The first one first."""
+    query = select(PluginExecutionLog).filter_by(delivery_id=delivery_id).order_by(PluginExecutionLog.attempt)
+    return (await session.scalars(query)).all()
+
+
+async def add_tries(session: AsyncSession, rows: Iterable[PluginDelivery]) -> None:
+    """Let each delivery know its `attempts` and `next_at`."""
+    by_id = {row.id: row for row in rows}
+    by_job = {row.job_id: row for row in by_id.values() if row.status == Status.QUEUED}
+    log = PluginExecutionLog
+    counted = select(log.delivery_id, func.count()).where(log.delivery_id.in_(by_id)).group_by(log.delivery_id)
+    for id_, count in await session.execute(counted):
+        by_id[id_].attempts = count
+    waiting = select(JobRow.id, JobRow.run_at).where(JobRow.id.in_(by_job), JobRow.state == State.RETRYING)
+    for job_id, run_at in await session.execute(waiting):
+        by_job[job_id].next_at = run_at
+
+
+async def names(session: AsyncSession, rows: Iterable[PluginDelivery]) -> dict[UUID, str]:
+    """The names of the plugins that deliveries are for, removed ones too."""
+    query = select(Plugin.id, Plugin.name).where(Plugin.id.in_({row.plugin_id for row in rows if row.plugin_id}))
+    return {row.id: row.name for row in await session.execute(query)}
+
+
+async def tenant_names(session: AsyncSession) -> dict[UUID, str]:
+    """All tenants in the order of names. For the platform."""
+    query = select(_TENANT.c.id, _TENANT.c.name).where(_TENANT.c.id != PLATFORM_TENANT)
+    rows = await session.execute(query.order_by(_TENANT.c.name).limit(MOST_TENANTS))
+    return {row.id: row.name for row in rows}
+
+
+async def steps(session: AsyncSession, correlation_id: UUID) -> list[Step]:
+    """The deliveries that a request set going, the first one first."""
+    query = select(PluginDelivery, Plugin.name).outerjoin(Plugin, Plugin.id == PluginDelivery.plugin_id)
+    query = query.where(PluginDelivery.correlation_id == correlation_id).order_by(PluginDelivery.id).limit(MOST_STEPS)
+    return [
+        Step(
+            kind="webhook",
+            label=f"{row.type} to {name or row.address}",
+            status=row.status,
+            began_at=row.created_at,
+            ended_at=row.finished_at,
+            open=row.status == Status.QUEUED,
+            note=row.error,
+            path=f"/deliveries/{row.id}",
+            tenant_id=row.tenant_id,
+        )
+        for row, name in await session.execute(query)
+    ]
+
+
+async def about_jobs(session: AsyncSession, jobs: Collection[UUID]) -> dict[UUID, tuple[str, str]]:
+    """What a job is to deliver and to whom, and where that is shown."""
+    query = select(PluginDelivery.id, PluginDelivery.job_id, PluginDelivery.type, PluginDelivery.address, Plugin.name)
+    query = query.outerjoin(Plugin, Plugin.id == PluginDelivery.plugin_id).where(PluginDelivery.job_id.in_(jobs))
+    rows = await session.execute(query)
+    return {row.job_id: (f"{row.type} to {row.name or row.address}", f"/deliveries/{row.id}") for row in rows}

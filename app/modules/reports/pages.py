@@ -1,0 +1,71 @@
+"""`/ai/reports` in the dashboards: what was found in articles, by rules and by models."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Controller, Request, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
+from litestar.response import Template
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.database import Plane
+from app.core.paging import Pager
+from app.core.policy import Actor
+from app.core.templating import prefix_of, render
+from app.modules.reports import repository
+from app.modules.reports.permissions import READ
+from app.modules.reports.repository import ReportFilter
+from app.modules.reports.schemas import ReportKind, owned, read
+from app.modules.reports.service import ReportService
+
+AnyRequest = Request[Any, Any, Any]
+FILTERS = ("kind", "tenantId", "articleId")
+
+
+class ReportPages(Controller):
+    path = "/ai/reports"
+
+    @get("/", permission=READ)
+    async def index(
+        self,
+        request: AnyRequest,
+        reports: NamedDependency[ReportService],
+        session: NamedDependency[AsyncSession],
+        pager: NamedDependency[Pager],
+        wanted: NamedDependency[ReportFilter],
+        cursor: FromQuery[str] = "",
+    ) -> Template:
+        page = await reports.search(pager, wanted, cursor=cursor or None)
+        params = {name: request.query_params[name] for name in FILTERS if request.query_params.get(name)}
+        context = {
+            "path": f"{prefix_of(request)}/ai/reports",
+            "page": page,
+            "params": params,
+            "here": params | ({"cursor": cursor} if cursor else {}),
+            "kinds": [(kind, kind.upper() if kind == ReportKind.SEO else kind.capitalize()) for kind in ReportKind],
+            "titles": await repository.titles(session, page.items),
+            "tenants": await repository.tenants(session),
+        }
+        return render(request, "reports/index.html", context, fragment="reports/_list.html")
+
+    @get("/{report_id:uuid}", permission=READ)
+    async def show(
+        self,
+        request: AnyRequest,
+        report_id: FromPath[UUID],
+        actor: NamedDependency[Actor],
+        reports: NamedDependency[ReportService],
+        session: NamedDependency[AsyncSession],
+    ) -> Template:
+        report = await reports.get(report_id)
+        shown = owned if actor.plane is Plane.PLATFORM else read
+        context = {
+            "path": f"{prefix_of(request)}/ai/reports",
+            "report": report,
+            "titles": await repository.titles(session, [report]),
+            "tenants": await repository.tenants(session),
+            "plain": msgspec.to_builtins(shown(report)),
+        }
+        return render(request, "reports/show.html", context, fragment="reports/_drawer.html")
