@@ -25,15 +25,21 @@ def code() -> Iterator[ast.Module]:
             yield ast.parse(file.read_text())
 
 
-def aliases(tree: ast.Module) -> dict[str, str]:
-    """`_table = cast(Table, EmailLog.__table__)` and the like: the name, and the model it stands for."""
-    found = {}
+def aliases(tree: ast.Module) -> dict[str, set[str]]:
+    """Names that stand for models, each with its models.
+
+    Such as `_table = cast(Table, EmailLog.__table__)` and `rows = AnalyticsAggregate`.
+    """
+    found: dict[str, set[str]] = {}
+    models = {mapper.class_.__name__ for mapper in Base.registry.mappers}
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             inner = [one for one in ast.walk(node.value) if isinstance(one, ast.Attribute) and one.attr == "__table__"]
             if isinstance(target, ast.Name) and inner and isinstance(inner[0].value, ast.Name):
-                found[target.id] = inner[0].value.id
+                found.setdefault(target.id, set()).add(inner[0].value.id)
+            if isinstance(target, ast.Name) and isinstance(node.value, ast.Name) and node.value.id in models:
+                found.setdefault(target.id, set()).add(node.value.id)
     return found
 
 
@@ -48,7 +54,7 @@ def used() -> tuple[set[str], set[str]]:
                 called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
                 written.add(called)
                 names = {one.id for argument in node.args for one in ast.walk(argument) if isinstance(one, ast.Name)}
-                names |= {known[name] for name in names & set(known)}
+                names = names.union(*(known[name] for name in names & set(known)))
                 if called == "insert":
                     written |= names
                 if called in READERS:
