@@ -36,6 +36,11 @@ class Ledger:
     release: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise ValueError("nothing can be said")
+
+
 @pytest.fixture
 def ledger() -> Ledger:
     return Ledger()
@@ -93,6 +98,15 @@ def kinds(ledger: Ledger) -> Kinds:
             return None
         if payload.what == "silent":
             raise TimeoutError
+        if payload.what == "nul error":
+            raise ValueError("a\0b")
+        if payload.what == "surrogate error":
+            raise ValueError("a\ud800b")
+        if payload.what == "mute error":
+            raise Mute
+        if payload.what == "nul line":
+            work.log("a\0b\ud800")
+            raise ValueError("after a line")
         await (ledger.release if payload.what == "release" else asyncio.Event()).wait()
         return None
 
