@@ -19,7 +19,9 @@ from app.modules.audit.service import record
 from app.modules.imports import repository
 from app.modules.imports.client import Entry, format_of
 from app.modules.imports.jobs import ImportArticles
-from app.modules.imports.models import ImportItem, ImportRun, Outcome, Status
+from app.modules.imports.models import ImportItem, ImportRun
+from app.modules.imports.models import Outcome as Outcome
+from app.modules.imports.models import Status as Status
 from app.modules.imports.repository import ImportFilter
 from app.modules.imports.schemas import MAX_NAME, MAX_TITLE
 from app.queues.enqueue import enqueue
