@@ -17,6 +17,7 @@ from app.core.settings import Settings
 from app.modules.access.service import drop_old_months
 from app.modules.ai.client import Provider, provider_for
 from app.modules.email.client import Post
+from app.modules.media.client import Folder, folder_of
 from app.modules.prompts.service import Prompts
 from app.modules.seals.service import Sealer, signing_key
 from app.modules.tenants.service import room_for_jobs
@@ -101,6 +102,7 @@ class Process:
         resources: dict[type, Any] = {
             Provider: provider_for(self.settings, self.egress, Prompts(self.database)),
             Post: Post(self.settings, registry.mails()),
+            Folder: folder_of(self.settings),
             Database: self.database,
             Egress: self.egress,
             Sealer: self.sealer,

@@ -36,6 +36,7 @@ from app.modules.imports.module import imports as imports_module
 from app.modules.instances.module import instances
 from app.modules.invitations.module import invitations
 from app.modules.isolation.module import isolation
+from app.modules.media.module import media
 from app.modules.members.module import members
 from app.modules.metrics.module import metrics
 from app.modules.people.module import people
@@ -82,6 +83,7 @@ MODULES: tuple[Module, ...] = (
     invitations,
     impersonation,
     tokens,
+    media,
     articles,
     imports_module,
     history,

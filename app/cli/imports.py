@@ -37,9 +37,8 @@ def import_(file: Path, tenant: str, dry_run: bool, wait_s: int, as_json: bool) 
         from msgspec import to_builtins
 
         from app.core.database import Plane, Scope
-        from app.modules.imports.models import Outcome, Status
         from app.modules.imports.schemas import item, read
-        from app.modules.imports.service import ImportService
+        from app.modules.imports.service import ImportService, Outcome, Status
         from app.modules.tenants.service import TenantService
 
         async with process.database.transaction(actor.scope) as session:

@@ -11,6 +11,7 @@ from app.core.errors import Conflict
 from app.queues import record
 from app.queues.control import WAITING, follow_ends
 from app.queues.models import JobRow, State
+from app.queues.one_by_one import one_by_one
 from app.queues.work import scope_for_job
 
 MOST_WISHES = 500
@@ -45,12 +46,13 @@ async def repeat_wishes(database: Database) -> int:
         rows = (await session.scalars(select(JobRow).where(*wished).limit(MOST_WISHES))).all()
         # Nothing is written: the reconciler has to see that a dead worker's row does not move.
         record.tell_workers(session, [row for row in rows if row.state == State.ACTIVE])
-    for row in rows:
-        if row.state == State.ACTIVE:
-            continue
+
+    async def end(row: JobRow) -> None:
         async with database.transaction(scope_for_job(row.tenant_id)) as session:
             ended = await record.close(session, [row.id], State.CANCELLED, WAITING)
             await follow_ends(session, ended, ended, "the job was cancelled")
+
+    await one_by_one((row for row in rows if row.state != State.ACTIVE), end)
     return len(rows)
 
 

@@ -1,4 +1,4 @@
-"""What went wrong in one attempt, ready to be stored: no secret, never without a message."""
+"""What went wrong in one attempt, ready to be stored: no secret, never without a message, text that can be written."""
 
 import hashlib
 import re
@@ -36,21 +36,35 @@ class Failure:
 
     @classmethod
     def of(cls, error: BaseException) -> "Failure":
-        message = str(redact(str(error) or type(error).__name__))[:MAX_MESSAGE]
+        message = plain(said(error))[:MAX_MESSAGE]
         frames = traceback.extract_tb(error.__traceback__)
         place = f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].name}" if frames else ""
-        stack = str(redact("".join(traceback.format_exception(error))))[-MAX_STACK:]
+        stack = plain("".join(traceback.format_exception(error)))[-MAX_STACK:]
         name = type(error).__name__
         return cls(name, message, stack, fingerprint(name, place, message), isinstance(error, Unrecoverable))
 
     @classmethod
     def told(cls, error_class: str, message: str) -> "Failure":
         """A failure that was reported to us instead of caught by us."""
-        text = str(redact(message or error_class))[:MAX_MESSAGE]
+        text = plain(message or error_class)[:MAX_MESSAGE]
         return cls(error_class, text, "", fingerprint(error_class, "", text))
+
+
+def plain(text: str) -> str:
+    """Without secrets, and without what PostgreSQL or Redis refuse: U+0000 and lone surrogates."""
+    shown = str(redact(text)).replace("\0", "\N{SYMBOL FOR NULL}")
+    return shown.encode("utf-8", "replace").decode()
+
+
+def said(error: BaseException) -> str:
+    """What the error says, or its class where it says nothing or cannot even be asked."""
+    try:
+        return str(error) or type(error).__name__
+    except Exception:
+        return type(error).__name__
 
 
 def fingerprint(error_class: str, place: str, message: str) -> str:
     """16 hexadecimal digits."""
-    plain = _VARIABLE.sub("#", message)
-    return hashlib.sha256(f"{error_class}\0{place}\0{plain}".encode()).hexdigest()[:16]
+    constant = _VARIABLE.sub("#", message)
+    return hashlib.sha256(f"{error_class}\0{place}\0{constant}".encode()).hexdigest()[:16]

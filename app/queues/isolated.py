@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 from app.core import leash
-from app.queues.failure import Failure
+from app.queues.failure import Failure, plain, said
 from app.queues.runner import Runner
 
 OpenRunner = Callable[[UUID], AbstractAsyncContextManager[Runner]]
@@ -78,7 +78,7 @@ def _be_the_one(open_runner: OpenRunner, request: Request, reports: int, parent:
         try:
             message: Message = asyncio.run(_attempt(open_runner, request))
         except Exception as error:
-            message = Broken(str(error) or type(error).__name__)
+            message = Broken(plain(said(error)))
         _tell(reports, message)
         code = 0
     finally:

@@ -13,6 +13,7 @@ from app.queues.clock import clock
 from app.queues.engine import Engine
 from app.queues.failure import Failure
 from app.queues.models import JobRow, QueueRow, State, WorkerRow, engine_id_of, job_id_of
+from app.queues.one_by_one import one_by_one
 from app.queues.push import mark_queued
 from app.queues.runner import Runner
 
@@ -129,11 +130,13 @@ class Reconciler:
         # Redis says that it is over, and its worker has had a whole round to say so too: the worker could not.
         ended = {row.id for row, place in zip(rows, places, strict=True) if place in ENDED}
         over, self._ended = ended & self._ended, ended
+        found = {}
         for row, place in zip(rows, places, strict=True):
             in_hand = row.state == State.ACTIVE and row.worker in alive
             if in_hand and (place in ("here", "delayed") or not self._overdue(row)) and row.id not in over:
                 continue
-            await self._settle(row, place)
+            found[row] = place
+        await one_by_one(found, lambda row: self._settle(row, found[row]))
         return len(rows)
 
     def _overdue(self, row: JobRow) -> bool:

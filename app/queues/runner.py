@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -16,12 +16,12 @@ from app.core.database import SYSTEM, Database, is_unavailable
 from app.queues import record
 from app.queues.batch import Batch
 from app.queues.children import missing
-from app.queues.failure import Failure, RecordAway, Superseded, Unrecoverable
+from app.queues.failure import Failure, RecordAway, Superseded, Unrecoverable, plain, said
 from app.queues.group_commit import is_away
 from app.queues.job import Kinds
 from app.queues.models import AnyJob
 from app.queues.spec import QueueSpec
-from app.queues.work import Work, scope_for_job
+from app.queues.work import MAX_NOTE, Work, scope_for_job
 
 log = structlog.get_logger()
 MOST_LOST = 5
@@ -105,6 +105,10 @@ class Runner:
         except Superseded:
             raise
         except Exception as error:
+            if work.completed:
+                # Its effects and its end are committed, whatever went wrong after that.
+                log.warning("job.failed_after_its_end", error=plain(said(error)))
+                return Outcome(row)
             if _not_its_own(error) and row.attempt - row.attempts_made <= MOST_LOST:
                 raise  # the record went away under the handler, which is not the job's fault
             return _failed(row, error, work.lines)
@@ -119,6 +123,8 @@ class Runner:
                     raise
                 return _failed(row, error, work.lines)
             if not current:
+                # A start that PostgreSQL missed is no other attempt's doing: that error hands the job back.
+                await work.claim.confirm()
                 raise Superseded
         log.debug("job.completed")  # the record says so, for every job
         return Outcome(row)
@@ -175,11 +181,23 @@ class Runner:
         return wait
 
     async def bury(self, row: AnyJob, failure: Failure, lines: tuple[str, ...] = ()) -> bool:
-        """Make the job dead and tell its processor, in one transaction, however the job died."""
-        async with self._database.transaction(scope_for_job(row.tenant_id)) as session:
-            if not await record.bury(session, row, failure, lines):
-                return False
-            await self._kinds.tell_dead(session, row.kind, row.payload, failure.message)
+        """Make the job dead and tell its processor, in one transaction, however the job died.
+
+        A processor that cannot be told must not keep the job from being a letter, which then says so.
+        """
+        try:
+            async with self._database.transaction(scope_for_job(row.tenant_id)) as session:
+                if not await record.bury(session, row, failure, lines):
+                    return False
+                await self._kinds.tell_dead(session, row.kind, row.payload, failure.message)
+        except Exception as error:
+            if is_away(error):
+                raise
+            note = f" (and what was to follow failed: {plain(said(error))[:MAX_NOTE]})"
+            failure = replace(failure, message=failure.message + note)
+            async with self._database.transaction(scope_for_job(row.tenant_id)) as session:
+                if not await record.bury(session, row, failure, lines):
+                    return False
         log.warning("job.dead", job_id=str(row.id), queue=row.queue, kind=row.kind, error=failure.message)
         return True
 
@@ -204,8 +222,10 @@ def _failed(row: AnyJob, error: Exception, lines: Sequence[str]) -> Outcome:
 
 
 async def _alone(handling: Awaitable[dict[str, Any] | None]) -> dict[str, Any] | None:
-    """These two would pass through the task and end the event loop."""
+    """What is no `Exception` would end the event loop, or pass for the record being away; cancelling is left."""
     try:
         return await handling
-    except (SystemExit, KeyboardInterrupt) as error:
+    except (Exception, asyncio.CancelledError):
+        raise
+    except BaseException as error:
         raise RuntimeError(f"the handler raised {type(error).__name__}") from error

@@ -10,17 +10,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.database import Database, Plane, Scope
 from app.core.direct import Direct
 from app.core.ids import PLATFORM_TENANT
-from app.core.logging import redact
 from app.core.threads import in_thread
 from app.queues import record
 from app.queues.batch import Claim
 from app.queues.children import Child
 from app.queues.children import children as children_of
-from app.queues.failure import RecordAway, Superseded
+from app.queues.failure import RecordAway, Superseded, plain
 from app.queues.progress import Teller
 from app.queues.quota import inside_a_job
 
 MAX_LOG_LINES = 200
+MAX_LINE = 2_000
 MAX_NOTE = 500
 R = TypeVar("R")
 
@@ -73,9 +73,9 @@ class Work:
         return found
 
     def log(self, line: str) -> None:
-        """Keep a line with this attempt, for people; secrets in it are hidden."""
+        """Keep a line with this attempt, for people; secrets in it are hidden, and its end where it is too long."""
         if len(self.lines) < MAX_LOG_LINES:
-            self.lines.append(str(redact(line)))
+            self.lines.append(plain(line)[:MAX_LINE])
 
     async def progress(self, percent: float, note: str | None = None) -> None:
         """Show people how far this attempt is, with the lines logged so far. Cheap: written twice a second at most.
@@ -85,7 +85,7 @@ class Work:
             note: what is being done, "page 4 of 10"; secrets in it are hidden.
         """
         cut = round(min(100.0, max(0.0, percent)))
-        await self._teller.say((cut, str(redact(note))[:MAX_NOTE] if note else None))
+        await self._teller.say((cut, plain(note)[:MAX_NOTE] if note else None))
 
     def end(self) -> None:
         """The attempt is over: nothing more is told about it."""

@@ -15,7 +15,7 @@ BUTTONS = """() => {
   const dialogs = document.querySelectorAll("dialog[open]");
   const scope = dialogs[dialogs.length - 1] ?? document;
   return [...scope.querySelectorAll("button:enabled, summary, a.row-link[hx-get]")].filter(
-    (each) => each.checkVisibility() && !each.closest("form")?.action.endsWith("/signout"));
+    (each) => each.checkVisibility() && !each.closest("form")?.getAttribute("action")?.endsWith("/signout"));
 }"""
 # Rows of one list are alike, and so are the branches of a JSON tree.
 NAMES = """buttons => buttons.map((each) => each.matches(".row-link") ? `row of ${location.pathname}` : [

@@ -40,9 +40,9 @@ def asked_for_the_queues(answer: Response) -> bool:
 async def test_a_list_holds_still_while_a_drawer_is_open(furnished: Furnished, open_window: OpenWindow) -> None:
     page = await open_list(furnished, open_window, "/articles")
     rows = page.get_by_role("region", name="Articles").get_by_role("row")
-    await page.get_by_role("link", name="Draft 24").click()
+    await page.get_by_role("link", name="Draft 23").click()
     drawer = page.get_by_role("dialog")
-    await expect(drawer.get_by_role("heading", name="Draft 24", level=2)).to_be_visible()
+    await expect(drawer.get_by_role("heading", name="Draft 23", level=2)).to_be_visible()
     async with TenantApp(furnished.address, furnished.token) as app:
         await app.post("# The newest of all\n\nIt came while somebody was reading.")
     await expect(page.locator("main").get_by_text("1 new")).to_be_attached()

@@ -67,7 +67,7 @@ async def test_a_choice_that_is_none_is_told_the_choices_in_address_and_body(
 ) -> None:
     app = await tenant_client()
     answers = [
-        (await app.get("/api/v1/articles?status=nope"), "draft, published"),
+        (await app.get("/api/v1/articles?status=nope"), "draft, review, published"),
         (await owner.get("/api/owner/tenants?status=nope"), "active, deleting, suspended"),
         (await owner.patch(f"/api/owner/tenants/{tenant.id}", json={"status": "nope"}), "active, suspended"),
     ]

@@ -164,6 +164,28 @@ async def huge(_: Work, __: Deed) -> dict[str, Any]:
     return {"value": "x" * HUGE}
 
 
+async def nul_error(_: Work, __: Deed) -> None:
+    raise ValueError("a\0b")
+
+
+async def nul_line(work: Work, _: Deed) -> None:
+    work.log("a\0b")
+    raise ValueError("after a line")
+
+
+async def surrogate(_: Work, __: Deed) -> None:
+    raise ValueError("a\ud800b")
+
+
+async def mute(_: Work, __: Deed) -> None:
+    raise _Mute
+
+
+class _Mute(Exception):
+    def __str__(self) -> str:
+        raise ValueError("nothing can be said")
+
+
 SINS: dict[str, Callable[[Work, Deed], Awaitable[Any]]] = {
     "cancel": cancel,
     "cancel_itself": cancel_itself,
@@ -175,6 +197,10 @@ SINS: dict[str, Callable[[Work, Deed], Awaitable[Any]]] = {
     "nan": nan,
     "not_json": not_json,
     "huge": huge,
+    "nul_error": nul_error,
+    "nul_line": nul_line,
+    "surrogate": surrogate,
+    "mute": mute,
 }
 DOINGS = SINS | {
     "effect": effect,

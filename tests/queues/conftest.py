@@ -36,6 +36,15 @@ class Ledger:
     release: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise ValueError("nothing can be said")
+
+
+class Panic(BaseException):
+    """As extension modules raise them."""
+
+
 @pytest.fixture
 def ledger() -> Ledger:
     return Ledger()
@@ -93,11 +102,33 @@ def kinds(ledger: Ledger) -> Kinds:
             return None
         if payload.what == "silent":
             raise TimeoutError
+        if payload.what == "nul error":
+            raise ValueError("a\0b")
+        if payload.what == "surrogate error":
+            raise ValueError("a\ud800b")
+        if payload.what == "mute error":
+            raise Mute
+        if payload.what == "nul line":
+            work.log("a\0b\ud800")
+            raise ValueError("after a line")
+        if payload.what == "generator exit":
+            raise GeneratorExit
+        if payload.what == "panic":
+            raise Panic("of an extension module")
+        if payload.what == "unmourned":
+            raise ValueError("it went wrong")
+        if payload.what == "after its end":
+            async with work.transaction("end") as session:
+                assert session is not None
+                await work.complete(session, {"done": True})
+            raise ValueError("too late")
         await (ledger.release if payload.what == "release" else asyncio.Event()).wait()
         return None
 
     @sin.dead
     async def sin_dead(session: AsyncSession, payload: Sin, error: str) -> None:
+        if payload.what == "unmourned":
+            raise ValueError("nobody\0mourns")
         ledger.dead.append(error)
 
     return Kinds((note, fail, sin), frozenset([QUICK.name]))

@@ -21,7 +21,7 @@ from app.queues.failure import RecordAway
 from app.queues.models import JobRow, State
 from app.queues.runner import Runner
 from tests.queues.conftest import Ledger
-from tests.queues.kinds import PLATFORM, Note
+from tests.queues.kinds import PLATFORM, Note, Sin
 
 
 def told(reason: PostgresError) -> DBAPIError:
@@ -93,6 +93,31 @@ async def test_a_job_keeps_its_attempts_when_the_record_goes_away_under_it(
 
 async def _later() -> None:
     return None
+
+
+async def test_a_first_start_that_the_record_missed_costs_neither_result_nor_attempt(
+    own_database: Database,
+    quick_runner: Runner,
+    row_of: Callable[..., Awaitable[JobRow]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with own_database.transaction(PLATFORM) as session:
+        job_id = await enqueue(session, Sin(what="nothing"))
+    right, missed = batch.Batch._start_first, iter([ConnectionRefusedError("connection refused")])
+
+    async def miss_one(self: batch.Batch, direct: Any, about: Any) -> Any:
+        if about and (error := next(missed, None)):
+            raise error
+        return await right(self, direct, about)
+
+    monkeypatch.setattr(batch.Batch, "_start_first", miss_one)
+    with pytest.raises(ConnectionRefusedError):
+        await quick_runner.attempt(job_id, 0, first=True)
+    assert next(missed, None) is None
+    assert (await row_of(job_id)).attempt == 0
+    await quick_runner.attempt(job_id, 0)
+    row = await row_of(job_id)
+    assert (row.state, row.attempts_made, row.result) == (State.COMPLETED, 1, {"done": True})
 
 
 async def test_a_step_that_breaks_the_database_every_time_is_the_jobs_own_fault_in_the_end(

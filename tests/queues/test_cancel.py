@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -105,6 +106,27 @@ async def test_a_wish_that_its_worker_took_to_the_grave_is_brought_about_by_the_
     assert (await row_of(row.id)).state == State.CANCELLED
     assert ledger.dead == ["the job was cancelled"]
     assert await repeat_wishes(own_database) == 0
+
+
+async def test_a_wish_that_cannot_be_brought_about_holds_up_none_behind_it(
+    own_database: Database, until_state: Until, row_of: RowOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await ask(own_database, until_state), await ask(own_database, until_state)
+    async with own_database.transaction(SYSTEM) as session:
+        wished = {"cancel_requested_at": func.now(), "cancel_requested_by": "owner@example.org"}
+        await session.execute(update(JobRow).where(JobRow.id.in_([first.id, second.id])).values(wished))
+    right, broken = record.close, iter([ValueError("it cannot be closed")])
+
+    async def fail_first(*args: Any) -> Any:
+        if error := next(broken, None):
+            raise error
+        return await right(*args)
+
+    monkeypatch.setattr(record, "close", fail_first)
+    with pytest.raises(RuntimeError, match="1 jobs could not be brought in step"):
+        await repeat_wishes(own_database)
+    states = [(await row_of(row.id)).state for row in (first, second)]
+    assert sorted(states) == [State.CANCELLED, State.QUEUED]
 
 
 async def test_undo_brings_a_removed_job_back_as_a_new_run_with_its_attempts_time_and_key(

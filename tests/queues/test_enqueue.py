@@ -1,7 +1,9 @@
 """A job is a row of the transaction that wants it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -65,13 +67,20 @@ async def test_a_later_job_waits_in_redis_as_delayed(own_database: Database, eng
     assert (counts.waiting, counts.delayed, counts.active) == (0, 1, 0)
 
 
-async def test_redis_away_costs_a_request_at_most_its_bound_and_loses_nothing(
-    own_database: Database, engine: Engine, row_of: RowOf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def refuse(_: object) -> None:
-        raise ConnectionError("nobody listens")
+async def refuse(_: object) -> None:
+    raise ConnectionError("nobody listens")
 
-    monkeypatch.setattr(engine, "push", refuse)
-    async with own_database.transaction(PLATFORM) as session:
+
+async def hang(_: object) -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("push", [refuse, hang])
+async def test_redis_away_costs_a_request_at_most_its_bound_and_loses_nothing(
+    push: Callable[..., Any], own_database: Database, engine: Engine, row_of: RowOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "push", push)
+    # Far above the bound, so that a slow machine is no reason, and far below for ever.
+    async with asyncio.timeout(10), own_database.transaction(PLATFORM) as session:
         job_id = await enqueue(session, Note(text="kept"))
     assert (await row_of(job_id)).state == State.PENDING

@@ -6,15 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import SYSTEM, Database
 from app.core.ids import new_id
-from app.queues import relay
+from app.queues import record, relay
 from app.queues.engine import Engine
 from app.queues.enqueue import enqueue
 from app.queues.leader import Leader
 from app.queues.loops import Loop, Loops
-from app.queues.models import JobRow, LeaseRow, State, WorkerRow
+from app.queues.models import AnyJob, JobRow, LeaseRow, State, WorkerRow
 from app.queues.relay import Reconciler, Relay
 from app.queues.runner import Runner
 from tests.queues.conftest import Ledger
@@ -156,6 +157,32 @@ async def test_what_another_programs_worker_finished_does_not_run_again(
     dead = await row_of(failed.id)
     assert (dead.state, dead.error_message) == (State.DEAD, "it said no")
     assert ledger.notes == []
+
+
+async def test_a_job_that_cannot_be_brought_in_step_holds_up_none_behind_it(
+    own_database: Database,
+    engine: Engine,
+    quick_runner: Runner,
+    row_of: Callable[..., Awaitable[JobRow]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stuck, behind = await pending(own_database, engine), await pending(own_database, engine)
+    for row in (stuck, behind):
+        await engine.client.zadd(engine.key(QUICK.engine_name, "completed"), {row.engine_id: 1.7e12})
+        async with own_database.transaction(SYSTEM) as session:
+            values = {"state": State.QUEUED, "updated_at": LONG_AGO}
+            await session.execute(update(JobRow).where(JobRow.id == row.id).values(values))
+    right = record.complete_elsewhere
+
+    async def refuse_one(session: AsyncSession, row: AnyJob) -> bool:
+        if row.id == stuck.id:
+            raise ValueError("a text that no database takes")
+        return await right(session, row)
+
+    monkeypatch.setattr(record, "complete_elsewhere", refuse_one)
+    with pytest.raises(RuntimeError, match="1 jobs could not be brought in step"):
+        await Reconciler(own_database, engine, quick_runner).sweep()
+    assert [(await row_of(row.id)).state for row in (stuck, behind)] == [State.QUEUED, State.COMPLETED]
 
 
 async def test_a_pause_that_redis_missed_is_mirrored_later(

@@ -25,7 +25,7 @@ from app.queues.models import EffectRow, JobRow, KeyRow, State
 from app.queues.runner import Runner
 from app.queues.work import Work
 from app.queues.worker import WorkerProcess
-from tests.queues.kinds import PLATFORM, QUICK, Note
+from tests.queues.kinds import PLATFORM, QUICK, Note, Sin
 
 AI = registry.specs()["ai:content"]
 
@@ -64,6 +64,17 @@ async def test_effect_and_end_commit_together_on_asyncpgs_connection(
     async with own_database.transaction(SYSTEM) as session:
         assert (await session.scalars(select(KeyRow))).all() == []
     assert await Batch(own_database, new_id()).open(work.job_id, 0, first=False) is None
+
+
+async def test_a_job_that_goes_wrong_after_its_end_has_ended_well(
+    own_database: Database, quick_runner: Runner, row_of: Callable[[UUID], Any]
+) -> None:
+    async with own_database.transaction(PLATFORM) as session:
+        job_id = await enqueue(session, Sin(what="after its end"))
+    outcome = await quick_runner.attempt(job_id, 0)
+    assert outcome.failure is None, "or its last attempt would leave a letter in Redis"
+    row = await row_of(job_id)
+    assert (row.state, row.result, row.error_message) == (State.COMPLETED, {"done": True}, None)
 
 
 async def test_a_step_that_was_done_is_not_done_again_on_asyncpgs_connection(claimed: Callable[..., Any]) -> None:

@@ -47,6 +47,15 @@ async def test_progress_and_the_lines_logged_so_far_are_seen_while_the_job_runs(
     assert await log_of(own_database, work.job_id) == ["page 3 is done"]
 
 
+async def test_text_that_no_database_takes_is_told_without_what_it_does_not_take(
+    work: Work, own_database: Database, row_of: RowOf
+) -> None:
+    work.log("a\0b\ud800" + "c" * 3000)
+    await work.progress(40, "page\0\udfff")
+    assert (await row_of(work.job_id)).progress_note == "page\N{SYMBOL FOR NULL}?"
+    assert await log_of(own_database, work.job_id) == ["a\N{SYMBOL FOR NULL}b?" + "c" * 1996]
+
+
 @pytest.mark.parametrize(("told", "kept"), [(-5, 0), (101, 100), (33.4, 33)])
 async def test_progress_is_a_percentage(work: Work, row_of: RowOf, told: float, kept: int) -> None:
     await work.progress(told)

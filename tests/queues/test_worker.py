@@ -84,6 +84,13 @@ async def test_the_secret_in_a_job_log_or_error_is_hidden(
         ("recursion", "maximum recursion depth exceeded"),
         ("silent", "TimeoutError"),
         ("hang", "the job took longer than 1 s"),
+        ("nul error", "a\N{SYMBOL FOR NULL}b"),
+        ("surrogate error", "a?b"),
+        ("mute error", "Mute"),
+        ("nul line", "after a line"),
+        ("generator exit", "the handler raised GeneratorExit"),
+        ("panic", "the handler raised Panic"),
+        ("unmourned", "it went wrong (and what was to follow failed: nobody\N{SYMBOL FOR NULL}mourns)"),
     ],
 )
 async def test_the_worker_survives_what_a_handler_does_and_says_why_it_failed(

@@ -102,10 +102,9 @@ class OwnerArticlePages(ArticlePages):
 
     @get("/new", permission=WRITE)
     async def new(self, tenant: FromQuery[str] = "") -> Redirect:
+        """Without a choice back to the list, which asks for it."""
         chosen = uuid_of("tenant", tenant)
-        if chosen is None:
-            raise Invalid.field("tenant", "choose whose article it is")
-        return Redirect(f"{PREFIX}/tenants/{chosen}/articles/new")
+        return Redirect(f"{PREFIX}/tenants/{chosen}/articles/new" if chosen else f"{PREFIX}/articles")
 
 
 class ArticleWriting(Controller):

@@ -17,6 +17,8 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 import nh3
 import yaml
 
+from app.core.markdown import heading
+
 MOST_ITEMS = 2_000
 MOST_FILES = 20_000
 LARGEST, LARGEST_TOGETHER = 1_000_000, 40_000_000
@@ -121,7 +123,7 @@ def markdown_entry(source: str, text: str) -> Entry:
     digest = sha256(text.encode()).hexdigest()
     found = _FRONT_MATTER.match(text)
     if found is None:
-        return Entry(source, body=text, digest=digest)
+        return Entry(source, title=_headed(text), body=text, digest=digest)
     try:
         given = _front_matter(found[1])
     except (yaml.YAMLError, RecursionError, Unreadable) as error:
@@ -129,10 +131,11 @@ def markdown_entry(source: str, text: str) -> Entry:
         line = f"line {where.line + 2}: " if where else ""
         text = getattr(error, "problem", None) or str(error) or "it is too deep"
         return Entry(source, digest=digest, problem=f"its front matter cannot be read: {line}{text}")
+    body = text[found.end() :].lstrip("\n")
     return Entry(
         source,
-        title=_printable(" ".join(_word(given, "title").split()), LONGEST_SOURCE),
-        body=text[found.end() :].lstrip("\n"),
+        title=_printable(" ".join(_word(given, "title").split()), LONGEST_SOURCE) or _headed(body),
+        body=body,
         slug=_word(given, "slug") or None,
         language=_word(given, "language") or _word(given, "lang") or None,
         dated=_printable(_word(given, "date"), 40) or None,
@@ -170,6 +173,10 @@ def _tags(given: Any) -> tuple[str, ...]:
     several = given if isinstance(given, list) else str(given or "").split(",")
     tags = (_printable(one, LONGEST_TAG) for one in several[:MOST_TAGS] if isinstance(one, str))
     return tuple(dict.fromkeys(filter(None, tags)))
+
+
+def _headed(body: str) -> str:
+    return _printable(heading(body) or "", LONGEST_SOURCE)
 
 
 def _word(given: dict[Any, Any], name: str) -> str:

@@ -11,7 +11,6 @@ from app.core.database import Plane, scope_of
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.ids import new_id
 from app.core.live import signal
-from app.core.markdown import heading
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
 from app.core.uploads import plain_name
@@ -20,7 +19,9 @@ from app.modules.audit.service import record
 from app.modules.imports import repository
 from app.modules.imports.client import Entry, format_of
 from app.modules.imports.jobs import ImportArticles
-from app.modules.imports.models import ImportItem, ImportRun, Outcome, Status
+from app.modules.imports.models import ImportItem, ImportRun
+from app.modules.imports.models import Outcome as Outcome
+from app.modules.imports.models import Status as Status
 from app.modules.imports.repository import ImportFilter
 from app.modules.imports.schemas import MAX_NAME, MAX_TITLE
 from app.queues.enqueue import enqueue
@@ -193,7 +194,7 @@ def article_of(entry: Entry) -> ArticleCreate:
     """
     stem = entry.source.rpartition("/")[2].rpartition(".")[0]
     values = {
-        "title": " ".join((entry.title or heading(entry.body) or stem).split())[:MAX_TITLE],
+        "title": " ".join((entry.title or stem).split())[:MAX_TITLE],
         "body": entry.body,
         "slug": slugify(entry.slug, allow_unicode=True, max_length=LONGEST_SLUG) or None if entry.slug else None,
         "language": entry.language or "en",

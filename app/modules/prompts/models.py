@@ -1,7 +1,7 @@
 """What a model is told for each kind of task, in every version that somebody has written."""
 
-from sqlalchemy import Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import UniqueConstraint
+from sqlalchemy.orm import Mapped
 
 from app.core.models import Json, Row
 
@@ -16,7 +16,7 @@ class AiTemplate(Row):
     __tablename__ = "ai_template"
     name: Mapped[str]
     number: Mapped[int]
-    text: Mapped[str] = mapped_column(Text)
+    text: Mapped[str]
     config: Mapped[Json]
     variables: Mapped[list[str]]
     labels: Mapped[list[str]]

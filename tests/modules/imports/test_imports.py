@@ -68,7 +68,6 @@ def counts(run: dict[str, Any]) -> tuple[str, int, int, int, int]:
     return run["status"], run["total"], run["created"], run["skipped"], run["failed"]
 
 
-@pytest.mark.promise("S3-30")
 async def test_a_folder_becomes_drafts_once_with_a_report_of_each_file(
     tenant_client: Client, drain: Drain, admin: asyncpg.Connection
 ) -> None:
@@ -231,7 +230,6 @@ def post(n: int, html: str, title: str = "Tides &amp; ships", kind: str = "post"
     return POST.format(n=n, html=html, title=title, kind=kind, status=status, slug=f"post-{n}")
 
 
-@pytest.mark.promise("S3-30")
 async def test_an_export_of_wordpress_becomes_drafts_of_markdown(tenant_client: Client, drain: Drain) -> None:
     blocks = "<!-- wp:heading --><h2>Twice a day</h2><!-- /wp:heading --><p>The <em>sea</em>.</p><script>x()</script>"
     items = [

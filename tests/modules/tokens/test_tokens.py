@@ -15,6 +15,7 @@ from app.core.ids import new_id
 from app.core.limits import PLANS
 from app.core.secrets import digest
 from app.modules.tokens.schemas import Plan
+from tests.architecture.test_routes import OF_TENANTS
 
 MINE = {"name": "Website", "scopes": ["articles:read"]}
 
@@ -116,10 +117,7 @@ async def test_a_bad_field_is_named_and_no_token_is_made(
     assert await admin.fetchval("SELECT count(*) FROM api_token") == 0
 
 
-OFFERED = (
-    "ai:read, ai:run, ai_usage:read, articles:publish, articles:read, articles:write, drafts:decide, drafts:read, "
-    "reports:read"
-)
+OFFERED = ", ".join(sorted(OF_TENANTS))
 
 
 async def test_refused_scopes_are_named(owner: AsyncClient, tenant: Made) -> None:
