@@ -11,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.live import Topic
 from app.core.queries import columns, query_of
 from app.core.templating import NavigationItem
+from app.core.trace import TraceSource
 from app.module import Exportable, Module
 from app.modules.access.controllers import AccessController
 from app.modules.access.models import DataAccessLog
 from app.modules.access.pages import AccessPages, LogPages
 from app.modules.access.permissions import ALL, READ
-from app.modules.access.repository import fitting
+from app.modules.access.repository import fitting, steps
 from app.modules.access.schemas import ACCESS_ANSWERS, AccessQuery, AccessRead, read
 from app.modules.access.service import TOPIC, AccessTrail
 
@@ -64,6 +65,7 @@ access = Module(
     permissions=ALL,
     actions=("log.month.drop", "person.erase"),
     topics=(Topic(TOPIC, READ),),
+    traces=(TraceSource(steps, READ, TOPIC),),
     navigation=(NavigationItem("Platform", "Access log", "/logs/access", "eye", READ, order=81),),
     caches=(ACCESS_ANSWERS,),
     exports=(Exportable("access", "Access log", READ, rows, DataAccessLog.id, read, columns(AccessRead)),),

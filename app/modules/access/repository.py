@@ -1,10 +1,12 @@
 """Writing and finding reads."""
 
 from typing import Any, cast
+from uuid import UUID
 
 from sqlalchemy import Select, Table, func, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.trace import MOST_STEPS, Step
 from app.core.trails import rows_of
 from app.modules.access.models import DataAccessLog
 from app.modules.access.schemas import AccessFilter
@@ -23,3 +25,20 @@ async def write(session: AsyncSession, values: dict[str, Any], *, quick: bool) -
 def fitting(wanted: AccessFilter) -> Select[tuple[DataAccessLog]]:
     query = rows_of(DataAccessLog, wanted)
     return query.where(DataAccessLog.exported == wanted.exported) if wanted.exported is not None else query
+
+
+async def steps(session: AsyncSession, correlation_id: UUID) -> list[Step]:
+    """What sensitive things were read under a correlation id."""
+    query = select(DataAccessLog).where(DataAccessLog.correlation_id == correlation_id)
+    return [
+        Step(
+            "read",
+            row.action,
+            "success",
+            row.created_at,
+            note=f"{row.actor_label}, {row.resource_type}",
+            path=f"/logs/access/{row.id}",
+            tenant_id=row.tenant_id,
+        )
+        for row in await session.scalars(query.order_by(DataAccessLog.id).limit(MOST_STEPS))
+    ]
