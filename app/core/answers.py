@@ -60,6 +60,10 @@ def wants_html(request: AnyRequest) -> bool:
     return "authorization" not in request.headers and (path == "/" or path.startswith(pages) or asked)
 
 
+# U+0000 in text, and in JSON.
+UNSTORABLE = ("invalid byte sequence", "unsupported Unicode escape sequence")
+
+
 def problem_of(error: Exception, parameters: Mapping[str, Any] | None = None) -> Problem:
     """The problem that stands for any error that reached the edge.
 
@@ -74,7 +78,9 @@ def problem_of(error: Exception, parameters: Mapping[str, Any] | None = None) ->
         return Conflict("This clashes with something that is there already", code="already_exists")
     if isinstance(error, OSError) or is_unavailable(error):
         return Unavailable("The database is not available; try again soon", headers={"Retry-After": "2"})
-    if isinstance(error, DBAPIError) and "invalid byte sequence" in str(error.orig):
+    if isinstance(error, DBAPIError) and "value out of int" in str(error.orig):
+        return Invalid("A number in the input is larger than any that can be there", code="number_too_large")
+    if isinstance(error, DBAPIError) and any(words in str(error.orig) for words in UNSTORABLE):
         return Invalid("The input holds the character U+0000, which cannot be stored", code="bad_character")
     if isinstance(error, RecursionError):
         return BadRequest("body: is nested too deeply", errors=[FieldError("body", "is nested too deeply")])

@@ -163,8 +163,10 @@ def _rate_limit() -> Node:
 
 
 def _refusals(operation: Node, method: str, route: HTTPRoute) -> list[str]:
+    asked = [str(parameter.get("name")) for parameter in operation["parameters"]]
     applies = {
-        "404": bool(route.path_parameters),
+        # What the address, a filter or the body names may not be there.
+        "404": bool(route.path_parameters) or "requestBody" in operation or any(name.endswith("Id") for name in asked),
         "409": method in UNSAFE,
         "412": any(parameter.get("name") == "If-Match" for parameter in operation["parameters"]),
         "413": "requestBody" in operation,

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from litestar import Controller, Request, Response, delete, get, post
 from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from app.core.paging import Pager
@@ -23,7 +24,15 @@ FileName = Annotated[str, QueryParameter(name="fileName", description="Of a file
 class FileController(Controller):
     path = "/files"
 
-    @post("/", permission=WRITE, audit="file.create", operation_class=FileOperation)
+    @post(
+        "/",
+        permission=WRITE,
+        audit="file.create",
+        operation_class=FileOperation,
+        responses={
+            200: ResponseSpec(FileRead, description="The tenant has these bytes already", generate_examples=False)
+        },
+    )
     async def upload(
         self, request: Request[Any, Any, Any], files: NamedDependency[FileService], file_name: FileName = ""
     ) -> Response[FileRead]:
