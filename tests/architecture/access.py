@@ -62,6 +62,7 @@ THINGS = {
     "logs/audit/entry_id": "audit_log",
     "logs/access/entry_id": "data_access_log",
     "email_id": "email_log",
+    "file_id": "file",
     "template_id": "email_template",
     "suppression_id": "email_suppression",
     "import_id": "import_run",

@@ -157,11 +157,11 @@ async def test_errors_are_never_kept(reader: AsyncClient, cache: Cache) -> None:
 
 
 async def test_many_who_ask_at_once_are_one_load(reader: AsyncClient, cache: Cache) -> None:
-    before = cache.claims.figures.total["owner:ai:answers", "load"]
+    before = cache.claims.figures.total["owner:runs:answers", "load"]
     answers = await asyncio.gather(*(reader.get("/api/owner/ai/runs") for _ in range(30)))
     assert sorted(answer.headers["X-Cache"] for answer in answers) == ["HIT"] * 29 + ["MISS"]
     assert len({answer.content for answer in answers}) == 1
-    assert cache.claims.figures.total["owner:ai:answers", "load"] == before + 1
+    assert cache.claims.figures.total["owner:runs:answers", "load"] == before + 1
 
 
 async def test_whoever_leaves_while_loading_leaves_it_to_the_others(reader: AsyncClient, cache: Cache) -> None:

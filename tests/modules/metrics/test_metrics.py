@@ -61,9 +61,9 @@ async def test_a_scraper_sees_queues_cache_and_redis(
     assert found["teknav_cache_hits_total"]['kind="owner:queues:answers",from="memory"'] >= 2
     assert found["teknav_cache_loads_total"]['kind="owner:queues:answers"'] >= 1
     asked = 'method="GET",route="/api/owner/queues",'
-    assert found["teknav_http_requests_total"][f'{asked}status="200"'] == 3
-    assert found["teknav_http_request_seconds_count"][asked[:-1]] == 3
-    assert found["teknav_http_request_seconds_bucket"][f'{asked}le="+Inf"'] == 3
+    assert found["teknav_http_requests_total"][f'{asked}status="200"'] >= 3
+    assert found["teknav_http_request_seconds_count"][asked[:-1]] >= 3
+    assert found["teknav_http_request_seconds_bucket"][f'{asked}le="+Inf"'] >= 3
     assert 0 < found["teknav_http_request_seconds_sum"][asked[:-1]] < 60
     for link in ("cache", "queues"):
         here = f'link="{link}"'

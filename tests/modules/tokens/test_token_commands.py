@@ -5,7 +5,8 @@ import re
 
 from httpx2 import AsyncClient
 
-from tests.conftest import ALL_SCOPES, Made
+from tests.architecture.test_routes import OF_TENANTS
+from tests.conftest import Made
 from tests.modules.conftest import Teknav
 
 
@@ -37,7 +38,7 @@ async def test_a_platform_token_is_offered_only_what_the_owners_api_asks_for(own
     assert {"ai:read", "queues:read", "tokens:write"} <= offered["/tokens"]
     assert {"articles:read", "articles:publish"} <= offered["/tokens"], "the owner's API treats a tenant's articles"
     assert not {"events:write", "emails:send", "dashboard:read"} & offered["/tokens"]
-    assert offered[f"/tenants/{tenant.id}/tokens"] == {*ALL_SCOPES}
+    assert offered[f"/tenants/{tenant.id}/tokens"] == OF_TENANTS
 
 
 async def test_tokens_and_clients_are_made_rotated_and_ended_by_command(
