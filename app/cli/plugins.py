@@ -42,7 +42,7 @@ def plugins() -> None:
 @cursor
 @as_json
 def plugins_list(
-    tenant: str | None, state: str | None, search: str | None, limit: int, cursor: str | None, as_json: bool
+    tenant: str | None, state: Any, search: str | None, limit: int, cursor: str | None, as_json: bool
 ) -> None:
     """List plugins, newest first."""
 
@@ -50,8 +50,7 @@ def plugins_list(
         from app.modules.plugins.schemas import PluginPage, read
         from app.modules.plugins.service import PluginFilter, PluginService
 
-        enabled = None if state is None else state == "enabled"
-        wanted = PluginFilter(search, enabled, await _tenant_id(session, actor, tenant))
+        wanted = PluginFilter(search, state, await _tenant_id(session, actor, tenant))
         service = PluginService(session, actor)
         page = (await service.search(pager_of(process), wanted, limit=limit, cursor=cursor)).map(read)
         return PluginPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)

@@ -213,8 +213,7 @@ class OwnerDeliveryController(DeliveryController):
 
 
 def _wanted(q: str | None, status: State | None, tenant: str | None) -> PluginFilter:
-    enabled = None if status is None else status == "enabled"
-    return PluginFilter(text_of("q", q), enabled, uuid_of("tenantId", tenant))
+    return PluginFilter(text_of("q", q), status, uuid_of("tenantId", tenant))
 
 
 def _plugins(found: Page[tuple[Plugin, PluginConfig]]) -> PluginPage:

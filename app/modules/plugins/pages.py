@@ -19,8 +19,8 @@ from app.core.errors import Invalid
 from app.core.events import public
 from app.core.paging import Pager
 from app.core.policy import Actor
-from app.core.queries import text_of, uuid_of
-from app.core.templating import prefix_of, render, state_label
+from app.core.queries import one_of, text_of, uuid_of
+from app.core.templating import prefix_of, render, state_label, told
 from app.modules.plugins import repository
 from app.modules.plugins.jobs import ExecuteHook
 from app.modules.plugins.models import Plugin, PluginConfig, Status
@@ -40,6 +40,7 @@ from app.modules.plugins.schemas import (
     shown,
 )
 from app.modules.plugins.service import TEST, DeliveryService, PluginService, body_of
+from app.modules.tenants.service import tenant_names
 
 AnyRequest = Request[Any, Any, Any]
 PLUGINS, DELIVERIES = "/plugins", "/deliveries"
@@ -76,10 +77,8 @@ class Views:
 
     async def plugin_list(self) -> Template:
         asked = self._asked("q", "state", "tenantId")
-        if asked.get("state") and asked["state"] not in get_args(State):
-            raise Invalid.field("state", f"must be one of {', '.join(get_args(State))}")
-        enabled = asked["state"] == "enabled" if "state" in asked else None
-        wanted = PluginFilter(text_of("q", asked.get("q")), enabled, uuid_of("tenantId", asked.get("tenantId")))
+        state, tenant_id = one_of("state", asked.get("state"), State), uuid_of("tenantId", asked.get("tenantId"))
+        wanted = PluginFilter(text_of("q", asked.get("q")), state, tenant_id)
         page = await self.plugins.search(self._pager, wanted, cursor=self._cursor)
         example = json.dumps(msgspec.to_builtins(EXAMPLE), indent=2)
         context = {"page": page, "states": STATES, "example": example, **await self._list(PLUGINS, asked)}
@@ -103,7 +102,7 @@ class Views:
             "here": asked,
             "at": f"{prefix_of(self.request)}{PLUGINS}/{plugin.id}",
         }
-        return _told(render(self.request, "plugins/show.html", context, fragment=f"plugins/{fragment}.html"), message)
+        return told(render(self.request, "plugins/show.html", context, fragment=f"plugins/{fragment}.html"), message)
 
     async def secret(self, row: tuple[Plugin, PluginConfig], secret: str, fragment: str) -> Template:
         at = f"{prefix_of(self.request)}{PLUGINS}/{row[0].id}"
@@ -112,9 +111,7 @@ class Views:
 
     async def delivery_list(self) -> Template:
         asked = self._asked("status", "type", "pluginId", "tenantId")
-        if asked.get("status") and asked["status"] not in set(Status):
-            raise Invalid.field("status", f"must be one of {', '.join(Status)}")
-        status = Status(asked["status"]) if "status" in asked else None
+        status = one_of("status", asked.get("status"), Status)
         plugin_id, tenant_id = uuid_of("pluginId", asked.get("pluginId")), uuid_of("tenantId", asked.get("tenantId"))
         wanted = DeliveryFilter(status, text_of("type", asked.get("type")), plugin_id, tenant_id)
         page = await self.deliveries.search(self._pager, wanted, cursor=self._cursor)
@@ -143,7 +140,7 @@ class Views:
             "plain": msgspec.to_builtins(shown(row, body_of(row), tries)),
         }
         template = render(self.request, "plugins/delivery.html", context, fragment=f"plugins/{fragment}.html")
-        return _told(template, message)
+        return told(template, message)
 
     @property
     def _cursor(self) -> str | None:
@@ -164,7 +161,7 @@ class Views:
         }
 
     async def _tenants(self) -> dict[UUID, str]:
-        return await repository.tenant_names(self._session) if self._actor.plane is Plane.PLATFORM else {}
+        return await tenant_names(self._session) if self._actor.plane is Plane.PLATFORM else {}
 
 
 def provide_plugin_views(
@@ -271,12 +268,6 @@ class DeliveryPages(Controller):
     async def redeliver(self, plugin_views: NamedDependency[Views], delivery_id: FromPath[UUID]) -> Template:
         await plugin_views.deliveries.redeliver(delivery_id)
         return await plugin_views.delivery(delivery_id, "_delivery", "It is on its way once more.")
-
-
-def _told(answer: Template, message: str | None) -> Template:
-    if message is not None:
-        answer.headers["HX-Trigger"] = json.dumps({"toast": {"message": message, "tone": "ok"}})
-    return answer
 
 
 def _manifest(text: str) -> Manifest:

@@ -5,19 +5,17 @@ from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Select, Table, column, func, select, table
+from sqlalchemy import Select, Table, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.ids import PLATFORM_TENANT
 from app.core.trace import MOST_STEPS, Step
 from app.modules.plugins.models import Plugin, PluginConfig, PluginDelivery, PluginExecutionLog, Status
-from app.queues.models import JobRow, State
+from app.modules.plugins.schemas import State
+from app.queues.models import JobRow
+from app.queues.models import State as JobState
 
 _delivery = cast(Table, PluginDelivery.__table__)
-# A table of a module below, by name: its model is its own.
-_TENANT = table("tenant", column("id"), column("name"))
-MOST_TENANTS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +23,7 @@ class PluginFilter:
     """Which plugins; None means any. `words` are looked for in name and key."""
 
     words: str | None = None
-    enabled: bool | None = None
+    state: State | None = None
     tenant_id: UUID | None = None
 
 
@@ -47,8 +45,9 @@ def plugins(wanted: PluginFilter) -> Select[tuple[Plugin]]:
             wanted.words, autoescape=True
         )
         query = query.where(found)
-    if wanted.enabled is not None:
-        query = query.where(Plugin.id.in_(select(PluginConfig.plugin_id).filter_by(enabled=wanted.enabled)))
+    if wanted.state is not None:
+        such = select(PluginConfig.plugin_id).filter_by(enabled=wanted.state == "enabled")
+        query = query.where(Plugin.id.in_(such))
     return query.where(Plugin.tenant_id == wanted.tenant_id) if wanted.tenant_id else query
 
 
@@ -102,7 +101,7 @@ async def add_tries(session: AsyncSession, rows: Iterable[PluginDelivery]) -> No
     counted = select(log.delivery_id, func.count()).where(log.delivery_id.in_(by_id)).group_by(log.delivery_id)
     for id_, count in await session.execute(counted):
         by_id[id_].attempts = count
-    waiting = select(JobRow.id, JobRow.run_at).where(JobRow.id.in_(by_job), JobRow.state == State.RETRYING)
+    waiting = select(JobRow.id, JobRow.run_at).where(JobRow.id.in_(by_job), JobRow.state == JobState.RETRYING)
     for job_id, run_at in await session.execute(waiting):
         by_job[job_id].next_at = run_at
 
@@ -111,13 +110,6 @@ async def names(session: AsyncSession, rows: Iterable[PluginDelivery]) -> dict[U
     """The names of the plugins that deliveries are for, removed ones too."""
     query = select(Plugin.id, Plugin.name).where(Plugin.id.in_({row.plugin_id for row in rows if row.plugin_id}))
     return {row.id: row.name for row in await session.execute(query)}
-
-
-async def tenant_names(session: AsyncSession) -> dict[UUID, str]:
-    """All tenants in the order of names. For the platform."""
-    query = select(_TENANT.c.id, _TENANT.c.name).where(_TENANT.c.id != PLATFORM_TENANT)
-    rows = await session.execute(query.order_by(_TENANT.c.name).limit(MOST_TENANTS))
-    return {row.id: row.name for row in rows}
 
 
 async def steps(session: AsyncSession, correlation_id: UUID) -> list[Step]:
