@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from math import isfinite
 from typing import Any, get_args
 from uuid import UUID
 
@@ -301,5 +302,7 @@ def _number(name: str, text: str) -> float | int:
     try:
         value = float(text)
     except ValueError:
-        raise Invalid.field(f"values.{name}", "must be a number") from None
+        value = float("nan")
+    if not isfinite(value):  # JSON has no word for it, so it would be kept as if nothing were set
+        raise Invalid.field(f"values.{name}", "must be a number")
     return int(value) if value.is_integer() else value
