@@ -58,6 +58,19 @@ async def configs(session: AsyncSession, plugins: Sequence[Plugin]) -> list[tupl
     return [(plugin, by_plugin[plugin.id]) for plugin in plugins]
 
 
+async def installed(
+    session: AsyncSession, plugin_id: UUID, *, lock: bool = False
+) -> tuple[Plugin, PluginConfig] | None:
+    """One with how it is set up. A lock is on both, so that neither is older than what it was waited for."""
+    here = (PluginConfig.tenant_id == Plugin.tenant_id) & (PluginConfig.plugin_id == Plugin.id)
+    query = plugins(PluginFilter()).where(Plugin.id == plugin_id).join(PluginConfig, here).add_columns(PluginConfig)
+    if lock:
+        # Deliveries that point at the plugin can be written meanwhile.
+        query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
+    row = (await session.execute(query)).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
 async def wanting(session: AsyncSession, tenant_id: UUID, topic: str) -> Sequence[UUID]:
     """The enabled plugins of a tenant that want to hear of a topic."""
     here = (PluginConfig.tenant_id == Plugin.tenant_id, PluginConfig.plugin_id == Plugin.id)

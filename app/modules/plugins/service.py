@@ -208,15 +208,11 @@ class PluginService:
         return await repository.keyed(self._session, tenant_id, None if isinstance(to, str) else to, key)
 
     async def _one(self, plugin_id: UUID, *, lock: bool = False, expected: Expected = None) -> Installed:
-        plugin = await self._session.scalar(repository.plugins(PluginFilter()).where(Plugin.id == plugin_id))
-        if plugin is None:
+        found = await repository.installed(self._session, plugin_id, lock=lock)
+        if found is None:
             raise NotFound("There is no plugin with this id")
-        query = select(PluginConfig).filter_by(tenant_id=plugin.tenant_id, plugin_id=plugin_id)
-        config = await self._session.scalar(query.with_for_update() if lock else query)
-        if config is None:
-            raise NotFound("There is no plugin with this id")
-        require(config.version, expected, "plugin")
-        return plugin, config
+        require(found[1].version, expected, "plugin")
+        return found
 
     def _check(self, manifest: Manifest) -> None:
         one_line("manifest.name", manifest.name, 80)
@@ -420,7 +416,7 @@ class HookLog:
         return row
 
     async def _call(self, row: PluginDelivery) -> Call | None:
-        message = {"type": row.type, "timestamp": row.created_at, "tenantId": row.tenant_id, "data": row.data}
+        message = body_of(row)
         if row.plugin_id is None:
             return Call(str(row.address), row.id, msgspec.json.encode(message), (), ())
         plugin, config = await _receiver(self._session, row.plugin_id)

@@ -1,12 +1,20 @@
 """Installing plugins, setting them up, and what is refused; for a tenant's programs and for the owner."""
 
+import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
+from uuid import UUID
 
 import asyncpg
+import msgspec
 import pytest
 from httpx2 import AsyncClient
 
+from app.core.database import Database, Plane, Scope
+from app.core.policy import SYSTEM_ACTOR
+from app.modules.plugins.schemas import Manifest
+from app.modules.plugins.service import PluginService
 from tests.conftest import Made
 from tests.modules.plugins.conftest import Install
 
@@ -61,6 +69,37 @@ async def test_a_plugin_is_set_up_and_its_secrets_are_never_shown(
     assert (await client.get(address)).status_code == 404
     assert await admin.fetchval("SELECT count(*) FROM plugin_config") == 0
     await install("ok")
+
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+
+
+async def test_whoever_waited_for_a_change_of_the_plugin_goes_on_from_what_it_became(
+    install: Install, tenant: Made, database: Database, admin: asyncpg.Connection
+) -> None:
+    made = await install("ok")
+    first, second = (
+        msgspec.convert(made["manifest"] | {"version": version}, Manifest) for version in ("2.0.0", "1.0.0")
+    )
+    scope = Scope(Plane.TENANT, tenant.id)
+
+    async def back() -> str:
+        async with database.transaction(scope) as session:
+            plugins = PluginService(session, SYSTEM_ACTOR)
+            await plugins.get(UUID(made["id"]))
+            return (await plugins.upgrade(UUID(made["id"]), second))[0].release
+
+    async with database.transaction(scope) as session:
+        await PluginService(session, SYSTEM_ACTOR).upgrade(UUID(made["id"]), first)
+        waiting = asyncio.create_task(back())
+        async with asyncio.timeout(10):
+            while not await admin.fetchval(WAITING):
+                await asyncio.sleep(0.01)
+    assert await waiting == "1.0.0"
+    assert await admin.fetchval("SELECT release FROM plugin") == "1.0.0"
+    changes = await admin.fetch("SELECT before, after FROM audit_log WHERE action = 'plugin.upgrade' ORDER BY id")
+    releases = [(json.loads(row["before"])["release"], json.loads(row["after"])["release"]) for row in changes]
+    assert releases == [("1.0.0", "2.0.0"), ("2.0.0", "1.0.0")]
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
