@@ -41,11 +41,7 @@ def checked(subject: str, body: str, variables: Sequence[EmailVariable]) -> None
     for name, text in (("subject", subject), ("body", body)):
         if "\0" in text:
             raise Invalid.field(name, "must not contain the character U+0000")
-        try:
-            unknown = sorted(SandboxedText(text).names - known)
-        except Unfit as error:
-            raise Invalid.field(name, str(error)) from error
-        if unknown:
+        if unknown := sorted(_read(name, text).names - known):
             raise Invalid.field(name, f"uses {', '.join(unknown)}, which variables do not name")
     samples = {one.name: one.sample for one in variables if one.sample is not None}
     written(subject, body, fitting(variables, samples, "variables", samples_only=True))
@@ -110,10 +106,11 @@ def written(subject: str, body: str, values: Mapping[str, Any]) -> Written:
     Raises:
         Invalid: naming the field.
     """
-    line = " ".join(_filled("subject", subject, values).split())
+    line = " ".join(_filled("subject", _read("subject", subject), values).split())
     if not 0 < len(line) <= MAX_SUBJECT:
         raise Invalid.field("subject", f"must become 1 to {MAX_SUBJECT} characters")
-    return Written(line, _filled("body", body, values).strip() + "\n", _html(body, values))
+    text = _read("body", body)
+    return Written(line, _filled("body", text, values).strip() + "\n", _html(text, values))
 
 
 def without_pictures(html: str) -> str:
@@ -121,7 +118,7 @@ def without_pictures(html: str) -> str:
     return _PICTURELESS.clean(html)
 
 
-def _html(body: str, values: Mapping[str, Any]) -> str:
+def _html(body: SandboxedText, values: Mapping[str, Any]) -> str:
     # A value is put in after Markdown was read, so that nothing in it can be Markdown, or HTML. Until then a word that
     # nobody can guess holds its place, and stays one word wherever it stands: in text, code or a link's address.
     mark, kept = f"x{secrets.token_hex(8)}x", list[str]()
@@ -137,8 +134,15 @@ def _html(body: str, values: Mapping[str, Any]) -> str:
     return _CLEANER.clean(html)
 
 
-def _filled(field: str, text: str, values: Mapping[str, Any], write: Any = str) -> str:
+def _read(field: str, text: str) -> SandboxedText:
     try:
-        return SandboxedText(text).fill(values, write)
+        return SandboxedText(text)
+    except Unfit as error:
+        raise Invalid.field(field, str(error)) from error
+
+
+def _filled(field: str, text: SandboxedText, values: Mapping[str, Any], write: Any = str) -> str:
+    try:
+        return text.fill(values, write)
     except Unfit as error:
         raise Invalid.field(field, str(error)) from error
