@@ -9,8 +9,8 @@ from litestar.params import FromPath, FromQuery, URLEncodedBody
 from litestar.response import Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.errors import Invalid
 from app.core.paging import Pager
+from app.core.queries import one_of
 from app.core.templating import prefix_of, render, told
 from app.modules.audit.service import tenant_names
 from app.modules.email_preferences.models import Reason
@@ -29,7 +29,7 @@ class Views:
         self._request, self._session, self._pager = request, session, pager
 
     async def index(self, text: str | None = None, reason: str | None = None, cursor: str | None = None) -> Template:
-        wanted = reason_of(reason) if reason else None
+        wanted = one_of("reason", reason, Reason)
         page = await self.preferences.suppressions(self._pager, text=text, reason=wanted, cursor=cursor)
         context = {
             "path": f"{prefix_of(self._request)}/email-suppressions",
@@ -41,17 +41,6 @@ class Views:
         }
         page_name, fragment = "email_preferences/index.html", "email_preferences/_list.html"
         return render(self._request, page_name, context, fragment=fragment)
-
-
-def reason_of(text: str) -> Reason:
-    """
-    Raises:
-        Invalid: there is no such reason.
-    """
-    try:
-        return Reason(text)
-    except ValueError:
-        raise Invalid.field("reason", f"must be one of {', '.join(Reason)}") from None
 
 
 class SuppressionPages(Controller):
@@ -78,5 +67,6 @@ class MemberSuppressionPages(SuppressionPages):
 
     @post("/", permission=WRITE, audit="email.suppression.create", status_code=200)
     async def suppress(self, views: NamedDependency[Views], data: URLEncodedBody[SuppressionForm]) -> Template:
-        row = await views.preferences.suppress(data.recipient, reason_of(data.reason))
+        reason = one_of("reason", data.reason, Reason) or Reason.MANUAL
+        row = await views.preferences.suppress(data.recipient, reason)
         return told(await views.index(), f"Nothing more is sent to {row.recipient}.")
