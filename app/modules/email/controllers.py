@@ -20,11 +20,6 @@ from app.modules.email.schemas import (
 from app.modules.email.service import EmailService
 
 
-async def _search(emails: EmailService, pager: Pager, asked: EmailQuery, limit: int, cursor: str | None) -> EmailPage:
-    page = (await emails.search(pager, asked.filter(), limit=limit, cursor=cursor)).map(read)
-    return EmailPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
-
-
 async def _show(emails: EmailService, email_id: UUID) -> EmailRead:
     row = await emails.get(email_id)
     return read(row, await emails.said(row))
@@ -43,7 +38,8 @@ class OwnerEmailController(Controller):
         cursor: FromQuery[str | None] = None,
     ) -> EmailPage:
         """List mails, newest first. `q` is how the recipient's address begins; `from` and `to` take days or moments."""
-        return await _search(emails, pager, asked, limit, cursor)
+        page = (await emails.search(pager, asked.filter(), limit=limit, cursor=cursor)).map(read)
+        return EmailPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
     @get("/{email_id:uuid}", permission=OPEN, access=EMAIL_SEEN)
     async def show(self, emails: NamedDependency[EmailService], email_id: FromPath[UUID]) -> EmailRead:
@@ -51,10 +47,8 @@ class OwnerEmailController(Controller):
         return await _show(emails, email_id)
 
 
-class EmailController(Controller):
+class EmailController(OwnerEmailController):
     """The mails of the caller's tenant."""
-
-    path = "/emails"
 
     @post("/", permission=SEND, audit="email.send", status_code=202)
     async def send(self, emails: NamedDependency[EmailService], data: JSONBody[EmailSend]) -> Response[EmailRead]:
@@ -64,18 +58,6 @@ class EmailController(Controller):
         """
         row = read(await emails.send(data))
         return Response(row, status_code=202, headers={"Location": f"/api/v1/emails/{row.id}"})
-
-    @get("/", permission=READ)
-    async def search(
-        self,
-        emails: NamedDependency[EmailService],
-        pager: NamedDependency[Pager],
-        asked: NamedDependency[EmailQuery],
-        limit: FromQuery[int] = 25,
-        cursor: FromQuery[str | None] = None,
-    ) -> EmailPage:
-        """List the tenant's mails, newest first. `q` is how the recipient's address begins."""
-        return await _search(emails, pager, asked, limit, cursor)
 
     @get("/{email_id:uuid}", permission=OPEN, access=OWN_EMAIL_SEEN)
     async def show(self, emails: NamedDependency[EmailService], email_id: FromPath[UUID]) -> EmailRead:

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.events import emit
@@ -12,6 +11,7 @@ from app.modules.email.client import NotDelivered, Post
 from app.modules.email.events import EmailEnded, Ended
 from app.modules.email.jobs import SendEmail, SendOtp
 from app.modules.email.models import EmailLog
+from app.modules.email.repository import one
 from app.modules.email.service import TOPIC
 from app.modules.email_preferences.service import Reason, suppress, unwanted
 from app.modules.email_templates.service import version_of, write
@@ -35,7 +35,7 @@ async def _send(work: Work, email_id: UUID) -> None:
     async with work.transaction(f"read:{work.attempt}") as session:
         if session is None:
             return
-        row = await _row(session, email_id)
+        row = await one(session, email_id)
         if row is None or row.status != "queued":
             await work.complete(session)
             return
@@ -62,7 +62,7 @@ async def _send(work: Work, email_id: UUID) -> None:
             raise
         raise Unrecoverable(str(error)) from error
     async with work.transaction("sent") as session:
-        if session is not None and (row := await _row(session, email_id)) is not None:
+        if session is not None and (row := await one(session, email_id)) is not None:
             row.message_id, row.sent_at = message_id, datetime.now(UTC)
             await _end(session, row, "sent")
             await work.complete(session)
@@ -71,20 +71,16 @@ async def _send(work: Work, email_id: UUID) -> None:
 @send_otp.dead
 @send_email.dead
 async def on_dead(session: AsyncSession, job: SendOtp | SendEmail, error: str) -> None:
-    if (row := await _row(session, job.email_id)) is not None and row.status == "queued":
+    if (row := await one(session, job.email_id)) is not None and row.status == "queued":
         await _end(session, row, "failed", error)
 
 
 @send_otp.replayed
 @send_email.replayed
 async def on_replay(session: AsyncSession, job: SendOtp | SendEmail) -> None:
-    if (row := await _row(session, job.email_id)) is not None and row.status == "failed":
+    if (row := await one(session, job.email_id)) is not None and row.status == "failed":
         row.status, row.error = "queued", None
         _tell(session, row)
-
-
-async def _row(session: AsyncSession, email_id: UUID) -> EmailLog | None:
-    return (await session.scalars(select(EmailLog).where(EmailLog.id == email_id))).one_or_none()
 
 
 async def _end(session: AsyncSession, row: EmailLog, status: Ended, error: str | None = None) -> None:

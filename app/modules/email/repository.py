@@ -14,7 +14,6 @@ from app.modules.email.models import EmailLog
 from app.modules.email.schemas import EmailFilter
 
 _table = cast(Table, EmailLog.__table__)
-_TENANT = sql_table("tenant", column("id"), column("name"))
 _MEMBER = sql_table("tenant_member", column("id"), column("tenant_id"), column("email"))
 
 
@@ -60,10 +59,4 @@ async def count_own(session: AsyncSession, tenant_id: UUID, since: datetime) -> 
 async def address_of_member(session: AsyncSession, tenant_id: UUID, member_id: UUID) -> str | None:
     of = (_MEMBER.c.tenant_id == tenant_id, _MEMBER.c.id == member_id)
     found: str | None = await session.scalar(select(_MEMBER.c.email).where(*of))
-    return found
-
-
-async def name_of_tenant(session: AsyncSession, tenant_id: UUID) -> str | None:
-    """For the system and the platform: a tenant's own transaction reads no tenants."""
-    found: str | None = await session.scalar(select(_TENANT.c.name).where(_TENANT.c.id == tenant_id))
     return found

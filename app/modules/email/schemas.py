@@ -8,9 +8,8 @@ from uuid import UUID
 from msgspec import Meta, Struct, field
 
 from app.core.access import Access
-from app.core.errors import Invalid
 from app.core.moments import moment
-from app.core.queries import text_of, uuid_of, wire_name
+from app.core.queries import one_of, text_of, uuid_of, wire_name
 from app.core.wire import Incoming, Outgoing
 from app.modules.email.models import EmailLog
 
@@ -98,11 +97,9 @@ class EmailQuery(Struct, frozen=True, kw_only=True, rename=wire_name):
         Raises:
             Invalid: naming the parameter.
         """
-        if self.status and self.status not in STATUSES:
-            raise Invalid.field("status", f"must be one of {', '.join(STATUSES)}")
         return EmailFilter(
             recipient=text_of("q", self.q),
-            status=self.status or None,
+            status=one_of("status", self.status, Status),
             template=text_of("template", self.template),
             tenant_id=uuid_of("tenantId", self.tenant_id),
             since=moment("from", self.since),

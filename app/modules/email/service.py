@@ -20,7 +20,7 @@ from app.core.paging import Page, Pager
 from app.core.policy import Actor
 from app.core.request import correlation_id
 from app.core.secrets import Signer
-from app.modules.audit.service import record
+from app.modules.audit.service import record, tenant_names
 from app.modules.email import repository
 from app.modules.email.client import UNSUBSCRIBE, folder
 from app.modules.email.jobs import SendEmail, SendOtp
@@ -256,6 +256,6 @@ class Unsubscribing:
         return row if row is not None and row.category != TRANSACTIONAL else None
 
     async def _offer(self, row: EmailLog) -> Offer:
-        tenant = await repository.name_of_tenant(self._session, row.tenant_id)
+        names = await tenant_names(self._session, [row.tenant_id])
         why = await unwanted(self._session, row.tenant_id, row.recipient, row.category)
-        return Offer(tenant or "", row.recipient, row.category, why is None)
+        return Offer(names.get(row.tenant_id, ""), row.recipient, row.category, why is None)
