@@ -22,6 +22,7 @@ from app.core.paging import Pager
 from app.core.policy import Actor
 from app.core.queries import one_of, text_of, uuid_of
 from app.core.templating import prefix_of, render, state_label, told
+from app.modules.audit.service import tenant_names
 from app.modules.plugins import repository
 from app.modules.plugins.jobs import ExecuteHook
 from app.modules.plugins.models import Plugin, PluginConfig, Status
@@ -41,7 +42,7 @@ from app.modules.plugins.schemas import (
     shown,
 )
 from app.modules.plugins.service import TEST, DeliveryService, PluginService, body_of
-from app.modules.tenants.service import tenant_names
+from app.modules.tenants.service import tenant_names as tenants_to_choose
 
 AnyRequest = Request[Any, Any, Any]
 PLUGINS, DELIVERIES = "/plugins", "/deliveries"
@@ -82,7 +83,13 @@ class Views:
         wanted = PluginFilter(text_of("q", asked.get("q")), state, tenant_id)
         page = await self.plugins.search(self._pager, wanted, cursor=self._cursor)
         example = json.dumps(msgspec.to_builtins(EXAMPLE), indent=2)
-        context = {"page": page, "states": STATES, "example": example, **await self._list(PLUGINS, asked)}
+        context = {
+            "page": page,
+            "states": STATES,
+            "example": example,
+            "tenants": await self._choosable(),
+            **self._list(PLUGINS, asked),
+        }
         return render(self.request, "plugins/index.html", context, fragment="plugins/_list.html")
 
     async def plugin(
@@ -99,7 +106,8 @@ class Views:
             "plain": msgspec.to_builtins(read(row)),
             "page": found,
             "names": {plugin.id: plugin.name},
-            **await self._list(DELIVERIES, asked),
+            "tenants": await tenant_names(self._session, [plugin.tenant_id]),
+            **self._list(DELIVERIES, asked),
             "here": asked,
             "at": f"{prefix_of(self.request)}{PLUGINS}/{plugin.id}",
         }
@@ -121,7 +129,8 @@ class Views:
             "names": await repository.names(self._session, page.items),
             "statuses": STATUSES,
             "types": [(topic, topic) for topic in (*sorted(public()), TEST)],
-            **await self._list(DELIVERIES, asked),
+            "tenants": await self._choosable(),
+            **self._list(DELIVERIES, asked),
         }
         return render(self.request, "plugins/deliveries.html", context, fragment="plugins/_deliveries.html")
 
@@ -137,7 +146,7 @@ class Views:
             "body": body_of(row),
             "queue": ExecuteHook.queue,
             "receiver": names.get(row.plugin_id, row.address) if row.plugin_id else row.address,
-            "tenants": await self._tenants(),
+            "tenants": await tenant_names(self._session, [row.tenant_id]),
             "plain": msgspec.to_builtins(shown(row, body_of(row), tries)),
         }
         template = render(self.request, "plugins/delivery.html", context, fragment=f"plugins/{fragment}.html")
@@ -152,17 +161,12 @@ class Views:
         given = self.request.query_params
         return {name: given[name].strip() for name in names if given.get(name, "").strip()}
 
-    async def _list(self, path: str, asked: dict[str, str]) -> dict[str, Any]:
+    def _list(self, path: str, asked: dict[str, str]) -> dict[str, Any]:
         here = asked | ({"cursor": self._cursor} if self._cursor else {})
-        return {
-            "path": prefix_of(self.request) + path,
-            "params": asked,
-            "here": here,
-            "tenants": await self._tenants(),
-        }
+        return {"path": prefix_of(self.request) + path, "params": asked, "here": here}
 
-    async def _tenants(self) -> dict[UUID, str]:
-        return await tenant_names(self._session) if self._actor.plane is Plane.PLATFORM else {}
+    async def _choosable(self) -> dict[UUID, str]:
+        return await tenants_to_choose(self._session) if self._actor.plane is Plane.PLATFORM else {}
 
 
 def provide_plugin_views(
