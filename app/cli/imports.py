@@ -51,12 +51,13 @@ def import_(file: Path, tenant: str, dry_run: bool, wait_s: int, as_json: bool) 
             while True:
                 async with process.database.transaction(scope) as session:
                     row = await ImportService(session, actor).get(import_id)
-                    wrong = await ImportService(session, actor).all_items(import_id, Outcome.FAILED)
                 percent = 100 * row.done // row.total if row.total else 0
                 bar.update(task, completed=percent)
                 if row.status in (Status.COMPLETED, Status.FAILED) or time.monotonic() >= until:
                     break
                 await asyncio.sleep(PAUSE_S)
+        async with process.database.transaction(scope) as session:
+            wrong = await ImportService(session, actor).all_items(import_id, Outcome.FAILED)
         return {"import": to_builtins(read(row)), "failed": [to_builtins(item(one)) for one in wrong]}
 
     found = in_process(run)
@@ -76,8 +77,11 @@ def import_(file: Path, tenant: str, dry_run: bool, wait_s: int, as_json: bool) 
 def _packed(folder: Path) -> bytes:
     """The Markdown files of a folder, hidden ones left out."""
     data = io.BytesIO()
-    with ZipFile(data, "w", ZIP_DEFLATED) as archive:
+    # Not strict: what was last changed before 1980 is taken like others.
+    with ZipFile(data, "w", ZIP_DEFLATED, strict_timestamps=False) as archive:
         for path in sorted(folder.rglob("*")):
-            if path.is_file() and path.suffix.lower() in MARKDOWN:
-                archive.write(path, path.relative_to(folder).as_posix())
+            name = path.relative_to(folder)
+            hidden = any(part.startswith(".") for part in name.parts)
+            if path.is_file() and path.suffix.lower() in MARKDOWN and not hidden:
+                archive.write(path, name.as_posix())
     return data.getvalue()

@@ -1,7 +1,9 @@
 """Markdown as people write it, made into HTML in which nothing can run."""
 
 import asyncio
+import re
 from concurrent.futures import ThreadPoolExecutor
+from html import unescape
 from typing import NamedTuple
 
 import nh3
@@ -16,6 +18,10 @@ _CLEANER = nh3.Cleaner(
     attributes={**nh3.ALLOWED_ATTRIBUTES, "code": {"class"}}, url_schemes={"http", "https", "mailto"}
 )
 _TEXTUAL = ("text", "code_inline", "softbreak", "hardbreak")
+_HEADING = re.compile(r"\s*<h1>(.*?)</h1>\s*", re.DOTALL)
+_PICTURE = re.compile(r"(<a [^>]*>\s*)?<img([^>]*)>")
+_TAG = re.compile(r"<[^>]*>")
+_ATTRIBUTE = re.compile(r'([\w-]+)="([^"]*)"')
 
 
 class Rendered(NamedTuple):
@@ -57,3 +63,25 @@ async def rendered(markdown: str) -> Rendered:
 def _plain(inline: Token) -> str:
     parts = (child.content if child.content else " " for child in inline.children or () if child.type in _TEXTUAL)
     return " ".join("".join(parts).split())
+
+
+def for_reading(title: str, html: str) -> str:
+    """What `render` made of a text with this title, for a page of ours.
+
+    Pictures become links, as the content security policy loads none from elsewhere and a tenant shall not learn who
+    reads; a heading that only repeats the title is left out.
+    """
+    heading = _HEADING.match(html)
+    if heading and " ".join(unescape(_TAG.sub("", heading[1])).split()) == title:
+        html = html[heading.end() :]
+    return _PICTURE.sub(_picture, html)
+
+
+def _picture(found: re.Match[str]) -> str:
+    link, attributes = found.groups()
+    # Their values come escaped from the sanitiser, and go as they are into HTML again.
+    given = dict(_ATTRIBUTE.findall(attributes))
+    source, text = given.get("src", ""), given.get("alt") or "without a description"
+    if link or not source.startswith(("http://", "https://")):
+        return f"{link or ''}<span>[Picture: {text}]</span>"
+    return f'<a href="{source}" rel="noopener noreferrer" target="_blank">[Picture: {text}]</a>'

@@ -3,10 +3,7 @@
 The owner reads under `/articles` and acts under `/tenants/{id}/articles`, with that tenant's rights.
 """
 
-import json
-import re
 from collections.abc import Awaitable, Callable
-from html import unescape
 from typing import Any
 from uuid import UUID
 
@@ -17,10 +14,11 @@ from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Invalid
+from app.core.markdown import for_reading
 from app.core.paging import Page, Pager
 from app.core.policy import Actor, Permission
 from app.core.queries import uuid_of
-from app.core.templating import PREFIX, home_of, prefix_of, render, state_label
+from app.core.templating import PREFIX, home_of, prefix_of, render, state_label, told
 from app.modules.articles import repository
 from app.modules.articles.models import Article, Status
 from app.modules.articles.permissions import PUBLISH, READ, WRITE
@@ -30,10 +28,6 @@ from app.modules.audit.service import tenant_names
 
 FILTERS = ("q", "status", "language", "tenantId", "from", "to", "sort")
 AnyRequest = Request[Any, Any, Any]
-_HEADING = re.compile(r"\s*<h1>(.*?)</h1>\s*", re.DOTALL)
-_PICTURE = re.compile(r"(<a [^>]*>\s*)?<img([^>]*)>")
-_TAG = re.compile(r"<[^>]*>")
-_ATTRIBUTE = re.compile(r'([\w-]+)="([^"]*)"')
 
 
 class ArticlePages(Controller):
@@ -239,30 +233,8 @@ async def _told(
 
 
 def _saying(message: str) -> Response[bytes]:
-    return Response(b"", headers={"HX-Trigger": json.dumps({"toast": {"message": message, "tone": "ok"}})})
+    return told(Response(b""), message)
 
 
 def _gone_to(path: str) -> Response[bytes]:
     return Response(b"", headers={"HX-Redirect": path})
-
-
-def for_reading(title: str, html: str) -> str:
-    """An article's HTML, sanitised when it was written, for a page of ours.
-
-    Pictures become links, as the content security policy loads none from elsewhere and a tenant shall not learn who
-    reads; a heading that only repeats the title is left out.
-    """
-    heading = _HEADING.match(html)
-    if heading and " ".join(unescape(_TAG.sub("", heading[1])).split()) == title:
-        html = html[heading.end() :]
-    return _PICTURE.sub(_picture, html)
-
-
-def _picture(found: re.Match[str]) -> str:
-    link, attributes = found.groups()
-    # Their values come escaped from the sanitiser, and go as they are into HTML again.
-    given = dict(_ATTRIBUTE.findall(attributes))
-    source, text = given.get("src", ""), given.get("alt") or "without a description"
-    if link or not source.startswith(("http://", "https://")):
-        return f"{link or ''}<span>[Picture: {text}]</span>"
-    return f'<a href="{source}" rel="noopener noreferrer" target="_blank">[Picture: {text}]</a>'

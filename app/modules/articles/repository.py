@@ -27,9 +27,8 @@ from sqlalchemy.orm import defer
 from app.core.database import Plane, scope_of
 from app.core.ids import PLATFORM_TENANT, new_id
 from app.modules.articles.models import Article, ArticleVersion, Publication
-from app.modules.articles.schemas import ArticleFilter
+from app.modules.articles.schemas import MAX_SLUG, ArticleFilter
 
-MAX_SLUG = 200
 SEARCHED = ("title", "excerpt", "language", "body_markdown")
 Searched = type[Article] | type[Publication]
 # PostgreSQL keeps at most a megabyte of words of a text, and refuses it otherwise.

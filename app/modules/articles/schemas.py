@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal, cast, get_args
+from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, convert, field
@@ -11,16 +11,17 @@ from msgspec import UNSET, Meta, Struct, UnsetType, convert, field
 from app.core.errors import Invalid
 from app.core.etag import Expected
 from app.core.moments import moment
-from app.core.queries import text_of, uuid_of, wire_name
+from app.core.queries import one_of, text_of, uuid_of, wire_name
 from app.core.wire import Incoming, Outgoing
 from app.modules.articles.models import Article, Publication, Status, Treatment
 
 MAX_TITLE = 300
+MAX_SLUG = 200
 MAX_BODY = 300_000
 MAX_REASON = 300
 Title = Annotated[str, Meta(min_length=1, max_length=MAX_TITLE, examples=["How we print maps"])]
 Body = Annotated[str, Meta(max_length=MAX_BODY, description="Markdown", examples=["# How we print maps\n\nOn paper."])]
-Slug = Annotated[str, Meta(min_length=1, max_length=200, examples=["how-we-print-maps"])]
+Slug = Annotated[str, Meta(min_length=1, max_length=MAX_SLUG, examples=["how-we-print-maps"])]
 Reason = Annotated[str, Meta(min_length=1, max_length=MAX_REASON, examples=["The tide table was of last year"])]
 Number = Annotated[int, Meta(ge=1, le=2**31 - 1, description="The number of a version", examples=[3])]
 # `$` alone would let a line break through at the end.
@@ -58,11 +59,9 @@ class ArticleQuery(Struct, frozen=True, kw_only=True, rename=wire_name):
         Raises:
             Invalid: naming what cannot be read.
         """
-        if self.status and self.status not in set(Status):
-            raise Invalid.field("status", f"must be one of {', '.join(Status)}")
         return ArticleFilter(
             tenant_id=uuid_of("tenantId", self.tenant_id),
-            status=Status(self.status) if self.status else None,
+            status=one_of("status", self.status, Status),
             language=text_of("language", self.language),
             text=text_of("q", self.q),
             since=moment("from", self.since),
@@ -77,11 +76,10 @@ class ArticleQuery(Struct, frozen=True, kw_only=True, rename=wire_name):
         """
         if not self.sort:
             return "relevance" if self.q and self.q.strip() else "-createdAt"
-        if self.sort not in get_args(Sort):
-            raise Invalid.field("sort", f"must be one of {', '.join(get_args(Sort))}")
-        if self.sort == "relevance" and not (self.q and self.q.strip()):
+        sort: Sort = one_of("sort", self.sort, Sort)
+        if sort == "relevance" and not (self.q and self.q.strip()):
             raise Invalid.field("sort", "relevance needs words: give q")
-        return cast(Sort, self.sort)
+        return sort
 
 
 class ArticleCreate(Incoming):
@@ -235,7 +233,7 @@ class ArticleForm(Incoming):
     title: Title
     body: Body = ""
     language: Language = "en"
-    slug: Annotated[str, Meta(max_length=200)] = ""
+    slug: Annotated[str, Meta(max_length=MAX_SLUG)] = ""
     reason: Annotated[str, Meta(max_length=MAX_REASON)] = ""
     version: int | None = None
     csrf_token: str = field(name="_csrf_token", default="")

@@ -43,7 +43,9 @@ from app.modules.articles.permissions import WRITE as WRITE
 from app.modules.articles.repository import Searched
 from app.modules.articles.repository import titles as titles
 from app.modules.articles.repository import within as within
-from app.modules.articles.schemas import MAX_REASON, MAX_TITLE, ArticleFilter, Sort
+from app.modules.articles.schemas import MAX_REASON, ArticleFilter, Sort
+from app.modules.articles.schemas import MAX_SLUG as MAX_SLUG
+from app.modules.articles.schemas import MAX_TITLE as MAX_TITLE
 from app.modules.articles.schemas import ArticleChange as ArticleChange
 from app.modules.articles.schemas import ArticleCreate as ArticleCreate
 from app.modules.articles.schemas import Body as Body
@@ -427,10 +429,12 @@ class ArticleService:
         after: dict[str, Any],
         reason: str | None = None,
     ) -> None:
-        resource = ("article", article.id, article.title)
-        await record(self._session, self._actor, action, resource=resource, before=before, after=after, reason=reason)
-        signal(self._session, TOPIC, article.id, article.tenant_id)
-        await emit(self._session, _FACTS[action](article.id))
+        # Named, as the platform changes tenants' articles too: when the owner accepts what AI proposes.
+        tenant, resource = article.tenant_id, ("article", article.id, article.title)
+        changes: dict[str, Any] = {"before": before, "after": after, "reason": reason}
+        await record(self._session, self._actor, action, resource=resource, tenant_id=tenant, **changes)
+        signal(self._session, TOPIC, article.id, tenant)
+        await emit(self._session, _FACTS[action](article.id), tenant_id=tenant)
 
     async def _workspace(self, tenant: UUID, asked: UUID | None) -> UUID | None:
         own = self._actor.workspace_id

@@ -10,7 +10,6 @@ from app.core.wire import Outgoing
 from app.modules.imports.models import ImportItem, ImportRun, Outcome, Status
 
 MAX_NAME = 200
-MAX_TITLE = 300
 
 
 class ImportRead(Outgoing):

@@ -14,7 +14,7 @@ from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
 from app.core.uploads import plain_name
-from app.modules.articles.service import ArticleCreate, ArticleService
+from app.modules.articles.service import MAX_SLUG, MAX_TITLE, ArticleCreate, ArticleService
 from app.modules.audit.service import record
 from app.modules.imports import repository
 from app.modules.imports.client import Entry, format_of
@@ -23,12 +23,11 @@ from app.modules.imports.models import ImportItem, ImportRun
 from app.modules.imports.models import Outcome as Outcome
 from app.modules.imports.models import Status as Status
 from app.modules.imports.repository import ImportFilter
-from app.modules.imports.schemas import MAX_NAME, MAX_TITLE
+from app.modules.imports.schemas import MAX_NAME
 from app.queues.enqueue import enqueue
 
 TOPIC = "imports"
 MOST_UNFINISHED = 3
-LONGEST_SLUG = 200
 
 
 class ImportService:
@@ -196,7 +195,7 @@ def article_of(entry: Entry) -> ArticleCreate:
     values = {
         "title": " ".join((entry.title or stem).split())[:MAX_TITLE],
         "body": entry.body,
-        "slug": slugify(entry.slug, allow_unicode=True, max_length=LONGEST_SLUG) or None if entry.slug else None,
+        "slug": slugify(entry.slug, allow_unicode=True, max_length=MAX_SLUG) or None if entry.slug else None,
         "language": entry.language or "en",
     }
     try:

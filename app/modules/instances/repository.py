@@ -15,7 +15,6 @@ from app.modules.instances.models import Status, StepStatus, WorkflowInstance, W
 # Tables of modules below, by name: their models are their own.
 _DEFINITION = table("workflow_definition", column("id"), column("name"), column("key"))
 _TENANT = table("tenant", column("id"), column("name"))
-_ARTICLE = table("article", column("id"), column("tenant_id"))
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 MOST_TENANTS = 500
 
@@ -101,11 +100,6 @@ async def follows_from(session: AsyncSession, definition_id: UUID, correlation_i
         WorkflowInstance.subject == subject,
     )
     return await session.scalar(query.limit(1)) is not None
-
-
-async def tenant_of_article(session: AsyncSession, article_id: UUID) -> UUID | None:
-    found: UUID | None = await session.scalar(select(_ARTICLE.c.tenant_id).where(_ARTICLE.c.id == article_id))
-    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.database import Plane, scope_of
 from app.core.errors import Conflict, Forbidden, Invalid, NotFound
 from app.core.events import Event
-from app.core.ids import new_id
+from app.core.ids import PLATFORM_TENANT, new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import SYSTEM_ACTOR, Actor
@@ -280,13 +280,13 @@ async def on_fact(session: AsyncSession, event: Event) -> None:
     keeps itself running: what an instance causes carries its correlation id, through every job.
     """
     given: dict[str, Any] = msgspec.to_builtins(event)
-    tenant_id = await _tenant_of(session, event)
-    if tenant_id is None:
+    scope = scope_of(session)
+    if scope.plane is Plane.SYSTEM or scope.tenant_id == PLATFORM_TENANT:
         return
     actor: Actor = session.info.get("actor") or SYSTEM_ACTOR
     chain = correlation_id()
     subject = str(getattr(event, "article_id", ""))
-    for definition in await listening(session, tenant_id, event.topic):
+    for definition in await listening(session, scope.tenant_id, event.topic):
         if chain is not None:
             await repository.take_turns(session, definition.id, f"{chain} {subject}")
             if await repository.follows_from(session, definition.id, chain, subject):
@@ -332,14 +332,3 @@ def _check_input(given: dict[str, Any]) -> None:
         raise Invalid.field("input", f"must have at most {MOST_INPUT} bytes as JSON")
     if b"\\u0000" in text:
         raise Invalid.field("input", "holds the character U+0000, which cannot be stored")
-
-
-async def _tenant_of(session: AsyncSession, event: Event) -> UUID | None:
-    scope = scope_of(session)
-    if scope.plane is Plane.TENANT:
-        return scope.tenant_id
-    # The platform acts on a tenant's thing, and the fact says which.
-    article = getattr(event, "article_id", None)
-    if scope.plane is Plane.PLATFORM and article is not None:
-        return await repository.tenant_of_article(session, article)
-    return None

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Select, Uuid, any_, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.modules.media.models import File, MediaAsset
@@ -61,4 +61,6 @@ async def bytes_of(session: AsyncSession, tenant_id: UUID) -> int:
 
 
 async def known(session: AsyncSession, ids: Collection[UUID]) -> set[UUID]:
-    return set(await session.scalars(select(File.id).where(File.id.in_(ids))))
+    """Which of these are files. One array: a folder may hold more of them than a statement may have parameters."""
+    asked = bindparam("ids", list(ids), type_=ARRAY(Uuid))
+    return set(await session.scalars(select(File.id).where(File.id == any_(asked))))

@@ -71,8 +71,11 @@ class FileService:
             "uploaded_by": self._actor.label,
         }
         file = await repository.add(self._session, values)
-        if file is None:
-            raise Conflict("The same file is being uploaded at this moment: send it again", code="same_file")
+        if file is None:  # sent twice at the same moment, and the other one was first
+            there = await repository.same(self._session, tenant, digest)
+            if there is None:
+                raise Conflict("The same file is being deleted at this moment: send it again", code="same_file")
+            return there, False
         await in_thread(self._folder.put, tenant, str(id_), data)
         if kind in PICTURES:
             await enqueue(self._session, MakeImages(file_id=id_))

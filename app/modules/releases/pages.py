@@ -8,9 +8,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter, URLEncodedBody
 from litestar.response import Template
 
-from app.core.errors import Invalid
 from app.core.paging import Pager
-from app.core.queries import uuid_of
+from app.core.queries import one_of, uuid_of
 from app.core.templating import home_of, prefix_of, render, told
 from app.modules.articles.service import PUBLISH, READ, ArticleService
 from app.modules.releases.models import ReleaseStatus
@@ -33,11 +32,8 @@ class ReleasePages(Controller):
         of_tenant: Annotated[str, QueryParameter(name="tenantId")] = "",
         cursor: FromQuery[str] = "",
     ) -> Template:
-        if status and status not in set(ReleaseStatus):
-            raise Invalid.field("status", f"must be one of {', '.join(ReleaseStatus)}")
-        wanted = ReleaseFilter(
-            status=ReleaseStatus(status) if status else None, tenant_id=uuid_of("tenantId", of_tenant)
-        )
+        chosen = one_of("status", status, ReleaseStatus)
+        wanted = ReleaseFilter(status=chosen, tenant_id=uuid_of("tenantId", of_tenant))
         page = await releases.search(pager, wanted, cursor=cursor or None)
         asked = {"status": status, "tenantId": of_tenant}
         context = {

@@ -15,9 +15,7 @@ from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import SYSTEM_ACTOR, Actor
 from app.core.request import correlation_id
-from app.modules.articles.service import PUBLISH, READ, ArticleService
-from app.modules.articles.service import titles as titles
-from app.modules.articles.service import within as within
+from app.modules.articles.service import PUBLISH, READ, ArticleService, titles, within
 from app.modules.audit.service import record
 from app.modules.releases.jobs import ReleaseArticle
 from app.modules.releases.models import Action, Release, ReleaseStatus

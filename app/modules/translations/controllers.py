@@ -32,11 +32,9 @@ class TranslationController(Controller):
         data: JSONBody[TranslationCreate],
     ) -> Response[TranslationRead]:
         """Write the draft of a translation: an article of its own, with versions, status and readers."""
-        article = await translations.create(article_id, data)
-        _, items = await translations.all(article_id)
-        made = next(item for item in items if item.article_id == article.id)
+        made = await translations.create(article_id, data)
         articles = request.url.path.partition(f"/{article_id}/")[0]
-        return Response(made, status_code=201, headers={"Location": f"{articles}/{article.id}"})
+        return Response(made, status_code=201, headers={"Location": f"{articles}/{made.article_id}"})
 
     @post("/{language:str}/confirmation", permission=WRITE, audit="article.translation_confirm", status_code=200)
     async def confirm(

@@ -33,8 +33,8 @@ class TranslationPages(Controller):
         translations: NamedDependency[TranslationService],
         data: URLEncodedBody[TranslationForm],
     ) -> Response[bytes]:
-        article = await translations.create(article_id, TranslationCreate(language=data.language))
-        return Response(b"", headers={"HX-Redirect": f"{home_of(request)}/articles/{article.id}/edit"})
+        made = await translations.create(article_id, TranslationCreate(language=data.language))
+        return Response(b"", headers={"HX-Redirect": f"{home_of(request)}/articles/{made.article_id}/edit"})
 
     @post("/{language:str}/confirmation", permission=WRITE, audit="article.translation_confirm", status_code=200)
     async def confirm(

@@ -53,7 +53,7 @@ class TranslationService:
         original: UUID | None = await self._session.scalar(above)
         return article if original is None else await self._articles.get(original)
 
-    async def create(self, article_id: UUID, new: TranslationCreate) -> Article:
+    async def create(self, article_id: UUID, new: TranslationCreate) -> TranslationRead:
         """Write the draft of a translation.
 
         Raises:
@@ -87,7 +87,7 @@ class TranslationService:
         self._session.add(row)
         await self._session.flush()
         await self._trace("article.translate", source, row)
-        return article
+        return _read(source, row, article)
 
     async def confirm(self, article_id: UUID, language: str) -> TranslationRead:
         """Say that a translation agrees with the original as it is now.

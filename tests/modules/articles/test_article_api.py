@@ -274,6 +274,33 @@ async def test_search_knows_the_forms_of_words_by_language_and_the_best_comes_fi
     assert await found(q="print") == []
 
 
+async def test_words_that_are_no_words_find_nothing_and_break_nothing(tenant_client: Clients) -> None:
+    app = await tenant_client()
+    await post(app, title="Harbours", body="Many ships lie there.")
+    odd = (
+        '"',
+        "- - -",
+        "or or",
+        "' & | ! ( ) : * <->",
+        "\\",
+        "%",
+        "_",
+        "-" * 200,
+        "\u200c",
+        "\uffff",
+        "🐟" * 200,
+        "a:*b\\'",
+    )
+    for words in odd:
+        for here in (HERE, "/api/v1/publications"):
+            answer = await app.get(here, params={"q": words})
+            assert (answer.status_code, answer.json()["items"]) == (200, []), (words, answer.text)
+    for words in ("x" * 201, "a\0b", "a\nb"):
+        answer = await app.get(HERE, params={"q": words})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "q")
+    assert len((await app.get(HERE, params={"q": "   "})).json()["items"]) == 1, "none is asked for"
+
+
 async def test_each_verb_wants_its_own_permission(tenant_client: Clients, client: AsyncClient) -> None:
     writer, reader = await tenant_client("articles:write"), await tenant_client("articles:read")
     here = f"{HERE}/{(await post(writer))['id']}"

@@ -110,3 +110,20 @@ async def test_a_member_decides_on_a_page_that_shows_the_difference(
     assert 'data-state="accepted"' in seen.text and tenant.name in seen.text
     (owned,) = (await owner.get("/api/owner/drafts")).json()["items"]
     assert owned["tenantId"] == str(tenant.id)
+
+
+async def test_what_the_owner_accepts_is_told_in_the_name_of_the_tenant(
+    tenant_client: TenantClient, owner: AsyncClient, tenant: Made, database: Database, drain: Drain
+) -> None:
+    client = await tenant_client()
+    manifest = {"key": "hook", "name": "Hook", "version": "1.0.0", "endpoint": "https://hooks.example.org/"}
+    plugins = await tenant_client("plugins:manage", "plugins:read")
+    installed = await plugins.post("/api/v1/plugins", json={"manifest": manifest | {"events": ["article.updated"]}})
+    assert installed.status_code == 201, installed.text
+    _, draft = await proposed(client, drain)
+    answer = await owner.post(f"/dashboard/owner/ai/drafts/{draft['id']}/acceptance", headers=HTMX)
+    assert answer.status_code == 200, answer.text
+    trail = await stage.rows(database, AuditLog, AuditLog.id)
+    assert [row.tenant_id for row in trail if row.action == "article.update"] == [tenant.id]
+    (delivery,) = (await plugins.get("/api/v1/plugins/deliveries")).json()["items"]
+    assert delivery["type"] == "article.updated"

@@ -1,5 +1,6 @@
 """Files of tenants: only what is taken, the same bytes once, small pictures without the camera's notes."""
 
+import asyncio
 import io
 import os
 from collections.abc import Awaitable, Callable
@@ -45,6 +46,9 @@ async def test_a_picture_is_kept_once_and_served_in_small(
     assert (file["width"], file["height"], file["images"]) == (1200, 600, "pending")
     again = await client.post(PATH, content=data, params={"fileName": "other.jpg"})
     assert (again.status_code, again.json()["id"], again.json()["name"]) == (200, file["id"], "passé.jpg")
+    many = await asyncio.gather(*(client.post(PATH, content=b"%PDF-1.7 at once") for _ in range(4)))
+    assert sorted(one.status_code for one in many) == [200, 200, 200, 201], "at the same moment too"
+    assert len({one.json()["id"] for one in many}) == 1
     await drain()
     where = f"{PATH}/{file['id']}"
     found = (await client.get(where)).json()
