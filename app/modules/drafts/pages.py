@@ -1,6 +1,5 @@
 """`/ai/drafts` in the dashboards: what AI proposes, and the buttons that decide."""
 
-import json
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.database import Plane
 from app.core.paging import Pager
 from app.core.policy import Actor
-from app.core.templating import prefix_of, render, state_label
+from app.core.templating import prefix_of, render, state_label, told
 from app.modules.drafts import repository
 from app.modules.drafts.models import AiDraft, DraftStatus
 from app.modules.drafts.permissions import DECIDE, READ
@@ -76,7 +75,7 @@ class DraftPages(Controller):
         session: NamedDependency[AsyncSession],
     ) -> Template:
         draft = await drafts.accept(draft_id)
-        return _told(await _shown(request, session, actor, draft, "_draft"), "The article is changed as proposed.")
+        return told(await _shown(request, session, actor, draft, "_draft"), "The article is changed as proposed.")
 
     @post("/{draft_id:uuid}/rejection", permission=DECIDE, audit="ai.draft.reject", status_code=200)
     async def reject(
@@ -89,7 +88,7 @@ class DraftPages(Controller):
         data: URLEncodedBody[Rejection],
     ) -> Template:
         draft = await drafts.reject(draft_id, data.reason)
-        return _told(await _shown(request, session, actor, draft, "_draft"), "The draft is rejected.")
+        return told(await _shown(request, session, actor, draft, "_draft"), "The draft is rejected.")
 
 
 async def _shown(request: AnyRequest, session: AsyncSession, actor: Actor, draft: AiDraft, fragment: str) -> Template:
@@ -107,8 +106,3 @@ async def _shown(request: AnyRequest, session: AsyncSession, actor: Actor, draft
 
 def _path(request: AnyRequest) -> str:
     return f"{prefix_of(request)}/ai/drafts"
-
-
-def _told(answer: Template, message: str) -> Template:
-    answer.headers["HX-Trigger"] = json.dumps({"toast": {"message": message, "tone": "ok"}})
-    return answer
