@@ -16,7 +16,7 @@ from app.core.events import emit
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
-from app.core.policy import Actor
+from app.core.policy import Actor, Permission
 from app.core.quota import AI_CENTS_PER_MONTH
 from app.core.request import correlation_id
 from app.modules.ai import repository
@@ -32,9 +32,10 @@ from app.modules.ai.jobs import (
     SummarizeArticle,
 )
 from app.modules.ai.models import AiTask, TaskStatus
+from app.modules.ai.permissions import READ, RUN
 from app.modules.ai.repository import TaskFilter
 from app.modules.ai.schemas import AI_ANSWERS, AiResult, TaskRequest
-from app.modules.articles.service import ArticleService
+from app.modules.articles.service import ArticleService, titles
 from app.modules.audit.service import record
 from app.modules.drafts.service import DraftService
 from app.modules.reports.service import ReportService
@@ -133,7 +134,7 @@ class AiService:
         Raises:
             NotFound; Conflict (`not_cancellable`): it has ended.
         """
-        task = await self.task(task_id)
+        task = await self.task(task_id, RUN)
         job = await repository.job_of(self._session, task)
         if job is None or task.status in ENDED:
             raise Conflict(f"A task that is {task.status} cannot be cancelled", code="not_cancellable")
@@ -150,7 +151,7 @@ class AiService:
             NotFound; QuotaExceeded; Conflict: it has not ended, or is completed (`not_retryable`); the same was asked
             for since, and that task is unfinished (`key_taken`).
         """
-        task = await self.task(task_id)
+        task = await self.task(task_id, RUN)
         if task.status not in (TaskStatus.FAILED, TaskStatus.CANCELLED):
             raise Conflict(f"A task that is {task.status} cannot be retried", code="not_retryable")
         await require_room(self._session, task.tenant_id, AI_CENTS_PER_MONTH)
@@ -180,7 +181,7 @@ class AiService:
         return found
 
     async def _trace(self, action: str, task: AiTask) -> None:
-        title = (await repository.article_titles(self._session, {task.article_id})).get(task.article_id)
+        title = (await titles(self._session, {task.article_id})).get(task.article_id)
         resource, after = ("article", task.article_id, title), {"task": str(task.id), "kind": task.kind}
         await record(self._session, self._actor, action, resource=resource, after=after, tenant_id=task.tenant_id)
 
@@ -191,12 +192,13 @@ class AiService:
         await repository.add_tries(self._session, [task])
         return task
 
-    async def task(self, task_id: UUID) -> AiTask:
-        """
+    async def task(self, task_id: UUID, right: Permission = READ) -> AiTask:
+        """A task that the caller may read, or treat as `right` says.
+
         Raises:
             NotFound: there is none with this id, or it is not the caller's.
         """
-        own = repository.tasks(TaskFilter(), workspace_id=self._actor.workspace_id)
+        own = repository.tasks(TaskFilter(), self._actor.reach(right))
         task: AiTask | None = await self._session.scalar(own.where(AiTask.id == task_id))
         if task is None:
             raise NotFound("There is no AI task with this id")
@@ -207,9 +209,9 @@ class AiService:
         self, pager: Pager, wanted: TaskFilter, *, limit: int = 25, cursor: str | None = None
     ) -> Page[AiTask]:
         """Newest first."""
-        own = self._actor.workspace_id
-        query = repository.tasks(wanted, workspace_id=own)
-        place = f"tasks {scope_of(self._session).tenant_id} {own} {wanted}"
+        own = self._actor.reach(READ)
+        query = repository.tasks(wanted, own)
+        place = f"tasks {scope_of(self._session).tenant_id} {sorted(own or ())} {wanted}"
         page = await pager.page(self._session, query, key=AiTask.id, of=place, limit=limit, cursor=cursor)
         await repository.add_tries(self._session, page.items)
         return page
@@ -356,7 +358,7 @@ class TaskLog:
         code = last.error_code if last and ran else None
         self._tell(task, "cancelled" if cancelled else code or ("not_completed" if last else "not_started"))
         after = {"task": str(task_id), "kind": task.kind, "error": task.error_message}
-        title = (await repository.article_titles(self._session, {task.article_id})).get(task.article_id)
+        title = (await titles(self._session, {task.article_id})).get(task.article_id)
         resource = ("article", task.article_id, title)
         await record(
             self._session,

@@ -14,12 +14,13 @@ from app.core.database import Plane
 from app.core.paging import Pager
 from app.core.policy import Actor
 from app.core.templating import prefix_of, render, state_label, told
-from app.modules.drafts import repository
+from app.modules.articles.service import titles
 from app.modules.drafts.models import AiDraft, DraftStatus
 from app.modules.drafts.permissions import DECIDE, READ
 from app.modules.drafts.repository import DraftFilter
 from app.modules.drafts.schemas import Rejection, item, owned
 from app.modules.drafts.service import DraftService, difference
+from app.modules.tenants.service import tenant_names
 
 AnyRequest = Request[Any, Any, Any]
 FILTERS = ("status", "tenantId", "articleId")
@@ -46,8 +47,8 @@ class DraftPages(Controller):
             "params": params,
             "here": params | ({"cursor": cursor} if cursor else {}),
             "statuses": [(status, state_label(status).capitalize()) for status in DraftStatus],
-            "titles": await repository.titles(session, page.items),
-            "tenants": await repository.tenants(session),
+            "titles": await titles(session, {draft.article_id for draft in page.items}),
+            "tenants": await tenant_names(session),
         }
         return render(request, "drafts/index.html", context, fragment="drafts/_list.html")
 
@@ -97,8 +98,8 @@ async def _shown(request: AnyRequest, session: AsyncSession, actor: Actor, draft
         "path": _path(request),
         "draft": draft,
         "differences": {name: difference(draft.before[name], value) for name, value in draft.patch.items()},
-        "titles": await repository.titles(session, [draft]),
-        "tenants": await repository.tenants(session),
+        "titles": await titles(session, {draft.article_id}),
+        "tenants": await tenant_names(session),
         "plain": msgspec.to_builtins(shape(draft)),
     }
     return render(request, "drafts/show.html", context, fragment=f"drafts/{fragment}.html")
