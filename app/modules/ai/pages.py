@@ -1,6 +1,5 @@
 """`/ai/tasks` in the dashboards: what was asked of AI, for all tenants and for one."""
 
-import json
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.database import Plane
 from app.core.paging import Pager
 from app.core.policy import Actor
-from app.core.templating import prefix_of, render, state_label
+from app.core.templating import prefix_of, render, state_label, told
 from app.modules.ai import repository
 from app.modules.ai.models import AiTask, TaskStatus
 from app.modules.ai.permissions import READ, RUN
@@ -83,7 +82,7 @@ class TaskPages(Controller):
         task = await ai.cancel(task_id)
         ended = task.status == TaskStatus.CANCELLED
         answer = await _task(request, actor, session, pager, task, "_task")
-        return _told(answer, "The task is cancelled." if ended else "Its worker was told to stop.")
+        return told(answer, "The task is cancelled." if ended else "Its worker was told to stop.")
 
     @post("/{task_id:uuid}/retry", permission=RUN, audit="ai.task.retry", status_code=200)
     async def retry(
@@ -96,7 +95,7 @@ class TaskPages(Controller):
         pager: NamedDependency[Pager],
     ) -> Template:
         task = await ai.retry(task_id)
-        return _told(await _task(request, actor, session, pager, task, "_task"), "The task begins again.")
+        return told(await _task(request, actor, session, pager, task, "_task"), "The task begins again.")
 
 
 async def _task(
@@ -118,8 +117,3 @@ async def _task(
         "plain": msgspec.to_builtins(read(task, shown)),
     }
     return render(request, "ai/task.html", context, fragment=f"ai/{fragment}.html")
-
-
-def _told(answer: Template, message: str) -> Template:
-    answer.headers["HX-Trigger"] = json.dumps({"toast": {"message": message, "tone": "ok"}})
-    return answer

@@ -8,15 +8,14 @@ from uuid import UUID
 from sqlalchemy import Select, Uuid, column, func, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database import Plane, scope_of
-from app.core.ids import PLATFORM_TENANT, floor_id
+from app.core.ids import floor_id
 from app.modules.ai.models import AiTask, TaskStatus, Tries
+from app.modules.articles.service import titles, within
+from app.modules.tenants.service import tenant_names
 from app.queues.models import JobRow, State
 
-# Tables of the modules below, by name: their models are their own.
-_ARTICLE = table("article", column("id"), column("tenant_id"), column("workspace_id"), column("title"))
-_TENANT = table("tenant", column("id"), column("name"))
-MOST_TENANTS = 500
+# A table of a module below, by name: its model is its own.
+_ARTICLE = table("article", column("id"), column("title"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +30,8 @@ class TaskFilter:
     until: datetime | None = None
 
 
-def tasks(wanted: TaskFilter, *, workspace_id: UUID | None = None) -> Select[tuple[AiTask]]:
-    """Those that fit; `since` is in, `until` is not."""
+def tasks(wanted: TaskFilter, workspaces: frozenset[UUID] | None) -> Select[tuple[AiTask]]:
+    """Those that fit, and are about articles of these workspaces; None for all. `since` is in, `until` is not."""
     pairs = (
         (AiTask.status, wanted.status),
         (AiTask.tenant_id, wanted.tenant_id),
@@ -44,10 +43,7 @@ def tasks(wanted: TaskFilter, *, workspace_id: UUID | None = None) -> Select[tup
         query = query.where(AiTask.id >= floor_id(wanted.since))
     if wanted.until is not None:
         query = query.where(AiTask.id < floor_id(wanted.until))
-    if workspace_id is not None:
-        here = (_ARTICLE.c.tenant_id == AiTask.tenant_id, _ARTICLE.c.workspace_id == workspace_id)
-        query = query.where(AiTask.article_id.in_(select(_ARTICLE.c.id).where(*here)))
-    return query
+    return query if workspaces is None else query.where(AiTask.article_id.in_(within(workspaces)))
 
 
 async def task_of_job(session: AsyncSession, job_id: UUID) -> AiTask | None:
@@ -82,19 +78,9 @@ class Names:
     tenants: dict[UUID, str]
 
 
-async def names(session: AsyncSession, tasks: Iterable[AiTask] = ()) -> Names:
-    """Articles and tenants of these tasks; a tenant's own transaction may not read tenants."""
-    titles = await article_titles(session, {task.article_id for task in tasks})
-    if scope_of(session).plane is Plane.TENANT:
-        return Names(titles, {})
-    query = select(_TENANT.c.id, _TENANT.c.name).where(_TENANT.c.id != PLATFORM_TENANT)
-    tenants = await session.execute(query.order_by(_TENANT.c.name).limit(MOST_TENANTS))
-    return Names(titles, {row.id: row.name for row in tenants})
-
-
-async def article_titles(session: AsyncSession, ids: set[UUID]) -> dict[UUID, str]:
-    rows = await session.execute(select(_ARTICLE.c.id, _ARTICLE.c.title).where(_ARTICLE.c.id.in_(ids)))
-    return {row.id: row.title for row in rows}
+async def names(session: AsyncSession, tasks: Iterable[AiTask]) -> Names:
+    """Articles and tenants of these tasks."""
+    return Names(await titles(session, {task.article_id for task in tasks}), await tenant_names(session))
 
 
 async def about_jobs(session: AsyncSession, jobs: Collection[UUID]) -> dict[UUID, tuple[str, str]]:

@@ -8,10 +8,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.errors import Invalid
 from app.core.paging import Pager
 from app.core.policy import Actor
-from app.core.queries import uuid_of
+from app.core.queries import one_of, uuid_of
 from app.modules.drafts.models import DraftStatus
 from app.modules.drafts.permissions import DECIDE, READ
 from app.modules.drafts.repository import DraftFilter
@@ -42,10 +41,8 @@ def provide_filter(status: FromQuery[Text] = None, tenant: Tenant = None, articl
     Raises:
         Invalid: naming the parameter.
     """
-    if status and status not in set(DraftStatus):
-        raise Invalid.field("status", f"must be one of {', '.join(DraftStatus)}")
     return DraftFilter(
-        DraftStatus(status) if status else None, uuid_of("tenantId", tenant), uuid_of("articleId", article)
+        one_of("status", status, DraftStatus), uuid_of("tenantId", tenant), uuid_of("articleId", article)
     )
 
 

@@ -1,6 +1,5 @@
 """`/ai/drafts` in the dashboards: what AI proposes, and the buttons that decide."""
 
-import json
 from typing import Any
 from uuid import UUID
 
@@ -14,13 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.database import Plane
 from app.core.paging import Pager
 from app.core.policy import Actor
-from app.core.templating import prefix_of, render, state_label
-from app.modules.drafts import repository
+from app.core.templating import prefix_of, render, state_label, told
+from app.modules.articles.service import titles
 from app.modules.drafts.models import AiDraft, DraftStatus
 from app.modules.drafts.permissions import DECIDE, READ
 from app.modules.drafts.repository import DraftFilter
 from app.modules.drafts.schemas import Rejection, item, owned
 from app.modules.drafts.service import DraftService, difference
+from app.modules.tenants.service import tenant_names
 
 AnyRequest = Request[Any, Any, Any]
 FILTERS = ("status", "tenantId", "articleId")
@@ -47,8 +47,8 @@ class DraftPages(Controller):
             "params": params,
             "here": params | ({"cursor": cursor} if cursor else {}),
             "statuses": [(status, state_label(status).capitalize()) for status in DraftStatus],
-            "titles": await repository.titles(session, page.items),
-            "tenants": await repository.tenants(session),
+            "titles": await titles(session, {draft.article_id for draft in page.items}),
+            "tenants": await tenant_names(session),
         }
         return render(request, "drafts/index.html", context, fragment="drafts/_list.html")
 
@@ -76,7 +76,7 @@ class DraftPages(Controller):
         session: NamedDependency[AsyncSession],
     ) -> Template:
         draft = await drafts.accept(draft_id)
-        return _told(await _shown(request, session, actor, draft, "_draft"), "The article is changed as proposed.")
+        return told(await _shown(request, session, actor, draft, "_draft"), "The article is changed as proposed.")
 
     @post("/{draft_id:uuid}/rejection", permission=DECIDE, audit="ai.draft.reject", status_code=200)
     async def reject(
@@ -89,7 +89,7 @@ class DraftPages(Controller):
         data: URLEncodedBody[Rejection],
     ) -> Template:
         draft = await drafts.reject(draft_id, data.reason)
-        return _told(await _shown(request, session, actor, draft, "_draft"), "The draft is rejected.")
+        return told(await _shown(request, session, actor, draft, "_draft"), "The draft is rejected.")
 
 
 async def _shown(request: AnyRequest, session: AsyncSession, actor: Actor, draft: AiDraft, fragment: str) -> Template:
@@ -98,8 +98,8 @@ async def _shown(request: AnyRequest, session: AsyncSession, actor: Actor, draft
         "path": _path(request),
         "draft": draft,
         "differences": {name: difference(draft.before[name], value) for name, value in draft.patch.items()},
-        "titles": await repository.titles(session, [draft]),
-        "tenants": await repository.tenants(session),
+        "titles": await titles(session, {draft.article_id}),
+        "tenants": await tenant_names(session),
         "plain": msgspec.to_builtins(shape(draft)),
     }
     return render(request, "drafts/show.html", context, fragment=f"drafts/{fragment}.html")
@@ -107,8 +107,3 @@ async def _shown(request: AnyRequest, session: AsyncSession, actor: Actor, draft
 
 def _path(request: AnyRequest) -> str:
     return f"{prefix_of(request)}/ai/drafts"
-
-
-def _told(answer: Template, message: str) -> Template:
-    answer.headers["HX-Trigger"] = json.dumps({"toast": {"message": message, "tone": "ok"}})
-    return answer

@@ -12,12 +12,13 @@ from app.core.database import scope_of
 from app.core.errors import Conflict, Forbidden, NotFound
 from app.core.live import signal
 from app.core.paging import Page, Pager
-from app.core.policy import Actor
+from app.core.policy import Actor, Permission
 from app.core.wire import one_line
-from app.modules.articles.service import ArticleChange, ArticleService
+from app.modules.articles.service import ArticleChange, ArticleService, titles
 from app.modules.audit.service import record
 from app.modules.drafts import repository
 from app.modules.drafts.models import AiDraft, DraftStatus
+from app.modules.drafts.permissions import DECIDE, READ
 from app.modules.drafts.repository import DraftFilter
 from app.modules.drafts.schemas import DRAFT_ANSWERS, MAX_REASON
 from app.redis.cache import drop
@@ -84,18 +85,18 @@ class DraftService:
         Raises:
             NotFound: there is none with this id, or it is not the caller's.
         """
-        return await self._one(draft_id)
+        return await self._one(draft_id, READ)
 
     async def search(
         self, pager: Pager, wanted: DraftFilter, *, limit: int = 25, cursor: str | None = None
     ) -> Page[AiDraft]:
         """Newest first."""
-        own = self._actor.workspace_id
+        own = self._actor.reach(READ)
         return await pager.page(
             self._session,
-            repository.fitting(wanted, workspace_id=own),
+            repository.fitting(wanted, own),
             key=AiDraft.id,
-            of=f"drafts {scope_of(self._session).tenant_id} {own} {wanted}",
+            of=f"drafts {scope_of(self._session).tenant_id} {sorted(own or ())} {wanted}",
             limit=limit,
             cursor=cursor,
         )
@@ -131,15 +132,15 @@ class DraftService:
         said = one_line("reason", reason, MAX_REASON) if reason and reason.strip() else None
         return await self._decide(await self._open(draft_id), DraftStatus.REJECTED, said)
 
-    async def _one(self, draft_id: UUID, *, lock: bool = False) -> AiDraft:
-        query = repository.fitting(DraftFilter(), workspace_id=self._actor.workspace_id).where(AiDraft.id == draft_id)
+    async def _one(self, draft_id: UUID, right: Permission, *, lock: bool = False) -> AiDraft:
+        query = repository.fitting(DraftFilter(), self._actor.reach(right)).where(AiDraft.id == draft_id)
         draft: AiDraft | None = await self._session.scalar(query.with_for_update() if lock else query)
         if draft is None:
             raise NotFound("There is no draft with this id")
         return draft
 
     async def _open(self, draft_id: UUID) -> AiDraft:
-        draft = await self._one(draft_id, lock=True)
+        draft = await self._one(draft_id, DECIDE, lock=True)
         if draft.status != DraftStatus.PROPOSED:
             raise Conflict(f"This draft is {draft.status} already", code="draft_decided")
         return draft
@@ -148,7 +149,7 @@ class DraftService:
         draft.status, draft.reason = status, reason
         draft.decided_by, draft.decided_at = self._actor.label, datetime.now(UTC)
         await self._session.flush()
-        title = (await repository.titles(self._session, [draft])).get(draft.article_id)
+        title = (await titles(self._session, {draft.article_id})).get(draft.article_id)
         action = "ai.draft.accept" if status is DraftStatus.ACCEPTED else "ai.draft.reject"
         await record(
             self._session,

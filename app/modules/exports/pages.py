@@ -1,6 +1,5 @@
 """`/dashboard/owner/exports`: files made of lists."""
 
-import json
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -12,7 +11,7 @@ from litestar.response import Stream, Template
 
 from app.core.paging import Pager
 from app.core.policy import Actor
-from app.core.templating import PREFIX, render
+from app.core.templating import PREFIX, render, told
 from app.modules.exports.permissions import READ, WRITE
 from app.modules.exports.schemas import FILE_SEEN, ExportForm
 from app.modules.exports.service import Exports, stream
@@ -57,9 +56,7 @@ class ExportPages(Controller):
         export_id: FromPath[UUID],
     ) -> Template:
         await exports.remove(export_id)
-        view = await _list(request, exports, pager)
-        view.headers["HX-Trigger"] = json.dumps({"toast": {"message": "The export is removed", "tone": "ok"}})
-        return view
+        return told(await _list(request, exports, pager), "The export is removed")
 
 
 async def _list(request: AnyRequest, exports: Exports, pager: Pager, cursor: str | None = None) -> Template:

@@ -1,6 +1,5 @@
 """`/dashboard/owner/isolation`: the proof that tenants are apart, and the button that tries it again."""
 
-import json
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +9,7 @@ from litestar.params import FromPath, FromQuery
 from litestar.response import Template
 
 from app.core.paging import Pager
-from app.core.templating import render
+from app.core.templating import render, told
 from app.modules.isolation.permissions import READ, RUN
 from app.modules.isolation.schemas import IsolationRunDetail, Result, read
 from app.modules.isolation.service import IsolationService
@@ -54,9 +53,7 @@ class IsolationPages(Controller):
         self, request: AnyRequest, isolation: NamedDependency[IsolationService], pager: NamedDependency[Pager]
     ) -> Template:
         await isolation.ask()
-        view = await _shown(request, isolation, pager, None)
-        view.headers["HX-Trigger"] = json.dumps({"toast": {"message": "The suite runs", "tone": "ok"}})
-        return view
+        return told(await _shown(request, isolation, pager, None), "The suite runs")
 
 
 async def _shown(request: AnyRequest, isolation: IsolationService, pager: Pager, cursor: str | None) -> Template:

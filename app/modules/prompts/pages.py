@@ -1,6 +1,5 @@
 """`/dashboard/owner/ai/templates`: what models are told, and the form that writes another version."""
 
-import json
 from typing import Any
 
 from litestar import Controller, Request, get, post
@@ -10,7 +9,7 @@ from litestar.response import Template
 from msgspec import ValidationError, convert
 
 from app.core.errors import Invalid
-from app.core.templating import PREFIX, render
+from app.core.templating import PREFIX, render, told
 from app.modules.prompts.permissions import READ, WRITE
 from app.modules.prompts.schemas import TemplateChange, TemplateForm, TemplateRead, TemplateUse
 from app.modules.prompts.service import TemplateService
@@ -48,7 +47,7 @@ class TemplatePages(Controller):
     ) -> Template:
         template = await templates.change(name, _typed(data))
         newest = template.versions[0].number
-        return _told(_shown(request, template, "_body"), f"Version {newest} of {name} is saved.")
+        return told(_shown(request, template, "_body"), f"Version {newest} of {name} is saved.")
 
     @post("/{name:str}/current", permission=WRITE, audit="owner.ai_template.use", status_code=200)
     async def use(
@@ -59,7 +58,7 @@ class TemplatePages(Controller):
         data: URLEncodedBody[TemplateUse],
     ) -> Template:
         template = await templates.use(name, data.number)
-        return _told(_shown(request, template, "_body"), f"Models are told version {data.number} of {name}.")
+        return told(_shown(request, template, "_body"), f"Models are told version {data.number} of {name}.")
 
 
 def _typed(form: TemplateForm) -> TemplateChange:
@@ -82,8 +81,3 @@ def _typed(form: TemplateForm) -> TemplateChange:
 def _shown(request: AnyRequest, template: TemplateRead, fragment: str) -> Template:
     context = {"path": PATH, "template": template}
     return render(request, "prompts/show.html", context, fragment=f"prompts/{fragment}.html")
-
-
-def _told(answer: Template, message: str) -> Template:
-    answer.headers["HX-Trigger"] = json.dumps({"toast": {"message": message, "tone": "ok"}})
-    return answer

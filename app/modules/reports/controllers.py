@@ -8,10 +8,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.errors import Invalid
 from app.core.paging import Pager
 from app.core.policy import Actor
-from app.core.queries import uuid_of
+from app.core.queries import one_of, uuid_of
 from app.modules.reports.permissions import READ
 from app.modules.reports.repository import ReportFilter
 from app.modules.reports.schemas import (
@@ -40,9 +39,7 @@ def provide_filter(kind: FromQuery[Text] = None, tenant: Tenant = None, article:
     Raises:
         Invalid: naming the parameter.
     """
-    if kind and kind not in set(ReportKind):
-        raise Invalid.field("kind", f"must be one of {', '.join(ReportKind)}")
-    return ReportFilter(ReportKind(kind) if kind else None, uuid_of("tenantId", tenant), uuid_of("articleId", article))
+    return ReportFilter(one_of("kind", kind, ReportKind), uuid_of("tenantId", tenant), uuid_of("articleId", article))
 
 
 class ReportController(Controller):

@@ -14,11 +14,12 @@ from app.core.database import Plane
 from app.core.paging import Pager
 from app.core.policy import Actor
 from app.core.templating import prefix_of, render
-from app.modules.reports import repository
+from app.modules.articles.service import titles
 from app.modules.reports.permissions import READ
 from app.modules.reports.repository import ReportFilter
 from app.modules.reports.schemas import ReportKind, owned, read
 from app.modules.reports.service import ReportService
+from app.modules.tenants.service import tenant_names
 
 AnyRequest = Request[Any, Any, Any]
 FILTERS = ("kind", "tenantId", "articleId")
@@ -45,8 +46,8 @@ class ReportPages(Controller):
             "params": params,
             "here": params | ({"cursor": cursor} if cursor else {}),
             "kinds": [(kind, kind.upper() if kind == ReportKind.SEO else kind.capitalize()) for kind in ReportKind],
-            "titles": await repository.titles(session, page.items),
-            "tenants": await repository.tenants(session),
+            "titles": await titles(session, {report.article_id for report in page.items}),
+            "tenants": await tenant_names(session),
         }
         return render(request, "reports/index.html", context, fragment="reports/_list.html")
 
@@ -64,8 +65,8 @@ class ReportPages(Controller):
         context = {
             "path": f"{prefix_of(request)}/ai/reports",
             "report": report,
-            "titles": await repository.titles(session, [report]),
-            "tenants": await repository.tenants(session),
+            "titles": await titles(session, {report.article_id}),
+            "tenants": await tenant_names(session),
             "plain": msgspec.to_builtins(shown(report)),
         }
         return render(request, "reports/show.html", context, fragment="reports/_drawer.html")

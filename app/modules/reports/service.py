@@ -13,6 +13,7 @@ from app.core.paging import Page, Pager
 from app.core.policy import Actor
 from app.modules.reports import repository
 from app.modules.reports.models import QualityReport
+from app.modules.reports.permissions import READ
 from app.modules.reports.repository import ReportFilter
 from app.modules.reports.schemas import REPORT_ANSWERS
 from app.redis.cache import drop
@@ -70,7 +71,7 @@ class ReportService:
         Raises:
             NotFound: there is none with this id, or it is not the caller's.
         """
-        own = repository.fitting(ReportFilter(), workspace_id=self._actor.workspace_id)
+        own = repository.fitting(ReportFilter(), self._actor.reach(READ))
         report: QualityReport | None = await self._session.scalar(own.where(QualityReport.id == report_id))
         if report is None:
             raise NotFound("There is no report with this id")
@@ -80,12 +81,12 @@ class ReportService:
         self, pager: Pager, wanted: ReportFilter, *, limit: int = 25, cursor: str | None = None
     ) -> Page[QualityReport]:
         """Newest first."""
-        own = self._actor.workspace_id
+        own = self._actor.reach(READ)
         return await pager.page(
             self._session,
-            repository.fitting(wanted, workspace_id=own),
+            repository.fitting(wanted, own),
             key=QualityReport.id,
-            of=f"reports {scope_of(self._session).tenant_id} {own} {wanted}",
+            of=f"reports {scope_of(self._session).tenant_id} {sorted(own or ())} {wanted}",
             limit=limit,
             cursor=cursor,
         )

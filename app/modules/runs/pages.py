@@ -19,6 +19,7 @@ from app.modules.runs.permissions import READ, USE
 from app.modules.runs.repository import EntryFilter, RunFilter
 from app.modules.runs.schemas import RUN_SEEN, AiEventRead, AiRunRead, Level, read
 from app.modules.runs.service import Runs
+from app.modules.tenants.service import tenant_names
 
 RUNS, EVENTS, USAGE = "/ai/runs", "/ai/event-logs", "/ai/usage"
 FILTERS = ("status", "level", "type", "tenantId", "taskId", "runId", "from", "to")
@@ -133,7 +134,7 @@ class UsagePages(Controller):
             "path": prefix_of(request) + USAGE,
             "month": shown,
             "items": items,
-            "tenants": await repository.tenants(session),
+            "tenants": await tenant_names(session),
             "here": {"month": month} if month else {},
         }
         return render(request, "runs/usage.html", context, fragment="runs/_usage.html")

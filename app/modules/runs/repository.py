@@ -13,15 +13,14 @@ from sqlalchemy import BigInteger, Select, column, func, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app.core.database import Plane, scope_of
-from app.core.ids import PLATFORM_TENANT, floor_id
+from app.core.ids import floor_id
 from app.core.trace import MOST_STEPS, Step
+from app.modules.articles.service import titles
 from app.modules.runs.models import AiEventLog, AiMessage, AiRun, RunStatus
+from app.modules.tenants.service import tenant_names
 
-# Tables of other modules, by name: their models are their own.
+# A table of a module above, by name: its model is its own.
 _TASK = table("ai_task", column("id"), column("kind"), column("article_id"), column("correlation_id"))
-_ARTICLE = table("article", column("id"), column("title"))
-_TENANT = table("tenant", column("id"), column("name"))
 MOST_TENANTS = 500
 TOKENS = ("input", "cache_read", "cache_write", "output", "reasoning")
 R = TypeVar("R", AiRun, AiMessage, AiEventLog)
@@ -135,16 +134,7 @@ async def names(session: AsyncSession, runs: Iterable[AiRun]) -> Names:
     query = select(_TASK.c.id, _TASK.c.kind, _TASK.c.article_id).where(_TASK.c.id.in_(wanted))
     known = {row.id: RunTask(row.id, row.kind, row.article_id) for row in await session.execute(query)}
     articles = {task.article_id for task in known.values()}
-    titles = await session.execute(select(_ARTICLE.c.id, _ARTICLE.c.title).where(_ARTICLE.c.id.in_(articles)))
-    return Names(known, {row.id: row.title for row in titles}, await tenants(session))
-
-
-async def tenants(session: AsyncSession) -> dict[UUID, str]:
-    """All tenants in the order of names; a tenant's own transaction may not read tenants."""
-    if scope_of(session).plane is Plane.TENANT:
-        return {}
-    query = select(_TENANT.c.id, _TENANT.c.name).where(_TENANT.c.id != PLATFORM_TENANT)
-    return {row.id: row.name for row in await session.execute(query.order_by(_TENANT.c.name).limit(MOST_TENANTS))}
+    return Names(known, await titles(session, articles), await tenant_names(session))
 
 
 async def count_runs(session: AsyncSession, since: datetime) -> dict[str, int]:

@@ -1,13 +1,12 @@
 """`/dashboard/owner/logs/seals`: how far the audit log is sealed."""
 
-import json
 from typing import Any
 
 from litestar import Controller, Request, get, post
 from litestar.di import NamedDependency
 from litestar.response import Template
 
-from app.core.templating import render
+from app.core.templating import render, told
 from app.modules.seals.permissions import READ, VERIFY
 from app.modules.seals.service import Seals
 
@@ -24,10 +23,7 @@ class SealPages(Controller):
     @post("/verifications", permission=VERIFY, audit="owner.audit.verify", status_code=200)
     async def verify(self, request: AnyRequest, seals: NamedDependency[Seals]) -> Template:
         await seals.ask()
-        view = await _show(request, seals)
-        told = {"toast": {"message": "The log is being compared with its seals", "tone": "ok"}}
-        view.headers["HX-Trigger"] = json.dumps(told)
-        return view
+        return told(await _show(request, seals), "The log is being compared with its seals")
 
 
 async def _show(request: AnyRequest, seals: Seals) -> Template:

@@ -1,6 +1,5 @@
 """`/dashboard/owner/views`: the links above a list."""
 
-import json
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +9,7 @@ from litestar.params import FromPath, URLEncodedBody
 from litestar.response import Template
 
 from app.core.policy import SIGNED_IN
-from app.core.templating import render
+from app.core.templating import render, told
 from app.modules.views.schemas import ViewForm
 from app.modules.views.service import Views
 
@@ -29,19 +28,14 @@ class ViewPages(Controller):
         self, request: AnyRequest, views: NamedDependency[Views], data: URLEncodedBody[ViewForm]
     ) -> Template:
         view = await views.save(data.page, data.name, data.query)
-        return _told(await _show(request, views, view.page), f"{view.name} is saved")
+        return told(await _show(request, views, view.page), f"{view.name} is saved")
 
     @post("/{view_id:uuid}/removal", permission=SIGNED_IN, audit="view.remove", status_code=200)
     async def remove(self, request: AnyRequest, views: NamedDependency[Views], view_id: FromPath[UUID]) -> Template:
         view = await views.remove(view_id)
-        return _told(await _show(request, views, view.page), f"{view.name} is removed")
+        return told(await _show(request, views, view.page), f"{view.name} is removed")
 
 
 async def _show(request: AnyRequest, views: Views, page: str | None) -> Template:
     context = {"views": await views.of(page), "page": page}
     return render(request, "views/index.html", context, fragment="views/_views.html")
-
-
-def _told(view: Template, message: str) -> Template:
-    view.headers["HX-Trigger"] = json.dumps({"toast": {"message": message, "tone": "ok"}})
-    return view
