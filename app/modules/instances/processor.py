@@ -355,11 +355,11 @@ async def waited(here: Here, step: Wait) -> Outcome:
 
 
 async def ask(here: Here, step: Approve) -> Outcome:
-    names = await repository.names(here.session, {here.instance.definition_id})
+    names = await repository.workflow_names(here.session, {here.instance.definition_id})
     question = Question(
         title=fill(step.title, here.instance.context)[:500],
         note=fill(step.note, here.instance.context)[:8000],
-        origin=f"{names.workflows[here.instance.definition_id]}, step {step.key}",
+        origin=f"{names[here.instance.definition_id]}, step {step.key}",
         link=f"/workflows/instances/{here.instance.id}",
         tenant_id=here.instance.tenant_id,
         requested_by=here.instance.started_by,

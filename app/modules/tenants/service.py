@@ -11,7 +11,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database import scope_of
+from app.core.database import Plane, scope_of
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.etag import Expected, require
 from app.core.events import emit
@@ -411,7 +411,9 @@ async def timezone_of(session: AsyncSession, tenant_id: UUID) -> ZoneInfo:
 
 
 async def tenant_names(session: AsyncSession) -> dict[UUID, str]:
-    """The first 500 by name, to choose one from. For the platform."""
+    """The first 500 by name, to choose one from; none to a tenant, which may not read them."""
+    if scope_of(session).plane is Plane.TENANT:
+        return {}
     rows = await session.execute(
         repository.tenants().with_only_columns(Tenant.id, Tenant.name).order_by(Tenant.name).limit(500)
     )
