@@ -73,6 +73,7 @@ class Reports:
     def __init__(self, session: AsyncSession, actor: Actor) -> None:
         self._session = session
         self._actor = actor
+        self._found: dict[tuple[UUID | None, date | None, date | None], tuple[Where, ZoneInfo]] = {}
 
     async def series(self, asked: Asked) -> Series:
         """
@@ -136,7 +137,13 @@ class Reports:
         return [ReaderStats(**row._asdict()) for row in rows]
 
     async def where(self, asked: Asked) -> tuple[Where, ZoneInfo]:
-        """Of which tenant and days the answer is, and where their days begin."""
+        """Of which tenant and days the answer is, and where their days begin: found once for all parts of a page."""
+        key = (asked.tenant_id, asked.first, asked.last)
+        if key not in self._found:
+            self._found[key] = await self._where(asked)
+        return self._found[key]
+
+    async def _where(self, asked: Asked) -> tuple[Where, ZoneInfo]:
         if self._actor.workspace_id is not None:
             told = "Analytics are of a whole tenant: use a token that is tied to no workspace"
             raise Forbidden(told, code="workspace_token")
