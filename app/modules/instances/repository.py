@@ -81,13 +81,15 @@ async def take_turns(session: AsyncSession, definition_id: UUID, key: str) -> No
 
 
 async def in_turn(session: AsyncSession, definition_id: UUID, key: str) -> WorkflowInstance | None:
-    """The oldest unfinished instance with this key."""
+    """The unfinished instance with this key whose turn it is: the one that has begun, else the oldest."""
     query = select(WorkflowInstance).where(
         WorkflowInstance.definition_id == definition_id,
         WorkflowInstance.concurrency_key == key,
         WorkflowInstance.finished_at.is_(None),
     )
-    return (await session.scalars(query.order_by(WorkflowInstance.id).limit(1))).one_or_none()
+    return (
+        await session.scalars(query.order_by(WorkflowInstance.tries == 0, WorkflowInstance.id).limit(1))
+    ).one_or_none()
 
 
 async def follows_from(session: AsyncSession, definition_id: UUID, correlation_id: UUID, subject: str) -> bool:

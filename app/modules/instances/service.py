@@ -122,7 +122,7 @@ class InstanceService:
         instance = await self._unfinished(instance_id)
         if instance.status != Status.PAUSED:
             raise Conflict("This instance is not paused", code="not_paused")
-        instance.status = Status.WAITING if instance.wake_at else Status.RUNNING
+        instance.status = Status.WAITING if instance.wake_at else _beginning(instance)
         await go_on(self._session, instance)
         if instance.wake_at and instance.wake_at > datetime.now(UTC):
             await go_on(self._session, instance, at=instance.wake_at)
@@ -137,10 +137,9 @@ class InstanceService:
         instance = await self._locked(instance_id)
         if instance.status != Status.FAILED:
             raise Conflict("Only what has failed can be retried", code="not_failed")
-        instance.status, instance.finished_at = Status.RUNNING, None
-        instance.error_code = instance.error_message = None
+        again(instance)
         instance.attempt += 1
-        instance.first_attempt, instance.tries = instance.attempt, 0
+        instance.first_attempt = instance.attempt
         await go_on(self._session, instance)
         return await self._done("instance.retry", instance)
 
@@ -256,6 +255,18 @@ async def end(
         following = await repository.in_turn(session, instance.definition_id, instance.concurrency_key)
         if following is not None:
             await go_on(session, following)
+
+
+def again(instance: WorkflowInstance) -> None:
+    """Let go on what has failed. Another one with its key may have begun meanwhile, so it takes its turn anew."""
+    instance.tries, instance.finished_at = 0, None
+    instance.error_code = instance.error_message = None
+    instance.status = _beginning(instance)
+
+
+def _beginning(instance: WorkflowInstance) -> Status:
+    waits_its_turn = instance.concurrency_key is not None and instance.tries == 0
+    return Status.PENDING if waits_its_turn else Status.RUNNING
 
 
 def announce(session: AsyncSession, instance: WorkflowInstance) -> None:
