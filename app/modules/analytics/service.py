@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Database, Plane
-from app.core.errors import Forbidden, Invalid
+from app.core.errors import Invalid
 from app.core.events import emit
 from app.core.live import signal
 from app.core.paging import MAX_LIMIT
@@ -144,9 +144,7 @@ class Reports:
         return self._found[key]
 
     async def _where(self, asked: Asked) -> tuple[Where, ZoneInfo]:
-        if self._actor.workspace_id is not None:
-            told = "Analytics are of a whole tenant: use a token that is tied to no workspace"
-            raise Forbidden(told, code="workspace_token")
+        self._actor.for_whole_tenant("Analytics")
         tenant_id, zone = asked.tenant_id, ZoneInfo("UTC")
         if self._actor.plane is Plane.TENANT:
             tenant_id = self._actor.tenant_id
