@@ -54,7 +54,7 @@ def workflows_run(workflow: UUID, given: str, as_json: bool) -> None:
     """Start a workflow by hand."""
     try:
         wanted = json.decode(given, type=dict[str, Any])
-    except DecodeError as error:
+    except (DecodeError, RecursionError) as error:
         raise click.BadParameter(f"must be a JSON object: {error}", param_hint="--input") from None
     _act(lambda service: service.run(workflow, wanted), as_json, "was started")
 

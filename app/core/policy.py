@@ -119,6 +119,16 @@ class Actor:
             return None
         return frozenset(workspace for workspace, names in self.workspaces if permission.name in names)
 
+    def for_whole_tenant(self, things: str) -> None:
+        """Let through to `things` that belong to no workspace.
+
+        Raises:
+            Forbidden (`workspace_token`): the actor is tied to one.
+        """
+        if self.workspace_id is not None:
+            told = f"{things} are the whole tenant's: use a token that is tied to no workspace"
+            raise Forbidden(told, code="workspace_token")
+
 
 SYSTEM_ACTOR = Actor("system", None, "system", frozenset(), Plane.SYSTEM)
 

@@ -1,20 +1,17 @@
 """Analytics on the wire."""
 
 from datetime import date, datetime
-from enum import StrEnum
-from typing import TypeVar
 from uuid import UUID
 
 from msgspec import Raw, Struct
 
 from app.core.errors import Invalid
 from app.core.moments import day_of
-from app.core.queries import uuid_of, wire_name
+from app.core.queries import one_of, uuid_of, wire_name
 from app.core.wire import Outgoing
 from app.modules.analytics.models import Dimension, Grain, Metric
 from app.redis.cached import Cached
 
-E = TypeVar("E", bound=StrEnum)
 LONGEST_VALUE = 1_000
 ANALYTICS_ANSWERS = Cached("owner", "analytics", "answers", Raw, 30, ("analytics",), "Analytics, over the API.")
 
@@ -128,14 +125,8 @@ class AnalyticsQuery(Struct, rename=wire_name, kw_only=True):
             tenant_id=uuid_of("tenantId", self.tenant_id),
             first=day_of("from", self.since),
             last=day_of("to", self.until),
-            metric=_one_of("metric", self.metric, Metric) or Metric.VIEWS,
-            grain=_one_of("grain", self.grain, Grain) or Grain.DAY,
-            dimension=_one_of("dimension", self.dimension, Dimension),
+            metric=one_of("metric", self.metric, Metric) or Metric.VIEWS,
+            grain=one_of("grain", self.grain, Grain) or Grain.DAY,
+            dimension=one_of("dimension", self.dimension, Dimension),
             value=self.value.replace("\0", "") if self.value else None,
         )
-
-
-def _one_of(field: str, text: str | None, kinds: type[E]) -> E | None:
-    if text and text not in set(kinds):
-        raise Invalid.field(field, f"must be one of {', '.join(kinds)}")
-    return kinds(text) if text else None

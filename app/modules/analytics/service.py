@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Database, Plane
-from app.core.errors import Forbidden, Invalid
+from app.core.errors import Invalid
 from app.core.events import emit
 from app.core.live import signal
 from app.core.paging import MAX_LIMIT
@@ -73,6 +73,7 @@ class Reports:
     def __init__(self, session: AsyncSession, actor: Actor) -> None:
         self._session = session
         self._actor = actor
+        self._found: dict[tuple[UUID | None, date | None, date | None], tuple[Where, ZoneInfo]] = {}
 
     async def series(self, asked: Asked) -> Series:
         """
@@ -136,10 +137,14 @@ class Reports:
         return [ReaderStats(**row._asdict()) for row in rows]
 
     async def where(self, asked: Asked) -> tuple[Where, ZoneInfo]:
-        """Of which tenant and days the answer is, and where their days begin."""
-        if self._actor.workspace_id is not None:
-            told = "Analytics are of a whole tenant: use a token that is tied to no workspace"
-            raise Forbidden(told, code="workspace_token")
+        """Of which tenant and days the answer is, and where their days begin: found once for all parts of a page."""
+        key = (asked.tenant_id, asked.first, asked.last)
+        if key not in self._found:
+            self._found[key] = await self._where(asked)
+        return self._found[key]
+
+    async def _where(self, asked: Asked) -> tuple[Where, ZoneInfo]:
+        self._actor.for_whole_tenant("Analytics")
         tenant_id, zone = asked.tenant_id, ZoneInfo("UTC")
         if self._actor.plane is Plane.TENANT:
             tenant_id = self._actor.tenant_id

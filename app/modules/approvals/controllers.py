@@ -7,10 +7,9 @@ from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from app.core.errors import Invalid
 from app.core.etag import etag
 from app.core.paging import Pager
-from app.core.queries import uuid_of
+from app.core.queries import one_of, uuid_of
 from app.modules.approvals.models import Status
 from app.modules.approvals.permissions import DECIDE, READ
 from app.modules.approvals.schemas import ApprovalDetail, ApprovalPage, DecisionCreate, item, read
@@ -34,7 +33,7 @@ class ApprovalController(Controller):
         cursor: FromQuery[Text] = None,
     ) -> ApprovalPage:
         """List what waits or waited for approval, newest first."""
-        wanted = (status_of(status), uuid_of("tenantId", tenant))
+        wanted = (one_of("status", status, Status), uuid_of("tenantId", tenant))
         page = (await approvals.search(pager, *wanted, limit=limit, cursor=cursor)).map(item)
         return ApprovalPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
@@ -55,16 +54,6 @@ class ApprovalController(Controller):
         """Approve or reject, once for each caller. 403 where the caller has started what asks."""
         await approvals.decide(approval_id, data.decision, data.comment)
         return await _answer(approvals, approval_id)
-
-
-def status_of(text: Text) -> Status | None:
-    """
-    Raises:
-        Invalid (`status`).
-    """
-    if text and text not in set(Status):
-        raise Invalid.field("status", f"must be one of {', '.join(Status)}")
-    return Status(text) if text else None
 
 
 async def _answer(approvals: ApprovalService, approval_id: UUID) -> Response[ApprovalDetail]:

@@ -1,6 +1,5 @@
 """`/approvals` in the dashboards: what waits for me, and the buttons that decide."""
 
-import json
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +10,7 @@ from litestar.params import FromPath, FromQuery, URLEncodedBody
 from litestar.response import Template
 
 from app.core.paging import Pager
-from app.core.templating import prefix_of, render, state_label
+from app.core.templating import prefix_of, render, state_label, told
 from app.modules.approvals.models import Status
 from app.modules.approvals.permissions import DECIDE, READ
 from app.modules.approvals.schemas import DecisionForm, read
@@ -65,9 +64,7 @@ class ApprovalPages(Controller):
     ) -> Template:
         await approvals.decide(approval_id, data.decision, data.comment)
         view = await _show(request, approvals, approval_id, "approvals/_approval.html")
-        done = "Approved" if data.decision == "approve" else "Rejected"
-        view.headers["HX-Trigger"] = json.dumps({"toast": {"message": done, "tone": "ok"}})
-        return view
+        return told(view, "Approved" if data.decision == "approve" else "Rejected")
 
 
 async def _show(request: AnyRequest, approvals: ApprovalService, approval_id: UUID, fragment: str) -> Template:

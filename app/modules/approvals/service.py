@@ -62,7 +62,7 @@ class ApprovalService:
         Raises:
             NotFound: there is none, or it is another tenant's.
         """
-        self._whole_tenant()
+        self._actor.for_whole_tenant("Approvals")
         query = select(Approval).where(Approval.id == approval_id)
         found = await self._session.scalar(query.with_for_update() if lock else query)
         if found is None:
@@ -84,7 +84,7 @@ class ApprovalService:
         cursor: str | None = None,
     ) -> Page[Approval]:
         """Newest first."""
-        self._whole_tenant()
+        self._actor.for_whole_tenant("Approvals")
         query = select(Approval)
         query = query.where(Approval.status == status) if status else query
         query = query.where(Approval.tenant_id == tenant_id) if tenant_id else query
@@ -150,10 +150,6 @@ class ApprovalService:
         await self._session.flush()
         signal(self._session, TOPIC, approval.id, approval.tenant_id)
         await emit(self._session, ApprovalEnded(approval.id, str(status)))
-
-    def _whole_tenant(self) -> None:
-        if self._actor.workspace_id is not None:
-            raise Forbidden("Approvals are the whole tenant's, and this token is for one workspace")
 
 
 async def steps(session: AsyncSession, trace_id: UUID) -> list[Step]:

@@ -8,19 +8,23 @@ from litestar import Controller, Request, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Template
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Invalid, NotFound
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
+from app.core.queries import columns
 from app.core.templating import prefix_of, render
+from app.modules.audit.service import tenant_names as tenant_names_of
 from app.modules.events.models import AnalyticsEvent
 from app.modules.events.permissions import READ
 from app.modules.events.schemas import EventQuery, read
 from app.modules.events.service import EventLog
+from app.modules.tenants.service import tenant_names
 
 AnyRequest = Request[Any, Any, Any]
 PATH = "/events"
-FILTERS = tuple(one.encode_name for one in msgspec.structs.fields(EventQuery))
+FILTERS = columns(EventQuery)
 
 
 class EventPages(Controller):
@@ -31,6 +35,7 @@ class EventPages(Controller):
         self,
         request: AnyRequest,
         event_log: NamedDependency[EventLog],
+        session: NamedDependency[AsyncSession],
         asked_events: NamedDependency[EventQuery],
         pager: NamedDependency[Pager],
         cursor: FromQuery[str | None] = None,
@@ -45,7 +50,7 @@ class EventPages(Controller):
             "path": prefix_of(request) + PATH,
             "page": page,
             "refused": refused,
-            "tenants": await event_log.tenants(),
+            "tenants": await tenant_names(session),
             "cursor": cursor,
             "params": {name: request.query_params[name] for name in FILTERS if request.query_params.get(name)},
         }
@@ -58,6 +63,7 @@ class EventPages(Controller):
         request: AnyRequest,
         actor: NamedDependency[Actor],
         event_log: NamedDependency[EventLog],
+        session: NamedDependency[AsyncSession],
         event_id: FromPath[UUID],
         day: FromQuery[str] = "",
         of: FromQuery[str] = "",
@@ -71,7 +77,7 @@ class EventPages(Controller):
         context = {
             "path": prefix_of(request) + PATH,
             "event": row,
-            "tenants": await event_log.tenants(),
+            "tenants": await tenant_names_of(session, [row.tenant_id]),
             "plain": msgspec.to_builtins(read(row)),
         }
         return render(request, "events/event.html", context, fragment="events/_drawer.html")

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database import Plane, scope_of
+from app.core.database import scope_of
 from app.core.errors import FieldError, Invalid, NotFound
 from app.core.events import emit
 from app.core.ids import new_id
@@ -25,7 +25,7 @@ from app.modules.events import repository
 from app.modules.events.events import EventsTaken
 from app.modules.events.models import AnalyticsEvent
 from app.modules.events.schemas import EventFilter, EventIn
-from app.modules.tenants.service import tenant_names, timezone_of
+from app.modules.tenants.service import timezone_of
 
 OLDEST, AHEAD = timedelta(days=28), timedelta(minutes=5)
 SALT_LASTS = timedelta(days=2)
@@ -103,10 +103,6 @@ class EventLog:
         if row is None:
             raise NotFound("There is no such event")
         return row
-
-    async def tenants(self) -> dict[UUID, str]:
-        """The names of tenants by id; none to a tenant, which may not read them."""
-        return {} if scope_of(self._session).plane is Plane.TENANT else await tenant_names(self._session)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """`/funnels` in the dashboards: how far readers come, and where they turn back."""
 
-import json
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +15,8 @@ from app.core.errors import Invalid
 from app.core.moments import day_of
 from app.core.paging import Pager
 from app.core.queries import uuid_of
-from app.core.templating import prefix_of, render
+from app.core.templating import prefix_of, render, told
+from app.modules.audit.service import tenant_names as tenant_names_of
 from app.modules.funnels.models import Funnel
 from app.modules.funnels.permissions import READ, WRITE
 from app.modules.funnels.schemas import FunnelForm, read
@@ -57,7 +57,7 @@ class FunnelPages(Controller):
         funnel = await funnels.create(data.read(), tenant_id)
         context = await _list(request, funnels, session, pager)
         answer = render(request, "funnels/index.html", context, fragment="funnels/_list.html")
-        return _said(answer, f"{funnel.name} is made. Its figures come within minutes.")
+        return told(answer, f"{funnel.name} is made. Its figures come within minutes.")
 
     @get("/{funnel_id:uuid}", permission=READ)
     async def show(
@@ -85,7 +85,7 @@ class FunnelPages(Controller):
         funnel = await funnels.update(funnel_id, data.change(), expected=expected)
         context = await _one(request, funnels, session, funnel)
         answer = render(request, "funnels/show.html", context, fragment="funnels/_show.html")
-        return _said(answer, f"{funnel.name} is changed. Its figures come anew within minutes.")
+        return told(answer, f"{funnel.name} is changed. Its figures come anew within minutes.")
 
     @post("/{funnel_id:uuid}/removal", permission=WRITE, audit="funnel.delete", status_code=200)
     async def discard(
@@ -99,7 +99,7 @@ class FunnelPages(Controller):
         funnel = await funnels.delete(funnel_id)
         context = await _list(request, funnels, session, pager)
         answer = render(request, "funnels/index.html", context, fragment="funnels/_list.html")
-        return _said(answer, f"{funnel.name} is deleted.")
+        return told(answer, f"{funnel.name} is deleted.")
 
 
 async def _list(
@@ -111,7 +111,7 @@ async def _list(
         "path": prefix_of(request) + PATH,
         "page": page,
         "results": {funnel.id: await funnels.results(funnel) for funnel in page.items},
-        "tenants": await _tenants(session),
+        "tenants": await tenant_names(session),
         "params": {"tenantId": asked} if asked else {},
         "cursor": cursor,
     }
@@ -122,7 +122,7 @@ async def _one(request: AnyRequest, funnels: FunnelService, session: AsyncSessio
     context: dict[str, Any] = {
         "path": prefix_of(request) + PATH,
         "funnel": funnel,
-        "tenants": await _tenants(session),
+        "tenants": await tenant_names_of(session, [funnel.tenant_id]),
         "params": asked,
         "plain": msgspec.to_builtins(read(funnel)),
         "refused": None,
@@ -133,13 +133,3 @@ async def _one(request: AnyRequest, funnels: FunnelService, session: AsyncSessio
     except Invalid as problem:  # shown where the figures would be
         context["refused"] = problem.detail
     return context
-
-
-async def _tenants(session: AsyncSession) -> dict[UUID, str]:
-    return await tenant_names(session) if scope_of(session).plane is Plane.PLATFORM else {}
-
-
-def _said(answer: Template, message: str) -> Template:
-    told = {"toast": {"message": message, "tone": "ok"}}
-    answer.headers["HX-Trigger"] = json.dumps(told)
-    return answer

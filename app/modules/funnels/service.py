@@ -11,7 +11,7 @@ from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Plane
-from app.core.errors import Conflict, Forbidden, Invalid, NotFound
+from app.core.errors import Conflict, Invalid, NotFound
 from app.core.etag import Expected, require
 from app.core.ids import new_id
 from app.core.live import signal
@@ -57,7 +57,7 @@ class FunnelService:
         self, pager: Pager, tenant_id: UUID | None = None, *, limit: int = 25, cursor: str | None = None
     ) -> Page[Funnel]:
         """Newest first; of the tenants that the transaction sees, or of one of them."""
-        self._whole()
+        self._actor.for_whole_tenant("Funnels")
         of = f"funnels {self._actor.tenant_id} {tenant_id}"
         query = repository.funnels(tenant_id)
         return await pager.page(self._session, query, key=Funnel.id, of=of, limit=limit, cursor=cursor)
@@ -67,7 +67,7 @@ class FunnelService:
         Raises:
             NotFound: there is none, or it is another tenant's.
         """
-        self._whole()
+        self._actor.for_whole_tenant("Funnels")
         row = await self._session.get(Funnel, funnel_id)
         if row is None:
             raise NotFound("There is no such funnel")
@@ -80,7 +80,7 @@ class FunnelService:
         Raises:
             Invalid, NotFound. Conflict (`name_taken`, `too_many`).
         """
-        self._whole()
+        self._actor.for_whole_tenant("Funnels")
         if tenant_id is None or self._actor.plane is Plane.TENANT:
             tenant_id = self._actor.tenant_id
         else:
@@ -199,11 +199,6 @@ class FunnelService:
         )
         signal(self._session, TOPIC, funnel.id, funnel.tenant_id)
         drop(self._session, *FUNNEL_ANSWERS.tags)
-
-    def _whole(self) -> None:
-        if self._actor.workspace_id is not None:
-            told = "Funnels are of a whole tenant: use a token that is tied to no workspace"
-            raise Forbidden(told, code="workspace_token")
 
 
 async def mark_days(session: AsyncSession, event: DaysCounted) -> None:

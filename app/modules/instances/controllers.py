@@ -8,11 +8,10 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.errors import Invalid
 from app.core.etag import etag
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
-from app.core.queries import text_of, uuid_of
+from app.core.queries import one_of, text_of, uuid_of
 from app.modules.instances.models import Status, WorkflowInstance
 from app.modules.instances.permissions import MANAGE, READ
 from app.modules.instances.repository import InstanceFilter
@@ -52,10 +51,8 @@ def provide_instance_filter(
     Raises:
         Invalid: naming the parameter.
     """
-    if status and status not in set(Status):
-        raise Invalid.field("status", f"must be one of {', '.join(Status)}")
     return InstanceFilter(
-        Status(status) if status else None,
+        one_of("status", status, Status),
         uuid_of("tenantId", tenant),
         uuid_of("definitionId", definition),
         text_of("trigger", trigger),

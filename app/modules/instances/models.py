@@ -70,7 +70,7 @@ class WorkflowInstance(TenantRow):
     first_attempt: Mapped[int] = mapped_column(server_default=text("1"))
     """Where the tries of this step are counted from: a person's retry gives it all of them again."""
     tries: Mapped[int] = mapped_column(server_default=text("0"))
-    """Tries at steps so far, in all."""
+    """Tries at steps in all, since it was started or a person has let it try again; 0 means that it has to begin."""
     wake_at: Mapped[datetime | None]
     error_code: Mapped[str | None]
     error_message: Mapped[str | None] = mapped_column(Text)

@@ -1,6 +1,5 @@
 """`/workflows/instances` in the dashboards: what runs and has run, one instance with its steps, live."""
 
-import json
 from typing import Any
 from uuid import UUID
 
@@ -14,13 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.access import tell
 from app.core.errors import Invalid
 from app.core.paging import Pager
-from app.core.templating import prefix_of, render, state_label
+from app.core.templating import prefix_of, render, state_label, told
+from app.modules.audit.service import tenant_names as tenant_names_of
 from app.modules.instances import repository
 from app.modules.instances.models import UNFINISHED, Status
 from app.modules.instances.permissions import MANAGE, READ
 from app.modules.instances.repository import InstanceFilter
 from app.modules.instances.schemas import INSTANCE_SEEN, InstanceDetail, RunForm, detail
 from app.modules.instances.service import InstanceService
+from app.modules.tenants.service import tenant_names
 
 AnyRequest = Request[Any, Any, Any]
 FILTERS = ("status", "tenantId", "definitionId", "trigger", "correlationId")
@@ -45,7 +46,8 @@ class InstancePages(Controller):
             "page": page,
             "here": here,
             "params": {name: value for name, value in here.items() if name != "cursor"},
-            "names": await repository.names(session),
+            "workflows": await repository.workflow_names(session),
+            "tenants": await tenant_names(session),
             "statuses": [(one, state_label(one).capitalize()) for one in Status],
         }
         return render(request, "instances/index.html", context, fragment="instances/_list.html")
@@ -141,7 +143,7 @@ async def _show(
     session: AsyncSession,
     instance_id: UUID,
     fragment: str,
-    done: str = "",
+    done: str | None = None,
 ) -> Template:
     row = await instances.get(instance_id)
     executions = await instances.executions(instance_id)
@@ -150,13 +152,11 @@ async def _show(
         "instance": row,
         "executions": executions,
         "unfinished": row.status in UNFINISHED,
-        "names": await repository.names(session, {row.definition_id}),
+        "workflows": await repository.workflow_names(session, {row.definition_id}),
+        "tenants": await tenant_names_of(session, [row.tenant_id]),
         "plain": msgspec.to_builtins(InstanceDetail(**detail(row, executions))),
     }
-    view = render(request, "instances/show.html", context, fragment=f"instances/{fragment}.html")
-    if done:
-        view.headers["HX-Trigger"] = json.dumps({"toast": {"message": done, "tone": "ok"}})
-    return view
+    return told(render(request, "instances/show.html", context, fragment=f"instances/{fragment}.html"), done)
 
 
 async def _go(request: AnyRequest, instances: InstanceService, session: AsyncSession, instance_id: UUID) -> Template:

@@ -25,7 +25,7 @@ from app.modules.email.service import TemplateLetter, send_template, status_of
 from app.modules.instances import repository
 from app.modules.instances.jobs import ExecuteWorkflowStep
 from app.modules.instances.models import Place, Status, StepStatus, WorkflowInstance, WorkflowStepExecution
-from app.modules.instances.service import AI_TASK, APPROVAL, DELIVERY, EMAIL, announce, end, go_on, trace
+from app.modules.instances.service import AI_TASK, APPROVAL, DELIVERY, EMAIL, again, announce, end, go_on, trace
 from app.modules.plugins.service import DeliveryService, PluginService
 from app.modules.workflows.service import (
     CONTINUE,
@@ -118,8 +118,7 @@ async def on_replay(session: AsyncSession, job: ExecuteWorkflowStep) -> None:
     instance = await repository.locked(session, job.instance_id)
     here = instance is not None and instance.place == Place(job.step, job.iteration, job.attempt)
     if instance is not None and here and instance.error_code == CRASHED:
-        instance.status, instance.finished_at = Status.RUNNING, None
-        instance.error_code = instance.error_message = None
+        again(instance)
         announce(session, instance)
 
 
@@ -355,11 +354,11 @@ async def waited(here: Here, step: Wait) -> Outcome:
 
 
 async def ask(here: Here, step: Approve) -> Outcome:
-    names = await repository.names(here.session, {here.instance.definition_id})
+    names = await repository.workflow_names(here.session, {here.instance.definition_id})
     question = Question(
         title=fill(step.title, here.instance.context)[:500],
         note=fill(step.note, here.instance.context)[:8000],
-        origin=f"{names.workflows[here.instance.definition_id]}, step {step.key}",
+        origin=f"{names[here.instance.definition_id]}, step {step.key}",
         link=f"/workflows/instances/{here.instance.id}",
         tenant_id=here.instance.tenant_id,
         requested_by=here.instance.started_by,

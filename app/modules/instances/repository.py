@@ -7,16 +7,13 @@ from uuid import UUID
 from sqlalchemy import Select, column, func, select, table, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database import Plane, scope_of
-from app.core.ids import PLATFORM_TENANT
 from app.core.trace import MOST_STEPS, Step
 from app.modules.instances.models import Status, StepStatus, WorkflowInstance, WorkflowStepExecution
 
 # Tables of modules below, by name: their models are their own.
-_DEFINITION = table("workflow_definition", column("id"), column("name"), column("key"))
-_TENANT = table("tenant", column("id"), column("name"))
+_DEFINITION = table("workflow_definition", column("id"), column("name"))
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
-MOST_TENANTS = 500
+MOST_NAMES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +80,15 @@ async def take_turns(session: AsyncSession, definition_id: UUID, key: str) -> No
 
 
 async def in_turn(session: AsyncSession, definition_id: UUID, key: str) -> WorkflowInstance | None:
-    """The oldest unfinished instance with this key."""
+    """The unfinished instance with this key whose turn it is: the one that has begun, else the oldest."""
     query = select(WorkflowInstance).where(
         WorkflowInstance.definition_id == definition_id,
         WorkflowInstance.concurrency_key == key,
         WorkflowInstance.finished_at.is_(None),
     )
-    return (await session.scalars(query.order_by(WorkflowInstance.id).limit(1))).one_or_none()
+    return (
+        await session.scalars(query.order_by(WorkflowInstance.tries == 0, WorkflowInstance.id).limit(1))
+    ).one_or_none()
 
 
 async def follows_from(session: AsyncSession, definition_id: UUID, correlation_id: UUID, subject: str) -> bool:
@@ -102,31 +101,18 @@ async def follows_from(session: AsyncSession, definition_id: UUID, correlation_i
     return await session.scalar(query.limit(1)) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
-    """What pages show beside ids; a tenant's own transaction may not read tenants."""
-
-    workflows: dict[UUID, str]
-    tenants: dict[UUID, str]
-
-
-async def names(session: AsyncSession, definitions: Collection[UUID] | None = None) -> Names:
-    """Of these workflows, or of all (500 at most); and of all tenants, in the order of names."""
-    query = select(_DEFINITION.c.id, _DEFINITION.c.name).order_by(_DEFINITION.c.name).limit(MOST_TENANTS)
-    query = query.where(_DEFINITION.c.id.in_(definitions)) if definitions is not None else query
-    workflows = {row.id: row.name for row in await session.execute(query)}
-    if scope_of(session).plane is Plane.TENANT:
-        return Names(workflows, {})
-    tenants = select(_TENANT.c.id, _TENANT.c.name).where(_TENANT.c.id != PLATFORM_TENANT)
-    rows = await session.execute(tenants.order_by(_TENANT.c.name).limit(MOST_TENANTS))
-    return Names(workflows, {row.id: row.name for row in rows})
+async def workflow_names(session: AsyncSession, ids: Collection[UUID] | None = None) -> dict[UUID, str]:
+    """Of these workflows, or of the first 500, in the order of names."""
+    query = select(_DEFINITION.c.id, _DEFINITION.c.name).order_by(_DEFINITION.c.name).limit(MOST_NAMES)
+    query = query.where(_DEFINITION.c.id.in_(ids)) if ids is not None else query
+    return {row.id: row.name for row in await session.execute(query)}
 
 
 async def steps(session: AsyncSession, trace_id: UUID) -> list[Step]:
     """The instances of one chain of cause and effect, and each try at each of their steps."""
     query = select(WorkflowInstance).where(WorkflowInstance.correlation_id == trace_id).order_by(WorkflowInstance.id)
     found = {row.id: row for row in await session.scalars(query.limit(MOST_STEPS))}
-    called = (await names(session, {row.definition_id for row in found.values()})).workflows
+    called = await workflow_names(session, {row.definition_id for row in found.values()})
     told = [_step("workflow", called.get(row.definition_id, "Workflow"), row, row.id) for row in found.values()]
     tries = select(WorkflowStepExecution).where(WorkflowStepExecution.instance_id.in_(found))
     for row in await session.scalars(tries.order_by(WorkflowStepExecution.id).limit(MOST_STEPS)):

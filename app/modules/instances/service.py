@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Plane, scope_of
-from app.core.errors import Conflict, Forbidden, Invalid, NotFound
+from app.core.errors import Conflict, Invalid, NotFound
 from app.core.events import Event
 from app.core.ids import PLATFORM_TENANT, new_id
 from app.core.live import signal
@@ -72,7 +72,7 @@ class InstanceService:
         Raises:
             NotFound: there is none, or it is another tenant's.
         """
-        self._whole_tenant()
+        self._actor.for_whole_tenant("Workflows")
         found = await self._session.get(WorkflowInstance, instance_id)
         if found is None:
             raise NotFound("There is no workflow instance with this id")
@@ -86,7 +86,7 @@ class InstanceService:
         self, pager: Pager, wanted: InstanceFilter, *, limit: int = 25, cursor: str | None = None
     ) -> Page[WorkflowInstance]:
         """Newest first."""
-        self._whole_tenant()
+        self._actor.for_whole_tenant("Workflows")
         of = f"instances {scope_of(self._session).tenant_id} {wanted}"
         query = repository.fitting(wanted)
         return await pager.page(self._session, query, key=WorkflowInstance.id, of=of, limit=limit, cursor=cursor)
@@ -122,7 +122,7 @@ class InstanceService:
         instance = await self._unfinished(instance_id)
         if instance.status != Status.PAUSED:
             raise Conflict("This instance is not paused", code="not_paused")
-        instance.status = Status.WAITING if instance.wake_at else Status.RUNNING
+        instance.status = Status.WAITING if instance.wake_at else _beginning(instance)
         await go_on(self._session, instance)
         if instance.wake_at and instance.wake_at > datetime.now(UTC):
             await go_on(self._session, instance, at=instance.wake_at)
@@ -137,10 +137,9 @@ class InstanceService:
         instance = await self._locked(instance_id)
         if instance.status != Status.FAILED:
             raise Conflict("Only what has failed can be retried", code="not_failed")
-        instance.status, instance.finished_at = Status.RUNNING, None
-        instance.error_code = instance.error_message = None
+        again(instance)
         instance.attempt += 1
-        instance.first_attempt, instance.tries = instance.attempt, 0
+        instance.first_attempt = instance.attempt
         await go_on(self._session, instance)
         return await self._done("instance.retry", instance)
 
@@ -172,10 +171,6 @@ class InstanceService:
         await trace(self._session, self._actor, action, instance)
         announce(self._session, instance)
         return instance
-
-    def _whole_tenant(self) -> None:
-        if self._actor.workspace_id is not None:
-            raise Forbidden("Workflows are the whole tenant's, and this token is for one workspace")
 
 
 async def start(
@@ -256,6 +251,18 @@ async def end(
         following = await repository.in_turn(session, instance.definition_id, instance.concurrency_key)
         if following is not None:
             await go_on(session, following)
+
+
+def again(instance: WorkflowInstance) -> None:
+    """Let go on what has failed. Another one with its key may have begun meanwhile, so it takes its turn anew."""
+    instance.tries, instance.finished_at = 0, None
+    instance.error_code = instance.error_message = None
+    instance.status = _beginning(instance)
+
+
+def _beginning(instance: WorkflowInstance) -> Status:
+    waits_its_turn = instance.concurrency_key is not None and instance.tries == 0
+    return Status.PENDING if waits_its_turn else Status.RUNNING
 
 
 def announce(session: AsyncSession, instance: WorkflowInstance) -> None:

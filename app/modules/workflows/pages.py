@@ -1,6 +1,5 @@
 """`/workflows` in the dashboards: definitions, their drafts in an area for text, and their versions."""
 
-import json
 from typing import Any
 from uuid import UUID
 
@@ -15,8 +14,9 @@ from app.core.errors import Invalid
 from app.core.events import public
 from app.core.paging import Pager
 from app.core.queries import uuid_of
-from app.core.templating import prefix_of, render
-from app.modules.workflows import repository
+from app.core.templating import prefix_of, render, told
+from app.modules.audit.service import tenant_names as tenant_names_of
+from app.modules.tenants.service import tenant_names
 from app.modules.workflows.permissions import READ, WRITE
 from app.modules.workflows.schemas import EXAMPLE, WorkflowChange, WorkflowCreate, WorkflowForm, is_key, pretty
 from app.modules.workflows.service import WorkflowService, parse
@@ -42,7 +42,7 @@ class WorkflowPages(Controller):
             "page": page,
             "params": {"tenant": tenant} if tenant else {},
             "cursor": cursor,
-            "tenants": await repository.tenants(session),
+            "tenants": await tenant_names(session),
             "example": pretty(to_builtins(EXAMPLE)),
         }
         return render(request, "workflows/index.html", context, fragment="workflows/_list.html")
@@ -127,16 +127,13 @@ async def _show(
     session: AsyncSession,
     definition_id: UUID,
     fragment: str,
-    done: str = "",
+    done: str | None = None,
 ) -> Template:
     row = await workflows.get(definition_id)
     context = _common(request) | {
         "workflow": row,
-        "tenants": await repository.tenants(session),
+        "tenants": await tenant_names_of(session, [row.tenant_id]),
         "draft": pretty(row.draft),
         "versions": [(one, pretty(one.graph)) for one in await workflows.versions(definition_id)],
     }
-    view = render(request, "workflows/show.html", context, fragment=fragment)
-    if done:
-        view.headers["HX-Trigger"] = json.dumps({"toast": {"message": done, "tone": "ok"}})
-    return view
+    return told(render(request, "workflows/show.html", context, fragment=fragment), done)

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Plane, scope_of
-from app.core.errors import Conflict, FieldError, Forbidden, Invalid, NotFound
+from app.core.errors import Conflict, FieldError, Invalid, NotFound
 from app.core.etag import Expected, require
 from app.core.events import public
 from app.core.ids import new_id
@@ -101,7 +101,7 @@ class WorkflowService:
         Raises:
             NotFound: there is none, or it is another tenant's.
         """
-        self._whole_tenant()
+        self._actor.for_whole_tenant("Workflows")
         query = select(WorkflowDefinition).where(WorkflowDefinition.id == definition_id)
         found = await self._session.scalar(query.with_for_update() if lock else query)
         if found is None:
@@ -117,7 +117,7 @@ class WorkflowService:
         self, pager: Pager, tenant_id: UUID | None = None, *, limit: int = 25, cursor: str | None = None
     ) -> Page[WorkflowDefinition]:
         """Newest first."""
-        self._whole_tenant()
+        self._actor.for_whole_tenant("Workflows")
         query = select(WorkflowDefinition)
         query = query.where(WorkflowDefinition.tenant_id == tenant_id) if tenant_id else query
         of = f"workflows {scope_of(self._session).tenant_id} {tenant_id}"
@@ -186,7 +186,7 @@ class WorkflowService:
         return decode(version.graph)
 
     async def _owner(self, asked: UUID | None) -> UUID:
-        self._whole_tenant()
+        self._actor.for_whole_tenant("Workflows")
         scope = scope_of(self._session)
         if scope.plane is Plane.TENANT:
             if asked not in (None, scope.tenant_id):
@@ -214,10 +214,6 @@ class WorkflowService:
             self._session, self._actor, action, resource=resource, before=before, after=after, tenant_id=row.tenant_id
         )
         signal(self._session, TOPIC, row.id, row.tenant_id)
-
-    def _whole_tenant(self) -> None:
-        if self._actor.workspace_id is not None:
-            raise Forbidden("Workflows are the whole tenant's, and this token is for one workspace")
 
 
 async def listening(session: AsyncSession, tenant_id: UUID, topic: str) -> Sequence[WorkflowDefinition]:

@@ -301,6 +301,28 @@ async def test_instances_about_one_thing_wait_for_each_other(client: AsyncClient
     assert await statuses() == ["cancelled", "cancelled", "waiting", "waiting"]
 
 
+async def test_what_is_retried_or_resumed_waits_for_the_one_that_has_begun(client: AsyncClient, drain: Drain) -> None:
+    rest = {"type": "wait", "key": "rest", "seconds": 600}
+    definition = await flows.workflow(client, PUBLISH, rest, onePer="input.about")
+    failed = await flows.run(client, definition, about="one", articleId="none")
+    await drain()
+    begun, resumed = [
+        await flows.run(client, definition, about="one", articleId=await flows.article(client)) for _ in range(2)
+    ]
+    await drain()
+    for instance, what in ((failed, "retry"), (resumed, "pause"), (resumed, "resume")):
+        assert await flows.act(client, instance, what) == 200
+    await drain()
+
+    async def statuses() -> list[str]:
+        return [(await flows.instance(client, one))["status"] for one in (failed, begun, resumed)]
+
+    assert await statuses() == ["pending", "waiting", "pending"]
+    await flows.act(client, begun, "cancel")
+    await drain()
+    assert await statuses() == ["failed", "cancelled", "waiting"]
+
+
 async def test_a_dead_job_fails_its_instance_and_its_replay_goes_on(
     client: AsyncClient, drain: Drain, monkeypatch: pytest.MonkeyPatch, database: Database, operator: Any
 ) -> None:
