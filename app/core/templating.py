@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from litestar import Request
+from litestar import Request, Response
 from litestar.datastructures import Headers
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Template
@@ -21,6 +21,7 @@ from app.core.database import Plane
 from app.core.policy import Actor, Permission, Policy, actor_of
 from app.core.settings import Settings
 
+Answer = TypeVar("Answer", bound=Response[Any])
 ROOT = Path(__file__).parent.parent
 PREFIX = "/dashboard/owner"
 MEMBERS = "/dashboard/t"
@@ -55,8 +56,8 @@ def home_of(request: Request[Any, Any, Any]) -> str:
     return prefix_of(request) if tenant is None else f"{PREFIX}/tenants/{tenant}"
 
 
-def told(view: Template, message: str | None, undo: dict[str, Any] | None = None) -> Template:
-    """The view, with a short message for whoever pressed the button, and the way back: url, target and values."""
+def told(view: Answer, message: str | None, undo: dict[str, Any] | None = None) -> Answer:
+    """The answer, with a short message for whoever pressed the button, and the way back: url, target and values."""
     if message is not None:
         toast: dict[str, Any] = {"message": message, "tone": "ok"} | ({"undo": undo} if undo else {})
         view.headers["HX-Trigger"] = json.dumps({"toast": toast})
