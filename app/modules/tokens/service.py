@@ -3,7 +3,7 @@
 import hmac
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
@@ -100,11 +100,9 @@ class Bearers:
 def plain(address: str | None) -> str | None:
     """An address as PostgreSQL reads it; None for what is none, such as a socket in the file system."""
     try:
-        found = ip_address(address or "")
+        return str(ip_address(address or ""))
     except ValueError:
         return None
-    inside = found.ipv4_mapped if isinstance(found, IPv6Address) else None
-    return str(inside or found)
 
 
 def admitted(row: Row[Any] | None, address: str | None) -> Row[Any]:
