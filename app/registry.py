@@ -19,6 +19,7 @@ from app.modules.analytics.module import analytics
 from app.modules.approvals.module import approvals
 from app.modules.articles.module import articles
 from app.modules.audit.module import audit
+from app.modules.bearers.module import bearers
 from app.modules.cache.module import cache
 from app.modules.dashboard.module import dashboard
 from app.modules.drafts.module import drafts
@@ -83,6 +84,7 @@ MODULES: tuple[Module, ...] = (
     invitations,
     impersonation,
     tokens,
+    bearers,
     media,
     articles,
     imports_module,
