@@ -41,8 +41,8 @@ from app.core.wire import JsonRequest
 from app.module import ModulesPlugin
 from app.modules.access.service import note
 from app.modules.audit.service import record_attempt
+from app.modules.bearers.service import Bearers, jwts_of
 from app.modules.sessions.service import Sessions
-from app.modules.tokens.service import Bearers, jwts_of
 from app.process import Process
 from app.queues.inline import drain
 from app.queues.leader import Leader

@@ -1,6 +1,7 @@
 """The only list of modules, in the order in which they may import each other: from the bottom up."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
 from app.core.errors import Invalid
 from app.core.events import Event, Subscriber
@@ -19,6 +20,7 @@ from app.modules.analytics.module import analytics
 from app.modules.approvals.module import approvals
 from app.modules.articles.module import articles
 from app.modules.audit.module import audit
+from app.modules.bearers.module import bearers
 from app.modules.cache.module import cache
 from app.modules.dashboard.module import dashboard
 from app.modules.drafts.module import drafts
@@ -63,6 +65,8 @@ from app.queues.schedules import Schedule
 from app.queues.spec import QueueSpec
 from app.redis.cached import Cached
 
+Named = TypeVar("Named", QueueSpec, Schedule, Quota, Exportable)
+
 MODULES: tuple[Module, ...] = (
     audit,
     seals,
@@ -83,6 +87,7 @@ MODULES: tuple[Module, ...] = (
     invitations,
     impersonation,
     tokens,
+    bearers,
     media,
     articles,
     imports_module,
@@ -118,12 +123,7 @@ def specs() -> dict[str, QueueSpec]:
     Raises:
         RuntimeError: two declare the same name.
     """
-    found: dict[str, QueueSpec] = {}
-    for spec in (*CORE_QUEUES, *(spec for module in MODULES for spec in module.queues)):
-        if spec.name in found:
-            raise RuntimeError(f"The queue {spec.name!r} is declared twice")
-        found[spec.name] = spec
-    return found
+    return _by_name("queue", (*CORE_QUEUES, *(spec for module in MODULES for spec in module.queues)))
 
 
 def kinds() -> Kinds:
@@ -138,20 +138,23 @@ def schedules() -> dict[str, Schedule]:
     Raises:
         RuntimeError: two have the same name, or one's name or timing cannot be.
     """
-    found: dict[str, Schedule] = {}
-    for schedule in (each for module in MODULES for each in module.schedules):
-        if schedule.name in found:
-            raise RuntimeError(f"The schedule {schedule.name!r} is declared twice")
-        try:
-            found[schedule.name] = schedule.checked()
-        except Invalid as error:
-            raise RuntimeError(f"The schedule {schedule.name!r} cannot be: {error.detail}") from error
-    return found
+    return _by_name("schedule", (_checked(schedule) for module in MODULES for schedule in module.schedules))
+
+
+def _checked(schedule: Schedule) -> Schedule:
+    try:
+        return schedule.checked()
+    except Invalid as error:
+        raise RuntimeError(f"The schedule {schedule.name!r} cannot be: {error.detail}") from error
 
 
 def quotas() -> dict[str, Quota]:
-    """What a tenant's use can be bounded of, by name."""
-    return {quota.name: quota for module in MODULES for quota in module.quotas}
+    """What a tenant's use can be bounded of, by name.
+
+    Raises:
+        RuntimeError: two have the same name.
+    """
+    return _by_name("quota", (quota for module in MODULES for quota in module.quotas))
 
 
 def subscribers() -> dict[type[Event], list[Subscriber]]:
@@ -178,8 +181,12 @@ def mails() -> dict[str, tuple[int, str]]:
 
 
 def exportables() -> dict[str, Exportable]:
-    """Every list that can leave as a file, by name."""
-    return {one.name: one for module in MODULES for one in module.exports}
+    """Every list that can leave as a file, by name.
+
+    Raises:
+        RuntimeError: two have the same name.
+    """
+    return _by_name("export", (one for module in MODULES for one in module.exports))
 
 
 def caches() -> dict[str, tuple[str, Cached[Any]]]:
@@ -197,3 +204,12 @@ def owner_scopes() -> frozenset[str]:
 
 def permissions() -> dict[str, Permission]:
     return permissions_of(MODULES)
+
+
+def _by_name(what: str, declared: Iterable[Named]) -> dict[str, Named]:
+    found: dict[str, Named] = {}
+    for one in declared:
+        if one.name in found:
+            raise RuntimeError(f"The {what} {one.name!r} is declared twice")
+        found[one.name] = one
+    return found

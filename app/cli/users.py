@@ -118,7 +118,7 @@ def user_reset_factor(who: str, as_json: bool) -> None:
 @click.argument("role", type=click.Choice(ROLES))
 @as_json
 def user_role(who: str, role: str, as_json: bool) -> None:
-    """Make a person an owner of the platform, or an ordinary person."""
+    """Make a person an owner, operator or auditor of the platform, or an ordinary person."""
     found = _act(who, lambda people, row: people.set_role(row.id, role))
     show(as_json, to_builtins(found), text=f"{found.email}: {found.role}.")
 

@@ -5,14 +5,17 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
+from msgspec import Meta
 from pwdlib import PasswordHash
 
 from app.core.secrets import new_secret
 
 T = TypeVar("T")
 MIN_PASSWORD, MAX_PASSWORD = 12, 1024
+Password = Annotated[str, Meta(max_length=MAX_PASSWORD)]
+"""One as somebody sends it, good enough or not."""
 # Argon2 wants 64 MB and a core for each password: two at a time, whoever knocks.
 _THREADS = ThreadPoolExecutor(2, "argon2")
 _ARGON2 = PasswordHash.recommended()

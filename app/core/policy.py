@@ -134,10 +134,10 @@ SYSTEM_ACTOR = Actor("system", None, "system", frozenset(), Plane.SYSTEM)
 
 
 FindSession = Callable[[str, str | None], Awaitable[Actor | None]]
-"""The port that identity fills: who sent this cookie, under the address of the tenant with this slug?"""
+"""The port that sessions fills: who sent this cookie, under the address of the tenant with this slug?"""
 
 FindBearer = Callable[[str, str | None], Awaitable[Actor]]
-"""The port that tokens fills: who sent this bearer token, from this address? It raises for one that it refuses."""
+"""The port that bearers fills: who sent this bearer token, from this address? It raises for one that it refuses."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,7 @@ def query_of(given: Mapping[str, str], shape: type[Q]) -> Q:
     Raises:
         Invalid: naming a parameter that is not known.
     """
-    known = {one.encode_name for one in msgspec.structs.fields(shape)}
-    for name in sorted(given.keys() - known):
+    for name in sorted(given.keys() - {*columns(shape)}):
         raise Invalid.field(name, "is not known here")
     return msgspec.convert(dict(given), shape)
 

@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from contextlib import suppress
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 from uuid import UUID
 
@@ -37,9 +37,14 @@ SECURITY_HEADERS = {
 
 
 def client_address(scope: Scope, trusted: tuple[str, ...]) -> str | None:
-    """The caller's address. `X-Forwarded-For` counts only as far as trusted proxies wrote it."""
+    """The caller's address. `X-Forwarded-For` counts only as far as trusted proxies wrote it.
+
+    One of version 4 that comes in the clothes of version 6, `::ffff:192.0.2.1`, is told as the one that it is.
+    """
     client = scope.get("client")
     address = client[0] if client else None
+    with suppress(ValueError):  # no address, but a socket in the file system
+        address = _plain(address or "")
     if not trusted or address is None:
         return address
     networks = [ip_network(item, strict=False) for item in trusted]
@@ -48,11 +53,16 @@ def client_address(scope: Scope, trusted: tuple[str, ...]) -> str | None:
         if not any(ip_address(address) in network for network in networks):
             return address
         try:
-            ip_address(hop)
+            address = _plain(hop)
         except ValueError:
             return address
-        address = hop
     return address
+
+
+def _plain(address: str) -> str:
+    found = ip_address(address)
+    inside = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return str(inside or found)
 
 
 def correlation_id() -> UUID | None:

@@ -21,6 +21,7 @@ from app.core.database import Plane
 from app.core.policy import Actor, Permission, Policy, actor_of
 from app.core.settings import Settings
 
+Answer = TypeVar("Answer", bound=Response[Any])
 ROOT = Path(__file__).parent.parent
 PREFIX = "/dashboard/owner"
 MEMBERS = "/dashboard/t"

@@ -39,8 +39,7 @@ class Timing:
         """
         if (self.cron is None) == (self.every_s is None):
             raise Invalid.field("cron", "give either a cron expression or an interval in seconds")
-        if self.timezone not in zones():
-            raise Invalid.field("timezone", "is no time zone, such as UTC or Europe/Berlin")
+        checked_zone(self.timezone)
         if self.every_s is not None:
             if not MIN_EVERY_S <= self.every_s <= MAX_EVERY_S:
                 raise Invalid.field("everyS", f"must be from {MIN_EVERY_S} to {MAX_EVERY_S} seconds")
@@ -74,6 +73,16 @@ class Timing:
 @functools.cache
 def zones() -> frozenset[str]:
     return frozenset(available_timezones() - {"localtime"})  # whatever this machine happens to be set to
+
+
+def checked_zone(name: str) -> str:
+    """
+    Raises:
+        Invalid (`timezone`): there is no such time zone.
+    """
+    if name not in zones():
+        raise Invalid.field("timezone", "is no time zone, such as UTC or Europe/Berlin")
+    return name
 
 
 def _checked_cron(text: str) -> str:

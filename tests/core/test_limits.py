@@ -72,9 +72,9 @@ async def test_the_owners_api_is_open_sixty_times_a_minute_to_an_address(limited
 
 async def test_the_address_is_the_one_that_trusted_proxies_name(limited: Limited) -> None:
     client = await limited(address="10.0.0.1", trusted_proxies=("10.0.0.0/8",), rate_limit_max=2)
-    seen = ["198.51.100.1", "198.51.100.2", "6.6.6.6, 198.51.100.1", "7.7.7.7, 198.51.100.1"]
+    seen = ["198.51.100.1", "198.51.100.2", "6.6.6.6, 198.51.100.1", "7.7.7.7, 198.51.100.1", "::ffff:198.51.100.1"]
     statuses = [(await client.get(OWNERS, headers={"X-Forwarded-For": each})).status_code for each in seen]
-    assert statuses == [401, 401, 401, 429]
+    assert statuses == [401, 401, 401, 429, 429]
     # Of version 6 a customer has a whole network.
     seen = ["2001:db8:1:2::1", "2001:db8:1:2:ffff::2", "2001:db8:1:2:3:4:5:6", "2001:db8:1:3::1"]
     statuses = [(await client.get(OWNERS, headers={"X-Forwarded-For": each})).status_code for each in seen]

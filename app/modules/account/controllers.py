@@ -39,7 +39,6 @@ class AccountController(Controller):
     @patch("/", permission=SIGNED_IN, audit="account.profile.update")
     async def update(self, account: NamedDependency[Account], data: JSONBody[ProfileChange]) -> AccountRead:
         """Change what the signed-in person tells about itself."""
-        account.me  # noqa: B018 - who has none is refused
         await account.people.set_profile(data)
         return await account.read()
 
@@ -131,7 +130,6 @@ class AccountController(Controller):
         data: JSONBody[ConsentChange],
     ) -> ConsentRead:
         """Answer the present text of a purpose."""
-        account.me  # noqa: B018 - who has none is refused
         address: str | None = request.scope.get("client_address")  # type: ignore[assignment]
         return read_consent(await account.people.consent(purpose, data.granted, address))
 

@@ -1,9 +1,7 @@
 """`/account`: one's own profile, password, second factor, devices, sessions and consents."""
 
-import json
 from typing import Any
 from uuid import UUID
-from zoneinfo import available_timezones
 
 import segno
 from litestar import Controller, Request, get, post
@@ -15,16 +13,17 @@ from app.core.errors import Invalid
 from app.core.paging import Pager
 from app.core.policy import SIGNED_IN, Actor
 from app.core.settings import Settings
-from app.core.templating import Page, render
+from app.core.templating import Page, render, told
 from app.modules.account.schemas import CodeForm, ConfirmationForm, ConsentForm, PasswordForm, ProfileForm
 from app.modules.account.service import Account
 from app.modules.factors.service import Enrolment
 from app.modules.identity.service import IdentityService, SignIn
 from app.modules.people.service import ProfileChange
 from app.modules.sessions.service import session_cookie
+from app.queues.timing import zones
 
 AnyRequest = Request[Any, Any, Any]
-ZONES = sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith(("Etc/", "SystemV/")))
+ZONES = sorted(zone for zone in zones() if "/" in zone and not zone.startswith(("Etc/", "SystemV/")))
 ZONE_CHOICES = [(zone, zone) for zone in ("UTC", *ZONES)]
 
 
@@ -49,7 +48,6 @@ class AccountPages(Controller):
         pager: NamedDependency[Pager],
         data: URLEncodedBody[ProfileForm],
     ) -> Template:
-        account.me  # noqa: B018 - who has none is refused
         change = ProfileChange(name=data.name, phone=data.phone, timezone=data.timezone, about=data.about)
         await account.people.set_profile(change)
         return await _part(request, account, pager, "profile", "Your profile is saved.")
@@ -70,8 +68,8 @@ class AccountPages(Controller):
             raise Invalid.field("repeat", "is not the same password")
         await door.confirm(actor, data.current)
         secret = await identity.change_password(data.password)
-        told = "Your password is changed; your other sessions have ended."
-        answer = await _part(request, account, pager, "password", told)
+        message = "Your password is changed; your other sessions have ended."
+        answer = await _part(request, account, pager, "password", message)
         answer.cookies.append(session_cookie(secret, settings))
         return answer
 
@@ -150,7 +148,6 @@ class AccountPages(Controller):
         purpose: FromPath[str],
         data: URLEncodedBody[ConsentForm],
     ) -> Template:
-        account.me  # noqa: B018 - who has none is refused
         address: str | None = request.scope.get("client_address")  # type: ignore[assignment]
         await account.people.consent(purpose, bool(data.granted), address)
         return await _part(request, account, pager, "consents", "Your answer is noted.")
@@ -161,13 +158,13 @@ async def _part(
     account: Account,
     pager: Pager,
     name: str,
-    told: str | None = None,
+    message: str | None = None,
     *,
     enrolment: Enrolment | None = None,
     codes: list[str] | None = None,
     cursor: str | None = None,
 ) -> Page:
-    """The whole page, or for htmx one of its panels; `told` is a message beside it."""
+    """The whole page, or for htmx one of its panels; `message` stands beside it."""
     context = {
         "account": await account.read(),
         "page": await account.book.search(pager, account.me, limit=10, cursor=cursor),
@@ -180,7 +177,4 @@ async def _part(
         "qr": segno.make(enrolment.uri, micro=False).svg_data_uri(scale=4, border=3, light="#fff") if enrolment else "",
         "codes": codes,
     }
-    answer = render(request, "account/index.html", context, fragment=f"account/_{name}.html")
-    if told:
-        answer.headers["HX-Trigger"] = json.dumps({"toast": {"message": told, "tone": "ok"}})
-    return answer
+    return told(render(request, "account/index.html", context, fragment=f"account/_{name}.html"), message)

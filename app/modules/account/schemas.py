@@ -5,11 +5,11 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
+from app.core.passwords import Password
 from app.core.wire import Incoming, Outgoing
 from app.modules.people.service import ConsentRead
 from app.modules.sessions.service import DeviceRead, SessionRead
 
-Secret = Annotated[str, Meta(max_length=1024)]
 Code = Annotated[str, Meta(max_length=40, examples=["123456"])]
 
 
@@ -30,14 +30,14 @@ class AccountRead(Outgoing):
 class PasswordChange(Incoming):
     """Another password for the signed-in person; `current` is the one before."""
 
-    current: Secret
-    password: Secret
+    current: Password
+    password: Password
 
 
 class Confirmation(Incoming):
     """A proof that it is still the same person: the password, or a code where there is a second factor."""
 
-    proof: Secret
+    proof: Password
 
 
 class FactorBegun(Outgoing):
@@ -92,13 +92,13 @@ class ProfileForm(Form):
 
 
 class PasswordForm(Form):
-    current: Secret = ""
-    password: Secret = ""
-    repeat: Secret = ""
+    current: Password = ""
+    password: Password = ""
+    repeat: Password = ""
 
 
 class ConfirmationForm(Form):
-    proof: Secret = ""
+    proof: Password = ""
 
 
 class CodeForm(Form):

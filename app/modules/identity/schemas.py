@@ -4,10 +4,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from app.core.passwords import Password
 from app.core.wire import Incoming
 
 Email = Annotated[str, Meta(max_length=320)]
-Password = Annotated[str, Meta(max_length=1024)]
 Short = Annotated[str, Meta(max_length=200)]
 
 

@@ -271,10 +271,7 @@ class SignIn:
             if await OneTimeCodes(session).redeem("register", ticket) is None:
                 raise LinkExpired
             chosen = name.strip() or before.email.partition("@")[0]
-            user = await People(session, ANONYMOUS).add(before.email, chosen, password_hash=hashed)
-            after = {"email": user.email, "name": user.name}
-            resource = ("user", user.id, user.email)
-            await record(session, _actor(user), "account.register", resource=resource, after=after)
+            user, _ = await open_account(session, before.email, chosen, hashed)
         return await self._enter(user)
 
     async def confirm(self, actor: Actor, password: str) -> None:
@@ -419,6 +416,18 @@ def _require_patience(failures: repository.Failures) -> None:
 def _actor(user: User) -> Actor:
     plane = Plane.PLATFORM if user.role in roles.PLATFORM else Plane.SYSTEM
     return Actor("user", user.id, user.email, frozenset(), plane)
+
+
+async def open_account(session: AsyncSession, email: str, name: str, hashed: str) -> tuple[User, Actor]:
+    """Write down who makes an account for itself, and say who acts from then on.
+
+    Raises:
+        Invalid (`name`). Conflict (`email_taken`).
+    """
+    user = await People(session, ANONYMOUS).add(email, name, password_hash=hashed)
+    actor, after = _actor(user), {"email": user.email, "name": user.name}
+    await record(session, actor, "account.register", resource=("user", user.id, user.email), after=after)
+    return user, actor
 
 
 async def _add_owner(session: AsyncSession, actor: Actor | None, email: str, hashed: str) -> User:

@@ -7,12 +7,12 @@ from uuid import UUID
 
 from msgspec import Meta, convert, field
 
+from app.core.passwords import Password
 from app.core.wire import Incoming, Outgoing
 from app.modules.invitations.models import Invitation
 
 State = Literal["pending", "accepted", "expired", "revoked"]
 Email = Annotated[str, Meta(max_length=320, examples=["editor@example.org"])]
-Password = Annotated[str, Meta(max_length=1024)]
 
 
 class InvitationCreate(Incoming):

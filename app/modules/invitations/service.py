@@ -18,11 +18,11 @@ from app.core.queries import text_of
 from app.core.secrets import Secret, Signer, digest
 from app.modules.audit.service import record
 from app.modules.email.service import Letter, Ticket, send
-from app.modules.identity.service import hash_password
+from app.modules.identity.service import hash_password, open_account
 from app.modules.invitations.models import Invitation
 from app.modules.invitations.schemas import State
 from app.modules.members.service import MemberService
-from app.modules.people.service import People, User, plain_email, user_by_email
+from app.modules.people.service import User, plain_email, user_by_email
 from app.modules.roles.service import RoleService
 from app.modules.tenants.service import TenantService
 
@@ -212,10 +212,7 @@ class Welcome:
         hashed = await hash_password(password, offer.email)
         async with self._database.transaction(SYSTEM) as session:
             row = await _open(session, link, lock=True)
-            person = await People(session, _nobody(offer.email)).add(offer.email, name, password_hash=hashed)
-            actor = Actor("user", person.id, person.email, frozenset(), Plane.SYSTEM)
-            after = {"email": person.email, "name": person.name}
-            await record(session, actor, "account.register", resource=("user", person.id, person.email), after=after)
+            person, actor = await open_account(session, offer.email, name, hashed)
             await InvitationService(session, actor).accept(row, person)
         return offer.slug
 

@@ -1,7 +1,7 @@
 """`/api/owner/users` and `/api/owner/sessions`."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from litestar import Controller, Response, delete, get, patch, post, put
@@ -17,8 +17,10 @@ from app.modules.people.schemas import (
     USER_SEEN,
     USERS_SEEN,
     Ban,
+    Role,
     RoleChange,
     Sort,
+    State,
     UserChange,
     UserCreate,
     UserPage,
@@ -38,8 +40,8 @@ class UserController(Controller):
         people: NamedDependency[People],
         pager: NamedDependency[Pager],
         q: FromQuery[str | None] = None,
-        role: FromQuery[Literal["owner", "operator", "auditor", "user"] | None] = None,
-        state_: Annotated[Literal["active", "invited", "banned"] | None, QueryParameter(name="state")] = None,
+        role: FromQuery[Role | None] = None,
+        state_: Annotated[State | None, QueryParameter(name="state")] = None,
         sort: FromQuery[Sort] = "-createdAt",
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
@@ -80,7 +82,7 @@ class UserController(Controller):
     async def set_role(
         self, people: NamedDependency[People], user_id: FromPath[UUID], data: JSONBody[RoleChange]
     ) -> Response[UserRead]:
-        """Make a person an owner of the platform, or an ordinary person; the person's sessions end."""
+        """Make a person an owner, operator or auditor of the platform, or an ordinary person; its sessions end."""
         return _answer(await people.set_role(user_id, data.role))
 
     @put("/{user_id:uuid}/ban", permission=WRITE, audit="owner.user.ban", step_up=True)

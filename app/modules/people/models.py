@@ -11,7 +11,7 @@ from app.core.models import Base, Row
 
 
 class User(Row):
-    """A person. `email` is stored in lower case; `role` is `owner` for the platform's owners, else `user`.
+    """A person. `email` is stored in lower case; `role` is what the person is on the platform, `user` for nothing.
 
     Without a password, a link by mail sets one. `disabled_at` is since when the person is banned.
     """

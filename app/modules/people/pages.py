@@ -1,7 +1,6 @@
 """`/dashboard/owner/users` and `/dashboard/owner/sessions`."""
 
-import json
-from typing import Annotated, Any, cast, get_args
+from typing import Annotated, Any, get_args
 from uuid import UUID
 
 from litestar import Controller, Request, Response, get, post
@@ -10,19 +9,21 @@ from litestar.params import FromPath, FromQuery, QueryParameter, URLEncodedBody
 from litestar.response import Template
 
 from app.core.access import tell
-from app.core.errors import Invalid
 from app.core.paging import Pager
 from app.core.policy import Actor
+from app.core.queries import one_of
 from app.core.roles import PLATFORM
-from app.core.templating import PREFIX, render
+from app.core.templating import PREFIX, render, told
 from app.modules.people.permissions import READ, WRITE
 from app.modules.people.schemas import (
     SESSIONS_SEEN,
     USER_SEEN,
     USERS_SEEN,
     BanForm,
+    Role,
     RoleForm,
     Sort,
+    State,
     UserChange,
     UserForm,
 )
@@ -32,8 +33,7 @@ from app.modules.sessions.service import SessionBook
 PATH = f"{PREFIX}/users"
 AnyRequest = Request[Any, Any, Any]
 ROLES = [*PLATFORM.items(), ("user", "Ordinary person")]
-SORTS = [(sort, sort) for sort in get_args(Sort)]
-STATES = [("active", "Active"), ("invited", "Invited"), ("banned", "Banned")]
+STATES = [(state, state.capitalize()) for state in get_args(State)]
 
 
 class UserPages(Controller):
@@ -51,12 +51,16 @@ class UserPages(Controller):
         sort: FromQuery[str | None] = None,
         cursor: FromQuery[str | None] = None,
     ) -> Template:
-        for name, value, choices in (("role", role, ROLES), ("state", state_, STATES), ("sort", sort, SORTS)):
-            if value and value not in dict(choices):
-                raise Invalid.field(name, f"must be one of {', '.join(dict(choices))}")
         asked = {"q": q, "role": role, "state": state_, "sort": sort}
-        order = cast(Sort, sort or "-createdAt")
-        page = await people.search(pager, text=q, role=role, state=state_, sort=order, cursor=cursor)
+        order: Sort = one_of("sort", sort, Sort) or "-createdAt"
+        page = await people.search(
+            pager,
+            text=q,
+            role=one_of("role", role, Role),
+            state=one_of("state", state_, State),
+            sort=order,
+            cursor=cursor,
+        )
         tell(request, rows=len(page.items))
         context = {
             "page": page,
@@ -128,7 +132,7 @@ class UserPages(Controller):
     @post("/{user_id:uuid}/password-reset", permission=WRITE, audit="owner.user.reset", status_code=200)
     async def reset(self, people: NamedDependency[People], user_id: FromPath[UUID]) -> Response[bytes]:
         await people.send_reset(user_id)
-        return _told("A mail with a link is on its way.")
+        return told(Response(b""), "A mail with a link is on its way.")
 
     @post(
         "/{user_id:uuid}/factor-removal",
@@ -173,9 +177,7 @@ class SessionPages(Controller):
         session_id: FromPath[UUID],
     ) -> Template:
         await book.revoke(session_id)
-        answer = await _sessions(request, actor, people, book, pager)
-        answer.headers["HX-Trigger"] = json.dumps({"toast": {"message": "The session has ended.", "tone": "ok"}})
-        return answer
+        return told(await _sessions(request, actor, people, book, pager), "The session has ended.")
 
 
 async def _sessions(
@@ -190,7 +192,3 @@ async def _sessions(
 
 def _again(user_id: UUID) -> Response[bytes]:
     return Response(b"", headers={"HX-Redirect": f"{PATH}/{user_id}"})
-
-
-def _told(message: str) -> Response[bytes]:
-    return Response(b"", headers={"HX-Trigger": json.dumps({"toast": {"message": message, "tone": "ok"}})})

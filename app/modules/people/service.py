@@ -4,7 +4,6 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
-from zoneinfo import available_timezones
 
 from msgspec import UNSET
 from sqlalchemy import select
@@ -17,6 +16,7 @@ from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
+from app.core.queries import text_of
 from app.core.wire import one_line
 from app.modules.access.service import erase_person
 from app.modules.audit.service import record
@@ -25,8 +25,10 @@ from app.modules.factors.service import OneTimeCodes, SecondFactor
 from app.modules.people import repository
 from app.modules.people.models import User, UserConsent, UserProfile
 from app.modules.people.schemas import (
+    MAX_ABOUT,
     MAX_NAME,
     MAX_PHONE,
+    MAX_REASON,
     PURPOSES,
     ConsentChange,
     ConsentRead,
@@ -36,6 +38,7 @@ from app.modules.people.schemas import (
     read_consent,
 )
 from app.modules.sessions.service import TOPIC, end_all
+from app.queues.timing import checked_zone
 
 __all__ = [
     "PURPOSES",
@@ -95,10 +98,9 @@ class People:
         """`text` is looked for in name and e-mail; a `-` before what it is sorted by puts the last one first.
 
         Raises:
-            Invalid (`q`): it has a character that PostgreSQL cannot hold.
+            Invalid (`q`).
         """
-        if text and "\0" in text:
-            raise Invalid.field("q", "has a character that no name has")
+        text = text_of("q", text)
         query, of = repository.users(text, role, state), f"users {text} {role} {state} {sort}"
         column = {"name": User.name, "email": User.email}.get(sort.removeprefix("-"))
         up = not sort.startswith("-")
@@ -227,15 +229,16 @@ class People:
         """Let the person in no more; every session ends at once. Banning who is banned changes nothing.
 
         Raises:
-            NotFound. Conflict (`last_owner`, `own_account`).
+            NotFound. Invalid (`reason`). Conflict (`last_owner`, `own_account`).
         """
         user = await self.get(user_id, lock=True)
         if user.id == self._actor.id:
             raise Conflict("Nobody bans themselves", code="own_account")
         if user.role == "owner":
             await self._leave_an_owner(user)
+        why = _text("reason", reason, MAX_REASON) or None
         if user.disabled_at is None:
-            user.disabled_at, user.disabled_reason = datetime.now(UTC), reason.strip() or None
+            user.disabled_at, user.disabled_reason = datetime.now(UTC), why
             await self._session.flush()
             await self._session.refresh(user)
             ended = await end_all(self._session, user.id)
@@ -305,7 +308,8 @@ class People:
         """Change what the actor tells about itself.
 
         Raises:
-            Invalid: naming `name`, `phone` or `timezone`.
+            Conflict (`no_session`): nobody is signed in.
+            Invalid: naming `name`, `phone`, `timezone` or `about`.
         """
         user = await self._me()
         row = await self._session.get(UserProfile, user.id, with_for_update=True)
@@ -313,12 +317,10 @@ class People:
             row = UserProfile(user_id=user.id, timezone="UTC", about="")
             self._session.add(row)
         before = {"name": user.name, "phone": user.phone, "timezone": row.timezone, "about": row.about}
-        if change.timezone is not UNSET and change.timezone not in available_timezones():
-            raise Invalid.field("timezone", "is not the name of a time zone, such as Europe/Berlin")
         user.name = user.name if change.name is UNSET else one_line("name", change.name, MAX_NAME)
         user.phone = user.phone if change.phone is UNSET else _phone(change.phone)
-        row.timezone = row.timezone if change.timezone is UNSET else change.timezone
-        row.about = row.about if change.about is UNSET else _text("about", change.about)
+        row.timezone = row.timezone if change.timezone is UNSET else checked_zone(change.timezone)
+        row.about = row.about if change.about is UNSET else _text("about", change.about, MAX_ABOUT)
         after = {"name": user.name, "phone": user.phone, "timezone": row.timezone, "about": row.about}
         if after != before:
             await self._session.flush()
@@ -339,12 +341,12 @@ class People:
         """Note the actor's answer to the present text of a purpose. The same answer again changes nothing.
 
         Raises:
-            NotFound: there is no such purpose.
+            Conflict (`no_session`): nobody is signed in. NotFound: there is no such purpose.
         """
+        user = await self._me()
         text = next((each for each in PURPOSES if each.name == purpose), None)
         if text is None:
             raise NotFound("There is no such purpose")
-        user = await self._me()
         last = (await self.consents(user.id)).get(purpose)
         if last is not None and (last.granted, last.text_version) == (granted, text.version):
             return last
@@ -405,7 +407,8 @@ def _phone(text: str | None) -> str | None:
     return found or None
 
 
-def _text(field: str, text: str) -> str:
-    if "\0" in text:
-        raise Invalid.field(field, "has a character that cannot be stored")
-    return text.strip()
+def _text(field: str, text: str, longest: int) -> str:
+    found = text.replace("\r\n", "\n").strip()  # as browsers send the end of a line, which they count as one
+    if len(found) > longest or "\0" in found:
+        raise Invalid.field(field, f"must have at most {longest} characters that can be stored")
+    return found

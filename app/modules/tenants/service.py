@@ -30,7 +30,7 @@ from app.modules.tenants.jobs import EraseTenant
 from app.modules.tenants.models import Tenant, TenantRecord, Workspace
 from app.modules.tenants.schemas import MAX_NAME, MAX_REASON, QuotaRead, TenantChange
 from app.queues.enqueue import enqueue
-from app.queues.timing import zones
+from app.queues.timing import checked_zone
 
 TOPIC = "tenants"
 SUSPENDED, DELETING = "suspended", "deleting"
@@ -152,7 +152,7 @@ class TenantService:
             tenant.status = change.status
             tenant.reason = _reason(change.reason) if change.status == SUSPENDED else None
         if change.timezone is not UNSET:
-            tenant.timezone = _zone(change.timezone)
+            tenant.timezone = checked_zone(change.timezone)
         if _settable(tenant) != before:
             await self._session.flush()
             await self._session.refresh(tenant)
@@ -443,12 +443,6 @@ def _known(session: AsyncSession) -> dict[str, Quota]:
 def _settable(tenant: Tenant) -> Fields:
     names = ("name", "status", "reason", "erase_at", "timezone")
     return {name: getattr(tenant, name) for name in names}
-
-
-def _zone(name: str) -> str:
-    if name not in zones():
-        raise Invalid.field("timezone", "is no time zone, such as UTC or Europe/Berlin")
-    return name
 
 
 def _reason(text: str | None) -> str | None:

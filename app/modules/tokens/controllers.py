@@ -1,35 +1,28 @@
-"""`/api/owner/tenants/{id}/tokens` and `/clients`, `/api/owner/tokens`, and `/api/v1/oauth/token`."""
+"""`/api/owner/tenants/{id}/tokens` and `/clients`, and `/api/owner/tokens`."""
 
-from base64 import b64decode
 from datetime import timedelta
-from typing import Annotated, Any, TypeVar
-from urllib.parse import unquote_plus
+from typing import Annotated, TypeVar
 from uuid import UUID
 
-from litestar import Controller, Request, Response, delete, get, patch, post
+from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, URLEncodedBody
-from msgspec.structs import asdict, replace
-from sqlalchemy.ext.asyncio import AsyncSession
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from msgspec.structs import asdict
 
 from app.core.etag import IfMatch, etag, versions
 from app.core.ids import PLATFORM_TENANT
 from app.core.paging import Pager
-from app.core.policy import PUBLIC
-from app.core.settings import Settings
 from app.modules.tokens.permissions import READ, WRITE
 from app.modules.tokens.schemas import (
     CLIENT_MADE_SEEN,
     CLIENT_SEEN,
     MADE_SEEN,
     TOKEN_SEEN,
-    AccessToken,
     ClientMade,
     ClientPage,
     ClientRead,
     CredentialChange,
     CredentialCreate,
-    Grant,
     PlatformTokenCreate,
     Revocations,
     Revoked,
@@ -44,7 +37,7 @@ from app.modules.tokens.schemas import (
     read,
     read_client,
 )
-from app.modules.tokens.service import ClientService, Exchange, TokenService, jwts_of
+from app.modules.tokens.service import ClientService, TokenService
 
 Shown = TypeVar("Shown", bound=TokenRead)
 
@@ -274,24 +267,6 @@ class ClientController(Controller):
         return Revoked(revoked=await clients.revoke_many(tenant_id, data.ids))
 
 
-class OAuthController(Controller):
-    path = "/oauth"
-
-    @post("/token", permission=PUBLIC, audit="client.jwt.issue", own_credentials=True, status_code=200)
-    async def token(
-        self,
-        request: Request[Any, Any, Any],
-        session: NamedDependency[AsyncSession],
-        settings: NamedDependency[Settings],
-        data: URLEncodedBody[Grant],
-    ) -> Response[AccessToken]:
-        """Exchange an API client's id and secret for a JWT. They stand in the form, or in HTTP Basic (RFC 6749)."""
-        address: str | None = request.scope.get("client_address")  # type: ignore[assignment]
-        asked = _with_basic(data, request.headers.get("authorization", ""))
-        granted = await Exchange(session, jwts_of(settings)).grant(asked, address)
-        return Response(granted, headers={"Cache-Control": "no-store"})
-
-
 def _answer(shown: Shown) -> Response[Shown]:
     return Response(shown, headers=etag(shown.version))
 
@@ -299,14 +274,3 @@ def _answer(shown: Shown) -> Response[Shown]:
 def _made(shown: Shown, place: str) -> Response[Shown]:
     headers = etag(shown.version) | {"Location": f"{place}/{shown.id}"}
     return Response(shown, status_code=201, headers=headers)
-
-
-def _with_basic(asked: Grant, header: str) -> Grant:
-    scheme, _, encoded = header.partition(" ")
-    if scheme.lower() != "basic":
-        return asked
-    try:
-        client, _, secret = b64decode(encoded, validate=True).decode().partition(":")
-    except ValueError:
-        return asked
-    return replace(asked, client_id=unquote_plus(client), client_secret=unquote_plus(secret))

@@ -11,7 +11,6 @@ from app.module import Module
 from app.modules.tenants.service import TenantService
 from app.modules.tokens.controllers import (
     ClientController,
-    OAuthController,
     PlatformTokenController,
     TenantTokenController,
 )
@@ -45,7 +44,6 @@ def provide_tenants(session: NamedDependency[AsyncSession], actor: NamedDependen
 
 tokens = Module(
     name="tokens",
-    api=(OAuthController,),
     owner_api=(TenantTokenController, PlatformTokenController, ClientController),
     pages=(TokenPages, OwnTokenPages, ClientPages),
     member_pages=(OwnTokenPages, OwnClientPages),

@@ -3,14 +3,11 @@
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, not_, or_, select, text
+from sqlalchemy import ColumnElement, Select, and_, func, not_, or_, select
 
 from app.modules.tokens.models import Credential
 
 C = TypeVar("C", bound=Credential)
-BY_TOKEN = text("SELECT * FROM public.teknav_token(:hash, :address)")
-BY_CLIENT = text("SELECT * FROM public.teknav_client(:client, :epoch, :address)")
-"""Who this is, and `refusal`: why it is not let in, NULL where it is. No row: nobody. A use is noted."""
 
 
 def credentials(row: type[C], tenant_id: UUID, words: str | None = None, state: str | None = None) -> Select[tuple[C]]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType, convert, field
+from msgspec import UNSET, Meta, UnsetType, convert, field
 
 from app.core.access import Access
 from app.core.wire import Incoming, Outgoing, Sensitive
@@ -137,24 +137,6 @@ class ClientPage(Outgoing):
     items: Sequence[ClientRead]
     next_cursor: str | None
     prev_cursor: str | None
-
-
-class Grant(Struct):
-    """The form of RFC 6749, section 4.4. Fields that it does not know are passed over, as the RFC wants."""
-
-    grant_type: str = ""
-    client_id: str = ""
-    client_secret: str = ""
-    scope: str = ""
-
-
-class AccessToken(Struct):
-    """The answer of RFC 6749, section 5.1, in its own spelling. `expires_in` is in seconds."""
-
-    access_token: str
-    expires_in: int
-    scope: str
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - the word that the RFC wants
 
 
 class CredentialForm(Incoming):

@@ -1,129 +1,35 @@
 """The rules of programs' credentials: what they may do, for whom, from where, and until when."""
 
-import hmac
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import ip_network
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
 from msgspec import UNSET
-from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database import Database, Plane, scope_of
-from app.core.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound, Problem, Unauthenticated
+from app.core.database import Plane, scope_of
+from app.core.errors import Conflict, Invalid, NotFound
 from app.core.etag import Expected, require
 from app.core.ids import PLATFORM_TENANT, new_id
-from app.core.jwt import BadJwt, Claims, Jwts
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor, Permission
 from app.core.queries import text_of
 from app.core.secrets import Secret, digest, new_secret
-from app.core.settings import Settings
 from app.core.wire import one_line
 from app.modules.audit.service import record
 from app.modules.tenants.service import TenantService
 from app.modules.tokens import repository
 from app.modules.tokens.models import ApiClient, ApiToken, Credential
 from app.modules.tokens.permissions import WRITE
-from app.modules.tokens.schemas import MAX_ADDRESSES, MAX_AT_ONCE, MAX_NAME, AccessToken, CredentialChange, Grant
+from app.modules.tokens.schemas import MAX_ADDRESSES, MAX_AT_ONCE, MAX_NAME, CredentialChange
 
+__all__ = ["TOPIC", "ApiClient", "ClientService", "TokenService"]
 C = TypeVar("C", bound=Credential)
 TOPIC = "tokens"
-AUDIENCE = "teknav-api"
 SHOWN_OF_SECRET = 8
-
-
-def jwts_of(settings: Settings) -> Jwts:
-    """What signs and verifies API clients' JWTs."""
-    return Jwts(settings.jwt_secrets, AUDIENCE, settings.jwt_lasts)
-
-
-class Bearers:
-    """Finds who sent a bearer token, opaque or a JWT, in one statement and without a role.
-
-    The functions that it calls belong to `teknav_system`, look at everything that could have ended it, and note that
-    it was used. Nothing is remembered: what was revoked is refused with the next request, in every process.
-    """
-
-    def __init__(self, database: Database, permissions: Mapping[str, Permission], jwts: Jwts) -> None:
-        self._engine = database.engine(Plane.TENANT).execution_options(isolation_level="AUTOCOMMIT")
-        self._every = frozenset(permissions)
-        self._tenants = frozenset(name for name, permission in permissions.items() if permission.tenant)
-        self._jwts = jwts
-
-    async def actor(self, bearer: str, address: str | None) -> Actor:
-        """
-        Args:
-            address: where the request comes from.
-
-        Raises:
-            Unauthenticated (`bad_token`): it is unknown, expired, revoked or replaced.
-            Forbidden (`tenant_suspended`, `address_refused`).
-        """
-        claims = self._claims(bearer) if "." in bearer else None  # an opaque token has no dot
-        async with self._engine.connect() as connection:
-            if claims is None:
-                asked: dict[str, Any] = {"hash": digest(bearer)}
-                query = repository.BY_TOKEN
-            else:
-                asked = {"client": claims.sub, "epoch": claims.epoch}
-                query = repository.BY_CLIENT
-            row = (await connection.execute(query, asked | {"address": plain(address)})).one_or_none()
-        found = admitted(row, address)
-        platform = found.tenant_id == PLATFORM_TENANT
-        granted = frozenset(found.scopes) & (self._every if platform else self._tenants)
-        if claims is not None and claims.scope is not None:
-            granted &= frozenset(claims.scope.split())
-        plane = Plane.PLATFORM if platform else Plane.TENANT
-        return Actor(
-            "token",
-            found.id,
-            found.name,
-            granted,
-            plane,
-            found.tenant_id,
-            found.workspace_id,
-            plan=found.plan,
-            calls_per_day=found.calls_per_day,
-        )
-
-    def _claims(self, bearer: str) -> Claims:
-        try:
-            return self._jwts.verify(bearer)
-        except BadJwt as error:
-            raise Unauthenticated(f"This token {error}", code="bad_token") from None
-
-
-def plain(address: str | None) -> str | None:
-    """An address as PostgreSQL reads it; None for what is none, such as a socket in the file system."""
-    try:
-        found = ip_address(address or "")
-    except ValueError:
-        return None
-    inside = found.ipv4_mapped if isinstance(found, IPv6Address) else None
-    return str(inside or found)
-
-
-def admitted(row: Row[Any] | None, address: str | None) -> Row[Any]:
-    """
-    Raises:
-        Unauthenticated (`bad_token`), Forbidden (`tenant_suspended`, `address_refused`).
-    """
-    if row is not None and row.refusal is None:
-        return row
-    raise _refusal(row.refusal if row is not None else "", address)
-
-
-def _refusal(why: str, address: str | None) -> Problem:
-    if why == "suspended":
-        return Forbidden("This tenant is suspended", code="tenant_suspended")
-    if why == "address":
-        return Forbidden(f"This token may not be used from {address}", code="address_refused")
-    said = {"revoked": "was revoked", "expired": "has expired", "replaced": "was replaced"}.get(why, "is unknown")
-    return Unauthenticated(f"This token {said}", code="bad_token")
 
 
 class Credentials(Generic[C]):
@@ -386,53 +292,6 @@ class ClientService(Credentials[ApiClient]):
 
     def _end_jwts(self, row: ApiClient) -> None:
         row.epoch += 1
-
-
-class Exchange:
-    """A client's id and secret for a JWT, as OAuth's client credentials grant has it."""
-
-    def __init__(self, session: AsyncSession, jwts: Jwts) -> None:
-        self._session = session
-        self._jwts = jwts
-
-    async def grant(self, asked: Grant, address: str | None) -> AccessToken:
-        """
-        Raises:
-            BadRequest (`unsupported_grant_type`, `invalid_scope`). Unauthenticated (`invalid_client`): without saying
-            whether id or secret is wrong; `bad_token` where both are right. Forbidden: as for the JWT itself.
-        """
-        if asked.grant_type != "client_credentials":
-            raise BadRequest("grant_type: must be client_credentials", code="unsupported_grant_type")
-        client = await self._client(asked)
-        said = {"client": client.id, "epoch": client.epoch, "address": plain(address)}
-        found = admitted((await self._session.execute(repository.BY_CLIENT, said)).one_or_none(), address)
-        wanted = asked.scope.split()
-        if not {*wanted} <= {*found.scopes}:
-            raise BadRequest(f"scope: this client has {' '.join(found.scopes)}", code="invalid_scope")
-        scope = " ".join(sorted({*wanted}) or found.scopes)
-        jwt = self._jwts.sign(Claims(str(client.id), client.epoch, scope if wanted else None))
-        actor = Actor("token", client.id, client.name, frozenset(), Plane.SYSTEM, client.tenant_id)
-        resource = ("client", client.id, client.name)
-        after = {"scope": scope, "epoch": client.epoch}
-        await record(
-            self._session, actor, "client.jwt.issue", resource=resource, after=after, tenant_id=client.tenant_id
-        )
-        return AccessToken(jwt, round(self._jwts.lasts.total_seconds()), scope)
-
-    async def _client(self, asked: Grant) -> ApiClient:
-        wrong = Unauthenticated("client_id or client_secret is wrong", code="invalid_client")
-        try:
-            client = await self._session.get(ApiClient, UUID(asked.client_id))
-        except ValueError:
-            raise wrong from None
-        if client is None or not any(hmac.compare_digest(digest(asked.client_secret), each) for each in _good(client)):
-            raise wrong
-        return client
-
-
-def _good(client: ApiClient) -> list[bytes]:
-    before = client.previous_hash if client.overlap_until is not None else None
-    return [each for each in (client.token_hash, before) if each is not None]
 
 
 def _settable(row: Credential) -> dict[str, Any]:

@@ -23,6 +23,8 @@ async def test_a_profile_is_what_the_person_says(owner: AsyncClient, admin: asyn
         wrong = await owner.patch("/api/account", json={field: value})
         assert (wrong.status_code, [error["field"] for error in wrong.json()["errors"]]) == (422, [field])
     form = change | {"about": "Less to say."}
+    too_much = await owner.post("/account/profile", data=form | {"about": "a" * 2001}, headers=HTMX)
+    assert too_much.status_code == 422 and "at most 2000" in too_much.text
     saved = await owner.post("/account/profile", data=form, headers=HTMX)
     assert "Less to say." in saved.text and "saved" in saved.headers["hx-trigger"]
     rows = await admin.fetch(

@@ -124,6 +124,7 @@ async def test_the_pages_do_the_same(owner: AsyncClient, client: AsyncClient, ma
         (await owner.post(home, data=form | {"name": "Late", "version": version}, headers=HTMX), 412),
         (await owner.post(f"{home}/password-reset", headers=HTMX), 200),
         (await owner.post(f"{home}/factor-removal", headers=HTMX), 200),
+        (await owner.post(f"{home}/ban", data={"reason": "x" * 501}, headers=HTMX), 422),
         (await owner.post(f"{home}/ban", data={"reason": "x"}, headers=HTMX), 200),
         (await owner.post(f"{home}/unban", headers=HTMX), 200),
         (await owner.post(f"{home}/role", data={"role": "owner"}, headers=HTMX), 200),

@@ -11,7 +11,7 @@ from httpx2 import AsyncClient, Response
 from litestar import Litestar
 
 from app.core.jwt import Claims, Jwts
-from app.modules.tokens.service import AUDIENCE
+from app.modules.bearers.service import AUDIENCE
 from tests.conftest import Made
 from tests.modules.tokens.test_tokens import holding
 
