@@ -76,9 +76,12 @@ class Claims:
         self._end(flight, kept)
         if flight.token is None:
             return
-        packed = pack(body, life_ms, flight.marks)
-        if not current or self.too_large(packed, place):
+        if not current:
             self.soon(self._release(flight))
+            return
+        packed = pack(body, life_ms, flight.marks)
+        if self.too_large(packed, place):
+            await self.spend(flight, self._store.give_way(flight.key, flight.token))  # an older value is none any more
             return
         self.figures.count(place.kind.name, "stored")
         self.figures.count(place.kind.name, "bytes", len(packed))

@@ -19,7 +19,8 @@ redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 redis.call('DEL', KEYS[2])
 return 1
 """
-_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+# The lease, and what else is named, of who still holds it.
+_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', unpack(KEYS)) end return 0"
 
 
 class Reading(NamedTuple):
@@ -76,6 +77,10 @@ class Store:
 
     async def release(self, key: str, token: str) -> None:
         await self._release(keys=[lease_of(key)], args=[token])
+
+    async def give_way(self, key: str, token: str) -> None:
+        """Let go of the lease, and of the value there: a newer one was loaded that is not stored."""
+        await self._release(keys=[lease_of(key), key], args=[token])
 
     async def mark(self, tags: Iterable[str]) -> None:
         """Make every value with one of these tags invalid, also those that are being loaded, in every process."""

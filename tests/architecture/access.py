@@ -81,6 +81,7 @@ RELEASE_FORM = {"action": "unpublish", "at": "2038-01-01T00:00"}
 # Names that are no row: what is there, and what is not.
 NAMES = {
     "number": "1",
+    "width": "320",
     "queue": "ai:content",
     "schedules/name": "purge-expired",
     "cards/name": "queues",
@@ -186,7 +187,7 @@ def addresses(door: Door, stage: Stage) -> dict[str, str]:
             if name != parameter or before[len(before) - len(folders) :] != folders:
                 continue
             if whose is None:
-                return str(new_id()) if known in THINGS else "9" if parameter == "number" else "none"
+                return str(new_id()) if known in THINGS else "9" if found.isdecimal() else "none"
             return stage.ids[found][whose] if known in THINGS else found
         assert not parameter.endswith("_id"), f"{door.path}: put the table of {parameter} into THINGS"
         return "none"

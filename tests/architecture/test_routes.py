@@ -16,6 +16,7 @@ from app.core.access import Access
 from app.core.policy import PUBLIC, SIGNED_IN, UNSAFE, Permission
 
 RIGHTS = Path(__file__).parent / "rights.txt"
+GUIDE = Path(__file__).parents[2] / "docs" / "api.md"
 EXAMPLES = {UUID: str(UUID(int=7)), int: "7"}
 # Reviewed by hand: what a tenant's token can be given.
 OF_TENANTS = {
@@ -47,11 +48,12 @@ OF_TENANTS = {
     "imports:write",
     "instances:manage",
     "instances:read",
+    "plugins:manage",
+    "plugins:read",
     "reports:read",
     "workflows:read",
     "workflows:write",
 }
-OF_TENANTS |= {"plugins:manage", "plugins:read"}
 
 
 class Door(NamedTuple):
@@ -121,6 +123,11 @@ def test_no_field_of_a_body_is_called_like_a_provider(app: Litestar) -> None:
 
 def test_a_tenant_can_hold_the_reviewed_permissions_only() -> None:
     assert {name for name, permission in registry.permissions().items() if permission.tenant} == OF_TENANTS
+
+
+def test_the_guide_of_the_api_names_what_a_tenants_token_can_be_given() -> None:
+    [row] = [line for line in GUIDE.read_text().splitlines() if line.startswith("| a tenant's |")]
+    assert sorted(re.findall(r"`(\w+:\w+)`", row)) == sorted(OF_TENANTS)
 
 
 def test_every_permission_is_asked_for_somewhere(app: Litestar) -> None:

@@ -22,6 +22,7 @@ from app.redis.connection import hasty, patient
 from app.redis.health import Health
 from app.redis.memory import Kept, Memory
 from app.redis.service import RedisService
+from app.redis.store import lease_of
 
 
 class Thing(msgspec.Struct, frozen=True):
@@ -137,6 +138,23 @@ async def test_a_value_that_is_too_large_leaves_no_older_one(opened: Open, monke
     assert await one.cache_set_json(place, "small")
     assert not await one.cache_set_json(place, "x" * codec.MOST_BYTES)
     assert await other.cache_get_json(place) is None
+
+
+async def test_a_load_that_became_too_large_leaves_no_older_one_and_no_lease(
+    opened: Open, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(codec, "COMPRESSED_FROM", 10**9)
+    monkeypatch.setattr(claims, "DUE_AFTER", 0.0)
+    one, place = opened(), TEXT.place("grows")
+    assert await one.cache_set_json(place, "small")
+    large = "x" * codec.MOST_BYTES
+    _, load = loader(large)
+    one.claims.memory.clear()
+    assert await one.cache_wrap(place, load) == "small", "due, so it is loaded anew behind it"
+    key = place.key(settings)
+    await eventually(lambda: not one.claims._tasks)
+    assert await one.redis.client.exists(key, lease_of(key)) == 0
+    assert await one.cache_wrap(place, load) == large
 
 
 async def test_a_message_that_nobody_can_read_does_not_end_the_hearing(opened: Open) -> None:

@@ -140,6 +140,9 @@ async def measured(session: AsyncSession) -> list[Metric]:
     """What the cache of this process did since it started."""
     cache: Cache = session.info["cache"]
     engine = queues_of(session).engine
+    links = {"queues": engine.client} if engine else {}
+    if cache.redis.client not in links.values():  # else one link serves both, and is counted once
+        links["cache"] = cache.redis.client
     counted, memory, ping = cache.claims.figures.total, cache.claims.memory, await cache.redis.ping()
 
     def counter(name: str, text: str, whats: dict[str, str]) -> Metric:
@@ -153,7 +156,7 @@ async def measured(session: AsyncSession) -> list[Metric]:
     return [
         Metric("redis_up", "gauge", "1 while Redis answers and can be written to", [Sample(ping.ok)]),
         Metric("redis_latency_seconds", "gauge", "One round trip just now", [Sample(ping.latency_ms / 1000)]),
-        *_traffic({"cache": cache.redis.client, "queues": engine.client if engine else None}),
+        *_traffic(links),
         Metric("cache_memory_bytes", "gauge", "Values in this process's memory", [Sample(memory.bytes)]),
         Metric("cache_memory_values", "gauge", "As many are in this process's memory", [Sample(len(memory))]),
         counter("cache_hits_total", "Values found", {"local": "memory", "redis": "redis", "shared": "another's load"}),
