@@ -25,7 +25,6 @@ Answer = TypeVar("Answer", bound=Response[Any])
 ROOT = Path(__file__).parent.parent
 PREFIX = "/dashboard/owner"
 MEMBERS = "/dashboard/t"
-Answer = TypeVar("Answer", Template, Response[bytes])
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,3 +65,21 @@ async def test_the_same_key_with_another_query_is_another_request(tenant_client:
     other = await app.post("/api/v1/articles?title=B", content="text", headers=headers)
     assert first.status_code == 201
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"recipient": "reader@example.org", "category": "newsletter", "subscribed": 0}, "subscribed"),
+        ({"recipient": "reader@example.org", "category": "newsletter", "subscribed": "true"}, "subscribed"),
+        ({"recipient": 5, "category": "newsletter", "subscribed": True}, "recipient"),
+        ({"recipient": "reader@example.org", "category": "newsletter"}, "subscribed"),
+        ([], "body"),
+        (None, "body"),
+    ],
+)
+async def test_json_is_taken_as_it_is_described(tenant_client: TenantClient, body: object, field: str) -> None:
+    app = await tenant_client("email_preferences:read", "email_preferences:write")
+    answer = await app.put("/api/v1/email-preferences", json=body)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field), answer.text
+    assert (await app.get("/api/v1/email-preferences")).json()["items"] == []
