@@ -34,7 +34,7 @@ from tests.architecture.access import (
 from tests.conftest import Made, Person
 
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-PASSING = {"date", "x-request-id"}
+PASSING = {"date", "x-request-id", "x-correlation-id"}
 READINESS = "/health/ready"  # what it answers changes with the time since a worker was seen
 WITHOUT_RIGHTS = {"suspended", "expired", "revoked"}
 
