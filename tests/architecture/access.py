@@ -128,6 +128,8 @@ class Door:
     things: list[str]
     plane: Plane | None
     shape: Any
+    opt: dict[str, Any]
+    answers: Any
 
     @property
     def name(self) -> tuple[str, str]:
@@ -175,7 +177,10 @@ def doors(app: Litestar) -> Iterator[Door]:
                 shape = given.annotation if given else None
                 opt = handler.opt
                 public = opt["permission"] == PUBLIC
-                yield Door(method, route.path, opt.get("audit", ""), public, things, opt.get("plane"), shape)
+                answers = handler.parsed_return_field.annotation
+                yield Door(
+                    method, route.path, opt.get("audit", ""), public, things, opt.get("plane"), shape, opt, answers
+                )
 
 
 def addresses(door: Door, stage: Stage) -> dict[str, str]:
@@ -211,17 +216,25 @@ def addresses(door: Door, stage: Stage) -> dict[str, str]:
     return told
 
 
+def insider(door: Door) -> str:
+    """The caller of the stage who may use the door: the owner, or who may most in the tenant."""
+    if door.plane is not Plane.TENANT:
+        return "owner"
+    return "tenant's owner" if door.path.startswith("/dashboard/t/") else "tenant's token"
+
+
 async def ask(
     app: Litestar, door: Door, address: str, headers: dict[str, str], given: tuple[bytes, str] | None = None
 ) -> Answer:
     """One request, without a client in between; a stream is left once it has begun."""
     body, kind = given or body_of(door)
+    path, _, query = address.partition("?")
     wanted = headers | ({"content-type": kind} if body else {})
-    pairs = [(name.lower().encode(), value.encode()) for name, value in wanted.items()]
+    stated = {"host": "testserver", "origin": ORIGIN} | {name.lower(): value for name, value in wanted.items()}
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": door.method, "scheme": "http",
-        "path": address, "raw_path": address.encode(), "query_string": b"", "root_path": "",
-        "headers": [(b"host", b"testserver"), (b"origin", ORIGIN.encode()), *pairs],
+        "path": path, "raw_path": path.encode(), "query_string": query.encode(), "root_path": "",
+        "headers": [(name.encode(), value.encode()) for name, value in stated.items()],
         "client": ("192.0.2.1", 1), "server": ("testserver", 80),
     }  # fmt: skip
     answer, gone = Answer(0), asyncio.Event()
