@@ -3,13 +3,15 @@
 import asyncio
 import re
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 
-from playwright.async_api import ElementHandle, Page, Request, expect
+from playwright.async_api import ElementHandle, Error, Page, Request, expect
 
 from tests.browser.addresses import kind
 
 EFFECT_S = 5.0
+MOST_REPLACED = 5
 # What can be pressed now: in the innermost open dialog where there is one. Signing out would end the crawl.
 BUTTONS = """() => {
   const dialogs = document.querySelectorAll("dialog[open]");
@@ -54,6 +56,7 @@ class Presser:
     page: Page
     pressed: set[str] = field(default_factory=set)
     dead: list[str] = field(default_factory=list)
+    _replaced: Counter[str] = field(default_factory=Counter)
 
     async def begin(self) -> None:
         self.page.on("request", self._refuse_changes)
@@ -97,7 +100,15 @@ class Presser:
     async def _press(self, button: ElementHandle) -> None:
         await self.page.evaluate(TIDY)  # a message like one that still stands takes its place, and looks like nothing
         before, (name,) = await self.page.evaluate(LOOK), await self.page.evaluate(NAMES, [button])
-        await button.click()
+        try:
+            await button.click()
+        except Error as error:
+            # A live update has put another in its place, which is found and pressed next; not for ever, though.
+            self._replaced[name] += 1
+            if "not attached" not in str(error) or self._replaced[name] > MOST_REPLACED:
+                raise
+            self.pressed.discard(kind(name))
+            return
         deadline = time.monotonic() + EFFECT_S
         while await self.page.evaluate(LOOK) == before:
             if await button.evaluate(INCOMPLETE):
