@@ -44,6 +44,7 @@ from app.modules.audit.service import record_attempt
 from app.modules.bearers.service import Bearers, jwts_of
 from app.modules.sessions.service import Sessions
 from app.process import Process
+from app.queues.clock import clock
 from app.queues.inline import drain
 from app.queues.leader import Leader
 from app.queues.loops import Loop, Loops
@@ -113,8 +114,10 @@ def create_app(settings: Settings) -> Litestar:
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncGenerator[None, None]:
         await checks.refuse_unsafe(process.database, process.queue_redis, settings)
-        await process.database.measure_clock()
+        # Jobs are due by Redis' time. Until it has told, PostgreSQL's is a better one than this host's alone.
+        clock.correct(await process.database.measure_clock())
         tasks = [asyncio.create_task(hub.run()), asyncio.create_task(process.cache.run())]
+        tasks.append(asyncio.create_task(clock.keep(process.patient_redis)))
         if not settings.enable_queue:
             runner = process.runner()
             inline = Loop("inline", INLINE_S, functools.partial(drain, process.database, runner))

@@ -195,8 +195,9 @@ def queues_rebuild(as_json: bool) -> None:
     async def fill(process: Any, _: Any) -> dict[str, int]:
         from app.queues.relay import Reconciler, Relay
 
-        relay = Relay(process.database, process.engine)
-        handed_back = await Reconciler(process.database, process.engine, process.runner()).refill()
+        engine = process.engine.over(process.patient_redis)
+        relay = Relay(process.database, engine)
+        handed_back = await Reconciler(process.database, engine, process.runner()).refill()
         waiting = await relay.waiting()
         with click.progressbar(length=waiting, label="Pushing", file=sys.stderr, hidden=as_json) as bar:
             pushed = await relay.push_pending(bar.update)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from msgspec import convert
@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.ids import floor_id
+from app.queues.clock import clock
 from app.queues.engine import Counts
 from app.queues.models import IN_LINE, JobRow, QueueRow, State
 from app.queues.push import queues_of
@@ -59,7 +60,7 @@ async def overview(session: AsyncSession, only: Sequence[str] | None = None) -> 
     names = list(specs)
     moving = await _moving(session, names, UNPUSHED if held is not None else IN_RECORD)
     dead = await _ended(session, names, State.DEAD, None)
-    done = await _ended(session, names, State.COMPLETED, datetime.now(UTC) - timedelta(hours=24))
+    done = await _ended(session, names, State.COMPLETED, clock.moment() - timedelta(hours=24))
     settings = {row.name: row for row in await session.scalars(select(QueueRow).where(QueueRow.name.in_(names)))}
     found = []
     for name, spec in specs.items():

@@ -3,13 +3,14 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Select, func, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.ids import floor_id
+from app.queues.clock import clock
 from app.queues.models import IN_LINE, JobRow, State
 
 LOOKED_AT = 10_000
@@ -41,7 +42,7 @@ async def loads(session: AsyncSession, queue: str, most: int) -> Loads:
     branches = [_newest(queue, "waiting", state, later=False) for state in IN_LINE]
     branches += [_newest(queue, "delayed", state, later=True) for state in IN_LINE]
     branches += [_newest(queue, "active", State.ACTIVE), _newest(queue, "failed", State.DEAD)]
-    since = floor_id(datetime.now(UTC) - timedelta(hours=24))
+    since = floor_id(clock.moment() - timedelta(hours=24))
     branches.append(_newest(queue, "completed", State.COMPLETED).where(JobRow.id >= since))
     parts = [branch.subquery() for branch in branches]
     query = union_all(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from app.core.access import Access
 from app.core.logging import redact
 from app.core.wire import Incoming, Outgoing, Sensitive
+from app.queues.clock import clock
 from app.queues.counts import QueueOverview
 from app.queues.lag import Lags
 from app.queues.letters import Done
@@ -340,7 +341,7 @@ def state_of(row: JobRow) -> JobState:
 
 
 def in_trash(row: JobRow) -> bool:
-    return row.removed_at is not None and row.removed_at > datetime.now(UTC) - TRASH_LASTS
+    return row.removed_at is not None and row.removed_at > clock.moment() - TRASH_LASTS
 
 
 def read_queue(one: QueueOverview) -> QueueRead:
