@@ -41,12 +41,24 @@ def queues_list(as_json: bool) -> None:
     from app.modules.queues.schemas import QueueList, read_queue
 
     found = with_service(lambda service: service.overview())
-    head = ("queue", "waiting", "delayed", "active", "completed", "dead", "")
+    head = ("queue", "waiting", "delayed", "active", "completed", "dead", "limit", "")
     rows = [
-        (q.name, q.waiting, q.delayed, q.active, q.completed, q.failed, "paused" if q.paused_at else "") for q in found
+        (
+            q.name,
+            q.waiting,
+            q.delayed,
+            q.active,
+            q.completed,
+            q.failed,
+            f"{q.spec.timeout_s:g} s",
+            "paused" if q.paused_at else "",
+        )
+        for q in found
     ]
     items = QueueList(items=[read_queue(one) for one in found])
-    show(as_json, to_builtins(items), text=columns(head, rows))
+    own = [f"{kind}: {limit_s:g} s" for q in found for kind, limit_s in q.kind_limits_s.items()]
+    text = "\n".join([columns(head, rows), "", "Kinds with a time limit of their own: " + ", ".join(own)])
+    show(as_json, to_builtins(items), text=text if own else columns(head, rows))
 
 
 @queues.command("tenants")

@@ -1,6 +1,6 @@
 """How full the queues are: Redis for what moves, the record for what ended, the record for all when Redis is away."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -41,6 +41,8 @@ class QueueOverview:
     limits: Limits
     """Those in force: a person's, or else the declared ones."""
     limits_changed: bool
+    kind_limits_s: Mapping[str, float]
+    """The time limits of those kinds that do not have the queue's."""
 
     @property
     def name(self) -> str:
@@ -80,6 +82,7 @@ async def overview(session: AsyncSession, only: Sequence[str] | None = None) -> 
                 from_redis=held is not None,
                 limits=convert(row.limits, Limits) if row and row.limits is not None else spec.limits,
                 limits_changed=row is not None and row.limits is not None,
+                kind_limits_s=queues.kinds.limits_s(spec),
             )
         )
     return found

@@ -118,6 +118,11 @@ class Kinds:
         found = self.get(kind)
         return spec.timeout_s if found is None or found.timeout_s is None else found.timeout_s
 
+    def limits_s(self, spec: QueueSpec) -> dict[str, float]:
+        """Of a queue, the kinds with a time limit of their own."""
+        found = sorted(self._by_kind.items())
+        return {kind: one.timeout_s for kind, one in found if one.payload.queue == spec.name and one.timeout_s}
+
     async def tell_dead(self, session: AsyncSession, kind: str, payload: dict[str, Any], error: str) -> None:
         """Let the kind's processor know, in the transaction that ends the job, that it will never complete."""
         processor = self.get(kind)

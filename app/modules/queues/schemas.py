@@ -27,7 +27,7 @@ from app.redis.cached import Cached
 @dataclass(frozen=True, slots=True)
 class JobSeen:
     """A job with what belongs to it: its attempts, oldest first, all jobs below it, its parent, what it was edited
-    from and to."""
+    from and to, how long an attempt may take."""
 
     row: JobRow
     attempts: Sequence[AttemptRow]
@@ -35,6 +35,7 @@ class JobSeen:
     parent: JobRow | None
     edited_from: JobRow | None
     edited_to: JobRow | None
+    limit_s: float
 
 
 class JobState(StrEnum):
@@ -155,6 +156,7 @@ class QueueRead(Outgoing):
     """A queue with its numbers. `completed` counts the last 24 hours; `failed` is the number of dead letters.
 
     `limitsChanged` says that a person has set the limits; else they are those of the code.
+    An attempt may take `timeoutS`, and one at a kind in `kindTimeouts` the seconds given there.
     `fromRedis` is false while Redis is away: then every number comes from the record of work.
     """
 
@@ -170,6 +172,7 @@ class QueueRead(Outgoing):
     paused_reason: str | None
     max_attempts: int
     timeout_s: float
+    kind_timeouts: dict[str, float]
     from_redis: bool
     limits: LimitsRead
     limits_changed: bool
@@ -289,7 +292,7 @@ class AttemptRead(Outgoing):
 
 
 class JobRead(JobItem, Sensitive):
-    """A job with its payload, its result and its errors."""
+    """A job with its payload, its result and its errors. One attempt may take `timeoutS` seconds."""
 
     payload: dict[str, Any]
     result: dict[str, Any] | None
@@ -297,6 +300,7 @@ class JobRead(JobItem, Sensitive):
     error_fingerprint: str | None
     request_id: str | None
     worker: UUID | None
+    timeout_s: float
     edited_to: UUID | None
     children: Sequence[FlowJob]
     attempts: Sequence[AttemptRead]
@@ -358,6 +362,7 @@ def read_queue(one: QueueOverview) -> QueueRead:
         paused_reason=one.paused_reason,
         max_attempts=one.spec.attempts,
         timeout_s=one.spec.timeout_s,
+        kind_timeouts=dict(one.kind_limits_s),
         from_redis=one.from_redis,
         limits=convert(one.limits, LimitsRead, from_attributes=True),
         limits_changed=one.limits_changed,
@@ -388,6 +393,7 @@ def read(seen: JobSeen) -> JobRead:
         error_fingerprint=row.error_fingerprint,
         request_id=row.request_id,
         worker=row.worker,
+        timeout_s=seen.limit_s,
         edited_to=seen.edited_to.id if seen.edited_to else None,
         children=flow_of(row.id, seen.flow),
         attempts=[convert(attempt, AttemptRead, from_attributes=True) for attempt in seen.attempts],

@@ -37,7 +37,7 @@ def erased_tables() -> list[Table]:
     return [table for table in tables if "tenant_id" in table.c and table.name not in KEPT]
 
 
-@processor(EraseTenant)
+@processor(EraseTenant, timeout_s=3600)
 async def erase_tenant(work: Work, job: EraseTenant) -> None:
     """
     Raises:

@@ -38,6 +38,8 @@ async def test_every_queue_is_listed_with_its_numbers(owner: AsyncClient, databa
     assert (queues["ai:content"]["waiting"], queues["ai:seo"]["waiting"]) == (3, 0)
     assert queues["ai:content"]["fromRedis"] is True
     assert queues["plugin:webhooks"]["maxAttempts"] == 10
+    assert (queues["ai:content"]["timeoutS"], queues["ai:content"]["kindTimeouts"]) == (120, {})
+    assert queues["platform:tasks"]["kindTimeouts"]["verify_audit"] == 3600
     for name in ("ai:content", "ai%3Acontent"):
         assert (await owner.get(f"{HERE}/{name}/stats")).json() == queues["ai:content"]
 
@@ -109,6 +111,7 @@ async def test_a_job_shows_its_payload_its_error_and_every_attempt(owner: AsyncC
     job_id = await dead_job()
     job = (await owner.get(f"{HERE}/ai:content/jobs/{job_id}")).json()
     assert (job["state"], job["attemptsMade"], job["maxAttempts"]) == ("failed", 3, 3)
+    assert job["timeoutS"] == 120
     assert (job["errorClass"], job["errorMessage"]) == ("ConnectionError", "the provider cannot be reached")
     assert job["payload"] == {"message": "the provider cannot be reached", "apiKey": "***"}
     assert [attempt["n"] for attempt in job["attempts"]] == [1, 2, 3]
