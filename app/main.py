@@ -51,7 +51,7 @@ from app.queues.loops import Loop, Loops
 
 log = structlog.get_logger()
 MAX_BODY = 10 * 1024 * 1024
-INLINE_S = 0.5
+INLINE_S, INLINE_LIMIT_S = 0.5, 86_400.0  # a job has a limit of its own
 DESCRIPTION = "`/api/v1` is for tenants' programs, `/api/owner` for the platform's. Every error is Problem Details."
 
 
@@ -120,7 +120,7 @@ def create_app(settings: Settings) -> Litestar:
         tasks.append(asyncio.create_task(clock.keep(process.patient_redis)))
         if not settings.enable_queue:
             runner = process.runner()
-            inline = Loop("inline", INLINE_S, functools.partial(drain, process.database, runner))
+            inline = Loop("inline", INLINE_S, functools.partial(drain, process.database, runner), INLINE_LIMIT_S)
             loops = Loops(Leader(process.database, runner.worker), [inline, *process.loops()])
             tasks.append(asyncio.create_task(loops.run()))
         _end_streams_on_signal(hub)

@@ -67,9 +67,18 @@ def queues_list(as_json: bool) -> None:
 def queues_tenants(queue: str, as_json: bool) -> None:
     """The tenants with most work in a queue, the busiest first."""
     found = with_service(lambda service: service.tenants(queue))
-    head = ("tenant", "waiting", "delayed", "active", "dead", "completed")
+    head = ("tenant", "waiting", "delayed", "active", "dead", "errors", "timed out", "completed")
     rows = [
-        (one.name or one.tenant_id, one.waiting, one.delayed, one.active, one.failed, one.completed)
+        (
+            one.name or one.tenant_id,
+            one.waiting,
+            one.delayed,
+            one.active,
+            one.failed,
+            one.errors,
+            one.timed_out,
+            one.completed,
+        )
         for one in found.items
     ]
     show(as_json, to_builtins(found), text=columns(head, rows))

@@ -176,7 +176,7 @@ async def test_a_kind_has_a_time_limit_of_its_own(own_database: Database, until_
 
 
 def test_a_process_that_stops_waits_for_nothing_that_does_not_end() -> None:
-    # The same as `app.worker.run` begins, with two seconds in place of 24.
+    # The same as `app.worker.run` begins, with two seconds in place of 23.5.
     program = """
 import asyncio, time
 from app.core.threads import in_thread

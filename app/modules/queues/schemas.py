@@ -183,7 +183,10 @@ class QueueList(Outgoing):
 
 
 class TenantLoadRead(Outgoing):
-    """A tenant's numbers in a queue. `completed` counts the last 24 hours; `failed` is the number of dead letters."""
+    """A tenant's numbers in a queue. `completed` counts the last 24 hours; `failed` is the number of dead letters.
+
+    `errors` are dead letters and unfinished jobs whose last try failed; `timedOut` those that took too long.
+    """
 
     tenant_id: UUID
     name: str | None
@@ -191,6 +194,8 @@ class TenantLoadRead(Outgoing):
     delayed: int
     active: int
     failed: int
+    errors: int
+    timed_out: int
     completed: int
 
 

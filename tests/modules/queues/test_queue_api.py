@@ -346,12 +346,14 @@ async def test_the_tenants_with_most_work_come_first_with_their_numbers(
     for state in (State.DEAD, State.DEAD, State.COMPLETED, State.CANCELLED):
         await make_job(state)
     await make_job(State.PENDING, queue="ai:seo", tenant_id=other.id)
+    for state, error_class in ((State.DEAD, "TimeoutError"), (State.RETRYING, "TimeoutError"), (State.DEAD, "Refused")):
+        await make_job(state, error_class=error_class, later=state is State.RETRYING)
     here = "/api/owner/queues/ai:content/tenants"
     found = (await owner.get(here)).json()
-    numbers = ("name", "waiting", "delayed", "active", "failed", "completed")
+    numbers = ("name", "waiting", "delayed", "active", "failed", "errors", "timedOut", "completed")
     assert [[one[name] for name in numbers] for one in found["items"]] == [
-        ["Casa Verde", 2, 1, 1, 0, 0],
-        ["Harbour Press", 1, 0, 0, 2, 1],
+        ["Casa Verde", 2, 1, 1, 0, 0, 0, 0],
+        ["Harbour Press", 1, 1, 0, 4, 3, 2, 1],
     ]
     assert found["partial"] is False
     assert [one["tenantId"] for one in (await owner.get(here, params={"limit": 1})).json()["items"]] == [str(other.id)]
