@@ -1,5 +1,6 @@
 """Queries on articles, their versions and what readers see. Deleted articles are never found."""
 
+import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
@@ -30,6 +31,8 @@ from app.modules.articles.models import Article, ArticleVersion, Publication
 from app.modules.articles.schemas import MAX_SLUG, ArticleFilter
 
 SEARCHED = ("title", "excerpt", "language", "body_markdown")
+_EMPTY = re.compile(r'"\W*("|$)')
+_STRAY = re.compile(r'-+(?![\w"])|-+(?=-)')
 Searched = type[Article] | type[Publication]
 # PostgreSQL keeps at most a megabyte of words of a text, and refuses it otherwise.
 SEARCHED_CHARACTERS = 100_000
@@ -73,17 +76,23 @@ def fitting(wanted: ArticleFilter, *, workspaces: Workspaces = None) -> Select[t
 
 def saying(kind: Searched, words: str) -> ColumnElement[bool]:
     """Whether the words are in a text, in the forms of its language, or nearly in its title."""
-    exactly = func.websearch_to_tsquery(func.teknav_rules(kind.language), words)
-    in_text = and_(kind.search.op("@@")(_asked(words)), kind.search.op("@@")(exactly))
+    exactly = func.websearch_to_tsquery(func.teknav_rules(kind.language), _meant(words))
+    in_text = and_(kind.search.op("@@")(_asked(_meant(words))), kind.search.op("@@")(exactly))
     part = "%" + words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
     return or_(in_text, kind.title.ilike(part), kind.title.op("%>")(words))
 
 
 def relevance(kind: Searched, words: str) -> ColumnElement[float]:
     """The larger, the better a text answers the words."""
-    rank = func.ts_rank_cd(kind.search, func.websearch_to_tsquery(func.teknav_rules(kind.language), words))
+    query = func.websearch_to_tsquery(func.teknav_rules(kind.language), _meant(words))
+    rank = func.ts_rank_cd(kind.search, query)
     found: ColumnElement[float] = rank + func.word_similarity(words, kind.title)
     return found
+
+
+def _meant(words: str) -> str:
+    """Without the quotes around nothing and the minuses before nothing: PostgreSQL gives up on a row of them."""
+    return _STRAY.sub(" ", _EMPTY.sub(" ", words))
 
 
 def _asked(words: str) -> ColumnElement[Any]:

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.ids import floor_id
+from app.core.trace import MOST_STEPS, Step
 from app.modules.email.models import EmailLog
 from app.modules.email.schemas import EmailFilter
 
@@ -60,3 +61,22 @@ async def address_of_member(session: AsyncSession, tenant_id: UUID, member_id: U
     of = (_MEMBER.c.tenant_id == tenant_id, _MEMBER.c.id == member_id)
     found: str | None = await session.scalar(select(_MEMBER.c.email).where(*of))
     return found
+
+
+async def steps(session: AsyncSession, correlation_id: UUID) -> list[Step]:
+    """The mails of a chain of cause and effect, the first one first."""
+    query = select(EmailLog).where(EmailLog.correlation_id == correlation_id).order_by(EmailLog.id).limit(MOST_STEPS)
+    return [
+        Step(
+            "mail",
+            f"{row.template} to {row.recipient}",
+            row.status,
+            row.created_at,
+            row.sent_at,
+            open=row.status == "queued",
+            note=row.error,
+            path=f"/emails/{row.id}",
+            tenant_id=row.tenant_id,
+        )
+        for row in await session.scalars(query)
+    ]
