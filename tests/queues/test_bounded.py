@@ -80,6 +80,7 @@ async def refused_for_ever(database: Database, job_id: UUID, ledger: Ledger) -> 
         assert await session.scalar(select(func.count()).select_from(EffectRow).filter_by(job_id=job_id)) == 0
 
 
+@pytest.mark.trap(21)
 async def test_a_handler_that_swallows_its_time_limit_is_let_go_and_can_change_nothing_more(
     start: Start, own_database: Database, until_state: Until, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,7 @@ async def test_a_small_difference_is_left_as_it_is(monkeypatch: pytest.MonkeyPat
     assert clock.offset_s == 0
 
 
+@pytest.mark.trap(23)
 @pytest.mark.parametrize("ahead_s", [TWO_HOURS_S, -TWO_HOURS_S])
 async def test_a_web_process_whose_clock_is_wrong_asks_what_time_it_is(
     ahead_s: int, running_app: Litestar, settings: Settings, monkeypatch: pytest.MonkeyPatch
@@ -66,6 +67,7 @@ async def test_a_web_process_whose_clock_is_wrong_asks_what_time_it_is(
                 await asyncio.sleep(0.01)
 
 
+@pytest.mark.trap(23)
 @pytest.mark.parametrize("ahead_s", [TWO_HOURS_S, -TWO_HOURS_S])
 async def test_what_a_host_with_a_wrong_clock_asks_for_is_due_by_the_shared_one(
     ahead_s: int, own_database: Database, row_of: RowOf, monkeypatch: pytest.MonkeyPatch
