@@ -48,20 +48,16 @@ class Tidier:
         return gone
 
     async def _forget_old(self, name: str, kept_s: float) -> int:
-        """Letters, and what other programs' workers have failed. Their rows stay, and are what people see.
+        """Some letters, and some of what other programs' workers have failed. Their rows stay, as what people see.
 
         One whose row is unfinished waits for the reconciler.
         """
-        gone = 0
-        while old := await self._engine.aged(name, clock.now() - kept_s):
-            leaving = set(await self._settled([one for _, one in old]))
-            for place, engine_id in old:
-                if engine_id in leaving:
-                    await self._engine.take_out(place, engine_id)
-            gone += len(leaving)
-            if len(leaving) < len(old):
-                break  # the next round sees whether they are settled
-        return gone
+        old = await self._engine.aged(name, clock.now() - kept_s)
+        leaving = set(await self._settled([engine_id for _, engine_id in old])) if old else set()
+        for place, engine_id in old:
+            if engine_id in leaving:
+                await self._engine.take_out(place, engine_id)
+        return len(leaving)
 
     async def _over(self, held: Sequence[str]) -> list[str]:
         """Those whose run is over without being a dead letter. Redis was read first, so no row is older than its id."""
