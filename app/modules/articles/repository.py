@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +27,7 @@ from sqlalchemy.orm import defer
 
 from app.core.database import Plane, scope_of
 from app.core.ids import PLATFORM_TENANT, new_id
+from app.core.signs import Sign, Weight, counted
 from app.modules.articles.models import Article, ArticleVersion, Publication
 from app.modules.articles.schemas import MAX_SLUG, ArticleFilter
 
@@ -246,3 +247,12 @@ async def tenant_choices(session: AsyncSession) -> list[tuple[UUID, str]]:
 def slug_of(title: str) -> str:
     """A slug in the title's own script: lower case, words joined by hyphens."""
     return slugify(title, allow_unicode=True, max_length=MAX_SLUG - 8, word_boundary=True) or "article"
+
+
+async def signs(session: AsyncSession) -> list[Sign]:
+    """What readers got to see within a day."""
+    since = datetime.now(UTC) - timedelta(days=1)
+    query = select(func.count()).select_from(Publication).where(Publication.published_at >= since)
+    new = await session.scalar(query) or 0
+    text, here = f"{counted(new, 'article')} published in 24 hours", "/articles?status=published"
+    return [Sign("Published", f"{new:,}", text, Weight.OK, here)]

@@ -33,6 +33,7 @@ from app.queues.clock import clock
 from app.queues.enqueue import enqueue
 from app.queues.timing import checked_zone
 
+most_of = repository.most_of
 TOPIC = "tenants"
 SUSPENDED, DELETING = "suspended", "deleting"
 GRACE = timedelta(days=7)

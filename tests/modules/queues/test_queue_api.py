@@ -10,8 +10,10 @@ import asyncpg
 import pytest
 from httpx2 import AsyncClient
 
+from app import registry
 from app.core.database import Database, Plane, Scope
 from app.core.ids import floor_id, new_id
+from app.queues.core import CORE_QUEUES
 from app.queues.due import note_due
 from app.queues.enqueue import enqueue
 from app.queues.models import State
@@ -29,13 +31,14 @@ async def ids(owner: AsyncClient, state: str, **params: Any) -> list[str]:
 
 
 @pytest.mark.trap(22)
-@pytest.mark.promise("S4-38", "S4-69")
+@pytest.mark.promise("S4-27", "S4-38", "S4-69")
 async def test_every_queue_is_listed_with_its_numbers(owner: AsyncClient, database: Database, tenant: Any) -> None:
     async with database.transaction(Scope(Plane.TENANT, tenant.id)) as session:
         for _ in range(3):
             await enqueue(session, Stumble(message="x"))
     queues = {one["name"]: one for one in (await owner.get(HERE)).json()["items"]}
-    assert set(queues) >= CORE
+    assert {spec.name for spec in CORE_QUEUES} == CORE
+    assert set(queues) == set(registry.specs()) >= CORE
     assert (queues["ai:content"]["waiting"], queues["ai:seo"]["waiting"]) == (3, 0)
     assert queues["ai:content"]["fromRedis"] is True
     assert queues["plugin:webhooks"]["maxAttempts"] == 10
@@ -136,6 +139,17 @@ async def test_dead_letters_say_where_they_come_from_and_why(
     assert (page["nextCursor"], page["prevCursor"]) == (None, None)
     assert (await owner.get(f"{HERE}/ai:content/stats")).json()["failed"] == 1
     assert (await owner.get(f"{HERE}/ai:seo/dlq")).json()["items"] == []
+
+
+@pytest.mark.promise("S4-29")
+async def test_each_queue_has_dead_letters_of_its_own(owner: AsyncClient, make_job: MakeJob) -> None:
+    dead = {name: str(await make_job(State.DEAD, queue=name)) for name in registry.specs()}
+    assert set(dead) >= CORE
+    for name, job_id in dead.items():
+        letters = (await owner.get(f"{HERE}/{name}/dlq")).json()["items"]
+        assert [(letter["originalJobId"], letter["originalQueue"]) for letter in letters] == [(job_id, name)]
+    places = [registry.specs()[name].dead_letters_engine_name for name in dead]
+    assert places == [f"dlq-{registry.specs()[name].engine_name}" for name in dead], "and in Redis too"
 
 
 @pytest.mark.promise("S4-41")
