@@ -1,7 +1,6 @@
 """The worker root: serves queues until it is told to stop."""
 
 import asyncio
-import gc
 import signal
 import sys
 from collections.abc import AsyncGenerator
@@ -10,14 +9,13 @@ from uuid import UUID
 
 from app import checks, registry
 from app.core.settings import Settings, SettingsError
-from app.process import Process
+from app.process import Process, collect_less
 from app.queues import isolated
 from app.queues.loops import Loop
 from app.queues.runner import Runner
 from app.queues.worker import WorkerProcess
 
 CLOCK_S = 600.0
-GARBAGE = (10_000, 20, 20)
 SUSPECTS = (sys.executable, "-m", "app.cli", "suspects")
 
 
@@ -71,11 +69,3 @@ def serve_suspects(settings: Settings) -> None:
 
     collect_less()
     isolated.serve(runner)
-
-
-def collect_less() -> None:
-    """Programs and settings stay for good, and jobs leave few cycles behind: an eighth of a worker's time was garbage
-    collection that found nothing."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GARBAGE)

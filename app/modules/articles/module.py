@@ -19,6 +19,7 @@ from app.modules.articles.controllers import (
 from app.modules.articles.pages import ArticlePages, ArticleWriting, OwnerArticlePages, TenantArticleWriting
 from app.modules.articles.processor import treat_articles
 from app.modules.articles.repository import count
+from app.modules.articles.schemas import ARTICLE_ANSWERS
 from app.modules.articles.service import TOPIC, ArticleService
 
 
@@ -35,6 +36,7 @@ articles = Module(
     providers={"articles": provide_articles, "asked": provide_query},
     processors=[treat_articles],
     permissions=permissions.ALL,
+    caches=[ARTICLE_ANSWERS],
     actions=["article.summarize"],
     topics=[Topic(TOPIC, permissions.READ)],
     navigation=[NavigationItem("Content", "Articles", "/articles", "article", permissions.READ, 30)],
