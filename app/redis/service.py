@@ -109,7 +109,9 @@ class RedisService:
         async with self.client.pipeline(transaction=False) as pipe:
             pipe.set(self._probe_key, "1", px=PROBE_LIFE_MS)
             pipe.mget(self._probe_key, f"{self._probe_key}:beside")
-            await pipe.execute()
+            answers = await pipe.execute(raise_on_error=False)
+        if refused := [answer for answer in answers if isinstance(answer, Exception)]:
+            raise refused[0]
 
     async def _recovered(self) -> None:
         for action in self.recovered:

@@ -235,9 +235,12 @@ async def test_all_counts_of_a_caller_lie_in_the_queues_slot_and_are_one_calls_o
         slots = {int(await nodes[0].execute_command("CLUSTER", "KEYSLOT", key)) for key in keys}
         assert slots == {place.slot}
         place = await place.move()
-        assert (await limiters[0].take("later", windows)).remaining == 5
-        assert (await limiters[1].take("later", windows)).remaining == 4
-        assert not any(limiter._away for limiter in limiters)
+        async with asyncio.timeout(PATIENCE_S):
+            for limiter in limiters:  # a link tries to connect five times a second
+                while await limiter.used("nobody", windows[0]) is None:
+                    await asyncio.sleep(0.02)
+        assert [(await limiter.take("later", windows)).remaining for limiter in limiters] == [5, 4]
+        assert len(await place.owner.keys("*limits*later*")) == 2
     finally:
         for link in links:
             await link.aclose()
@@ -273,7 +276,7 @@ async def test_a_cluster_is_no_redis_for_the_cache_which_goes_on_without(
                 took.append(time.perf_counter() - began)
             await cache.drop("numbers")
         assert max(took) < 0.25, took
-        assert not service.health.ok and "CROSSSLOT" in service.health.outages[0].error.upper().replace(" ", "")
+        assert not service.health.ok and "same slot" in service.health.outages[0].error
         assert [line["event"] for line in logs if line["event"].startswith("redis.")] == ["redis.down"]
     finally:
         await cache.close()
