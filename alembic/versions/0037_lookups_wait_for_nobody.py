@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0037"
-down_revision = "0041"
+down_revision = "0039"
 
 WHY = """
         CASE WHEN c.revoked_at IS NOT NULL THEN 'revoked'
