@@ -42,6 +42,8 @@ async def test_every_queue_is_listed_with_its_numbers(owner: AsyncClient, databa
     assert (queues["ai:content"]["waiting"], queues["ai:seo"]["waiting"]) == (3, 0)
     assert queues["ai:content"]["fromRedis"] is True
     assert queues["plugin:webhooks"]["maxAttempts"] == 10
+    assert (queues["ai:content"]["timeoutS"], queues["ai:content"]["kindTimeouts"]) == (120, {})
+    assert queues["platform:tasks"]["kindTimeouts"]["verify_audit"] == 3600
     for name in ("ai:content", "ai%3Acontent"):
         assert (await owner.get(f"{HERE}/{name}/stats")).json() == queues["ai:content"]
 
@@ -113,6 +115,7 @@ async def test_a_job_shows_its_payload_its_error_and_every_attempt(owner: AsyncC
     job_id = await dead_job()
     job = (await owner.get(f"{HERE}/ai:content/jobs/{job_id}")).json()
     assert (job["state"], job["attemptsMade"], job["maxAttempts"]) == ("failed", 3, 3)
+    assert job["timeoutS"] == 120
     assert (job["errorClass"], job["errorMessage"]) == ("ConnectionError", "the provider cannot be reached")
     assert job["payload"] == {"message": "the provider cannot be reached", "apiKey": "***"}
     assert [attempt["n"] for attempt in job["attempts"]] == [1, 2, 3]
@@ -358,12 +361,14 @@ async def test_the_tenants_with_most_work_come_first_with_their_numbers(
     for state in (State.DEAD, State.DEAD, State.COMPLETED, State.CANCELLED):
         await make_job(state)
     await make_job(State.PENDING, queue="ai:seo", tenant_id=other.id)
+    for state, error_class in ((State.DEAD, "TimeoutError"), (State.RETRYING, "TimeoutError"), (State.DEAD, "Refused")):
+        await make_job(state, error_class=error_class, later=state is State.RETRYING)
     here = "/api/owner/queues/ai:content/tenants"
     found = (await owner.get(here)).json()
-    numbers = ("name", "waiting", "delayed", "active", "failed", "completed")
+    numbers = ("name", "waiting", "delayed", "active", "failed", "errors", "timedOut", "completed")
     assert [[one[name] for name in numbers] for one in found["items"]] == [
-        ["Casa Verde", 2, 1, 1, 0, 0],
-        ["Harbour Press", 1, 0, 0, 2, 1],
+        ["Casa Verde", 2, 1, 1, 0, 0, 0, 0],
+        ["Harbour Press", 1, 1, 0, 4, 3, 2, 1],
     ]
     assert found["partial"] is False
     assert [one["tenantId"] for one in (await owner.get(here, params={"limit": 1})).json()["items"]] == [str(other.id)]
