@@ -1,4 +1,6 @@
-"""Built-in roles of tenants that were there before roles say for whom they are, as those of new tenants do."""
+"""Built-in roles of tenants that were there before say for whom they are; sessions always know when they were seen."""
+
+import sqlalchemy as sa
 
 from alembic import op
 
@@ -22,4 +24,6 @@ def upgrade() -> None:
     # FORCE hides the rows from the tables' own login.
     op.execute("SET LOCAL ROLE teknav_platform")
     op.execute(FILL)
+    op.execute("UPDATE session SET last_seen_at = created_at WHERE last_seen_at IS NULL")
     op.execute("RESET ROLE")
+    op.alter_column("session", "last_seen_at", nullable=False, server_default=sa.text("now()"))

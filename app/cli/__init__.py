@@ -9,6 +9,7 @@ from app.cli.cache import cache
 from app.cli.doctor import config, doctor
 from app.cli.email import email
 from app.cli.imports import import_
+from app.cli.invitations import invitation
 from app.cli.isolation import isolation
 from app.cli.letters import LETTERS
 from app.cli.logs import access, audit
@@ -35,7 +36,7 @@ def main() -> None:
 
 
 SERVING = (up, web, worker, suspects, migrate)
-PEOPLE = (owner, user, session, tenant, token, client, member, role)
+PEOPLE = (owner, user, session, tenant, token, client, member, invitation, role)
 THINGS = (
     article,
     import_,

@@ -165,3 +165,19 @@ async def test_the_page_shows_use_and_changes_quotas(
     before, after = (msgspec.json.decode(value) for value in await admin.fetchrow(query))
     assert before == {"articles": None, "aiCentsPerMonth": None}
     assert after == {"articles": 4, "aiCentsPerMonth": 1250}
+
+
+@pytest.mark.promise("S4-49")
+async def test_members_see_their_workspaces_and_what_the_tenant_may_use(
+    owner: AsyncClient, tenant: Made, member: Person
+) -> None:
+    await owner.patch(f"{PATH}/{tenant.id}/quotas", json={"quotas": {"members": 40, "fileBytes": 2_000_000}})
+    place = f"/dashboard/t/{tenant.slug}/workspaces"
+    admin_of_it = await member("chief@example.org", "admin")
+    shown = (await admin_of_it.get(place)).text
+    for words in ("Members", "Articles", "AI spend per month", "Jobs in flight", "API calls per day", "Mails per day"):
+        assert words in shown
+    assert re.search(r"1\s+of 40", shown) and "of 1.9 MB" in shown and "Main" in shown
+    assert f'href="/dashboard/t/{tenant.slug}/members?workspaceId=' in shown and "Change" not in shown
+    assert (await (await member("reader@example.org", "viewer")).get(place)).status_code == 403
+    assert (await (await member("programs@example.org", "operator")).get(place)).status_code == 200
