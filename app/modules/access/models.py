@@ -46,5 +46,6 @@ class DataAccessLog(Base):
         Index("ix_data_access_log_actor_label", text("lower(actor_label) text_pattern_ops"), text("id DESC")),
         Index("ix_data_access_log_correlation", "correlation_id"),
         Index("ix_data_access_log_request", "request_id"),
+        Index("ix_data_access_log_exported", text("id DESC"), postgresql_where=text("exported")),
         {"postgresql_partition_by": "RANGE (id)"},
     )

@@ -53,6 +53,7 @@ class AuditLog(Base):
         Index("ix_audit_log_actor_label", text("lower(actor_label) text_pattern_ops"), text("id DESC")),
         Index("ix_audit_log_label", text("lower(resource_label) text_pattern_ops"), text("id DESC")),
         Index("ix_audit_log_thing", "resource_id", text("id DESC")),
+        Index("ix_audit_log_outcome", "outcome", text("id DESC"), postgresql_where=text("outcome <> 'success'")),
         Index("ix_audit_log_request", "request_id"),
         Index("ix_audit_log_correlation", "correlation_id"),
         {"postgresql_partition_by": "RANGE (id)"},

@@ -65,10 +65,11 @@ class Ban(Incoming):
     reason: Reason = ""
 
 
-class Bans(Ban):
+class Bans(Incoming):
     """Whom to ban: all of them or, where one cannot be, nobody."""
 
     ids: Sequence[UUID]
+    reason: Reason = ""
 
 
 class Unbans(Incoming):

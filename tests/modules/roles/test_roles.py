@@ -24,6 +24,7 @@ AUTHOR = WRITES | {"approvals:read", "instances:read", "workflows:read"}
 MAILS = {"emails:read", "emails:send", "email_templates:read", "email_templates:write", "email_preferences:read"}
 EDITOR = AUTHOR | MAILS | {"articles:publish", "approvals:decide", "instances:manage", "events:read", "funnels:write"}
 RUNS = {"approvals:read", "instances:read", "workflows:read", "events:read", "plugins:read", "plugins:manage"}
+CARES = {"email_preferences:write", "tokens:read", "tokens:write", "workspaces:read"}
 LOOKS = {name for name in built_in.grantable(registry.permissions()) if name.endswith(":read")}
 # Reviewed by hand.
 EXPECTED = {
@@ -31,7 +32,11 @@ EXPECTED = {
     "author": AUTHOR,
     "viewer": BASIC,
     "auditor": LOOKS,
-    "operator": SEEN | FIGURES | MAILS | RUNS | {"email_preferences:write", "tokens:read", "tokens:write"},
+    "operator": SEEN
+    | FIGURES
+    | MAILS
+    | RUNS
+    | {"email_preferences:write", "tokens:read", "tokens:write", "workspaces:read"},
 }
 
 
