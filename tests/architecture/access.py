@@ -107,6 +107,8 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/ai/tasks"): {"kind": "quality_check", "articleId": "01900000-0000-7000-8000-000000000000"},
     ("POST", "/dashboard/owner/ai/templates/{name:str}"): {"text": "Name what is wrong."},
     ("POST", "/api/owner/tokens"): {"name": "App", "scopes": ["queues:read"]},
+    ("POST", "/api/owner/tenants"): {"name": "Another name"},
+    ("POST", "/api/v1/email-templates/{template_id:uuid}/versions"): {"subject": "Hello", "body": "Good day."},
     ("POST", "/dashboard/owner/tenants"): {"name": "Another name"},
     ("POST", "/dashboard/owner/tenants/{tenant_id:uuid}"): {"name": "Another name", "status": "active"},
     ("POST", "/dashboard/owner/tenants/{tenant_id:uuid}/tokens"): {"name": "App", "scopes": "articles:read"},
@@ -275,12 +277,17 @@ def body_of(door: Door) -> tuple[bytes, str]:
 
 def least(struct: type[msgspec.Struct]) -> dict[str, Any]:
     """A value for each field that has to be there."""
-    fields = [each for each in msgspec.inspect.type_info(struct).fields if each.required]  # type: ignore[attr-defined]
-    return {each.encode_name: _value(each.type) for each in fields}
+    info: Any = msgspec.inspect.type_info(struct)
+    tag = {info.tag_field: info.tag} if info.tag_field else {}
+    return tag | {each.encode_name: _value(each.type) for each in info.fields if each.required}
 
 
 def _value(kind: Any) -> Any:
+    """An example of the API's description where there is one."""
     inspect = msgspec.inspect
+    if isinstance(kind, inspect.Metadata):
+        examples = (kind.extra_json_schema or {}).get("examples")
+        return examples[0] if examples else _value(kind.type)
     if isinstance(kind, inspect.UnionType):
         return _value(kind.types[0])
     if isinstance(kind, inspect.EnumType):
@@ -289,10 +296,14 @@ def _value(kind: Any) -> Any:
         return kind.values[0]
     if isinstance(kind, inspect.UUIDType):
         return str(UUID(int=7))
-    if isinstance(kind, inspect.IntType):
-        return 1
+    if isinstance(kind, (inspect.BoolType, inspect.IntType)):
+        return isinstance(kind, inspect.BoolType) or 1
+    if isinstance(kind, inspect.StructType):
+        return least(kind.cls)
     if isinstance(kind, (inspect.ListType, inspect.VarTupleType, inspect.CollectionType)):
-        return []
+        return [_value(kind.item_type)] * (kind.min_length or 0)
+    if isinstance(kind, inspect.DateTimeType):
+        return "2026-01-01T00:00:00Z"
     return {} if isinstance(kind, inspect.DictType) else "Sample words"
 
 

@@ -100,6 +100,13 @@ CHANGES_NOTHING = {
     ("POST", "/account/sessions/others"),
     ("DELETE", "/api/account/sessions"),
     ("POST", "/api/owner/schedules/{name:str}/reset"),
+    # No change is named; none of the tokens and clients that are named is there; what readers did is no change of ours.
+    ("PATCH", "/api/v1/plugins/{plugin_id:uuid}"),
+    ("PATCH", "/api/owner/plugins/{plugin_id:uuid}"),
+    ("POST", "/api/owner/tenants/{tenant_id:uuid}/tokens/revocations"),
+    ("POST", "/api/owner/tokens/revocations"),
+    ("POST", "/api/owner/tenants/{tenant_id:uuid}/clients/revocations"),
+    ("POST", "/api/v1/events"),
     ("POST", "/dashboard/owner/schedules/{name:str}/reset"),
     ("POST", "/dashboard/owner/schedules/{name:str}"),
     # The plugin is enabled, and has nothing that could be set.

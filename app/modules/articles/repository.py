@@ -1,7 +1,8 @@
 """Queries on articles, their versions and what readers see. Deleted articles are never found."""
 
+import re
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -26,10 +27,13 @@ from sqlalchemy.orm import defer
 
 from app.core.database import Plane, scope_of
 from app.core.ids import PLATFORM_TENANT, new_id
+from app.core.signs import Sign, Weight, counted
 from app.modules.articles.models import Article, ArticleVersion, Publication
 from app.modules.articles.schemas import MAX_SLUG, ArticleFilter
 
 SEARCHED = ("title", "excerpt", "language", "body_markdown")
+_EMPTY = re.compile(r'"\W*("|$)')
+_STRAY = re.compile(r'-+(?![\w"])|-+(?=-)')
 Searched = type[Article] | type[Publication]
 # PostgreSQL keeps at most a megabyte of words of a text, and refuses it otherwise.
 SEARCHED_CHARACTERS = 100_000
@@ -73,17 +77,23 @@ def fitting(wanted: ArticleFilter, *, workspaces: Workspaces = None) -> Select[t
 
 def saying(kind: Searched, words: str) -> ColumnElement[bool]:
     """Whether the words are in a text, in the forms of its language, or nearly in its title."""
-    exactly = func.websearch_to_tsquery(func.teknav_rules(kind.language), words)
-    in_text = and_(kind.search.op("@@")(_asked(words)), kind.search.op("@@")(exactly))
+    exactly = func.websearch_to_tsquery(func.teknav_rules(kind.language), _meant(words))
+    in_text = and_(kind.search.op("@@")(_asked(_meant(words))), kind.search.op("@@")(exactly))
     part = "%" + words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
     return or_(in_text, kind.title.ilike(part), kind.title.op("%>")(words))
 
 
 def relevance(kind: Searched, words: str) -> ColumnElement[float]:
     """The larger, the better a text answers the words."""
-    rank = func.ts_rank_cd(kind.search, func.websearch_to_tsquery(func.teknav_rules(kind.language), words))
+    query = func.websearch_to_tsquery(func.teknav_rules(kind.language), _meant(words))
+    rank = func.ts_rank_cd(kind.search, query)
     found: ColumnElement[float] = rank + func.word_similarity(words, kind.title)
     return found
+
+
+def _meant(words: str) -> str:
+    """Without the quotes around nothing and the minuses before nothing: PostgreSQL gives up on a row of them."""
+    return _STRAY.sub(" ", _EMPTY.sub(" ", words))
 
 
 def _asked(words: str) -> ColumnElement[Any]:
@@ -237,3 +247,12 @@ async def tenant_choices(session: AsyncSession) -> list[tuple[UUID, str]]:
 def slug_of(title: str) -> str:
     """A slug in the title's own script: lower case, words joined by hyphens."""
     return slugify(title, allow_unicode=True, max_length=MAX_SLUG - 8, word_boundary=True) or "article"
+
+
+async def signs(session: AsyncSession) -> list[Sign]:
+    """What readers got to see within a day."""
+    since = datetime.now(UTC) - timedelta(days=1)
+    query = select(func.count()).select_from(Publication).where(Publication.published_at >= since)
+    new = await session.scalar(query) or 0
+    text, here = f"{counted(new, 'article')} published in 24 hours", "/articles?status=published"
+    return [Sign("Published", f"{new:,}", text, Weight.OK, here)]

@@ -1,20 +1,23 @@
 """Queries on mails."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Select, Table, column, func, select
+from sqlalchemy import Select, Table, and_, column, func, select
 from sqlalchemy import table as sql_table
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.ids import floor_id
+from app.core.signs import Sign, Weight, counted
 from app.core.trace import MOST_STEPS, Step
 from app.modules.email.models import EmailLog
 from app.modules.email.schemas import EmailFilter
 
 _table = cast(Table, EmailLog.__table__)
+LATE = timedelta(minutes=10)
+"""A mail that has not left by then is stuck."""
 _MEMBER = sql_table("tenant_member", column("id"), column("tenant_id"), column("email"))
 
 
@@ -80,3 +83,23 @@ async def steps(session: AsyncSession, correlation_id: UUID) -> list[Step]:
         )
         for row in await session.scalars(query)
     ]
+
+
+async def signs(session: AsyncSession) -> list[Sign]:
+    """Whether mails leave: those of the last day."""
+    now = datetime.now(UTC)
+    late = and_(EmailLog.status == "queued", EmailLog.created_at < now - LATE)
+    query = select(
+        func.count().filter(EmailLog.status == "sent"),
+        func.count().filter(EmailLog.status == "failed"),
+        func.count().filter(late),
+    ).where(EmailLog.id >= floor_id(now - timedelta(days=1)))
+    sent, failed, stuck = (await session.execute(query)).one()
+    value, day = f"{sent:,}", f"from={now - timedelta(days=1):%Y-%m-%d}"
+    if stuck:
+        text = f"{counted(stuck, 'mail')} should have left by now"
+        return [Sign("Mail", value, text, Weight.BAD, f"/emails?status=queued&{day}")]
+    if failed:
+        text = f"{counted(failed, 'mail')} could not be sent since yesterday"
+        return [Sign("Mail", value, text, Weight.WARN, f"/emails?status=failed&{day}")]
+    return [Sign("Mail", value, f"{counted(sent, 'mail')} sent in 24 hours", Weight.OK, "/emails")]

@@ -119,6 +119,12 @@ async def quotas(session: AsyncSession, tenant_id: UUID) -> dict[str, int]:
     return {row.name: row.most for row in rows}
 
 
+async def most_of(session: AsyncSession, name: str) -> dict[UUID, int]:
+    """The tenants that have this quota, each with its most. For the platform."""
+    rows = await session.execute(select(TenantQuota.tenant_id, TenantQuota.most).where(TenantQuota.name == name))
+    return {row.tenant_id: row.most for row in rows}
+
+
 async def set_quota(session: AsyncSession, tenant_id: UUID, name: str, most: int | None) -> None:
     if most is None:
         here = (TenantQuota.tenant_id == tenant_id, TenantQuota.name == name)
