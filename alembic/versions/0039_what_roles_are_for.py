@@ -31,4 +31,8 @@ def upgrade() -> None:
     op.create_index("ix_audit_log_outcome", "audit_log", ["outcome", sa.text("id DESC")], **rare)
     exported = {"postgresql_where": sa.text("exported")}
     op.create_index("ix_data_access_log_exported", "data_access_log", [sa.text("id DESC")], **exported)
+    # An action is asked for with all that begin with it, which an index in the order of a language does not find.
+    for table in ("audit_log", "data_access_log"):
+        op.drop_index(f"ix_{table}_action", table)
+        op.create_index(f"ix_{table}_action", table, [sa.text("action text_pattern_ops"), sa.text("id DESC")])
     op.alter_column("session", "last_seen_at", nullable=False, server_default=sa.text("now()"))
