@@ -18,6 +18,7 @@ from app.core.wire import JsonRequest
 from app.modules.articles.models import Article
 from app.modules.articles.permissions import PUBLISH, READ, WRITE
 from app.modules.articles.schemas import (
+    ARTICLE_ANSWERS,
     MAX_TITLE,
     ArticleCreate,
     ArticleEdit,
@@ -116,7 +117,7 @@ class ArticleController(Controller):
         article = await articles.create(data)
         return _with_version(article, 201, location=f"{request.url.path.rstrip('/')}/{article.id}")
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, cached=ARTICLE_ANSWERS)
     async def index(
         self,
         articles: NamedDependency[ArticleService],
@@ -250,7 +251,7 @@ class PublicationController(Controller):
 
     path = "/publications"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, cached=ARTICLE_ANSWERS)
     async def index(
         self,
         articles: NamedDependency[ArticleService],

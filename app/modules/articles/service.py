@@ -43,7 +43,7 @@ from app.modules.articles.permissions import WRITE as WRITE
 from app.modules.articles.repository import Searched
 from app.modules.articles.repository import titles as titles
 from app.modules.articles.repository import within as within
-from app.modules.articles.schemas import MAX_REASON, ArticleFilter, Sort
+from app.modules.articles.schemas import ARTICLE_ANSWERS, MAX_REASON, ArticleFilter, Sort
 from app.modules.articles.schemas import MAX_SLUG as MAX_SLUG
 from app.modules.articles.schemas import MAX_TITLE as MAX_TITLE
 from app.modules.articles.schemas import ArticleChange as ArticleChange
@@ -55,6 +55,8 @@ from app.modules.articles.schemas import Title as Title
 from app.modules.audit.service import record
 from app.modules.tenants.service import require_room
 from app.queues.enqueue import enqueue
+from app.redis.cache import drop
+from app.redis.cached import of_tenant
 
 TOPIC = "articles"
 _SORTED: dict[str, InstrumentedAttribute[Any]] = {"updatedAt": Article.updated_at, "title": Article.title}
@@ -434,6 +436,7 @@ class ArticleService:
         changes: dict[str, Any] = {"before": before, "after": after, "reason": reason}
         await record(self._session, self._actor, action, resource=resource, tenant_id=tenant, **changes)
         signal(self._session, TOPIC, article.id, tenant)
+        drop(self._session, of_tenant(ARTICLE_ANSWERS.tags[0], tenant))
         await emit(self._session, _FACTS[action](article.id), tenant_id=tenant)
 
     async def _workspace(self, tenant: UUID, asked: UUID | None) -> UUID | None:
