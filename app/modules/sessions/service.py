@@ -7,21 +7,13 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from litestar.datastructures import Cookie
-<<<<<<< HEAD
-from sqlalchemy import ColumnElement, Select, delete, func, or_, select, text, update
-=======
-from sqlalchemy import ColumnElement, delete, func, select, update
->>>>>>> 40950298fb211401f1694b11e4c8b9e6ec99b33f
+from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import roles
 from app.core.database import Database, Plane, scope_of
-<<<<<<< HEAD
-from app.core.errors import Conflict, Forbidden, Invalid, NotFound
-=======
 from app.core.direct import Lookups
-from app.core.errors import Conflict, Forbidden, NotFound
->>>>>>> 40950298fb211401f1694b11e4c8b9e6ec99b33f
+from app.core.errors import Conflict, Forbidden, Invalid, NotFound
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
@@ -69,21 +61,14 @@ __all__ = [
 TOPIC = "users"
 """What the lists of people and of their sessions listen to."""
 LASTS = timedelta(hours=12)
-<<<<<<< HEAD
 MOST_AT_ONCE = 100
 _ANY = SessionFilter()
-_SESSION = text("""
-    SELECT s.session_id, s.user_id, s.email, s.role AS platform_role, s.confirmed_at, r.*
-    FROM public.teknav_session(:hash) s LEFT JOIN public.teknav_rights(:hash, :slug) r ON true
-""")
-=======
 _SESSIONS = """
     SELECT a.place, s.session_id, s.user_id, s.email, s.role, s.confirmed_at, r.person_id, r.person, r.until,
         r.memberships, r.tenant_id, r.slug, r.tenant, r.status, r.role, r.rights
     FROM unnest($1::bytea[], $2::text[]) WITH ORDINALITY a(hash, slug, place), LATERAL public.teknav_session(a.hash) s
         LEFT JOIN LATERAL public.teknav_rights(a.hash, a.slug) r ON true
 """
->>>>>>> 40950298fb211401f1694b11e4c8b9e6ec99b33f
 _NAMES = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "Chrome": "Chrome", "Safari": "Safari"}
 _SYSTEMS = {
     "iPhone": "iPhone",
