@@ -99,6 +99,8 @@ def test_the_promised_lists_are_kept_for_the_promised_time_and_nothing_else_is(a
         "/analytics/series": 30,
         "/drafts": 30,
         "/events": 15,
+        "/categories": 30,
+        "/tags": 30,
         "/funnels": 30,
         "/funnels/{funnel_id:uuid}": 30,
         "/funnels/{funnel_id:uuid}/results": 30,

@@ -19,7 +19,8 @@ from app.modules.articles.controllers import (
 from app.modules.articles.pages import ArticlePages, ArticleWriting, OwnerArticlePages, TenantArticleWriting
 from app.modules.articles.processor import treat_articles
 from app.modules.articles.repository import count
-from app.modules.articles.service import TOPIC, ArticleService
+from app.modules.articles.service import TOPIC, ArticleService, show_terms
+from app.modules.taxonomy.events import TermsChanged
 
 
 def provide_articles(session: NamedDependency[AsyncSession], actor: NamedDependency[Actor]) -> ArticleService:
@@ -34,6 +35,7 @@ articles = Module(
     member_pages=[ArticlePages, ArticleWriting],
     providers={"articles": provide_articles, "asked": provide_query},
     processors=[treat_articles],
+    subscribers=[(TermsChanged, show_terms)],
     permissions=permissions.ALL,
     actions=["article.summarize"],
     topics=[Topic(TOPIC, permissions.READ)],

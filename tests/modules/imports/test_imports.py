@@ -27,6 +27,7 @@ slug: Tides
 language: en-GB
 date: 2019-05-04
 tags: [sea, "moon", sea]
+categories: [Water, [Places, North Sea]]
 ---
 
 Twice a **day**.
@@ -97,6 +98,9 @@ async def test_a_folder_becomes_drafts_once_with_a_report_of_each_file(
     ]
     (item,) = [one for one in items if one["articleId"] == tides["id"]]
     assert (item["dated"], item["tags"]) == ("2019-05-04", ["sea", "moon"])
+    assert [tag["name"] for tag in tides["tags"]] == ["moon", "sea"]
+    assert [each["slug"] for each in tides["categories"]] == ["north-sea", "water"]
+    assert await admin.fetchval("SELECT path FROM category WHERE slug = 'north-sea'") == "places north-sea"
     whole = (await client.get(f"/api/v1/articles/{tides['id']}")).json()
     assert whole["body"] == "Twice a **day**.\n" and "<strong>" in whole["html"]
     assert await admin.fetchval("SELECT actor_label FROM audit_log WHERE action = 'article.create' LIMIT 1") == "test"
@@ -218,6 +222,10 @@ WXR = """<?xml version="1.0" encoding="UTF-8" ?>
 <rss version="2.0" xmlns:excerpt="http://wordpress.org/export/1.2/excerpt/"
   xmlns:content="http://purl.org/rss/1.0/modules/content/" xmlns:wp="http://wordpress.org/export/1.2/">
 <channel><title>Blog</title><language>en-US</language>
+<wp:category><wp:term_id>1</wp:term_id><wp:category_nicename>press</wp:category_nicename>
+<wp:category_parent></wp:category_parent><wp:cat_name><![CDATA[Press]]></wp:cat_name></wp:category>
+<wp:category><wp:term_id>2</wp:term_id><wp:category_nicename>x</wp:category_nicename>
+<wp:category_parent>press</wp:category_parent><wp:cat_name><![CDATA[News]]></wp:cat_name></wp:category>
 {items}
 </channel></rss>"""
 POST = """<item><title>{title}</title><guid isPermaLink="false">https://example.org/?p={n}</guid>
@@ -232,7 +240,9 @@ def post(n: int, html: str, title: str = "Tides &amp; ships", kind: str = "post"
     return POST.format(n=n, html=html, title=title, kind=kind, status=status, slug=f"post-{n}")
 
 
-async def test_an_export_of_wordpress_becomes_drafts_of_markdown(tenant_client: Client, drain: Drain) -> None:
+async def test_an_export_of_wordpress_becomes_drafts_of_markdown(
+    tenant_client: Client, drain: Drain, admin: asyncpg.Connection
+) -> None:
     blocks = "<!-- wp:heading --><h2>Twice a day</h2><!-- /wp:heading --><p>The <em>sea</em>.</p><script>x()</script>"
     items = [
         post(1, blocks),
@@ -249,11 +259,16 @@ async def test_an_export_of_wordpress_becomes_drafts_of_markdown(tenant_client: 
     bodies = {}
     for one in listed:
         assert one["language"] == "en-US"
+        assert ([tag["name"] for tag in one["tags"]], one["categories"]) == (
+            ["Sea"],
+            [{"name": "News", "slug": "news"}],
+        )
         bodies[one["title"], one["slug"]] = (await client.get(f"/api/v1/articles/{one['id']}")).json()["body"]
     assert bodies == {
         ("Tides & ships", "post-1"): "## Twice a day\n\nThe *sea*.\n",
         ("Classic", "post-2"): "First\n\nSecond **bold**\n\n> Said\n",
     }
+    assert await admin.fetchval("SELECT path FROM category WHERE slug = 'news'") == "press news"
     assert counts(await imported(client, drain, data)) == ("completed", 3, 0, 2, 1)
     for bad, why in (
         (b'<?xml version="1.0"?><!DOCTYPE rss [<!ENTITY a "b">]><rss><channel/></rss>', "document type"),

@@ -13,7 +13,7 @@ from tests.conftest import Made
 Person = Callable[..., Awaitable[AsyncClient]]
 MakeTenant = Callable[[str], Awaitable[Made]]
 SEEN = {"articles:read", "ai:read", "ai_usage:read", "drafts:read", "reports:read", "dashboard:read"}
-FIGURES = {"analytics:read", "funnels:read"}
+FIGURES = {"analytics:read", "funnels:read", "taxonomy:read"}
 BASIC = SEEN | FIGURES | {"files:read"}
 WRITES = BASIC | {"articles:write", "ai:run", "drafts:decide", "files:write", "email_templates:read"}
 AUTHOR = WRITES | {"approvals:read", "instances:read", "workflows:read"}
@@ -23,7 +23,7 @@ RUNS = {"approvals:read", "instances:read", "workflows:read", "events:read", "pl
 LOOKS = {name for name in built_in.grantable(registry.permissions()) if name.endswith(":read")}
 # Reviewed by hand.
 EXPECTED = {
-    "editor": EDITOR | {"imports:read", "imports:write", "plugins:read"},
+    "editor": EDITOR | {"taxonomy:write", "imports:read", "imports:write", "plugins:read"},
     "author": AUTHOR,
     "viewer": BASIC,
     "auditor": LOOKS,
