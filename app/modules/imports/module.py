@@ -4,9 +4,14 @@ from app.core.live import Topic
 from app.core.templating import NavigationItem
 from app.module import About, Module
 from app.modules.imports import permissions
-from app.modules.imports.controllers import ImportController, OwnerImportController, provide_imports
+from app.modules.imports.controllers import (
+    ImportController,
+    OwnerImportController,
+    TenantImportController,
+    provide_imports,
+)
 from app.modules.imports.jobs import ImportArticles
-from app.modules.imports.pages import ImportPages, MemberImportPages
+from app.modules.imports.pages import ImportPages, MemberImportPages, TenantImportActs
 from app.modules.imports.processor import import_articles
 from app.modules.imports.repository import about_jobs
 from app.modules.imports.service import TOPIC
@@ -14,8 +19,8 @@ from app.modules.imports.service import TOPIC
 imports = Module(
     name="imports",
     api=[ImportController],
-    owner_api=[OwnerImportController],
-    pages=[ImportPages],
+    owner_api=[OwnerImportController, TenantImportController],
+    pages=[ImportPages, TenantImportActs],
     member_pages=[MemberImportPages],
     providers={"imports": provide_imports},
     processors=[import_articles],

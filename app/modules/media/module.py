@@ -11,9 +11,9 @@ from app.core.templating import NavigationItem
 from app.module import Module
 from app.modules.media import permissions
 from app.modules.media.client import folder_of
-from app.modules.media.controllers import FileController, OwnerFileController
+from app.modules.media.controllers import FileController, OwnerFileController, TenantFileController
 from app.modules.media.jobs import SweepFiles
-from app.modules.media.pages import FilePages, MemberFilePages
+from app.modules.media.pages import FilePages, MemberFilePages, TenantFileActs
 from app.modules.media.processor import make_images, sweep_files
 from app.modules.media.repository import bytes_of
 from app.modules.media.service import FILE_BYTES, TOPIC, FileService
@@ -30,8 +30,8 @@ def provide_files(
 media = Module(
     name="media",
     api=[FileController],
-    owner_api=[OwnerFileController],
-    pages=[FilePages],
+    owner_api=[OwnerFileController, TenantFileController],
+    pages=[FilePages, TenantFileActs],
     member_pages=[MemberFilePages],
     providers={"files": provide_files},
     processors=[make_images, sweep_files],

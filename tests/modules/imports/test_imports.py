@@ -187,10 +187,26 @@ async def test_editors_import_on_their_page_and_the_owner_sees_it(
         shown = await client.get(f"{prefix}/{run['id']}", params={"outcome": "failed"})
         assert "front matter" in shown.text and "tides.md" not in shown.text
     listed = await owner.get("/dashboard/owner/imports")
-    assert "blog.zip" in listed.text and tenant.name in listed.text and "new-import" not in listed.text
+    assert "blog.zip" in listed.text and tenant.name in listed.text and "enctype" not in listed.text
     assert (await owner.get(f"/api/owner/imports/{run['id']}/items")).json()["items"]
     viewer = await member("vic@example.org", "viewer")
     assert (await viewer.get(page)).status_code == 403
+
+    # The owner starts one in a tenant's name, having chosen it.
+    acts = f"/dashboard/owner/tenants/{tenant.id}/imports"
+    chosen = await owner.get("/dashboard/owner/imports", params={"tenantId": str(tenant.id)})
+    assert f'hx-post="{acts}"' in chosen.text and f"Import articles for {tenant.name}" in chosen.text
+    begun = await owner.post(acts, files={"file": ("more.zip", packed(FOLDER))}, headers={"HX-Request": "true"})
+    assert begun.status_code == 200 and "more.zip is being read" in begun.headers["hx-trigger"]
+    await drain()
+    api = f"/api/owner/tenants/{tenant.id}/imports"
+    done = (await owner.get(api)).json()["items"][0]
+    assert (done["fileName"], done["created"]) == ("more.zip", 3)
+    sent_too = await owner.post(api, content=packed(FOLDER), headers={"Content-Type": "application/zip"})
+    assert sent_too.status_code == 202 and sent_too.headers["location"].startswith(f"{api}/")
+    await drain()
+    assert (await owner.get(sent_too.headers["location"])).json()["skipped"] == 3
+    assert "Tides of the North Sea" in (await ann.get(f"/dashboard/t/{tenant.slug}/articles")).text
 
 
 async def test_the_command_imports_a_folder_and_tells_what_failed(
