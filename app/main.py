@@ -182,6 +182,7 @@ def create_app(settings: Settings) -> Litestar:
     app.state.cards = [card for module in registry.MODULES for card in module.cards]
     app.state.links = {kind: link for module in registry.MODULES for kind, link in module.links.items()}
     app.state.traces = registry.traces()
+    app.state.signs = registry.signs()
     requests = app.state.requests = Requests()
     app.state.metrics = [source for module in registry.MODULES for source in module.metrics]
     app.state.about = {about.kind: about for module in registry.MODULES for about in module.about}

@@ -21,6 +21,7 @@ from app.core.live import Topic
 from app.core.metrics import Source
 from app.core.policy import Permission
 from app.core.quota import Quota
+from app.core.signs import SignSource
 from app.core.templating import MEMBERS, PREFIX, NavigationItem
 from app.core.trace import TraceSource
 from app.queues.job import Processor
@@ -123,6 +124,7 @@ class Module:
     topics: Sequence[Topic] = ()
     navigation: Sequence[NavigationItem] = ()
     cards: Sequence[Card] = ()
+    signs: Sequence[SignSource] = ()
     mails: Sequence[Mail] = ()
     about: Sequence[About] = ()
     quotas: Sequence[Quota] = ()
@@ -229,6 +231,7 @@ def check(modules: Sequence[Module]) -> None:
         asked += _asked((*module.api, *module.owner_api, *module.pages, *module.member_pages, *module.public))
         asked += [one.permission for one in module.exports]
         asked += [one.permission for one in module.traces]
+        asked += [one.permission for one in module.signs]
         bare = {p.name for p in asked if p.name not in (*known, "public", "signed-in")}
         if bare:
             raise RuntimeError(f"Module {module.name} asks for undeclared permissions: {', '.join(sorted(bare))}")

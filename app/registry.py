@@ -7,6 +7,7 @@ from app.core.errors import Invalid
 from app.core.events import Event, Subscriber
 from app.core.policy import Permission
 from app.core.quota import Quota
+from app.core.signs import SignSource
 from app.core.templating import ROOT
 from app.core.trace import TraceSource
 from app.module import Exportable, Module
@@ -117,6 +118,10 @@ MODULES: tuple[Module, ...] = (
     traces_module,
     dashboard,
 )
+
+
+def signs() -> list[SignSource]:
+    return [source for module in MODULES for source in module.signs]
 
 
 def specs() -> dict[str, QueueSpec]:

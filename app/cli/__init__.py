@@ -3,16 +3,20 @@
 import rich_click as click
 
 from app import __version__
+from app.cli.ai import ai
 from app.cli.analytics import analytics
+from app.cli.approvals import approvals
 from app.cli.articles import article
 from app.cli.cache import cache
 from app.cli.doctor import config, doctor
+from app.cli.drafts import drafts, reports
 from app.cli.email import email
 from app.cli.imports import import_
 from app.cli.isolation import isolation
 from app.cli.letters import LETTERS
 from app.cli.logs import access, audit
 from app.cli.members import member, role
+from app.cli.overview import overview
 from app.cli.owners import owner
 from app.cli.plugins import plugins
 from app.cli.queues import queues
@@ -39,12 +43,16 @@ PEOPLE = (owner, user, session, tenant, token, client, member, role)
 THINGS = (
     article,
     import_,
+    ai,
+    drafts,
+    reports,
     email,
     analytics,
     queues,
     workers,
     schedules,
     workflows,
+    approvals,
     cache,
     isolation,
     audit,
@@ -55,5 +63,5 @@ THINGS = (
 
 for command in LETTERS:
     queues.add_command(command)
-for command in (*SERVING, *PEOPLE, *THINGS, doctor, config):
+for command in (*SERVING, *PEOPLE, *THINGS, overview, doctor, config):
     main.add_command(command)

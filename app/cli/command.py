@@ -99,6 +99,16 @@ def in_process(action: Callable[[Any, Any], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
+def asked(service: Callable[[Any, Any], Any], ask: Callable[[Any, Any], Awaitable[T]]) -> T:
+    """`ask(service, pager)`, in a transaction with the platform's rights that `service(session, actor)` works in."""
+
+    async def run(process: Any, actor: Any) -> T:
+        async with process.database.transaction(actor.scope) as session:
+            return await ask(service(session, actor), pager_of(process))
+
+    return in_process(run)
+
+
 def show(as_json: bool, found: dict[str, Any], *, text: str) -> None:
     click.echo(json.dumps(found) if as_json else text)
 

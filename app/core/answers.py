@@ -115,6 +115,8 @@ def _field(key: str, message: str, parameters: Mapping[str, Any]) -> FieldError:
         body = choices_of_field(parameters["data"], key) if "data" in parameters else []
         may_be = choices(parameters[key]) if key in parameters else body
         message = f"must be one of {', '.join(may_be)}" if may_be else message
+    if message == "'data'":  # Litestar's KeyError for a body that is not there
+        return FieldError("body", "is wanted")
     within = "" if key in ("", "data") else f"{key}."
     if found := _NO_FIELD.match(message):
         return FieldError(within + found["name"], "is wanted" if found["missing"] else "is not known here")

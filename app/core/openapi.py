@@ -55,9 +55,16 @@ PARAMETERS: Node = {
         "description": "Your own id of this request, 8 to 64 of A-Z, a-z, 0-9, `.`, `_` and `-`; it comes back.",
         "schema": TEXT,
     },
+    "CorrelationId": {
+        "name": "X-Correlation-Id",
+        "in": "header",
+        "description": "A UUID under which this request and all that it causes are traced, with others that name it.",
+        "schema": TEXT,
+    },
 }
 HEADERS: Node = {
     "RequestId": {"description": "The id of this request, as in the logs and the audit log.", "schema": TEXT},
+    "CorrelationId": {"description": "The id under which all that this request causes is traced.", "schema": TEXT},
     "ETag": {"description": "The version, for `If-Match`.", "schema": TEXT},
     "Location": {"description": "The address of what was made.", "schema": TEXT},
     "IdempotencyReplayed": {"description": "`true` where this answer was given before.", "schema": TEXT},
@@ -105,8 +112,13 @@ def complete(document: Node, routes: Sequence[BaseRoute]) -> Node:
     return document
 
 
+def _always() -> Node:
+    """The headers that every answer has."""
+    return {"X-Request-Id": _ref("headers", "RequestId"), "X-Correlation-Id": _ref("headers", "CorrelationId")}
+
+
 def _problem(status: str, text: str) -> Node:
-    headers = {"X-Request-Id": _ref("headers", "RequestId")}
+    headers = _always()
     if status == "401":
         headers["WWW-Authenticate"] = _ref("headers", "WwwAuthenticate")
     if status == "429":
@@ -123,7 +135,7 @@ def _describe(operation: Node, method: str, route: HTTPRoute, handler: HTTPRoute
     summary = _SENTENCE.split(text, maxsplit=1)[0].rstrip(".:;")
     operation["summary"] = f"In any tenant: {summary}" if handler.opt.get("in_tenant") else summary
     parameters = operation.setdefault("parameters", [])
-    parameters.append(_ref("parameters", "RequestId"))
+    parameters += [_ref("parameters", "RequestId"), _ref("parameters", "CorrelationId")]
     answers = {status: answer for status, answer in operation["responses"].items() if status < "400"}
     for status, answer in answers.items():
         answer["headers"] = answer.get("headers", {}) | _headers(status, answer, schemas)
@@ -148,7 +160,7 @@ def _describe(operation: Node, method: str, route: HTTPRoute, handler: HTTPRoute
 
 
 def _headers(status: str, answer: Node, schemas: Node) -> Node:
-    found = {"X-Request-Id": _ref("headers", "RequestId")}
+    found = _always()
     (shape,) = [media.get("schema", {}) for media in answer.get("content", {}).values()] or [{}]
     named = schemas.get(shape.get("$ref", "").rpartition("/")[2], {})
     if named.get("properties", {}).get("version", {}).get("type") == "integer":

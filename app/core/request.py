@@ -27,6 +27,7 @@ CSP = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+UUID_LENGTH = 36
 SWALLOWED, SWALLOW_S = 64 * 1024 * 1024, 2.0
 SECURITY_HEADERS = {
     "content-security-policy": CSP,
@@ -63,6 +64,14 @@ def _plain(address: str) -> str:
     found = ip_address(address)
     inside = found.ipv4_mapped if isinstance(found, IPv6Address) else None
     return str(inside or found)
+
+
+def _chain(given: str) -> str:
+    """The chain of cause and effect that a caller goes on with, or a new one."""
+    if len(given) == UUID_LENGTH:
+        with suppress(ValueError):
+            return str(UUID(given))
+    return str(new_id())
 
 
 def correlation_id() -> UUID | None:
@@ -103,13 +112,14 @@ class RequestMiddleware:
         headers = Headers.from_scope(scope)
         given = headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else str(new_id())
+        chain = _chain(headers.get("x-correlation-id", ""))
         address = client_address(scope, self._settings.trusted_proxies)
         scope["request_id"] = request_id  # type: ignore[typeddict-unknown-key]
         scope["client_address"] = address  # type: ignore[typeddict-unknown-key]
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(
             request_id=request_id,
-            correlation_id=str(new_id()),
+            correlation_id=chain,
             client_ip=address,
             user_agent=headers.get("user-agent"),
         )
@@ -126,6 +136,7 @@ class RequestMiddleware:
                 if scope["method"] == "OPTIONS" and "path_template" in scope:
                     out["allow"] = ", ".join(_methods(scope))
                 out["x-request-id"] = request_id
+                out["x-correlation-id"] = chain
                 for name, value in SECURITY_HEADERS.items():
                     out.setdefault(name, value)
                 if (verdict := scope.get("rate_limit")) is not None:

@@ -19,6 +19,7 @@ from app.queues.spec import Limits, QueueSpec
 
 log = structlog.get_logger()
 UNPUSHED = (State.PENDING,)
+UNSTARTED = (State.PENDING, State.QUEUED)
 COUNTED = 100_000
 IN_RECORD = (*IN_LINE, State.ACTIVE)
 
@@ -82,6 +83,21 @@ async def overview(session: AsyncSession, only: Sequence[str] | None = None) -> 
             )
         )
     return found
+
+
+async def oldest_wait_s(session: AsyncSession) -> dict[str, float]:
+    """How long the first job of each queue has been waiting that a worker could start; queues where none does lack."""
+    name = select(func.unnest(array(list(queues_of(session).specs))).label("queue")).subquery()
+    since = func.greatest(JobRow.created_at, JobRow.run_at)
+    first = (
+        select(since.label("since"))
+        .where(JobRow.queue == name.c.queue, JobRow.state.in_(UNSTARTED), ~JobRow.delayed, JobRow.finished_at.is_(None))
+        .order_by(JobRow.id)
+        .limit(1)
+        .lateral()
+    )
+    age = func.extract("epoch", func.clock_timestamp() - first.c.since)
+    return {row.queue: max(0.0, float(row[1])) for row in await session.execute(select(name.c.queue, age))}
 
 
 async def _moving(session: AsyncSession, names: Sequence[str], states: tuple[State, ...]) -> dict[str, Counts]:

@@ -109,6 +109,8 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/ai/tasks"): {"kind": "quality_check", "articleId": "01900000-0000-7000-8000-000000000000"},
     ("POST", "/dashboard/owner/ai/templates/{name:str}"): {"text": "Name what is wrong."},
     ("POST", "/api/owner/tokens"): {"name": "App", "scopes": ["queues:read"]},
+    ("POST", "/api/owner/tenants"): {"name": "Another name"},
+    ("POST", "/api/v1/email-templates/{template_id:uuid}/versions"): {"subject": "Hello", "body": "Good day."},
     ("POST", "/dashboard/owner/tenants"): {"name": "Another name"},
     ("POST", "/dashboard/owner/tenants/{tenant_id:uuid}"): {"name": "Another name", "status": "active"},
     ("POST", "/dashboard/owner/tenants/{tenant_id:uuid}/tokens"): {"name": "App", "scopes": "articles:read"},
@@ -128,6 +130,8 @@ class Door:
     things: list[str]
     plane: Plane | None
     shape: Any
+    opt: dict[str, Any]
+    answers: Any
 
     @property
     def name(self) -> tuple[str, str]:
@@ -175,7 +179,10 @@ def doors(app: Litestar) -> Iterator[Door]:
                 shape = given.annotation if given else None
                 opt = handler.opt
                 public = opt["permission"] == PUBLIC
-                yield Door(method, route.path, opt.get("audit", ""), public, things, opt.get("plane"), shape)
+                answers = handler.parsed_return_field.annotation
+                yield Door(
+                    method, route.path, opt.get("audit", ""), public, things, opt.get("plane"), shape, opt, answers
+                )
 
 
 def addresses(door: Door, stage: Stage) -> dict[str, str]:
@@ -211,17 +218,25 @@ def addresses(door: Door, stage: Stage) -> dict[str, str]:
     return told
 
 
+def insider(door: Door) -> str:
+    """The caller of the stage who may use the door: the owner, or who may most in the tenant."""
+    if door.plane is not Plane.TENANT:
+        return "owner"
+    return "tenant's owner" if door.path.startswith("/dashboard/t/") else "tenant's token"
+
+
 async def ask(
     app: Litestar, door: Door, address: str, headers: dict[str, str], given: tuple[bytes, str] | None = None
 ) -> Answer:
     """One request, without a client in between; a stream is left once it has begun."""
     body, kind = given or body_of(door)
+    path, _, query = address.partition("?")
     wanted = headers | ({"content-type": kind} if body else {})
-    pairs = [(name.lower().encode(), value.encode()) for name, value in wanted.items()]
+    stated = {"host": "testserver", "origin": ORIGIN} | {name.lower(): value for name, value in wanted.items()}
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": door.method, "scheme": "http",
-        "path": address, "raw_path": address.encode(), "query_string": b"", "root_path": "",
-        "headers": [(b"host", b"testserver"), (b"origin", ORIGIN.encode()), *pairs],
+        "path": path, "raw_path": path.encode(), "query_string": query.encode(), "root_path": "",
+        "headers": [(name.encode(), value.encode()) for name, value in stated.items()],
         "client": ("192.0.2.1", 1), "server": ("testserver", 80),
     }  # fmt: skip
     answer, gone = Answer(0), asyncio.Event()
@@ -264,12 +279,17 @@ def body_of(door: Door) -> tuple[bytes, str]:
 
 def least(struct: type[msgspec.Struct]) -> dict[str, Any]:
     """A value for each field that has to be there."""
-    fields = [each for each in msgspec.inspect.type_info(struct).fields if each.required]  # type: ignore[attr-defined]
-    return {each.encode_name: _value(each.type) for each in fields}
+    info: Any = msgspec.inspect.type_info(struct)
+    tag = {info.tag_field: info.tag} if info.tag_field else {}
+    return tag | {each.encode_name: _value(each.type) for each in info.fields if each.required}
 
 
 def _value(kind: Any) -> Any:
+    """An example of the API's description where there is one."""
     inspect = msgspec.inspect
+    if isinstance(kind, inspect.Metadata):
+        examples = (kind.extra_json_schema or {}).get("examples")
+        return examples[0] if examples else _value(kind.type)
     if isinstance(kind, inspect.UnionType):
         return _value(kind.types[0])
     if isinstance(kind, inspect.EnumType):
@@ -278,10 +298,14 @@ def _value(kind: Any) -> Any:
         return kind.values[0]
     if isinstance(kind, inspect.UUIDType):
         return str(UUID(int=7))
-    if isinstance(kind, inspect.IntType):
-        return 1
+    if isinstance(kind, (inspect.BoolType, inspect.IntType)):
+        return isinstance(kind, inspect.BoolType) or 1
+    if isinstance(kind, inspect.StructType):
+        return least(kind.cls)
     if isinstance(kind, (inspect.ListType, inspect.VarTupleType, inspect.CollectionType)):
-        return []
+        return [_value(kind.item_type)] * (kind.min_length or 0)
+    if isinstance(kind, inspect.DateTimeType):
+        return "2026-01-01T00:00:00Z"
     return {} if isinstance(kind, inspect.DictType) else "Sample words"
 
 

@@ -91,6 +91,7 @@ async def test_every_tenant_row_has_its_tenant(admin: asyncpg.Connection) -> Non
     assert nullable == []
 
 
+@pytest.mark.trap(40)
 async def test_no_runtime_role_may_touch_a_partition_by_its_name(
     admin: asyncpg.Connection, logins: set[str], owner_login: str
 ) -> None:
@@ -152,6 +153,7 @@ async def test_a_foreign_key_between_tenant_tables_holds_the_tenant_too(
         assert ("tenant_id", "tenant_id") in zip(key["here"], key["there"], strict=True), key["conname"]
 
 
+@pytest.mark.trap(40)
 async def test_log_like_tables_have_months_ahead_and_no_default_partition(admin: asyncpg.Connection) -> None:
     query = """
         SELECT p.partrelid::regclass::text AS name, p.partdefid AS otherwise, pg_get_partkeydef(p.partrelid) AS key,
@@ -248,6 +250,7 @@ async def test_the_models_equal_the_migrations(admin: asyncpg.Connection, settin
     assert found == []
 
 
+@pytest.mark.trap(39)
 def test_every_generated_id_is_a_uuid_of_version_7() -> None:
     nothing: Any = None
     defaults = [
@@ -261,6 +264,7 @@ def test_every_generated_id_is_a_uuid_of_version_7() -> None:
     assert sorted(made := [new_id() for _ in range(1000)]) == made
 
 
+@pytest.mark.trap(39)
 async def test_a_stored_id_is_a_uuid_of_version_7(admin: asyncpg.Connection, tenant: Any) -> None:
     for table in ("tenant", "audit_log"):
         ids = await admin.fetch(f"SELECT id FROM {table}")
@@ -306,6 +310,7 @@ async def test_another_tenant_sees_nothing_and_writes_nothing(
             await session.execute(workspaces.insert().values(theirs))
 
 
+@pytest.mark.trap(40)
 async def test_a_partition_read_by_its_name_is_refused(
     admin: asyncpg.Connection, transaction: Transaction, tenant: Any
 ) -> None:

@@ -81,7 +81,7 @@ def test_every_operation_says_who_may_call_and_what_errors_look_like(document: D
         assert ("404" in each["responses"]) == wanted, (method, path)
         for status, answer in each["responses"].items():
             told = resolved(document, answer)
-            assert "X-Request-Id" in told["headers"]
+            assert {"X-Request-Id", "X-Correlation-Id"} <= told["headers"].keys()
             assert ("X-RateLimit-Remaining" in told["headers"]) == (status < "400" or status == "429"), (path, status)
             assert status < "400" or [*told["content"]] == ["application/problem+json"]
 
@@ -127,5 +127,5 @@ async def test_answers_have_the_headers_and_statuses_that_are_described(
         described = document["paths"][path][method]["responses"]
         assert str(answer.status_code) in described, (path, answer.text)
         told = resolved(document, described[str(answer.status_code)])
-        for name in ("ETag", "Location", "X-Request-Id"):
+        for name in ("ETag", "Location", "X-Request-Id", "X-Correlation-Id"):
             assert (name in answer.headers) == (name in told["headers"]), (method, path, name)

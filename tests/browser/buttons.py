@@ -82,7 +82,6 @@ class Presser:
     async def _tidy(self, address: str) -> None:
         while await self.page.locator("dialog[open], :popover-open").count():
             await self.page.keyboard.press("Escape")
-        await self.page.evaluate(TIDY)
         if not self.page.url.endswith(address):
             await self._show(address)
 
@@ -96,6 +95,7 @@ class Presser:
         return None
 
     async def _press(self, button: ElementHandle) -> None:
+        await self.page.evaluate(TIDY)  # a message like one that still stands takes its place, and looks like nothing
         before, (name,) = await self.page.evaluate(LOOK), await self.page.evaluate(NAMES, [button])
         await button.click()
         deadline = time.monotonic() + EFFECT_S

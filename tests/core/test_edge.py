@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import re
 
 import pytest
 from httpx2 import AsyncClient
@@ -23,6 +24,16 @@ async def test_a_sound_request_id_is_kept_and_another_replaced(client: AsyncClie
     assert kept.headers["x-request-id"] == "order-7421-abc"
     replaced = await client.get("/health", headers={"X-Request-ID": "<script>alert(1)</script>"})
     assert "<" not in replaced.headers["x-request-id"]
+
+
+async def test_a_caller_can_go_on_with_a_chain_of_its_own(client: AsyncClient) -> None:
+    mine = "0192F1C4-7b1e-7c31-8000-000000000001"
+    kept = await client.get("/health", headers={"X-Correlation-Id": mine})
+    assert kept.headers["x-correlation-id"] == mine.lower()
+    for wrong in ("", "mine", "0" * 36, "{0192f1c4-7b1e-7c31-8000-00000000000}", "<script>alert(1)</script>"):
+        other = (await client.get("/health", headers={"X-Correlation-Id": wrong})).headers["x-correlation-id"]
+        assert re.fullmatch("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", other)
+        assert other != wrong
 
 
 async def test_a_missing_address_is_a_problem_with_its_request_id(client: AsyncClient) -> None:

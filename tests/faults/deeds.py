@@ -1,7 +1,8 @@
 """The jobs that the harness asks for: handlers that leave traces outside the record of work, or misbehave.
 
-Traces are rows of `ledger`, a table without any unique key, written in the handler's own transaction; lines of a
-file of tries, one for each start of a handler; and what the receiver logs of the calls that it gets.
+Traces are rows of `ledger`, a table without any unique key, written in the handler's own transaction; lines of two
+files, one for each start of a handler and one for each end of a handler that leaves nothing else; and what the receiver
+logs of the calls that it gets.
 """
 
 import asyncio
@@ -73,8 +74,9 @@ async def step(work: Work, deed: Deed) -> None:
 
 
 async def plain(_: Work, deed: Deed) -> dict[str, Any]:
-    """No effect in the database at all."""
+    """No effect in the database at all: what it was asked for is done when its line stands."""
     await asyncio.sleep(deed.seconds)
+    _note("done", deed.mark)
     return {"mark": deed.mark}
 
 
@@ -160,7 +162,8 @@ async def not_json(_: Work, __: Deed) -> dict[str, Any]:
     return {"value": {1, 2, 3}}
 
 
-async def huge(_: Work, __: Deed) -> dict[str, Any]:
+async def huge(_: Work, deed: Deed) -> dict[str, Any]:
+    _note("done", deed.mark)
     return {"value": "x" * HUGE}
 
 
@@ -216,7 +219,7 @@ DOINGS = SINS | {
 
 
 async def handle(work: Work, deed: Deed) -> dict[str, Any] | None:
-    _note_try(deed.mark)
+    _note("tries", deed.mark)
     done: dict[str, Any] | None = await DOINGS[deed.what.partition(":")[0]](work, deed)
     return done
 
@@ -232,9 +235,9 @@ def processors() -> list[Processor]:
     return made
 
 
-def _note_try(mark: str) -> None:
+def _note(file: str, mark: str) -> None:
     # One short write in append mode: whole lines, whoever else writes.
-    os.write(_tries(), f"{mark} {os.getpid()}\n".encode())
+    os.write(_opened(file), f"{mark} {os.getpid()}\n".encode())
 
 
 def _folder() -> Path:
@@ -242,8 +245,8 @@ def _folder() -> Path:
 
 
 @cache
-def _tries() -> int:
-    return os.open(_folder() / "tries", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+def _opened(file: str) -> int:
+    return os.open(_folder() / file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
 
 @cache

@@ -19,25 +19,31 @@ AUDITED = (
     "WHERE action = $1 AND outcome = 'success' AND starts_with(resource_label, $2) GROUP BY 1"
 )
 UNFINISHED = ("waiting", "delayed", "active")
+BARE = ("plain", "huge")
+"""Deeds without an effect in the database: a line at their end says that they were done."""
 
 
 @dataclass
 class Traces:
-    """What happened, by mark: when effects and deaths were written, keys that the receiver took, tries, audit rows."""
+    """What happened, by mark: when effects and deaths were written, keys that the receiver took, starts, ends of those
+    that leave nothing else, audit rows."""
 
     effects: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     deaths: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     taken: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     tries: Counter[str] = field(default_factory=Counter)
+    done: Counter[str] = field(default_factory=Counter)
     audited: Counter[str] = field(default_factory=Counter)
     letters: set[str] = field(default_factory=set)
-    """Ids of jobs that the API shows among the dead letters."""
+    """Ids of jobs that the API shows among the dead letters of any queue."""
+
+    def worked(self, one: Accepted) -> bool:
+        """It has done what it was asked for, once or more."""
+        mark = one.wanted.mark
+        return bool(self.done[mark] if one.wanted.what in BARE else self.effects.get(mark))
 
     def ended(self, one: Accepted) -> bool:
-        mark = one.wanted.mark
-        if one.wanted.what == "plain" or one.wanted.expect == "either":
-            return bool(self.tries[mark] or self.deaths.get(mark))
-        return bool(self.effects.get(mark) or self.deaths.get(mark))
+        return self.worked(one) or bool(self.deaths.get(one.wanted.mark))
 
 
 @dataclass
@@ -49,6 +55,8 @@ class Verdict:
     dead_missing: list[str] = field(default_factory=list)
     dead_wrong: list[str] = field(default_factory=list)
     stray: list[str] = field(default_factory=list)
+    unknown_letters: list[str] = field(default_factory=list)
+    """Ids, not marks: nobody accepted them."""
     unaudited: list[str] = field(default_factory=list)
     early: list[str] = field(default_factory=list)
 
@@ -57,8 +65,13 @@ class Verdict:
         return [f"{name.replace('_', ' ')}: {len(marks)} ({', '.join(marks[:3])})" for name, marks in found.items()]
 
 
-def judge(accepted: Mapping[str, Accepted], unknown: Iterable[str], traces: Traces) -> Verdict:
-    """Every accepted deed has exactly one effect and one end; one that nobody knows about has at most one."""
+def judge(
+    accepted: Mapping[str, Accepted], unknown: Iterable[str], traces: Traces, others: Iterable[str] = ()
+) -> Verdict:
+    """Every accepted deed has exactly one effect and one end; one that nobody knows about has at most one.
+
+    `others` are ids that were accepted elsewhere on the same stage, whose letters are judged there.
+    """
     verdict = Verdict()
     for mark, one in accepted.items():
         _one(verdict, one, traces)
@@ -70,6 +83,8 @@ def judge(accepted: Mapping[str, Accepted], unknown: Iterable[str], traces: Trac
             verdict.doubled.append(mark)
         elif mark not in unknown and mark not in accepted:
             verdict.stray.append(mark)
+    known = {one.id for one in accepted.values()}.union(others)
+    verdict.unknown_letters.extend(sorted(traces.letters - known))
     return verdict
 
 
@@ -94,31 +109,28 @@ def _one(verdict: Verdict, one: Accepted, traces: Traces) -> None:
         if wanted.expect != "either":
             verdict.dead_wrong.append(mark)
         return
-    # Without an effect of its own, a deed leaves no more than the line that says it was tried.
-    bare = wanted.what == "plain" or wanted.expect == "either"
     missing_call = wanted.what.startswith("call") and not keys
-    if (not effects and not (bare and traces.tries[mark])) or missing_call:
+    if not traces.worked(one) or missing_call:
         verdict.lost.append(mark)
 
 
-async def traces_of(stage: Stage, prefix: str, queues: Iterable[str] = ()) -> Traces:
-    """Everything whose mark begins with `prefix`; the dead letters of `queues`."""
+async def traces_of(stage: Stage, prefix: str, *, letters: bool = False) -> Traces:
+    """Everything whose mark begins with `prefix`; with `letters`, the dead letters of every queue."""
     found = Traces()
     async with stage.admin() as admin:
         for row in await admin.fetch(ROWS, prefix):
             (found.effects if row["entry"] == "effect" else found.deaths)[row["mark"]].append(row["at"])
         audited = await admin.fetch(AUDITED, ACTION, prefix)
         found.audited.update({row["resource_label"]: row["count"] for row in audited})
-    for line in _lines(stage.folder / "tries"):
-        mark = line.split()[0]
-        if mark.startswith(prefix):
-            found.tries[mark] += 1
+    for file, counted in (("tries", found.tries), ("done", found.done)):
+        marks = (line.split()[0] for line in _lines(stage.folder / file))
+        counted.update(mark for mark in marks if mark.startswith(prefix))
     for line in _lines(stage.folder / "calls"):
         told = json.loads(line)
         if told["mark"].startswith(prefix) and told["taken"]:
             found.taken[told["mark"]].add(told["key"])
-    for queue in queues:
-        found.letters |= await _letters(stage, queue)
+    if letters:
+        found.letters = await _letters(stage)
     return found
 
 
@@ -126,18 +138,18 @@ def _lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-async def _letters(stage: Stage, queue: str) -> set[str]:
+async def _letters(stage: Stage) -> set[str]:
     ids: set[str] = set()
     async with stage.client("watching") as client:
-        cursor = None
-        while True:
-            place = f"/api/owner/queues/{queue}/dlq"
-            answer = await client.get(place, params={"limit": 100} | ({"cursor": cursor} if cursor else {}))
-            page = answer.raise_for_status().json()
-            ids |= {item["originalJobId"] for item in page["items"]}
-            cursor = page["nextCursor"]
-            if cursor is None:
-                return ids
+        queues = (await client.get("/api/owner/queues")).raise_for_status().json()["items"]
+        for place in (f"/api/owner/queues/{queue['name']}/dlq" for queue in queues):
+            cursor = ""
+            while cursor is not None:
+                answer = await client.get(place, params={"limit": 100} | ({"cursor": cursor} if cursor else {}))
+                page = answer.raise_for_status().json()
+                ids |= {item["originalJobId"] for item in page["items"]}
+                cursor = page["nextCursor"]
+    return ids
 
 
 async def unfinished(stage: Stage, queues: Iterable[str]) -> int:

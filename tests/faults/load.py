@@ -81,6 +81,7 @@ class Load:
                 if answer.status_code == 202:
                     self.unknown.discard(wanted.mark)
                     self.accepted[wanted.mark] = Accepted(wanted, answer.json()["id"], time.time())
+                    self.stage.accepted.add(answer.json()["id"])
                     return
                 if answer.status_code not in NOT_YET and answer.status_code < 500:
                     self.unknown.discard(wanted.mark)

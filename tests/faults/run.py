@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import asyncpg
 import httpx2
 
-from tests.faults.judge import Traces, Verdict, judge, traces_of, unfinished
+from tests.faults.judge import BARE, Traces, Verdict, judge, traces_of, unfinished
 from tests.faults.load import MIX, Load, Mix, Wanted, plan
 from tests.faults.stage import Stage
 
@@ -49,7 +49,7 @@ class Skipped(Exception):
 class Scenario:
     """A fault and what has to hold. `goal_s` is the time after which work goes on; it is shown, and never fails.
 
-    With `off`, a guard is switched off and the judge has to find a complaint that begins with `finds`.
+    With `off`, a guard is switched off and the judge has to find a complaint for each of the beginnings in `finds`.
     """
 
     name: str
@@ -102,6 +102,7 @@ class Run:
         self.closed = False
         self.seen_tries: dict[str, int] = {}
         self._over: list[float] = []
+        self._back: list[float] = []
         self._left_before = 0
         self._stuck = False
 
@@ -132,6 +133,10 @@ class Run:
     def over(self) -> None:
         """The fault has just ended; from here on counts how long it takes until all is as it should be."""
         self._over.append(time.time())
+
+    def back(self, seconds: float) -> None:
+        """A fault ended so long ago and all is as it should be; for a scenario that sees that by itself."""
+        self._back.append(seconds)
 
     def complain(self, text: str) -> None:
         self.complaints.append(text)
@@ -184,16 +189,16 @@ class Run:
     async def judge(self) -> None:
         """The verdict over what the traces say now. Asked again at the end, when late doubles have come too."""
         result = self.result
-        traces = await traces_of(self.stage, self.prefix, self.scenario.queues)
+        traces = await traces_of(self.stage, self.prefix, letters=True)
         accepted = self.load.accepted
-        verdict = judge(accepted, self.load.unknown, traces)
-        plain = sum(one.wanted.what == "plain" and traces.tries[mark] > 0 for mark, one in accepted.items())
+        verdict = judge(accepted, self.load.unknown, traces, self.stage.accepted)
+        bare = sum(one.wanted.what in BARE and traces.worked(one) for one in accepted.values())
         result.accepted = len(accepted)
-        result.effects = sum(len(traces.effects.get(mark, ())) for mark in accepted) + plain
+        result.effects = sum(len(traces.effects.get(mark, ())) for mark in accepted) + bare
         result.lost, result.doubled = len(verdict.lost), len(verdict.doubled)
         result.dead_expected = sum(one.wanted.expect == "dead" for one in accepted.values())
         result.dead_found = sum(one.id in traces.letters for one in accepted.values())
-        result.back_s = self._back(traces)
+        result.back_s = round(max(self._back), 1) if self._back else self._last_effect(traces)
         result.complaints = [*verdict.complaints(), *self._answers(), *self.complaints]
         result.verdict = self._verdict(verdict, result.complaints)
 
@@ -201,7 +206,9 @@ class Run:
         if not self.scenario.off:
             return "FAILED" if complaints else "ok"
         # The guard is off: a judge who finds nothing is blind.
-        return "ok" if any(each.startswith(self.scenario.finds) for each in complaints) else "BLIND"
+        wanted = self.scenario.finds.split(",")
+        seen = all(any(each.startswith(start) for each in complaints) for start in wanted)
+        return "ok" if seen else "BLIND"
 
     def _answers(self) -> list[str]:
         bad = {
@@ -212,7 +219,7 @@ class Run:
         unsure = [f"never answered: {len(self.load.unknown)}"] if self.load.unknown else []
         return [f"answers {status}: {count}" for status, count in bad.items()] + unsure
 
-    def _back(self, traces: Traces) -> float | None:
+    def _last_effect(self, traces: Traces) -> float | None:
         """From the end of a fault to the last effect of what was accepted before it; the worst of all rounds."""
         if not self._over:
             return None

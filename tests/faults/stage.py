@@ -48,6 +48,8 @@ class Stage:
         self.web: Program | None = None
         self.workers: list[Program] = []
         self._receiver: Program | None = None
+        self.accepted: set[str] = set()
+        """The ids of all deeds that were accepted here, in whichever scenario."""
         self._dressed: tuple[Any, ...] = ()
         self._keys = {name: secrets.token_hex(20) for name in ("SECRET_KEY", "JWT_SECRET", "ENCRYPTION_KEY")}
         self.urls: Urls

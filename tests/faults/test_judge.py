@@ -29,6 +29,7 @@ def traces() -> Traces:
     found.deaths["fail"], found.letters = [1.0], {"id-fail"}
     found.taken["call"] = {"key"}
     found.tries.update(["effect", "plain", "call", "huge", *["fail"] * 3])
+    found.done.update(["plain", "huge"])
     found.audited.update(ENDS.keys())
     return found
 
@@ -47,8 +48,16 @@ def _never(traces: Traces) -> None:
     del traces.effects["effect"]
 
 
-def _never_tried(traces: Traces) -> None:
-    del traces.tries["plain"]
+def _begun_and_never_done(traces: Traces) -> None:
+    del traces.done["plain"]
+
+
+def _begun_and_neither_done_nor_dead(traces: Traces) -> None:
+    del traces.done["huge"]
+
+
+def _a_letter_that_nobody_sent(traces: Traces) -> None:
+    traces.letters.add("id-of-nobody")
 
 
 def _never_called(traces: Traces) -> None:
@@ -101,7 +110,9 @@ def _early(traces: Traces) -> None:
     [
         (_twice, "doubled: 1 (effect)"),
         (_never, "lost: 1 (effect)"),
-        (_never_tried, "lost: 1 (plain)"),
+        (_begun_and_never_done, "lost: 1 (plain)"),
+        (_begun_and_neither_done_nor_dead, "lost: 1 (huge)"),
+        (_a_letter_that_nobody_sent, "unknown letters: 1 (id-of-nobody)"),
         (_never_called, "lost: 1 (call)"),
         (_called_under_two_keys, "doubled: 1 (call)"),
         (_dead_beside_its_effect, "doubled: 1 (effect)"),
@@ -123,9 +134,9 @@ def test_whatever_went_wrong_is_named(
 
 
 def test_a_deed_without_an_answer_may_have_one_effect_or_none_but_not_two(traces: Traces) -> None:
-    assert judge({}, [*ENDS], traces).complaints() == []
+    assert judge({}, [*ENDS], traces, traces.letters).complaints() == []
     _twice(traces)
-    assert judge({}, [*ENDS], traces).complaints() == ["doubled: 1 (effect)"]
+    assert judge({}, [*ENDS], traces, traces.letters).complaints() == ["doubled: 1 (effect)"]
 
 
 def test_one_seed_makes_one_plan() -> None:

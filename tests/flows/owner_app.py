@@ -30,6 +30,10 @@ class OwnerApp:
     def cookie(self) -> str:
         return self._client.cookies[COOKIE]
 
+    def under(self, chain: str) -> None:
+        """Ask for everything under this correlation id from now on."""
+        self._client.headers["X-Correlation-Id"] = chain
+
     async def get(self, place: str, *, fragment: bool = False) -> Any:
         """The answer, as it is."""
         return await self._client.get(place, headers={"HX-Request": "true"} if fragment else {})

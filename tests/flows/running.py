@@ -22,9 +22,11 @@ class Running:
     """Started with `with`; ended with Ctrl-C, which must end it cleanly.
 
     With STORY_DATABASE_URL and STORY_REDIS_URL set (and STORY_… of the other two logins), it uses those servers.
+    `more` are further variables of its processes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, **more: str) -> None:
+        self._more = more
         self.folder = Path(tempfile.mkdtemp(prefix="tn-"))
         self.port = _free_port()
         self.address = f"http://127.0.0.1:{self.port}"
@@ -89,7 +91,7 @@ class Running:
         servers = {name: os.environ[f"STORY_{name}"] for name in SERVERS if f"STORY_{name}" in os.environ}
         own = {"TEKNAV_DATA_DIR": str(self.folder / "var"), "PORT": str(self.port)}
         own |= {"LOG_LEVEL": "warning", "PYTHONPATH": str(ROOT)}
-        return kept | servers | own
+        return kept | servers | own | self._more
 
     def __enter__(self) -> Self:
         try:

@@ -21,6 +21,7 @@ RowOf = Callable[[UUID], Awaitable[JobRow]]
 TWO_HOURS_S = 7200
 
 
+@pytest.mark.trap(23)
 @pytest.mark.parametrize("ahead_s", [TWO_HOURS_S, -TWO_HOURS_S])
 async def test_a_clock_that_is_hours_off_goes_by_redis(
     ahead_s: int, worker_redis: Redis, monkeypatch: pytest.MonkeyPatch

@@ -24,6 +24,7 @@ async def count(database: Database) -> int:
         return (await session.scalars(select(func.count()).select_from(JobRow))).one()
 
 
+@pytest.mark.trap(1)
 async def test_a_rolled_back_transaction_leaves_neither_row_nor_push(own_database: Database, engine: Engine) -> None:
     with pytest.raises(RuntimeError, match="on purpose"):
         async with own_database.transaction(PLATFORM) as session:
@@ -75,6 +76,7 @@ async def hang(_: object) -> None:
     await asyncio.Event().wait()
 
 
+@pytest.mark.trap(2)
 @pytest.mark.parametrize("push", [refuse, hang])
 async def test_redis_away_costs_a_request_at_most_its_bound_and_loses_nothing(
     push: Callable[..., Any], own_database: Database, engine: Engine, row_of: RowOf, monkeypatch: pytest.MonkeyPatch

@@ -66,6 +66,7 @@ def notes(*texts: str, **options: Any) -> list[Flow]:
     return [Flow(job=Note(text=text), **options) for text in texts]
 
 
+@pytest.mark.trap(22)
 async def test_a_parent_waits_outside_redis_and_runs_after_its_children_with_their_results(
     own_database: Database, engine: Engine, until_state: Until, ledger: Ledger, row_of: RowOf, quick_worker: Any
 ) -> None:

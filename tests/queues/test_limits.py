@@ -64,6 +64,7 @@ async def start_all(gate: Gate, name: str, total: int, started: list[float]) -> 
             await asyncio.sleep(max(answer[2], 1) / 1000)
 
 
+@pytest.mark.trap(4)
 @pytest.mark.promise("S0-29", "S0-30")
 async def test_a_rate_holds_over_all_processes(engine: Engine, gate: MakeGate) -> None:
     await engine.push([job() for _ in range(60)])

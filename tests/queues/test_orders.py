@@ -210,11 +210,11 @@ async def test_one_tenants_flood_lets_the_other_pass(
         await until_state(job, State.COMPLETED)
 
 
+@pytest.mark.trap(23)
 async def test_a_clock_that_is_hours_ahead_runs_no_delayed_job_early(
     start: Start, own_database: Database, until_state: Until, worker_redis: Redis, engine: Engine,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """Trap 23."""
     right = clock_module.time.time
 
     class Ahead:

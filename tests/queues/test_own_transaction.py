@@ -155,6 +155,7 @@ async def burning(
         await task
 
 
+@pytest.mark.trap(43)
 async def test_another_queue_goes_on_while_a_handler_burns_cpu(
     own_database: Database, burning: tuple[threading.Event, threading.Event], until_state: Callable[..., Any]
 ) -> None:

@@ -87,10 +87,11 @@ async def until(condition: Callable[[], object], seconds: float = 30) -> None:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.trap(7)
 async def test_poison_kills_itself_and_takes_nobody_along(
     shell_database: Database, fleet: Fleet, effects: Effects
 ) -> None:
-    """Trap 7: every job in hand of a dying worker is a suspect; each runs alone."""
+    """Every job in hand of a dying worker is a suspect; each runs alone."""
     ways = {5: "kill", 15: "exit", 25: "fault"}
     ids = await ask(shell_database, *(Act(what=ways.get(n, "note"), n=n) for n in range(40)))
     await fleet.start()
@@ -119,10 +120,11 @@ async def test_a_suspect_that_lets_nothing_stop_it_is_stopped(shell_database: Da
     assert len(fleet.ends) == 0 or fleet.ends == [-9], "the worker that had the suspect lives"
 
 
+@pytest.mark.trap(11)
 async def test_a_loop_blocked_beyond_its_lock_doubles_no_effect(
     shell_database: Database, fleet: Fleet, effects: Effects
 ) -> None:
-    """Trap 11: the first worker wakes up when another one has its job."""
+    """The first worker wakes up when another one has its job."""
     [job] = await ask(shell_database, Act(what="block"))
     await fleet.start(TIMEOUT_S="20")
     await until(lambda: fleet.began(0))

@@ -173,6 +173,7 @@ async def test_no_more_handlers_run_at_once_than_there_are_places(
     assert most == 3
 
 
+@pytest.mark.trap(24)
 async def test_the_next_short_job_comes_with_the_end_of_the_last(
     start: Start, own_database: Database, until_state: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +218,7 @@ async def test_the_lock_of_a_job_that_takes_long_is_renewed(
     assert (row.attempt, ledger.notes) == (1, ["waits", "released"])
 
 
+@pytest.mark.trap(17)
 async def test_what_a_dead_worker_had_in_hand_is_run_by_another(
     start: Start,
     own_database: Database,
@@ -241,6 +243,7 @@ async def test_what_a_dead_worker_had_in_hand_is_run_by_another(
         await by_hand.complete(lost, fetch_next=False)
 
 
+@pytest.mark.trap(6)
 async def test_a_job_that_stalled_too_often_dies_without_being_run(
     start: Start, own_database: Database, engine: Engine, until_state: Until, ledger: Ledger
 ) -> None:
@@ -294,6 +297,7 @@ async def test_a_job_whose_hash_redis_has_lost_is_not_run_but_pushed_again(
     assert ledger.notes == ["evicted"]
 
 
+@pytest.mark.trap(9)
 async def test_a_handler_that_cancels_its_own_task_harms_no_other_job(
     start: Start, own_database: Database, until_state: Until, ledger: Ledger
 ) -> None:

@@ -25,6 +25,7 @@ async def run(what: str) -> tuple[int | None, str]:
     return child.returncode, told.decode()
 
 
+@pytest.mark.trap(43)
 async def test_a_blocked_loop_is_told_with_the_place_and_the_process_ended() -> None:
     code, told = await run("sleeps")
     assert code == 1
@@ -39,12 +40,14 @@ async def test_code_that_lets_no_other_thread_run_ends_too() -> None:
     assert "in blocking_handler" in told
 
 
+@pytest.mark.trap(9)
 async def test_slots_that_stand_still_end_the_process() -> None:
     code, told = await run("idles")
     assert code == 1
     assert "worker.slots_stand_still" in told
 
 
+@pytest.mark.trap(43)
 async def test_a_loop_that_stumbled_goes_on_and_tells_how_late_it_was() -> None:
     code, told = await run("stumbles")
     assert code == 0, told

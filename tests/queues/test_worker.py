@@ -74,6 +74,7 @@ async def test_the_secret_in_a_job_log_or_error_is_hidden(
     assert "redis://u:***@cache" in told
 
 
+@pytest.mark.trap(10, 21)
 @pytest.mark.parametrize(
     ("what", "message"),
     [
@@ -101,6 +102,7 @@ async def test_the_worker_survives_what_a_handler_does_and_says_why_it_failed(
     await until_state(await ask(own_database, Note(text="still here")), State.COMPLETED)
 
 
+@pytest.mark.trap(12)
 @pytest.mark.promise("S4-31")
 async def test_replaying_a_dead_letter_is_a_new_run_of_the_same_job(
     worker: WorkerProcess, own_database: Database, engine: Engine, until_state: Until, ledger: Ledger
@@ -157,6 +159,7 @@ async def test_a_paused_queue_starts_nothing_and_accepts_everything(
     assert ledger.notes == ["before", "held"]
 
 
+@pytest.mark.trap(25)
 async def test_an_emptied_redis_is_filled_from_the_record_and_stays_paused(
     worker: WorkerProcess, own_database: Database, engine: Engine, until_state: Until, ledger: Ledger
 ) -> None:
@@ -210,6 +213,7 @@ async def test_removing_a_job_that_was_still_to_run_tells_its_processor(
     assert ledger.dead == ["the job was removed"]
 
 
+@pytest.mark.trap(8)
 async def test_a_worker_that_stops_hands_long_jobs_back_with_all_their_attempts(
     own_database: Database,
     engine: Engine,

@@ -60,6 +60,7 @@ def behind(settings: Settings) -> Callable[..., tuple[Proxy, Callable[[int], str
 Behind = Callable[..., tuple[Proxy, Callable[[int], str]]]
 
 
+@pytest.mark.trap(41)
 async def test_every_caller_gets_its_own_reply_through_a_thousand_cut_connections(
     behind: Behind, open_link: Open
 ) -> None:
@@ -109,6 +110,7 @@ async def test_every_caller_gets_its_own_reply_through_a_thousand_cut_connection
     assert answered > 1000
 
 
+@pytest.mark.trap(24)
 async def test_the_commands_of_one_tick_leave_in_few_writes_over_one_socket(behind: Behind, open_link: Open) -> None:
     proxy, url = behind()
     async with proxy.listening() as port:
@@ -168,6 +170,7 @@ async def test_a_patient_caller_waits_for_redis_and_a_hasty_one_fails(open_link:
     server.close()
 
 
+@pytest.mark.trap(41)
 async def test_a_caller_that_leaves_does_not_get_the_next_ones_reply(link: Link) -> None:
     await link.ping()
     leaving = asyncio.create_task(link.eval("local t = 0 for i = 1, 3e6 do t = t + i end return 'slow'", 0))

@@ -133,6 +133,11 @@ class OwnerAiController(Controller):
         """List all tenants' AI tasks, newest first."""
         return read(await ai.tasks(pager, wanted_tasks, limit=limit, cursor=cursor), AiTaskOwnedPage)
 
+    @get("/tasks/{task_id:uuid}", permission=READ)
+    async def show(self, task_id: FromPath[UUID], ai: NamedDependency[AiService]) -> AiTaskOwned:
+        """Read one AI task of any tenant."""
+        return read(await ai.task(task_id), AiTaskOwned)
+
     @post("/tasks/{task_id:uuid}/cancellation", permission=RUN, audit="owner.ai.task.cancel", status_code=202)
     async def cancel(self, task_id: FromPath[UUID], ai: NamedDependency[AiService]) -> AiTaskOwned:
         """Cancel a tenant's task. 409 once it has ended."""

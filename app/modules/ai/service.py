@@ -41,6 +41,7 @@ from app.queues.keys import take_keys
 from app.queues.models import State
 from app.redis.cache import drop
 
+__all__ = ["JOBS", "KINDS", "TASKS", "AiService", "TaskFilter", "TaskStatus", "take_up"]
 TASKS = "ai.tasks"
 KINDS = (GenerateArticleDraft, RewriteArticle, SummarizeArticle, QualityCheck, SeoGenerate, SeoAudit)
 JOBS: dict[str, type[AiJob]] = {job.kind: job for job in KINDS}

@@ -5,13 +5,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.live import Topic
 from app.core.policy import Actor
+from app.core.signs import SignSource
 from app.core.templating import NavigationItem
 from app.core.trace import TraceSource
 from app.module import Module
 from app.modules.approvals.controllers import ApprovalController
 from app.modules.approvals.pages import ApprovalPages
 from app.modules.approvals.permissions import ALL, READ
-from app.modules.approvals.service import TOPIC, ApprovalService, steps
+from app.modules.approvals.service import TOPIC, ApprovalService, signs, steps
 
 
 def provide_approvals(session: NamedDependency[AsyncSession], actor: NamedDependency[Actor]) -> ApprovalService:
@@ -28,6 +29,7 @@ approvals = Module(
     permissions=ALL,
     topics=[Topic(TOPIC, READ)],
     navigation=[NavigationItem("Workflows", "Approvals", "/approvals", "circle-check", READ, 37)],
+    signs=[SignSource(signs, READ, TOPIC)],
     traces=[TraceSource(steps, READ, TOPIC)],
     links={"approval": ("/approvals/{id}", READ)},
 )

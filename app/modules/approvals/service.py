@@ -1,10 +1,10 @@
 """The rules of approvals: who may decide, how many have to agree, and that nobody decides about their own."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import scope_of
@@ -15,6 +15,7 @@ from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
 from app.core.request import correlation_id
+from app.core.signs import Sign, Weight, counted
 from app.core.trace import MOST_STEPS, Step
 from app.modules.approvals.events import ApprovalEnded
 from app.modules.approvals.models import Approval, ApprovalDecision, Status
@@ -23,6 +24,7 @@ from app.modules.audit.service import record
 
 __all__ = ["TOPIC", "ApprovalService", "Question", "Status", "identity"]
 TOPIC = "approvals"
+SOON = timedelta(days=1)
 
 
 def identity(actor: Actor) -> str:
@@ -168,3 +170,16 @@ async def steps(session: AsyncSession, trace_id: UUID) -> list[Step]:
         )
         for row in await session.scalars(query)
     ]
+
+
+async def signs(session: AsyncSession) -> list[Sign]:
+    """What waits for people, and for how long they may let it wait."""
+    soon = Approval.expires_at < datetime.now(UTC) + SOON
+    query = select(func.count(), func.count().filter(soon)).where(Approval.status == Status.PENDING)
+    waiting, urgent = (await session.execute(query)).one()
+    value, here = f"{waiting:,}", f"/approvals?status={Status.PENDING}"
+    if urgent:
+        text = f"{counted(urgent, 'approval')} will expire within a day"
+        return [Sign("Approvals", value, text, Weight.WARN, here)]
+    text = f"{counted(waiting, 'approval waits', 'approvals wait')} for people"
+    return [Sign("Approvals", value, text if waiting else "Nothing waits for approval", Weight.OK, here)]

@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.live import Topic
 from app.core.policy import Actor
 from app.core.quota import ARTICLES, Quota
+from app.core.signs import SignSource
 from app.core.templating import NavigationItem
 from app.module import Module
 from app.modules.articles import permissions
@@ -18,7 +19,7 @@ from app.modules.articles.controllers import (
 )
 from app.modules.articles.pages import ArticlePages, ArticleWriting, OwnerArticlePages, TenantArticleWriting
 from app.modules.articles.processor import treat_articles
-from app.modules.articles.repository import count
+from app.modules.articles.repository import count, signs
 from app.modules.articles.service import TOPIC, ArticleService, show_terms
 from app.modules.taxonomy.events import TermsChanged
 
@@ -38,6 +39,7 @@ articles = Module(
     subscribers=[(TermsChanged, show_terms)],
     permissions=permissions.ALL,
     actions=["article.summarize"],
+    signs=[SignSource(signs, permissions.READ, TOPIC)],
     topics=[Topic(TOPIC, permissions.READ)],
     navigation=[NavigationItem("Content", "Articles", "/articles", "article", permissions.READ, 30)],
     quotas=[Quota(ARTICLES, "Articles", count)],

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -27,17 +27,19 @@ from sqlalchemy.orm import defer
 
 from app.core.database import Plane, scope_of
 from app.core.ids import PLATFORM_TENANT, new_id
+from app.core.signs import Sign, Weight, counted
 from app.modules.articles.models import Article, ArticleVersion, Publication
 from app.modules.articles.schemas import MAX_SLUG, ArticleFilter
 from app.modules.taxonomy.service import under
 
 SEARCHED = ("title", "excerpt", "language", "body_markdown")
+_EMPTY = re.compile(r'"\W*("|$)')
+_STRAY = re.compile(r'-+(?![\w"])|-+(?=-)')
 Searched = type[Article] | type[Publication]
 # PostgreSQL keeps at most a megabyte of words of a text, and refuses it otherwise.
 SEARCHED_CHARACTERS = 100_000
 Workspaces = frozenset[UUID] | None
 """Those whose articles the caller may treat; None for all."""
-_MINUSES = re.compile(r"-(?:\s*-)+")
 _WORKSPACE = table("workspace", column("id"), column("tenant_id"))
 _TENANT = table("tenant", column("id"), column("name"))
 _ASKED = """
@@ -77,27 +79,28 @@ def fitting(wanted: ArticleFilter, *, workspaces: Workspaces = None) -> Select[t
 
 def saying(kind: Searched, words: str) -> ColumnElement[bool]:
     """Whether the words are in a text, in the forms of its language, or nearly in its title."""
-    exactly = func.websearch_to_tsquery(func.teknav_rules(kind.language), _plain(words))
-    in_text = and_(kind.search.op("@@")(_asked(words)), kind.search.op("@@")(exactly))
+    exactly = func.websearch_to_tsquery(func.teknav_rules(kind.language), _meant(words))
+    in_text = and_(kind.search.op("@@")(_asked(_meant(words))), kind.search.op("@@")(exactly))
     part = "%" + words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
     return or_(in_text, kind.title.ilike(part), kind.title.op("%>")(words))
 
 
 def relevance(kind: Searched, words: str) -> ColumnElement[float]:
     """The larger, the better a text answers the words."""
-    rank = func.ts_rank_cd(kind.search, func.websearch_to_tsquery(func.teknav_rules(kind.language), _plain(words)))
+    query = func.websearch_to_tsquery(func.teknav_rules(kind.language), _meant(words))
+    rank = func.ts_rank_cd(kind.search, query)
     found: ColumnElement[float] = rank + func.word_similarity(words, kind.title)
     return found
 
 
+def _meant(words: str) -> str:
+    """Without the quotes around nothing and the minuses before nothing: PostgreSQL gives up on a row of them."""
+    return _STRAY.sub(" ", _EMPTY.sub(" ", words))
+
+
 def _asked(words: str) -> ColumnElement[Any]:
     """What any language's rules make of the words: an index finds these, whatever language each text is in."""
-    return text(_ASKED).bindparams(words=_plain(words)).columns(column("q", TSQUERY)).scalar_subquery()
-
-
-def _plain(words: str) -> str:
-    """Each minus says "not", and PostgreSQL gives up on 32 of them in a row: one says as much."""
-    return _MINUSES.sub("-", words)
+    return text(_ASKED).bindparams(words=words).columns(column("q", TSQUERY)).scalar_subquery()
 
 
 async def one(session: AsyncSession, article_id: UUID, workspaces: Workspaces, *, lock: bool = False) -> Article | None:
@@ -254,3 +257,12 @@ async def tenant_choices(session: AsyncSession) -> list[tuple[UUID, str]]:
 def slug_of(title: str) -> str:
     """A slug in the title's own script: lower case, words joined by hyphens."""
     return slugify(title, allow_unicode=True, max_length=MAX_SLUG - 8, word_boundary=True) or "article"
+
+
+async def signs(session: AsyncSession) -> list[Sign]:
+    """What readers got to see within a day."""
+    since = datetime.now(UTC) - timedelta(days=1)
+    query = select(func.count()).select_from(Publication).where(Publication.published_at >= since)
+    new = await session.scalar(query) or 0
+    text, here = f"{counted(new, 'article')} published in 24 hours", "/articles?status=published"
+    return [Sign("Published", f"{new:,}", text, Weight.OK, here)]

@@ -18,7 +18,9 @@ from app.core.policy import SIGNED_IN, Actor
 from app.core.settings import Settings
 from app.core.templating import MEMBERS, PREFIX, Chrome, render
 from app.module import Card
-from app.modules.dashboard.permissions import READ
+from app.modules.dashboard.permissions import READ, STANDING
+from app.modules.dashboard.schemas import WORDS, troubles
+from app.modules.dashboard.service import Signs
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -28,10 +30,15 @@ class OverviewPages(Controller):
 
     @get("/", permission=READ)
     async def index(
-        self, request: AnyRequest, session: NamedDependency[AsyncSession], actor: NamedDependency[Actor]
+        self,
+        request: AnyRequest,
+        session: NamedDependency[AsyncSession],
+        actor: NamedDependency[Actor],
+        signs: NamedDependency[Signs],
     ) -> Template:
-        cards = [await _drawn(request, session, card) for card in _cards(request, actor)]
-        return render(request, "dashboard/index.html", {"cards": cards}, fragment="dashboard/_cards.html")
+        context = await _signs(signs) if actor.may(STANDING) else {"signs": []}
+        context |= {"cards": [await _drawn(request, session, card) for card in _cards(request, actor)]}
+        return render(request, "dashboard/index.html", context, fragment="dashboard/_cards.html")
 
     @get("/cards/{name:str}", permission=READ)
     async def card(
@@ -47,6 +54,15 @@ class OverviewPages(Controller):
             raise NotFound(f"There is no card {name}")
         context = {"card": await _drawn(request, session, found)}
         return render(request, "dashboard/card.html", context, fragment="dashboard/_card.html")
+
+
+class SignPages(Controller):
+    path = "/signs"
+
+    @get("/", permission=STANDING)
+    async def signs(self, request: AnyRequest, signs: NamedDependency[Signs]) -> Template:
+        """How the parts fare, for its live update."""
+        return render(request, "dashboard/signs.html", await _signs(signs), fragment="dashboard/_signs.html")
 
 
 class ComponentPages(Controller):
@@ -75,6 +91,11 @@ class HomeController(Controller):
             return Redirect(f"{MEMBERS}/{quote(actor.memberships[0].slug)}")
         page = "dashboard/choose.html"
         return render(request, page, {"owner": PREFIX, "members": MEMBERS}, fragment=page)
+
+
+async def _signs(signs: Signs) -> dict[str, Any]:
+    found = await signs.all()
+    return {"signs": found, "troubles": troubles(found), "topics": signs.topics, "words": WORDS}
 
 
 def _cards(request: AnyRequest, actor: Actor) -> list[Card]:

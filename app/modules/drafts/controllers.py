@@ -64,6 +64,12 @@ class DraftController(Controller):
         page = (await drafts.search(pager, wanted, limit=limit, cursor=cursor)).map(item)
         return DraftPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
+
+class DraftActs(Controller):
+    """What is done with one proposal: the same for both planes."""
+
+    path = "/drafts"
+
     @get("/{draft_id:uuid}", permission=READ)
     async def show(self, draft_id: FromPath[UUID], drafts: NamedDependency[DraftService]) -> DraftRead:
         """Read one proposal, with what it would replace."""

@@ -4,15 +4,21 @@ from app.core.live import Topic
 from app.core.templating import NavigationItem
 from app.module import Module
 from app.modules.drafts import permissions
-from app.modules.drafts.controllers import DraftController, OwnerDraftController, provide_drafts, provide_filter
+from app.modules.drafts.controllers import (
+    DraftActs,
+    DraftController,
+    OwnerDraftController,
+    provide_drafts,
+    provide_filter,
+)
 from app.modules.drafts.pages import DraftPages
 from app.modules.drafts.schemas import DRAFT_ANSWERS
 from app.modules.drafts.service import TOPIC
 
 drafts = Module(
     name="drafts",
-    api=[DraftController],
-    owner_api=[OwnerDraftController],
+    api=[DraftController, DraftActs],
+    owner_api=[OwnerDraftController, DraftActs],
     pages=[DraftPages],
     member_pages=[DraftPages],
     providers={"drafts": provide_drafts, "wanted": provide_filter},

@@ -23,6 +23,7 @@ from app.modules.drafts.repository import DraftFilter
 from app.modules.drafts.schemas import DRAFT_ANSWERS, MAX_REASON
 from app.redis.cache import drop
 
+__all__ = ["TOPIC", "DraftFilter", "DraftService", "DraftStatus", "difference"]
 TOPIC = "ai.drafts"
 MOST_LINES = 4_000  # of a text that is compared line by line, which takes the square of it at worst
 WRITE = "articles:write"

@@ -47,5 +47,6 @@ class EmailLog(TenantRow):
         ),
         Index("ix_email_log_recipient", "recipient", "id"),
         Index("ix_email_log_tenant", "tenant_id", text("id DESC")),
+        Index("ix_email_log_correlation", "correlation_id"),
         Index("ix_email_log_template", "tenant_id", "template_id"),
     )

@@ -10,12 +10,15 @@ from app.core.live import Topic
 from app.core.policy import Actor
 from app.core.quota import Quota
 from app.core.settings import Settings
+from app.core.signs import SignSource
 from app.core.templating import NavigationItem
+from app.core.trace import TraceSource
 from app.module import Module
 from app.modules.email.controllers import EmailController, OwnerEmailController
 from app.modules.email.pages import EmailPages, MemberEmailPages, UnsubscribePages
 from app.modules.email.permissions import ALL, OPEN, READ
 from app.modules.email.processor import send_email, send_otp
+from app.modules.email.repository import signs, steps
 from app.modules.email.schemas import EmailQuery
 from app.modules.email.service import EMAILS_PER_DAY, TOPIC, EmailService, Unsubscribing, folder, sent_today
 
@@ -56,4 +59,6 @@ email = Module(
     quotas=(Quota(EMAILS_PER_DAY, "Mails per day", sent_today),),
     navigation=(NavigationItem("Platform", "Mail", "/emails", "mail", READ, order=75),),
     links={"email": ("/emails/{id}", OPEN)},
+    signs=(SignSource(signs, READ, TOPIC),),
+    traces=(TraceSource(steps, READ, TOPIC),),
 )

@@ -1,19 +1,23 @@
 """Queries on mails."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Select, Table, column, func, select
+from sqlalchemy import Select, Table, and_, column, func, select
 from sqlalchemy import table as sql_table
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.ids import floor_id
+from app.core.signs import Sign, Weight, counted
+from app.core.trace import MOST_STEPS, Step
 from app.modules.email.models import EmailLog
 from app.modules.email.schemas import EmailFilter
 
 _table = cast(Table, EmailLog.__table__)
+LATE = timedelta(minutes=10)
+"""A mail that has not left by then is stuck."""
 _MEMBER = sql_table("tenant_member", column("id"), column("tenant_id"), column("email"))
 
 
@@ -60,3 +64,42 @@ async def address_of_member(session: AsyncSession, tenant_id: UUID, member_id: U
     of = (_MEMBER.c.tenant_id == tenant_id, _MEMBER.c.id == member_id)
     found: str | None = await session.scalar(select(_MEMBER.c.email).where(*of))
     return found
+
+
+async def steps(session: AsyncSession, correlation_id: UUID) -> list[Step]:
+    """The mails of a chain of cause and effect, the first one first."""
+    query = select(EmailLog).where(EmailLog.correlation_id == correlation_id).order_by(EmailLog.id).limit(MOST_STEPS)
+    return [
+        Step(
+            "mail",
+            f"{row.template} to {row.recipient}",
+            row.status,
+            row.created_at,
+            row.sent_at,
+            open=row.status == "queued",
+            note=row.error,
+            path=f"/emails/{row.id}",
+            tenant_id=row.tenant_id,
+        )
+        for row in await session.scalars(query)
+    ]
+
+
+async def signs(session: AsyncSession) -> list[Sign]:
+    """Whether mails leave: those of the last day."""
+    now = datetime.now(UTC)
+    late = and_(EmailLog.status == "queued", EmailLog.created_at < now - LATE)
+    query = select(
+        func.count().filter(EmailLog.status == "sent"),
+        func.count().filter(EmailLog.status == "failed"),
+        func.count().filter(late),
+    ).where(EmailLog.id >= floor_id(now - timedelta(days=1)))
+    sent, failed, stuck = (await session.execute(query)).one()
+    value, day = f"{sent:,}", f"from={now - timedelta(days=1):%Y-%m-%d}"
+    if stuck:
+        text = f"{counted(stuck, 'mail')} should have left by now"
+        return [Sign("Mail", value, text, Weight.BAD, f"/emails?status=queued&{day}")]
+    if failed:
+        text = f"{counted(failed, 'mail')} could not be sent since yesterday"
+        return [Sign("Mail", value, text, Weight.WARN, f"/emails?status=failed&{day}")]
+    return [Sign("Mail", value, f"{counted(sent, 'mail')} sent in 24 hours", Weight.OK, "/emails")]

@@ -29,7 +29,7 @@ from app.modules.sessions.service import SessionBook, session_cookie
 AnyRequest = Request[Any, Any, Any]
 Next = Annotated[str, QueryParameter(name="next")]
 DEVICE_LASTS_S = 365 * 24 * 3600
-_INSIDE = re.compile(r"/(dashboard|account|invitations)(/[\w.~%:-]+)*/?")
+_INSIDE = re.compile(r"/(dashboard|account|invitations)(/(?!(\.|%2e){1,2}(/|$))[\w.~%:-]+)*/?", re.IGNORECASE)
 HOME = "/dashboard"
 """Leads people to where they belong."""
 ASKING = {

@@ -2,6 +2,7 @@
 
 from app.core.events import Event
 from app.core.live import Topic
+from app.core.signs import SignSource
 from app.core.templating import NavigationItem
 from app.core.trace import TraceSource
 from app.module import Module
@@ -18,7 +19,7 @@ from app.modules.instances.controllers import (
 )
 from app.modules.instances.pages import InstancePages
 from app.modules.instances.processor import execute_step
-from app.modules.instances.repository import steps
+from app.modules.instances.repository import signs, steps
 from app.modules.instances.schemas import INSTANCE_ANSWERS
 from app.modules.instances.service import TOPIC, on_approval, on_delivery, on_email, on_fact, on_task
 from app.modules.plugins.events import DeliveryEnded
@@ -43,6 +44,7 @@ instances = Module(
     caches=[INSTANCE_ANSWERS],
     topics=[Topic(TOPIC, permissions.READ)],
     navigation=[NavigationItem("Workflows", "Instances", "/workflows/instances", "activity", permissions.READ, 36)],
+    signs=[SignSource(signs, permissions.READ, TOPIC)],
     traces=[TraceSource(steps, permissions.READ, TOPIC)],
     links={"workflow_instance": ("/workflows/instances/{id}", permissions.READ)},
 )

@@ -2,11 +2,14 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Select, column, func, select, table, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.ids import floor_id
+from app.core.signs import Sign, Weight, counted
 from app.core.trace import MOST_STEPS, Step
 from app.modules.instances.models import Status, StepStatus, WorkflowInstance, WorkflowStepExecution
 
@@ -132,3 +135,17 @@ def _step(kind: str, label: str, row: WorkflowInstance | WorkflowStepExecution, 
         path=f"/workflows/instances/{instance_id}",
         tenant_id=row.tenant_id,
     )
+
+
+async def signs(session: AsyncSession) -> list[Sign]:
+    """What became of the workflows that began within a day."""
+    since = datetime.now(UTC) - timedelta(days=1)
+    query = select(WorkflowInstance.status, func.count()).where(WorkflowInstance.id >= floor_id(since))
+    rows = await session.execute(query.group_by(WorkflowInstance.status))
+    counts = {row[0]: row[1] for row in rows}
+    failed, begun = counts.get(Status.FAILED, 0), sum(counts.values())
+    value, here = f"{begun:,}", "/workflows/instances"
+    if failed:
+        text = f"{failed:,} of {counted(begun, 'workflow')} failed since yesterday"
+        return [Sign("Workflows", value, text, Weight.WARN, f"{here}?status={Status.FAILED}")]
+    return [Sign("Workflows", value, f"{counted(begun, 'workflow')} begun in 24 hours", Weight.OK, here)]

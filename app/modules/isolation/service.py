@@ -15,6 +15,7 @@ from app.core.ids import PLATFORM_TENANT, new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
+from app.core.signs import Sign, Weight, counted
 from app.modules.audit.service import record
 from app.modules.isolation.jobs import TryIsolation
 from app.modules.isolation.models import IsolationRun, Status
@@ -99,3 +100,21 @@ class IsolationService:
 
     def _changed(self, row: IsolationRun) -> None:
         signal(self._session, TOPIC, row.id, PLATFORM_TENANT)
+
+
+async def signs(session: AsyncSession) -> list[Sign]:
+    """What the last run that came to an end has found; nothing before the first one."""
+    ended = IsolationRun.status.not_in(UNFINISHED)
+    query = select(IsolationRun).where(ended).order_by(IsolationRun.id.desc()).limit(1)
+    last: IsolationRun | None = await session.scalar(query)
+    if last is None:
+        return []
+    here = f"/isolation/{last.id}"
+    if last.status == Status.BREACHED:
+        text = f"{counted(last.got_through, 'try', 'tries')} got through the walls between tenants"
+        return [Sign("Isolation", "breached", text, Weight.BAD, here)]
+    if last.status == Status.FAILED:
+        text = "The walls between tenants could not be tried to the end"
+        return [Sign("Isolation", "failed", text, Weight.WARN, here)]
+    text = f"{counted(last.tried, 'try', 'tries')} against the walls between tenants, none got through"
+    return [Sign("Isolation", "held", text, Weight.OK, here)]

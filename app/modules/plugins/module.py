@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.events import Event
 from app.core.live import Topic
 from app.core.policy import Actor
+from app.core.signs import SignSource
 from app.core.templating import NavigationItem
 from app.core.trace import TraceSource
 from app.module import About, Module
@@ -20,7 +21,7 @@ from app.modules.plugins.controllers import (
 from app.modules.plugins.jobs import ExecuteHook, PurgeDeliveries
 from app.modules.plugins.pages import DeliveryPages, InstallPages, PluginPages, provide_plugin_views
 from app.modules.plugins.processor import execute_hook, purge_deliveries
-from app.modules.plugins.repository import about_jobs, steps
+from app.modules.plugins.repository import about_jobs, signs, steps
 from app.modules.plugins.schemas import PLUGIN_ANSWERS
 from app.modules.plugins.service import DELIVERIES, TOPIC, DeliveryService, PluginService, tell_plugins
 from app.queues.schedules import Schedule
@@ -61,5 +62,6 @@ plugins = Module(
     },
     about=(About(ExecuteHook.kind, about_jobs, permissions.READ),),
     caches=(PLUGIN_ANSWERS,),
+    signs=(SignSource(signs, permissions.READ, TOPIC),),
     traces=(TraceSource(steps, permissions.READ, DELIVERIES),),
 )

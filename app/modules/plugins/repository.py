@@ -9,6 +9,7 @@ from sqlalchemy import Select, Table, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.signs import Sign, Weight, counted
 from app.core.trace import MOST_STEPS, Step
 from app.modules.plugins.models import Plugin, PluginConfig, PluginDelivery, PluginExecutionLog, Status
 from app.modules.plugins.schemas import State
@@ -151,3 +152,19 @@ async def about_jobs(session: AsyncSession, jobs: Collection[UUID]) -> dict[UUID
     query = query.outerjoin(Plugin, Plugin.id == PluginDelivery.plugin_id).where(PluginDelivery.job_id.in_(jobs))
     rows = await session.execute(query)
     return {row.job_id: (f"{row.type} to {row.name or row.address}", f"/deliveries/{row.id}") for row in rows}
+
+
+async def signs(session: AsyncSession) -> list[Sign]:
+    """Whether receivers take what they are sent."""
+    of = select(Plugin.id, Plugin.name, PluginConfig.enabled).join(PluginConfig, PluginConfig.plugin_id == Plugin.id)
+    failing = PluginConfig.failure_streak > 0
+    rows = (await session.execute(of.where(Plugin.removed_at.is_(None), failing).order_by(Plugin.name))).all()
+    count = select(func.count()).select_from(PluginConfig).join(Plugin, PluginConfig.plugin_id == Plugin.id)
+    enabled = await session.scalar(count.where(Plugin.removed_at.is_(None), PluginConfig.enabled)) or 0
+    if not rows:
+        text = f"{counted(enabled, 'plugin')} enabled, none fails"
+        return [Sign("Plugins", f"{enabled:,}", text, Weight.OK, "/plugins")]
+    text = f"{rows[0].name} does not take what it is sent"
+    if len(rows) > 1:
+        text = f"{counted(len(rows), 'plugin')} do not take what they are sent, {rows[0].name} among them"
+    return [Sign("Plugins", f"{enabled:,}", text, Weight.WARN, f"/plugins/{rows[0].id}")]

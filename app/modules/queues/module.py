@@ -11,6 +11,7 @@ from app.core.live import Topic
 from app.core.metrics import Metric, Sample
 from app.core.paging import Pager
 from app.core.policy import Actor
+from app.core.signs import SignSource
 from app.core.templating import NavigationItem
 from app.core.trace import TraceSource
 from app.module import Card, Module
@@ -23,7 +24,7 @@ from app.modules.queues.controllers import (
     provide_filter,
 )
 from app.modules.queues.pages import QueuePages, Views
-from app.modules.queues.repository import steps
+from app.modules.queues.repository import signs, steps
 from app.modules.queues.schemas import QUEUE_ANSWERS
 from app.modules.queues.service import QueueService
 from app.modules.workers.service import WorkerService
@@ -74,6 +75,7 @@ queues = Module(
     permissions=permissions.ALL,
     caches=[QUEUE_ANSWERS],
     metrics=[measured],
+    signs=[SignSource(signs, permissions.READ, TOPIC)],
     traces=[TraceSource(steps, permissions.READ, TOPIC)],
     topics=[Topic(TOPIC, permissions.READ)],
     cards=[Card("queues/_card.html", load_card, permissions.READ, TOPIC, 10)],

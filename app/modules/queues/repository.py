@@ -10,12 +10,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
 from app.core.ids import floor_id
+from app.core.signs import Sign, Weight, counted
 from app.core.trace import MOST_STEPS, Step
 from app.modules.queues.schemas import JobState, state_of
+from app.queues import lag
+from app.queues.counts import oldest_wait_s, overview
 from app.queues.models import IN_LINE, AttemptRow, JobRow, State
+from app.queues.push import queues_of
 
 _HEAVY = (defer(JobRow.payload, raiseload=True), defer(JobRow.result, raiseload=True))
 MOST_IN_TREE = 500
+LONG_S = 300
+"""Seconds after which a job that waits wants a person's attention."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,3 +160,38 @@ def _attempt_step(row: AttemptRow, job: JobRow) -> Step:
         path=f"/queues/{job.queue}/jobs/{job.id}",
         tenant_id=row.tenant_id,
     )
+
+
+async def signs(session: AsyncSession) -> list[Sign]:
+    """Whether work moves, and what of it has died."""
+    queues, waits, trouble = await overview(session), await oldest_wait_s(session), (await lag.read(session)).trouble
+    with_redis, from_redis = queues_of(session).engine is not None, all(one.from_redis for one in queues)
+    found = [_redis_sign(from_redis)] if with_redis else []
+    if trouble:
+        found.append(Sign("Loops", "late", trouble, Weight.WARN, "/queues"))
+    paused = [one.name for one in queues if one.paused_at]
+    if paused:
+        text = f"{' and '.join(paused)} {'is' if len(paused) == 1 else 'are'} paused"
+        found.append(Sign("Paused", f"{len(paused)}", text, Weight.WARN, f"/queues/{paused[0]}/jobs"))
+    longest = max(waits, key=lambda name: waits[name], default=None)
+    waiting = sum(one.waiting for one in queues)
+    if longest is not None and waits[longest] > LONG_S and longest not in paused:
+        text = f"A job of {longest} has waited for {waits[longest] / 60:,.0f} minutes"
+        found.append(Sign("Waiting", f"{waiting:,}", text, Weight.WARN, f"/queues/{longest}/jobs?state=waiting"))
+    else:
+        oldest = f", the first for {waits[longest]:,.0f} s" if longest is not None else ""
+        found.append(
+            Sign("Waiting", f"{waiting:,}", f"{counted(waiting, 'job')} in line{oldest}", Weight.OK, "/queues")
+        )
+    dead = {one.name: one.failed for one in queues if one.failed}
+    most = max(dead, key=lambda name: dead[name], default=None)
+    if most is None:
+        return [*found, Sign("Dead letters", "0", "No job has failed for good", Weight.OK, "/queues")]
+    text = f"{counted(sum(dead.values()), 'dead letter')} in {' and '.join(dead)}"
+    return [*found, Sign("Dead letters", f"{sum(dead.values()):,}", text, Weight.WARN, f"/queues/{most}/dlq")]
+
+
+def _redis_sign(answers: bool) -> Sign:
+    if answers:
+        return Sign("Redis", "up", "Redis answers", Weight.OK, "/cache")
+    return Sign("Redis", "down", "Redis does not answer: jobs are kept, and wait", Weight.BAD, "/cache")

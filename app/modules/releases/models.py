@@ -56,5 +56,6 @@ class Release(TenantRow):
         ),
         Index("ix_release_list", "tenant_id", text("id DESC")),
         Index("ix_release_job", "job_id"),
+        Index("ix_release_correlation", "correlation_id"),
         Index("ix_release_article", "tenant_id", "article_id", text("id DESC")),
     )

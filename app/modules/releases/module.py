@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.live import Topic
 from app.core.policy import Actor
 from app.core.templating import NavigationItem
+from app.core.trace import TraceSource
 from app.module import About, Module
 from app.modules.articles.service import READ, ArticleService, titles
 from app.modules.releases.controllers import ReleaseController, TenantReleaseController
@@ -17,7 +18,7 @@ from app.modules.releases.jobs import ReleaseArticle
 from app.modules.releases.models import Release
 from app.modules.releases.pages import PlanPages, ReleasePages, TenantPlanPages
 from app.modules.releases.processor import release_article
-from app.modules.releases.service import TOPIC, ReleaseService
+from app.modules.releases.service import TOPIC, ReleaseService, steps
 
 
 def provide_articles(session: NamedDependency[AsyncSession], actor: NamedDependency[Actor]) -> ArticleService:
@@ -45,5 +46,6 @@ releases = Module(
     processors=[release_article],
     topics=[Topic(TOPIC, READ)],
     navigation=[NavigationItem("Content", "Releases", "/releases", "calendar-time", READ, 31)],
+    traces=[TraceSource(steps, READ, TOPIC)],
     about=[About(ReleaseArticle.kind, about_jobs, READ)],
 )

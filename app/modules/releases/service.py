@@ -15,6 +15,7 @@ from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import SYSTEM_ACTOR, Actor
 from app.core.request import correlation_id
+from app.core.trace import MOST_STEPS, Step
 from app.modules.articles.service import PUBLISH, READ, ArticleService, titles, within
 from app.modules.audit.service import record
 from app.modules.releases.jobs import ReleaseArticle
@@ -164,6 +165,27 @@ async def take_up(session: AsyncSession, release_id: UUID) -> None:
     if await session.scalar(select(Release.id).filter_by(**same)) is None:
         release.status, release.error, release.finished_at = ReleaseStatus.SCHEDULED, None, None
         signal(session, TOPIC, release.id, release.tenant_id)
+
+
+async def steps(session: AsyncSession, trace_id: UUID) -> list[Step]:
+    """What was planned in a chain of cause and effect."""
+    query = select(Release).where(Release.correlation_id == trace_id).order_by(Release.id).limit(MOST_STEPS)
+    rows = (await session.scalars(query)).all()
+    named = await titles(session, {row.article_id for row in rows})
+    return [
+        Step(
+            "release",
+            f"{row.action} {named.get(row.article_id, 'a deleted article')}",
+            row.status,
+            row.created_at,
+            row.finished_at,
+            open=row.finished_at is None,
+            note=row.error,
+            path=f"/articles/{row.article_id}",
+            tenant_id=row.tenant_id,
+        )
+        for row in rows
+    ]
 
 
 async def _locked(session: AsyncSession, release_id: UUID) -> Release | None:

@@ -16,6 +16,7 @@ from app.modules.reports.repository import ReportFilter
 from app.modules.reports.schemas import (
     REPORT_ANSWERS,
     ReportKind,
+    ReportOwned,
     ReportOwnedPage,
     ReportPage,
     ReportRead,
@@ -81,3 +82,8 @@ class OwnerReportController(Controller):
         """List the reports on all tenants' articles, newest first."""
         page = (await reports.search(pager, wanted, limit=limit, cursor=cursor)).map(owned)
         return ReportOwnedPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
+
+    @get("/{report_id:uuid}", permission=READ)
+    async def show(self, report_id: FromPath[UUID], reports: NamedDependency[ReportService]) -> ReportOwned:
+        """Read one report on an article of any tenant."""
+        return owned(await reports.get(report_id))

@@ -18,6 +18,7 @@ from app.modules.reports.repository import ReportFilter
 from app.modules.reports.schemas import REPORT_ANSWERS
 from app.redis.cache import drop
 
+__all__ = ["TOPIC", "ReportFilter", "ReportService"]
 TOPIC = "ai.reports"
 COSTS = {"error": 15, "warning": 7, "notice": 2}
 """What a finding of each level takes from the score of 100."""

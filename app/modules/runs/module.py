@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.database import Plane
 from app.core.live import Topic
 from app.core.quota import AI_CENTS_PER_MONTH, Quota
+from app.core.signs import SignSource
 from app.core.templating import NavigationItem
 from app.core.trace import TraceSource
 from app.module import Card, Module
@@ -20,7 +21,7 @@ from app.modules.runs.controllers import (
     provide_runs,
 )
 from app.modules.runs.pages import EventPages, RunPages, UsagePages
-from app.modules.runs.repository import cents_this_month, count_runs, failed_runs, names, steps
+from app.modules.runs.repository import cents_this_month, count_runs, failed_runs, names, signs, steps
 from app.modules.runs.schemas import RUN_ANSWERS
 from app.modules.runs.service import TOPIC
 
@@ -54,6 +55,7 @@ runs = Module(
         NavigationItem("AI", "Event log", "/ai/event-logs", "activity", permissions.READ, 44, Plane.PLATFORM),
         NavigationItem("AI", "Usage", "/ai/usage", "database", permissions.USE, 46),
     ],
+    signs=[SignSource(signs, permissions.READ, TOPIC)],
     traces=[TraceSource(steps, permissions.READ, TOPIC)],
     quotas=[Quota(AI_CENTS_PER_MONTH, "AI spend per month", cents_this_month)],
     cards=[Card("runs/_card.html", load_card, permissions.READ, TOPIC, 30, Plane.PLATFORM)],

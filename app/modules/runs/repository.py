@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from math import ceil
 from typing import Any, TypeVar
@@ -14,14 +14,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.ids import floor_id
+from app.core.quota import AI_CENTS_PER_MONTH
+from app.core.signs import Sign, Weight, counted
 from app.core.trace import MOST_STEPS, Step
 from app.modules.articles.service import titles
 from app.modules.runs.models import AiEventLog, AiMessage, AiRun, RunStatus
-from app.modules.tenants.service import tenant_names
+from app.modules.tenants.service import most_of, tenant_names
 
 # A table of a module above, by name: its model is its own.
 _TASK = table("ai_task", column("id"), column("kind"), column("article_id"), column("correlation_id"))
 MOST_TENANTS = 500
+NEARLY = Decimal("0.8")
+"""The part of a quota from which on its owner should know."""
 TOKENS = ("input", "cache_read", "cache_write", "output", "reasoning")
 R = TypeVar("R", AiRun, AiMessage, AiEventLog)
 
@@ -211,3 +215,34 @@ async def steps(session: AsyncSession, correlation_id: UUID) -> list[Step]:
         )
         for run, kind in rows
     ]
+
+
+async def signs(session: AsyncSession) -> list[Sign]:
+    """Whether providers answer, and what they cost."""
+    now = datetime.now(UTC)
+    last_hour = await count_runs(session, now - timedelta(hours=1))
+    failed, done = last_hour[RunStatus.FAILED], last_hour[RunStatus.COMPLETED]
+    here = f"/ai/runs?status={RunStatus.FAILED}"
+    if failed and not done:
+        text = f"{counted(failed, 'AI run')} failed in an hour, and none succeeded"
+        found = [Sign("AI", "failing", text, Weight.BAD, here)]
+    elif failed:
+        text = f"{failed:,} of {failed + done:,} AI runs failed in an hour"
+        found = [Sign("AI", f"{done:,}", text, Weight.WARN, here)]
+    else:
+        found = [Sign("AI", f"{done:,}", f"{counted(done, 'AI run')} in an hour, none failed", Weight.OK, "/ai/runs")]
+    return [*found, await _spend(session, now)]
+
+
+async def _spend(session: AsyncSession, now: datetime) -> Sign:
+    """What was spent today, unless a tenant's quota of the month is nearly used up."""
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    this_month = {one.tenant_id: one.cost * 100 for one in await spent(session, today.replace(day=1), now)}
+    most = await most_of(session, AI_CENTS_PER_MONTH)
+    near = [tenant for tenant, cents in most.items() if this_month.get(tenant, Decimal(0)) >= cents * NEARLY and cents]
+    dollars = f"${sum((one.cost for one in await spent(session, today, now)), Decimal(0)):,.2f}"
+    if near:
+        text = f"{counted(len(near), 'tenant')} used 80 % or more of the month's AI spend"
+        return Sign("AI spend today", dollars, text, Weight.WARN, "/ai/usage")
+    text = f"spent today; {counted(len(most), 'tenant')} with a quota, none near it"
+    return Sign("AI spend today", dollars, text, Weight.OK, "/ai/usage")

@@ -23,6 +23,7 @@ from app.modules.runs import repository
 from app.modules.runs.models import AiEventLog, AiMessage, AiRun, RunStatus
 from app.modules.runs.repository import EntryFilter, RunFilter, Spent
 
+__all__ = ["TOPIC", "RunFilter", "RunLog", "RunStatus", "Runs"]
 TOPIC = "ai.runs"
 R = TypeVar("R")
 Part = dict[str, Any]

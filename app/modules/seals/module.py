@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.live import Topic
 from app.core.policy import Actor
+from app.core.signs import SignSource
 from app.module import Module
 from app.modules.audit.service import EXPORTABLE
 from app.modules.seals.controllers import SealController
@@ -14,7 +15,7 @@ from app.modules.seals.jobs import VerifyAudit
 from app.modules.seals.pages import SealPages
 from app.modules.seals.permissions import ALL, READ
 from app.modules.seals.processor import verify_audit
-from app.modules.seals.repository import holding
+from app.modules.seals.repository import holding, signs
 from app.modules.seals.service import TOPIC, Seals
 from app.queues.schedules import Schedule
 from app.queues.timing import Timing
@@ -32,6 +33,7 @@ seals = Module(
     processors=(verify_audit,),
     schedules=(Schedule("verify-audit", Timing(cron="41 3 * * *"), VerifyAudit()),),
     permissions=ALL,
+    signs=(SignSource(signs, READ, TOPIC),),
     topics=(Topic(TOPIC, READ),),
     exports=(replace(EXPORTABLE, trailer=holding),),
 )

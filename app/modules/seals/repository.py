@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Plane, scope_of
 from app.core.months import months_of
+from app.core.signs import Sign, Weight, counted
 from app.modules.audit.service import EXPORTABLE
 from app.modules.seals.models import AuditBlock, AuditCheck, AuditUnsealed
 from app.modules.seals.schemas import DIGEST, Block
@@ -99,3 +100,15 @@ async def oldest_month(session: AsyncSession) -> datetime:
 
 async def check(session: AsyncSession) -> AuditCheck | None:
     return await session.get(AuditCheck, 1)
+
+
+async def signs(session: AsyncSession) -> list[Sign]:
+    """What the last look at the whole audit log has found; nothing before the first one."""
+    found = await check(session)
+    if found is None:
+        return []
+    if found.broken:
+        text = f"The audit log is not as it was: {found.broken}"
+        return [Sign("Audit log", "broken", text, Weight.BAD, "/logs/audit")]
+    text = f"{counted(found.rows, 'row')} of the audit log are as they were sealed"
+    return [Sign("Audit log", "sealed", text, Weight.OK, "/logs/audit")]

@@ -14,7 +14,9 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    Uuid,
     any_,
+    cast,
     delete,
     func,
     literal,
@@ -36,6 +38,8 @@ from app.modules.tenants.models import Tenant, TenantQuota, TenantRecord, Worksp
 
 T = TypeVar("T", Tenant, Workspace)
 MAX_SLUG = 80
+NOT_EXPORTED = {"export_chunk"}
+"""The pieces of exports themselves."""
 _OWN_ZONE = text("SELECT teknav_timezone()")
 _NAME_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
@@ -115,6 +119,12 @@ async def quotas(session: AsyncSession, tenant_id: UUID) -> dict[str, int]:
     return {row.name: row.most for row in rows}
 
 
+async def most_of(session: AsyncSession, name: str) -> dict[UUID, int]:
+    """The tenants that have this quota, each with its most. For the platform."""
+    rows = await session.execute(select(TenantQuota.tenant_id, TenantQuota.most).where(TenantQuota.name == name))
+    return {row.tenant_id: row.most for row in rows}
+
+
 async def set_quota(session: AsyncSession, tenant_id: UUID, name: str, most: int | None) -> None:
     if most is None:
         here = (TenantQuota.tenant_id == tenant_id, TenantQuota.name == name)
@@ -145,12 +155,13 @@ def rows_of(table: Table, tenant_id: UUID, most: int) -> Delete:
 
 
 def everything(tenant_id: UUID) -> Select[tuple[TenantRecord]]:
-    """The tenant and every row of it that has an id of its own, of all tables, without bytes and search words.
+    """The tenant and every row of it, of all tables, without bytes and search words.
 
-    Each table is read by its own key, so a page costs no more than its rows.
+    A table whose rows have ids is read by its own key, so that a page costs no more than its rows. The others stand at
+    the end, and are read anew for each page.
     """
     parts = [_part(Tenant.__table__, Tenant.id == tenant_id)]
-    tables = [each for each in Base.metadata.sorted_tables if {"id", "tenant_id"} <= {*each.c.keys()}]
+    tables = [each for each in Base.metadata.sorted_tables if "tenant_id" in each.c and each.name not in NOT_EXPORTED]
     parts += [_part(each, each.c.tenant_id == tenant_id) for each in tables]
     return select(TenantRecord).add_cte(union_all(*parts).cte("tenant_record"))
 
@@ -159,4 +170,11 @@ def _part(rows: FromClause, here: ColumnElement[bool]) -> Select[Any]:
     shown = [each for each in rows.c if not isinstance(each.type, (LargeBinary, TSVECTOR))]
     pairs = (part for each in shown for part in (literal(each.name, String()), each))
     row = func.jsonb_build_object(*pairs).label("row")
-    return select(rows.c.id.label("id"), literal(rows.description, String()).label("table"), row).where(here)
+    id_ = (rows.c.id if "id" in rows.c else _made_of_key(rows)).label("id")
+    return select(id_, literal(rows.description, String()).label("table"), row).where(here)
+
+
+def _made_of_key(rows: FromClause) -> ColumnElement[UUID]:
+    """The same id for the same row each time; older than any that was ever given."""
+    words = func.concat_ws("/", literal(rows.description, String()), *(cast(each, String) for each in rows.primary_key))
+    return cast(func.concat("00000000", func.substr(func.md5(words), 9)), Uuid())

@@ -32,6 +32,7 @@ from app.modules.tenants.schemas import MAX_NAME, MAX_REASON, QuotaRead, TenantC
 from app.queues.enqueue import enqueue
 from app.queues.timing import checked_zone
 
+most_of = repository.most_of
 TOPIC = "tenants"
 SUSPENDED, DELETING = "suspended", "deleting"
 GRACE = timedelta(days=7)

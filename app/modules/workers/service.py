@@ -10,6 +10,7 @@ from app.core.ids import PLATFORM_TENANT
 from app.core.live import signal
 from app.core.policy import Actor
 from app.modules.audit.service import record
+from app.modules.workers import repository
 from app.modules.workers.schemas import Doing, doing
 from app.modules.workers.schemas import read as read  # other pages show workers too
 from app.queues.models import Command, WorkerRow
@@ -25,8 +26,7 @@ class WorkerService:
         self._actor = actor
 
     async def list(self) -> list[WorkerRow]:
-        query = select(WorkerRow).order_by(WorkerRow.host, WorkerRow.started_at)
-        return list(await self._session.scalars(query))
+        return list(await repository.workers(self._session))
 
     async def get(self, worker_id: UUID) -> WorkerRow:
         """

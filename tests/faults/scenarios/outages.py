@@ -7,16 +7,19 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from tests.faults.judge import traces_of
 from tests.faults.proxy import LossyProxy
 from tests.faults.run import LONGEST_OUTAGES, Run, Scenario, Skipped
 from tests.faults.stage import Stage
 
 DISK_MB, LEFT_KB = 320, 64
+REFILL_S, LOOK_S = 60.0, 0.1
 ODDS = 0.02
 
 
@@ -39,7 +42,25 @@ async def redis_emptied(run: Run) -> None:
             await run.load.reached(point)
             async with run.stage.redis() as redis:
                 await redis.flushall()
-            run.over()
+            await _refilled(run)
+
+
+async def _refilled(run: Run) -> None:
+    """Wait until Redis holds again what it lost, or that has ended: how long that took is not how long the work takes.
+
+    The names of the keys are BullMQ's: they end with the job's id.
+    """
+    emptied, lost = time.monotonic(), list(run.load.accepted.values())
+    left = len(lost)
+    while left and time.monotonic() - emptied < (run.scenario.drain_s or REFILL_S):
+        await asyncio.sleep(LOOK_S)
+        async with run.stage.redis() as redis:
+            held = {key.decode().rpartition(":")[2] async for key in redis.scan_iter(count=1000)}
+        traces = await traces_of(run.stage, run.prefix)
+        left = sum(one.id not in held and not traces.ended(one) for one in lost)
+    if left:
+        run.complain(f"not refilled: {left} of {len(lost)}")
+    run.back(time.monotonic() - emptied)
 
 
 async def redis_frozen(run: Run) -> None:

@@ -48,8 +48,8 @@ SCENARIOS = (
         "no-relay", "Redis killed, and no relay", outages.redis_killed, off="relay", finds="lost", drain_s=SHORT_S,
     ),
     Scenario(
-        "no-reconciler", "FLUSHALL, and no reconciler", outages.redis_emptied, off="reconciler", finds="lost",
-        drain_s=SHORT_S,
+        "no-reconciler", "FLUSHALL, and no reconciler", outages.redis_emptied, off="reconciler",
+        finds="lost,not refilled", drain_s=SHORT_S,
     ),
     Scenario(
         "no-effect-rows", "workers killed, and no effect rows", kills_between_effect_and_end, off="effect-rows",

@@ -139,6 +139,8 @@ async def test_a_form_from_another_site_is_refused(client: AsyncClient, register
         ("//evil.example", "/dashboard"),
         ("/dashboard//evil.example", "/dashboard"),
         ("/dashboard\\evil", "/dashboard"),
+        ("/dashboard/../signout", "/dashboard"),
+        ("/account/%2E%2e/signout", "/dashboard"),
         ("/api/owner/tenants", "/dashboard"),
     ],
 )

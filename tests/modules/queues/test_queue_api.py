@@ -28,6 +28,7 @@ async def ids(owner: AsyncClient, state: str, **params: Any) -> list[str]:
     return [job["id"] for job in answer.json()["items"]]
 
 
+@pytest.mark.trap(22)
 @pytest.mark.promise("S4-38", "S4-69")
 async def test_every_queue_is_listed_with_its_numbers(owner: AsyncClient, database: Database, tenant: Any) -> None:
     async with database.transaction(Scope(Plane.TENANT, tenant.id)) as session:

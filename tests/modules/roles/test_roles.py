@@ -1,8 +1,11 @@
 """What roles give, and that nobody gives what he does not have."""
 
+import runpy
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from httpx2 import AsyncClient
 
@@ -10,6 +13,7 @@ from app import registry
 from app.core import roles as built_in
 from tests.conftest import Made
 
+MIGRATIONS = Path(__file__).parents[3] / "alembic" / "versions"
 Person = Callable[..., Awaitable[AsyncClient]]
 MakeTenant = Callable[[str], Awaitable[Made]]
 SEEN = {"articles:read", "ai:read", "ai_usage:read", "drafts:read", "reports:read", "dashboard:read"}
@@ -43,6 +47,18 @@ async def test_a_new_tenant_has_the_built_in_roles_and_they_may_what_is_reviewed
     assert found["owner"] - found["admin"] == {"roles:write"}
     # Nothing of the platform's own is among what members can have.
     assert not found["owner"] & {"tenants:read", "queues:read", "workers:manage", "impersonation:start"}
+
+
+async def test_roles_from_before_they_told_what_they_are_for_tell_it_after_the_migration(
+    owner: AsyncClient, tenant: Made, admin: asyncpg.Connection
+) -> None:
+    migration = runpy.run_path(str(MIGRATIONS / "0039_what_roles_are_for.py"))
+    await admin.execute("UPDATE role SET about = '' WHERE built_in <> 'editor'")
+    await admin.execute("UPDATE role SET about = 'Ours' WHERE built_in = 'editor'")
+    await admin.execute(migration["FILL"])
+    page = (await owner.get(f"/api/owner/tenants/{tenant.id}/roles")).json()
+    told = {role["builtIn"]: role["about"] for role in page["items"]}
+    assert told == {each.key: each.about for each in built_in.BUILT_IN} | {"editor": "Ours"}
 
 
 async def test_a_role_is_made_changed_for_all_who_have_it_and_deleted_when_nobody_has(

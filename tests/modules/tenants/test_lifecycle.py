@@ -238,9 +238,9 @@ async def test_the_export_of_a_tenant_holds_all_that_is_its_and_nothing_else(
     assert {row["row"].get("tenant_id", str(tenant.id)) for row in rows} == {str(tenant.id)}
     found = Counter(row["table"] for row in rows)
     assert found["tenant"] == 1
-    # Rows without an id of their own: attempts, effects and keys of jobs, answers that are kept, quotas.
-    for table in set(counts) - {"job_attempt", "job_effect", "job_key", "idempotency_key", "tenant_quota"}:
-        assert found[table] == counts[table], table
+    # The jobs went on meanwhile: they leave more behind, and give their keys back.
+    for table in set(counts) - {"job_key"}:
+        assert found[table] == counts[table] or (found[table] > counts[table] and table.startswith("job_")), table
     assert {row["row"]["title"] for row in rows if row["table"] == "article"} >= {"Again", "To do"}
     assert "token_hash" not in file.text and "Other" not in file.text
     for given in ({}, {"tenantId": "x"}, {"tenantId": str(tenant.id), "status": "x"}):

@@ -1,0 +1,181 @@
+"""What other sites, forged headers and caches try on every route of the running app. The routes are not listed here."""
+
+import re
+from collections import Counter
+from typing import Any, get_args
+from urllib.parse import urlencode, urlsplit
+
+import asyncpg
+import msgspec
+import pytest
+from litestar.response import Redirect, Response
+
+from app.core.policy import UNSAFE
+from tests.architecture.access import Door, Stage, addresses, ask, body_of, doors, insider, kept
+from tests.conftest import ORIGIN
+
+EVIL, ELSEWHERE = "evil.example", "elsewhere.example"
+# What a refusal may write: its audit row, and that a session was used.
+MAY_CHANGE = {"audit_log", "audit_unsealed", "session", "api_token"}
+LEADS = {"location", "content-location", "refresh", "link", "hx-redirect", "hx-location", "hx-push-url"}
+FORGED = {
+    "host": EVIL,
+    "referer": f"https://{EVIL}/page",
+    "hx-current-url": f"https://{EVIL}/page",
+    "forwarded": f"host={EVIL};proto=https",
+    "x-forwarded-host": EVIL,
+    "x-forwarded-server": EVIL,
+    "x-forwarded-proto": "https",
+    "x-forwarded-prefix": f"//{EVIL}",
+    "x-original-url": f"https://{EVIL}/",
+    "x-rewrite-url": f"//{EVIL}/",
+    "x-host": EVIL,
+}
+PLACES = (
+    f"https://{ELSEWHERE}/a",
+    f"//{ELSEWHERE}/a",
+    f"/\\{ELSEWHERE}/a",
+    f"/dashboard//{ELSEWHERE}",
+    f"/dashboard/../../{ELSEWHERE}",
+    f"/dashboard/%2e%2e/{ELSEWHERE}",
+)
+WHERE = ("next", "next_", "return_to", "redirect", "url")
+TAKEN_ALONG = re.compile(rf'(?:href|action|src|value|hx-\w+)="[^"]*{ELSEWHERE}')
+# A file that a job has to write before there is one to read; tests/modules/exports has both.
+SHOWS_NOTHING = {
+    ("GET", "/api/owner/exports/{export_id:uuid}/file"),
+    ("GET", "/dashboard/owner/exports/{export_id:uuid}/file"),
+}
+MANIFEST = {"key": "chat", "name": "Chat", "version": "1.0.0", "endpoint": "https://example.com/hook"}
+# What the secrets' routes want, by the end of their path.
+ASKS: dict[str, dict[str, Any]] = {
+    "/rotation": {"overlapHours": 1},
+    "/secrets": {"overlapHours": 1},
+    "/tokens": {"name": "App", "scopes": ["articles:read"]},
+    "/clients": {"name": "App", "scopes": ["articles:read"]},
+    "/plugins": {"manifest": MANIFEST},
+}
+ROWS = "SELECT action, cached FROM data_access_log WHERE id > $1 ORDER BY id"
+NEWEST = "SELECT coalesce(max(id::text)::uuid, gen_random_uuid()) FROM data_access_log"
+
+
+@pytest.mark.promise("S4-61")
+async def test_no_route_changes_anything_for_another_sites_page(stage: Stage, admin: asyncpg.Connection) -> None:
+    """The cookie comes along, the token does not: none, one made up, that of another session."""
+    wrong, seen = [], Counter[str]()
+    before = await without(admin, MAY_CHANGE)
+    for door in doors(stage.app):
+        if door.method not in UNSAFE or door.opt.get("own_credentials"):
+            continue
+        who = insider(door)
+        if door.public or who == "tenant's token":
+            continue
+        cookie = {"Cookie": stage.callers[who]["Cookie"], "Origin": f"https://{EVIL}", "Sec-Fetch-Site": "cross-site"}
+        another = stage.callers["editor" if who == "owner" else "owner"]["X-CSRF-Token"]
+        for kind, token in {
+            "none": {},
+            "made up": {"X-CSRF-Token": "x" * 43},
+            "another's": {"X-CSRF-Token": another},
+        }.items():
+            answer = await ask(stage.app, door, addresses(door, stage)["own"], cookie | token)
+            seen[kind] += 1
+            if answer.status != 403 or "out of date" not in answer.body:
+                wrong.append(f"{door.method} {door.path}, {kind}: {answer.status} {answer.body[:200]}")
+    assert not wrong, "\n".join(wrong)
+    assert await without(admin, MAY_CHANGE) == before
+    assert seen["none"] == seen["made up"] == seen["another's"] > 200, seen
+
+
+async def test_no_route_leads_to_another_site_whatever_the_headers_and_the_query_say(stage: Stage) -> None:
+    wrong, seen = [], Counter[str]()
+    for door in doors(stage.app):
+        if door.method in UNSAFE and not may_lead(door):
+            continue
+        callers = {"anonymous": {}, insider(door): stage.callers[insider(door)]}
+        for who, headers in callers.items():
+            for query in queries(door):
+                answer = await ask(stage.app, door, addresses(door, stage)["own"] + query, headers | FORGED, body(door))
+                seen[who] += 1
+                led = {name: value for name, value in answer.headers if name.lower() in LEADS}
+                seen["led"] += bool(led)
+                astray = any(outside(value) or ELSEWHERE in value for value in led.values())
+                if astray or EVIL in answer.body + str(answer.headers) or TAKEN_ALONG.search(answer.body):
+                    wrong.append(f"{who}: {door.method} {door.path}{query}: {answer.status} {led} {answer.body[:300]}")
+                if door.method in UNSAFE and answer.status < 400:
+                    await stage.restore()
+    assert not wrong, "\n".join(wrong)
+    assert seen["led"] > 150, seen
+
+
+@pytest.mark.promise("S4-63")
+async def test_every_sensitive_read_has_its_row_cold_and_from_the_cache(
+    stage: Stage, admin: asyncpg.Connection
+) -> None:
+    wrong, seen, nothing = [], Counter[bool](), set()
+    for table in ("api_token", "api_client"):  # only what is good can be given another secret
+        good = "scopes = '[\"articles:read\"]', revoked_at = NULL, expires_at = NULL"
+        await admin.execute(f"UPDATE {table} SET {good} WHERE id = $1", stage.ids[table][0])
+    stage.kept = await kept(admin)
+    for door in doors(stage.app):
+        if (access := door.opt.get("access")) is None:
+            continue
+        for cached in (False, True) if "cached" in door.opt else (False,):
+            newest = await admin.fetchval(NEWEST)
+            caller = stage.callers[insider(door)]
+            answer = await ask(stage.app, door, addresses(door, stage)["own"], caller, asked(door))
+            if answer.status >= 400:
+                nothing.add(door.name)
+                break
+            hit = dict(answer.headers).get("x-cache") == "HIT"
+            rows = [tuple(row) for row in await admin.fetch(ROWS, newest)]
+            seen[cached] += 1
+            if hit != cached or rows != [(access.action, cached)]:
+                wrong.append(f"{door.method} {door.path}: {'HIT' if hit else 'cold'}, rows {rows}")
+            if door.method in UNSAFE:
+                await stage.restore()
+    assert not wrong, "\n".join(wrong)
+    assert nothing == SHOWS_NOTHING
+    assert seen[False] > 60 and seen[True] >= 4, seen
+
+
+async def without(admin: asyncpg.Connection, names: set[str]) -> dict[str, list[Any]]:
+    return {name: rows for name, rows in await kept(admin) if name not in names}
+
+
+def may_lead(door: Door) -> bool:
+    """Whether the handler answers with something that can carry a browser away."""
+    kinds = get_args(door.answers) or (door.answers,)
+    return any(kind is Redirect or getattr(kind, "__origin__", kind) is Response for kind in kinds)
+
+
+def queries(door: Door) -> list[str]:
+    """Where the page is told to lead: the API takes no parameter that it does not know."""
+    if door.path.startswith("/api/") or door.method in UNSAFE:
+        return [""]
+    return ["?" + "&".join(f"{name}={where}" for name in WHERE) for where in PLACES[: None if may_lead(door) else 1]]
+
+
+def body(door: Door) -> tuple[bytes, str] | None:
+    if door.method not in UNSAFE or door.path.startswith("/api/"):
+        return None
+    made, kind = body_of(door)
+    more = "&".join(f"{name}={PLACES[0]}" for name in WHERE)
+    return made + b"&" * bool(made) + more.encode(), kind
+
+
+def asked(door: Door) -> tuple[bytes, str] | None:
+    found = next((wanted for end, wanted in ASKS.items() if door.path.endswith(end)), None)
+    if door.method not in UNSAFE or found is None:
+        return None
+    if door.path.startswith("/api/"):
+        return msgspec.json.encode(found), "application/json"
+    values = {
+        name: msgspec.json.encode(each).decode() if isinstance(each, dict) else each for name, each in found.items()
+    }
+    return urlencode(values, doseq=True).encode(), "application/x-www-form-urlencoded"
+
+
+def outside(value: str) -> bool:
+    plain = re.sub(r"[\\\s]", "/", value)
+    found = urlsplit(plain)
+    return f"{found.scheme}://{found.netloc}" != ORIGIN and bool(found.scheme or found.netloc)
