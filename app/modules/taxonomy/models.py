@@ -18,7 +18,7 @@ class Tag(TenantRow):
 
     __table_args__ = (
         UniqueConstraint("tenant_id", "id"),
-        UniqueConstraint("tenant_id", "slug"),
+        UniqueConstraint("tenant_id", "slug", name="uq_tag_tenant_id_slug"),
         ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
         Index("uq_tag_name", "tenant_id", text("lower(name)"), unique=True),
     )
@@ -37,7 +37,7 @@ class Category(TenantRow):
 
     __table_args__ = (
         UniqueConstraint("tenant_id", "id"),
-        UniqueConstraint("tenant_id", "slug"),
+        UniqueConstraint("tenant_id", "slug", name="uq_category_tenant_id_slug"),
         ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
         ForeignKeyConstraint(
             ["tenant_id", "parent_id"],

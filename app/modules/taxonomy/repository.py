@@ -6,7 +6,7 @@ from uuid import UUID
 
 from slugify import slugify
 from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, literal, or_, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
@@ -16,6 +16,7 @@ from app.modules.taxonomy.schemas import MAX_NAME, TermFilter
 
 T = TypeVar("T", Tag, Category)
 Link = type[ArticleTag] | type[ArticleCategory]
+_INTO: dict[Link, Insert] = {ArticleTag: insert(ArticleTag), ArticleCategory: insert(ArticleCategory)}
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
@@ -134,7 +135,7 @@ async def relink(session: AsyncSession, link: Link, tenant_id: UUID, article_id:
     await session.execute(delete(link).where(link.article_id == article_id, link.term_id.not_in(ids)))
     rows = [{"id": new_id(), "tenant_id": tenant_id, "article_id": article_id, "term_id": id_} for id_ in sorted(ids)]
     if rows:
-        await session.execute(insert(link).values(rows).on_conflict_do_nothing())
+        await session.execute(_INTO[link].values(rows).on_conflict_do_nothing())
 
 
 async def hand_over(session: AsyncSession, link: Link, term_id: UUID, to: UUID) -> None:
