@@ -34,7 +34,7 @@ faults: setup  ## an hour or so, on a machine that has nothing else to do
 	@$(BIN)/python -m tests.faults
 	@$(BIN)/pytest -m faults tests/redis
 
-faults-short: setup
+faults-short: setup  ## every fault once, four minutes
 	@$(BIN)/python -m tests.faults --short
 
 .fuzz/.installed: requirements/fuzz.txt

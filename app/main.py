@@ -44,13 +44,14 @@ from app.modules.audit.service import record_attempt
 from app.modules.bearers.service import Bearers, jwts_of
 from app.modules.sessions.service import Sessions
 from app.process import Process
+from app.queues.clock import clock
 from app.queues.inline import drain
 from app.queues.leader import Leader
 from app.queues.loops import Loop, Loops
 
 log = structlog.get_logger()
 MAX_BODY = 10 * 1024 * 1024
-INLINE_S = 0.5
+INLINE_S, INLINE_LIMIT_S = 0.5, 86_400.0  # a job has a limit of its own
 DESCRIPTION = "`/api/v1` is for tenants' programs, `/api/owner` for the platform's. Every error is Problem Details."
 
 
@@ -113,11 +114,13 @@ def create_app(settings: Settings) -> Litestar:
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncGenerator[None, None]:
         await checks.refuse_unsafe(process.database, process.queue_redis, settings)
-        await process.database.measure_clock()
+        # Jobs are due by Redis' time. Until it has told, PostgreSQL's is a better one than this host's alone.
+        clock.correct(await process.database.measure_clock())
         tasks = [asyncio.create_task(hub.run()), asyncio.create_task(process.cache.run())]
+        tasks.append(asyncio.create_task(clock.keep(process.patient_redis)))
         if not settings.enable_queue:
             runner = process.runner()
-            inline = Loop("inline", INLINE_S, functools.partial(drain, process.database, runner))
+            inline = Loop("inline", INLINE_S, functools.partial(drain, process.database, runner), INLINE_LIMIT_S)
             loops = Loops(Leader(process.database, runner.worker), [inline, *process.loops()])
             tasks.append(asyncio.create_task(loops.run()))
         _end_streams_on_signal(hub)

@@ -5,6 +5,7 @@ import getpass
 import json
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 import rich_click as click
@@ -73,12 +74,15 @@ def serving(settings: Settings) -> Settings:
 
 def in_process(action: Callable[[Any, Any], Awaitable[T]]) -> T:
     """Run `action(process, actor)` with the platform's rights."""
+    from sqlalchemy.exc import SQLAlchemyError
+
     from app import registry
     from app.core.database import Plane
     from app.core.errors import Problem
     from app.core.ids import new_id
     from app.core.policy import Actor
     from app.process import Process
+    from app.queues.clock import clock
 
     settings = serving(settings_of())
 
@@ -87,6 +91,8 @@ def in_process(action: Callable[[Any, Any], Awaitable[T]]) -> T:
         actor = Actor("cli", None, f"cli:{getpass.getuser()}", frozenset(registry.permissions()), Plane.PLATFORM)
         structlog.contextvars.bind_contextvars(request_id=f"cli-{new_id()}", correlation_id=str(new_id()))
         try:
+            with suppress(OSError, SQLAlchemyError):  # the action says it better, if it needs the database at all
+                clock.correct(await process.database.measure_clock())
             return await action(process, actor)
         except Problem as problem:
             lines = [f"{error.field}: {error.message}" for error in problem.errors]

@@ -41,12 +41,24 @@ def queues_list(as_json: bool) -> None:
     from app.modules.queues.schemas import QueueList, read_queue
 
     found = with_service(lambda service: service.overview())
-    head = ("queue", "waiting", "delayed", "active", "completed", "dead", "")
+    head = ("queue", "waiting", "delayed", "active", "completed", "dead", "limit", "")
     rows = [
-        (q.name, q.waiting, q.delayed, q.active, q.completed, q.failed, "paused" if q.paused_at else "") for q in found
+        (
+            q.name,
+            q.waiting,
+            q.delayed,
+            q.active,
+            q.completed,
+            q.failed,
+            f"{q.spec.timeout_s:g} s",
+            "paused" if q.paused_at else "",
+        )
+        for q in found
     ]
     items = QueueList(items=[read_queue(one) for one in found])
-    show(as_json, to_builtins(items), text=columns(head, rows))
+    own = [f"{kind}: {limit_s:g} s" for q in found for kind, limit_s in q.kind_limits_s.items()]
+    text = "\n".join([columns(head, rows), "", "Kinds with a time limit of their own: " + ", ".join(own)])
+    show(as_json, to_builtins(items), text=text if own else columns(head, rows))
 
 
 @queues.command("tenants")
@@ -55,9 +67,18 @@ def queues_list(as_json: bool) -> None:
 def queues_tenants(queue: str, as_json: bool) -> None:
     """The tenants with most work in a queue, the busiest first."""
     found = with_service(lambda service: service.tenants(queue))
-    head = ("tenant", "waiting", "delayed", "active", "dead", "completed")
+    head = ("tenant", "waiting", "delayed", "active", "dead", "errors", "timed out", "completed")
     rows = [
-        (one.name or one.tenant_id, one.waiting, one.delayed, one.active, one.failed, one.completed)
+        (
+            one.name or one.tenant_id,
+            one.waiting,
+            one.delayed,
+            one.active,
+            one.failed,
+            one.errors,
+            one.timed_out,
+            one.completed,
+        )
         for one in found.items
     ]
     show(as_json, to_builtins(found), text=columns(head, rows))
@@ -195,8 +216,9 @@ def queues_rebuild(as_json: bool) -> None:
     async def fill(process: Any, _: Any) -> dict[str, int]:
         from app.queues.relay import Reconciler, Relay
 
-        relay = Relay(process.database, process.engine)
-        handed_back = await Reconciler(process.database, process.engine, process.runner()).refill()
+        engine = process.engine.over(process.patient_redis)
+        relay = Relay(process.database, engine)
+        handed_back = await Reconciler(process.database, engine, process.runner()).refill()
         waiting = await relay.waiting()
         with click.progressbar(length=waiting, label="Pushing", file=sys.stderr, hidden=as_json) as bar:
             pushed = await relay.push_pending(bar.update)

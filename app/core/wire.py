@@ -52,6 +52,21 @@ def _exact(body: Any, field: FieldDefinition | None) -> Any:
         raise ValidationException(extra=[wrong]) from error
 
 
+MAX_REASON = 500
+
+
+def reason_of(text: str | None) -> str | None:
+    """Why somebody acts, for people and the audit log; None where nothing is said.
+
+    Raises:
+        Invalid (`reason`): it is too long, or holds U+0000.
+    """
+    reason = (text or "").strip()
+    if len(reason) > MAX_REASON or "\0" in reason:
+        raise Invalid.field("reason", f"must have at most {MAX_REASON} characters, none of them U+0000")
+    return reason or None
+
+
 def one_line(field: str, text: str, longest: int) -> str:
     """A name or a title without the space around it.
 

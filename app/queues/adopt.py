@@ -9,6 +9,7 @@ import bullmq
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.ids import PLATFORM_TENANT, new_id
+from app.queues.clock import clock
 from app.queues.enqueue import insert_rows
 from app.queues.keys import take_keys
 from app.queues.models import JobRow, State, job_id_of
@@ -48,7 +49,7 @@ async def adopt(session: AsyncSession, queue: str, engine_id: str, fields: Mappi
         payload=payload,
         priority=int(opts.get("priority") or 0),
         state=State.QUEUED,
-        delayed=run_at > datetime.now(UTC),
+        delayed=run_at > clock.moment(),
         run_at=run_at,
         max_attempts=max(1, int(opts.get("attempts") or 1)),
         attempts_made=job.attemptsMade,

@@ -93,7 +93,7 @@ class Batch:
     async def complete(self, claim: Claim, result: dict[str, Any] | None, log: Sequence[str]) -> bool:
         """False when the attempt is no longer the current one."""
         took_ms = round((time.perf_counter() - claim.began) * 1000)
-        told = None if result is None else json.dumps(result)
+        told = None if result is None else json.dumps(result, allow_nan=False)
         return bool(await self._commits.put(_End(claim, took_ms, told, json.dumps(list(log)) if log else NO_LINES)))
 
     async def _write(self, items: Sequence[_Open | _Start | _End]) -> list[Claim | bool | None]:

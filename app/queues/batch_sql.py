@@ -102,6 +102,13 @@ WITH done AS (
 SELECT id FROM done
 """
 
+# Two answers: whether the attempt is the current one, and whether the step is new.
 MARK_EFFECT = """
-INSERT INTO job_effect (job_id, step, tenant_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING job_id
+WITH mine AS (
+  SELECT id, tenant_id FROM job WHERE id = $1 AND run = $2 AND attempt = $3 AND state = 'active'
+), marked AS (
+  INSERT INTO job_effect (job_id, step, tenant_id) SELECT id, $4, tenant_id FROM mine
+  ON CONFLICT DO NOTHING RETURNING job_id
+)
+SELECT EXISTS (SELECT FROM mine), EXISTS (SELECT FROM marked)
 """

@@ -1,8 +1,8 @@
 """How full the queues are: Redis for what moves, the record for what ended, the record for all when Redis is away."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from msgspec import convert
@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.ids import floor_id
+from app.queues.clock import clock
 from app.queues.engine import Counts
 from app.queues.models import IN_LINE, JobRow, QueueRow, State
 from app.queues.push import queues_of
@@ -41,6 +42,8 @@ class QueueOverview:
     limits: Limits
     """Those in force: a person's, or else the declared ones."""
     limits_changed: bool
+    kind_limits_s: Mapping[str, float]
+    """The time limits of those kinds that do not have the queue's."""
 
     @property
     def name(self) -> str:
@@ -60,7 +63,7 @@ async def overview(session: AsyncSession, only: Sequence[str] | None = None) -> 
     names = list(specs)
     moving = await _moving(session, names, UNPUSHED if held is not None else IN_RECORD)
     dead = await _ended(session, names, State.DEAD, None)
-    done = await _ended(session, names, State.COMPLETED, datetime.now(UTC) - timedelta(hours=24))
+    done = await _ended(session, names, State.COMPLETED, clock.moment() - timedelta(hours=24))
     settings = {row.name: row for row in await session.scalars(select(QueueRow).where(QueueRow.name.in_(names)))}
     found = []
     for name, spec in specs.items():
@@ -80,6 +83,7 @@ async def overview(session: AsyncSession, only: Sequence[str] | None = None) -> 
                 from_redis=held is not None,
                 limits=convert(row.limits, Limits) if row and row.limits is not None else spec.limits,
                 limits_changed=row is not None and row.limits is not None,
+                kind_limits_s=queues.kinds.limits_s(spec),
             )
         )
     return found

@@ -4,11 +4,12 @@ The scripts are made of BullMQ's sources; the letter is added only when the job 
 never in both queues nor in neither.
 """
 
-import time
 from typing import Any
 
 import bullmq
 from bullmq.redis_connection import loadScript
+
+from app.queues.clock import clock
 
 _ADD = f"""
 local function add(KEYS, ARGV)
@@ -69,6 +70,7 @@ def failed_keys_and_args(job: bullmq.Job, letters: Any, queue_name: str, reason:
 
 def _letter(job: bullmq.Job, letters: Any, queue_name: str, reason: str, attempts: int) -> tuple[list[str], list[Any]]:
     """The keys and arguments that add the letter; the last key is where it will be."""
+    now_ms = round(clock.now() * 1000)
     letter = bullmq.Job(
         letters,
         job.name,
@@ -76,11 +78,11 @@ def _letter(job: bullmq.Job, letters: Any, queue_name: str, reason: str, attempt
             "originalJobId": job.id,
             "originalQueue": queue_name,
             "lastError": reason,
-            "failedAt": round(time.time() * 1000),
+            "failedAt": now_ms,
             "attempts": attempts,
             "payload": job.data,
         },
-        {"jobId": job.id},
+        {"jobId": job.id, "timestamp": now_ms},
     )
     scripts = letters.backend.scripts
     keys = [*scripts.getKeys(_ADD_KEYS), scripts.toKey(job.id)]

@@ -1,9 +1,9 @@
 """The one seam to BullMQ: what goes into Redis and what is asked of it. Names and ids are translated here."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
 
@@ -20,6 +20,8 @@ from app.queues.models import JobRow
 from app.queues.spec import QueueSpec
 
 WAITING_LISTS = ("wait", "paused")
+ANSWER_S = 5.0
+AGED_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,22 @@ class Engine:
         self.specs = specs
         self._queues: dict[str, bullmq.Queue] = {}
         self._bury_failed = client.register_script(FAILED_SOURCE)
+
+    def over(self, client: Redis) -> "Engine":
+        """The same queues over another client."""
+        return Engine(client, self.prefix, self.specs)
+
+    async def answer(self) -> None:
+        """Wait until Redis answers, for ANSWER_S at most.
+
+        Raises:
+            TimeoutError: it does not.
+        """
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await self.client.ping()
+        except TimeoutError as error:
+            raise TimeoutError(f"Redis has not answered for {ANSWER_S:g} s") from error
 
     def queue(self, engine_name: str) -> bullmq.Queue:
         if engine_name not in self._queues:
@@ -113,7 +131,7 @@ class Engine:
         """Take a job, or its dead letter, out of Redis together with its hash."""
         spec = self.specs[name]
         for place in (spec.engine_name, spec.dead_letters_engine_name):
-            await self.queue(place).backend.remove(engine_id, True)
+            await self.take_out(place, engine_id)
 
     async def places(self, rows: Sequence[JobRow]) -> list[str]:
         """Where Redis has each job: `completed`, `failed`, `dead`, `delayed`, `here` or `unknown`.
@@ -146,6 +164,33 @@ class Engine:
                 pipe.zrange(self.key(spec.engine_name, ordered), first, last)
             return [engine_id for ids in await pipe.execute() for engine_id in ids]
 
+    async def aged(self, name: str, before_s: float) -> list[tuple[str, str]]:
+        """Dead letters, and what other programs have failed, from before that moment in seconds since 1970.
+
+        Returns:
+            for some of the oldest, the queue in which BullMQ has it, by BullMQ's name, and the id.
+        """
+        spec, before_ms = self.specs[name], round(before_s * 1000)
+        places, letters = (spec.engine_name, spec.dead_letters_engine_name), spec.dead_letters_engine_name
+        async with self.client.pipeline(transaction=False) as pipe:
+            for place in places:
+                pipe.zrange(self.key(place, "failed"), "-inf", before_ms, byscore=True, offset=0, num=AGED_AT_ONCE)
+            for waiting in WAITING_LISTS:
+                pipe.lrange(self.key(letters, waiting), -AGED_AT_ONCE, -1)
+            *failed, waits, paused = await pipe.execute()
+        found = [(place, one) for place, ids in zip(places, failed, strict=True) for one in ids]
+        async with self.client.pipeline(transaction=False) as pipe:
+            for one in (*waits, *paused):
+                pipe.hget(self.key(letters, one), "timestamp")
+            stamps = await pipe.execute()
+        # What has lost its hash says nothing to anybody.
+        dated = zip((*waits, *paused), stamps, strict=True)
+        return found + [(letters, one) for one, stamp in dated if stamp is None or int(stamp) < before_ms]
+
+    async def take_out(self, place: str, engine_id: str) -> None:
+        """Take a job out of one queue, by BullMQ's name for it, together with its hash."""
+        await self.queue(place).backend.remove(engine_id, True)
+
     async def field(self, row: JobRow, name: str, *, dead: bool = False) -> str | None:
         spec = self.specs[row.queue]
         base = spec.dead_letters_engine_name if dead else spec.engine_name
@@ -173,7 +218,7 @@ class Engine:
         return bool(await self.client.exists(f"{self.prefix}:epoch"))
 
     async def begin_epoch(self) -> None:
-        await self.client.set(f"{self.prefix}:epoch", datetime.now(UTC).isoformat())
+        await self.client.set(f"{self.prefix}:epoch", clock.moment().isoformat())
 
 
 def _counts(*found: Any) -> Counts:

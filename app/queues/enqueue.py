@@ -1,5 +1,6 @@
 """Asking for work: rows in the caller's transaction, and one push to BullMQ once it has committed."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from app.core.ids import new_id
 from app.core.live import signal
 from app.core.request import correlation_id
 from app.queues import record
+from app.queues.clock import clock
 from app.queues.job import Job
 from app.queues.keys import take_keys
 from app.queues.models import JobRow, State
@@ -72,7 +74,7 @@ async def enqueue(
         the job's id.
 
     Raises:
-        Invalid: naming `runAt`, `delay` or `priority`, which is out of BullMQ's bounds.
+        Invalid: naming `runAt`, `delay` or `priority`, which is out of BullMQ's bounds, or `payload`, which is no JSON.
         QuotaExceeded: the tenant has as many unfinished jobs as it may.
     """
     wanted = Wanted(job=job, run_at=run_at, delay=delay, priority=priority, key=key, keep_key=keep_key)
@@ -104,19 +106,23 @@ def row_for(session: AsyncSession, wanted: Wanted, **values: Any) -> JobRow:
     """The row of a job that waits for its turn, not yet written; `values` are further columns.
 
     Raises:
-        Invalid: naming what is out of BullMQ's bounds.
+        Invalid: naming what is out of BullMQ's bounds or no JSON.
     """
-    now = datetime.now(UTC)
+    now = clock.moment()
     run_at = _moment(wanted, now)
     if not 0 <= wanted.priority <= LOWEST_PRIORITY:
         raise Invalid.field("priority", f"must be from 1, which runs first, to {LOWEST_PRIORITY}; 0 is none")
-    spec = queues_of(session).specs[wanted.job.queue]
+    spec, payload = queues_of(session).specs[wanted.job.queue], msgspec.to_builtins(wanted.job)
+    try:
+        json.dumps(payload, allow_nan=False)
+    except ValueError as error:
+        raise Invalid.field("payload", "must not hold a number that is infinite or none at all") from error
     fixed: dict[str, Any] = {
         "id": new_id(),
         "tenant_id": scope_of(session).tenant_id,
         "queue": wanted.job.queue,
         "kind": wanted.job.kind,
-        "payload": msgspec.to_builtins(wanted.job),
+        "payload": payload,
         "priority": wanted.priority,
         "state": State.PENDING,
         "delayed": run_at > now,

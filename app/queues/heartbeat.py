@@ -63,8 +63,12 @@ class Heartbeat:
         )
         async with self._database.transaction(SYSTEM) as session:
             command: str | None = await session.scalar(query)
-            await session.execute(delete(WorkerRow).where(WorkerRow.beat_at < FORGET_AFTER))
         return command
+
+    async def forget_gone(self) -> None:
+        """Of all processes: what has been silent for a day is no worker any more."""
+        async with self._database.transaction(SYSTEM) as session:
+            await session.execute(delete(WorkerRow).where(WorkerRow.beat_at < FORGET_AFTER))
 
     async def goodbye(self) -> None:
         try:

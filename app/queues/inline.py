@@ -1,10 +1,11 @@
 """The runner without Redis: for `ENABLE_QUEUE=false`, and for tests that drain the record of work."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import select
 
 from app.core.database import SYSTEM, Database
+from app.queues.clock import clock
 from app.queues.models import IN_LINE, JobRow, QueueRow, State
 from app.queues.runner import Runner
 
@@ -23,7 +24,7 @@ async def drain(database: Database, runner: Runner, *, until: datetime | None = 
     attempts = 0
     paused = select(QueueRow.name).where(QueueRow.paused_at.is_not(None))
     while True:
-        due = JobRow.run_at <= (until or datetime.now(UTC))
+        due = JobRow.run_at <= (until or clock.moment())
         query = select(JobRow).where(JobRow.state.in_(READY), due, JobRow.queue.not_in(paused))
         async with database.transaction(SYSTEM) as session:
             row = await session.scalar(query.order_by(JobRow.run_at, JobRow.id).limit(1))

@@ -11,6 +11,8 @@ import msgspec
 from msgspec import Struct, StructMeta
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.queues.spec import QueueSpec
+
 if TYPE_CHECKING:
     from app.queues.work import Work
 
@@ -45,7 +47,7 @@ OnReplay = Callable[[AsyncSession, Any], Awaitable[None]]
 
 @dataclass(slots=True)
 class Processor:
-    """What runs one kind.
+    """What runs one kind, within `timeout_s` seconds; None takes the queue's limit.
 
     `on_dead(session, payload, error)` runs in the transaction that makes the job dead, and
     `on_replay(session, payload)` in the one that gives the dead job a new run.
@@ -55,6 +57,7 @@ class Processor:
     handle: Handle
     on_dead: OnDead | None = None
     on_replay: OnReplay | None = None
+    timeout_s: float | None = None
 
     def dead(self, on_dead: OnDead) -> OnDead:
         """Decorator: what to do when a job of this kind is out of attempts."""
@@ -67,9 +70,13 @@ class Processor:
         return on_replay
 
 
-def processor(payload: type[Job]) -> Callable[[Handle], Processor]:
-    """Decorator: the coroutine `(work, payload) -> result` runs jobs of this kind."""
-    return lambda handle: Processor(payload, handle)
+def processor(payload: type[Job], *, timeout_s: float | None = None) -> Callable[[Handle], Processor]:
+    """Decorator: the coroutine `(work, payload) -> result` runs jobs of this kind.
+
+    Args:
+        timeout_s: how long one attempt may take; None takes the queue's limit.
+    """
+    return lambda handle: Processor(payload, handle, timeout_s=timeout_s)
 
 
 class Kinds:
@@ -105,6 +112,16 @@ class Kinds:
 
     def get(self, kind: str) -> Processor | None:
         return self._by_kind.get(kind)
+
+    def limit_s(self, kind: str, spec: QueueSpec) -> float:
+        """How many seconds an attempt at a job of this kind may take, in this queue."""
+        found = self.get(kind)
+        return spec.timeout_s if found is None or found.timeout_s is None else found.timeout_s
+
+    def limits_s(self, spec: QueueSpec) -> dict[str, float]:
+        """Of a queue, the kinds with a time limit of their own."""
+        found = sorted(self._by_kind.items())
+        return {kind: one.timeout_s for kind, one in found if one.payload.queue == spec.name and one.timeout_s}
 
     async def tell_dead(self, session: AsyncSession, kind: str, payload: dict[str, Any], error: str) -> None:
         """Let the kind's processor know, in the transaction that ends the job, that it will never complete."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from app.core.errors import Conflict, Invalid
 from app.core.ids import new_id
 from app.core.logging import redact
 from app.queues import record
+from app.queues.clock import clock
 from app.queues.control import follow_new_runs, remove_all, take_key_again
 from app.queues.enqueue import insert_rows
 from app.queues.keys import take_keys
@@ -133,7 +134,7 @@ async def edit(session: AsyncSession, row: JobRow, payload: dict[str, Any]) -> U
         payload=kept,
         state=State.PENDING,
         delayed=False,
-        run_at=datetime.now(UTC),
+        run_at=clock.moment(),
         attempts_made=0,
         run=0,
         children=0,

@@ -1,9 +1,10 @@
 """From the record into BullMQ: what a transaction wants pushed leaves after its commit, bounded in time."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
+import msgspec
 import structlog
 from redis.exceptions import RedisError
 from sqlalchemy import ARRAY, Integer, Uuid, bindparam, func, select, update
@@ -17,6 +18,8 @@ from app.queues.spec import QueueSpec
 
 log = structlog.get_logger()
 PUSH_BOUND_S = 0.25
+MOST_JOBS, MOST_BYTES = 500, 1_000_000
+"""Of one MULTI, during which Redis does nothing else. A payload that is larger goes alone."""
 
 
 class Queues:
@@ -36,13 +39,17 @@ class Queues:
         """Best effort, within 250 ms: the row is committed, and the relay pushes what did not get through."""
         if self.engine is None:
             return
+        pushed: list[tuple[UUID, int]] = []
         try:
             async with asyncio.timeout(PUSH_BOUND_S):
-                await self.engine.push(rows)
+                for some in slices(rows):
+                    await self.engine.push(some)
+                    pushed += [(row.id, row.run) for row in some]
         except (RedisError, OSError, TimeoutError) as error:
-            log.info("queue.push_left_to_relay", jobs=len(rows), error=type(error).__name__)
+            log.info("queue.push_left_to_relay", jobs=len(rows) - len(pushed), error=type(error).__name__)
+        if not pushed:
             return
-        task = asyncio.create_task(self._mark([(row.id, row.run) for row in rows]))
+        task = asyncio.create_task(self._mark(pushed))
         self._marking.add(task)
         task.add_done_callback(self._marking.discard)
 
@@ -53,6 +60,24 @@ class Queues:
                 await mark_queued(session, pushed)
         except Exception as error:
             log.info("queue.mark_left_to_relay", error=type(error).__name__)
+
+
+def slices(rows: Sequence[JobRow]) -> Iterator[Sequence[JobRow]]:
+    """What is pushed together, in order: MOST_JOBS and MOST_BYTES of payload at most."""
+    if len(rows) == 1:
+        yield rows
+        return
+    some: list[JobRow] = []
+    held = 0
+    for row in rows:
+        size = len(msgspec.json.encode(row.payload))
+        if some and (len(some) == MOST_JOBS or held + size > MOST_BYTES):
+            yield some
+            some, held = [], 0
+        some.append(row)
+        held += size
+    if some:
+        yield some
 
 
 def queues_of(session: AsyncSession) -> Queues:

@@ -6,7 +6,7 @@ If it ends that process too, the attempt is its own and nobody else's. An innoce
 import asyncio
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from uuid import UUID
 
@@ -19,7 +19,6 @@ from app.queues.failure import Failure
 from app.queues.isolated import Began, Broken, Ended, Message, Report, Request
 from app.queues.models import UNFINISHED, JobRow, State
 from app.queues.runner import Outcome, Runner
-from app.queues.spec import QueueSpec
 
 log = structlog.get_logger()
 IDLE_S = 30.0
@@ -36,13 +35,10 @@ class Quarantine:
         runner: of this worker process, for what the other one cannot write into the record any more.
     """
 
-    def __init__(
-        self, command: Sequence[str], database: Database, runner: Runner, specs: Mapping[str, QueueSpec]
-    ) -> None:
+    def __init__(self, command: Sequence[str], database: Database, runner: Runner) -> None:
         self._command = command
         self._database = database
         self._runner = runner
-        self._specs = specs
         self._alone = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._at_work: int | None = None
@@ -57,7 +53,7 @@ class Quarantine:
         row = await self._row(job_id, run)
         if row is None or row.state not in UNFINISHED:
             return Outcome(None)
-        limit_s = self._specs[row.queue].timeout_s
+        limit_s = self._runner.limit_s(row)
         try:
             async with self._alone:
                 log.info("job.quarantined", job_id=str(job_id))

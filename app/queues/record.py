@@ -13,7 +13,7 @@ from app.core.direct import Direct, direct
 from app.core.live import signal
 from app.queues import batch_sql
 from app.queues.children import release, unfinished_children
-from app.queues.failure import Failure
+from app.queues.failure import Failure, Superseded
 from app.queues.keys import free_keys
 from app.queues.models import IN_LINE, UNFINISHED, AnyJob, AttemptRow, JobRow, State
 
@@ -80,7 +80,7 @@ async def complete(
     """False when the attempt is no longer the current one."""
     here = await direct(session)
     # Fifty handlers at once end like this, so it is the one statement that ends a whole batch.
-    told = None if result is None else json.dumps(result)
+    told = None if result is None else json.dumps(result, allow_nan=False)
     lines = json.dumps(list(log))
     this = ([row.id], row.id, row.id, [row.run], [row.attempt])
     done = await here.connection.fetch(batch_sql.COMPLETE, *this, [None], [told], [lines])
@@ -265,9 +265,16 @@ def _open_attempt(row: AnyJob) -> Update:
 
 
 async def mark_effect(session: AsyncSession | Direct, row: AnyJob, step: str) -> bool:
-    """False when the step was done before."""
+    """False when the step was done before.
+
+    Raises:
+        Superseded: the attempt is not the current one.
+    """
     here = await direct(session)
-    return await here.connection.fetchrow(batch_sql.MARK_EFFECT, row.id, step, row.tenant_id) is not None
+    current, new = await here.connection.fetchrow(batch_sql.MARK_EFFECT, row.id, row.run, row.attempt, step)
+    if not current:
+        raise Superseded
+    return bool(new)
 
 
 async def push_again(session: AsyncSession, job_id: UUID, run: int, seen: datetime) -> bool:

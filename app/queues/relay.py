@@ -1,30 +1,40 @@
 """Keeps Redis in step with the record: the relay pushes what is pending, the reconciler finds what got lost."""
 
+import asyncio
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ColumnElement, Select, func, select, text, update
+from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, or_, select, text, tuple_, update
 
 from app.core.database import SYSTEM, Database
 from app.queues import record
 from app.queues.clock import clock
 from app.queues.engine import Engine
-from app.queues.failure import Failure
-from app.queues.models import JobRow, QueueRow, State, WorkerRow, engine_id_of, job_id_of
-from app.queues.one_by_one import one_by_one
-from app.queues.push import mark_queued
+from app.queues.failure import Failure, plain, said
+from app.queues.models import JobRow, QueueRow, State, WorkerRow
+from app.queues.one_by_one import is_elsewhere, one_by_one
+from app.queues.push import MOST_BYTES, MOST_JOBS, mark_queued
 from app.queues.runner import Runner
 
 log = structlog.get_logger()
-BATCH = 500
+PUSH_S = 10.0
 SLICE = 1000
 HANDED_BACK_AT_ONCE = 10_000
 GRACE = timedelta(seconds=15)
 NOTHING = UUID(int=0)
 ENDED = ("dead", "completed", "failed")
 ALIVE = text("now() - interval '30 seconds'")
+
+
+class Place(NamedTuple):
+    """A pending row, and where it stands in the order in which rows are pushed."""
+
+    id: UUID
+    queue: str
+    run_at: datetime
 
 
 class Relay:
@@ -35,27 +45,66 @@ class Relay:
         self._engine = engine
 
     async def push_pending(self, tell: Callable[[int], object] = lambda _: None) -> int:
-        """Push everything that is pending; returns how many. The rows stay locked until Redis has them.
+        """Push everything that is pending; returns how many. Each slice is marked before the next one leaves.
+
+        The jobs of a slice that cannot be pushed are tried one by one, after all others.
 
         Args:
-            tell: called after each batch with its size.
+            tell: called after each slice with its size.
+
+        Raises:
+            RuntimeError: some jobs could not be pushed. RedisError, OSError or TimeoutError: Redis is away.
         """
-        pushed = 0
-        while True:
-            async with self._database.transaction(SYSTEM) as session:
-                query = select(JobRow).where(*self._pending()).order_by(JobRow.run_at).limit(BATCH)
-                rows = (await session.scalars(query.with_for_update(skip_locked=True))).all()
-                if not rows:
-                    return pushed
-                await self._engine.push(rows)
-                await mark_queued(session, [(row.id, row.run) for row in rows])
-            pushed += len(rows)
-            tell(len(rows))
+        # Nobody who changes a row waits for a Redis that is not there.
+        await self._engine.answer()
+        pushed, after, stuck = 0, None, []
+        while some := await self._next(after):
+            after = some[-1]
+            try:
+                count = await self._push([row.id for row in some])
+            except Exception as error:
+                if is_elsewhere(error):
+                    raise
+                log.warning("relay.slice_failed", jobs=len(some), error=plain(said(error)))
+                stuck += some
+                continue
+            pushed += count
+            tell(count)
+        await one_by_one(stuck, lambda row: self._push([row.id]))
+        return pushed + len(stuck)
 
     async def waiting(self) -> int:
         """How many jobs a push would take along now."""
         async with self._database.transaction(SYSTEM) as session:
             return (await session.scalars(select(func.count()).select_from(JobRow).where(*self._pending()))).one()
+
+    async def _next(self, after: Place | None) -> list[Place]:
+        """The places of the next slice, by the time they are due."""
+        size = func.octet_length(cast(JobRow.payload, Text))
+        query = select(JobRow.id, JobRow.queue, JobRow.run_at, size).where(*self._pending())
+        if after is not None:
+            query = query.where(tuple_(JobRow.run_at, JobRow.id) > (after.run_at, after.id))
+        async with self._database.transaction(SYSTEM) as session:
+            rows = await session.execute(query.order_by(JobRow.run_at, JobRow.id).limit(MOST_JOBS))
+        held = 0
+        some: list[Place] = []
+        for row in rows:
+            held += row[3]
+            if some and held > MOST_BYTES:
+                break
+            some.append(Place(*row[:3]))
+        return some
+
+    async def _push(self, ids: Sequence[UUID]) -> int:
+        """The rows stay locked until Redis has them; those that others have locked are left to them."""
+        async with self._database.transaction(SYSTEM) as session:
+            query = select(JobRow).where(JobRow.id.in_(ids), *self._pending()).order_by(JobRow.run_at, JobRow.id)
+            rows = (await session.scalars(query.with_for_update(skip_locked=True))).all()
+            if rows:
+                async with asyncio.timeout(PUSH_S):
+                    await self._engine.push(rows)
+                await mark_queued(session, [(row.id, row.run) for row in rows])
+            return len(rows)
 
     def _pending(self) -> tuple[ColumnElement[bool], ...]:
         return (
@@ -74,11 +123,11 @@ class Reconciler:
         self._engine = engine
         self._runner = runner
         self._after = NOTHING
-        self._seen = 0
         self._ended: set[UUID] = set()
 
     async def check_epoch(self) -> None:
         """Refill a Redis that was emptied."""
+        await self._engine.answer()
         if not await self._engine.epoch():
             await self.refill()
 
@@ -92,16 +141,21 @@ class Reconciler:
         return refilled
 
     async def _hand_back(self) -> int:
-        """In batches, so that a round that is cut off has done its part. What is pushed meanwhile stays pushed."""
+        """In batches, so that a round that is cut off has done its part. What is pushed meanwhile stays pushed.
+
+        What a living worker has in hand is left to it, and to the reconciler if it loses that.
+        """
         handed_back = 0
         async with self._database.transaction(SYSTEM) as session:
             began = (await session.scalars(select(func.clock_timestamp()))).one()
-        there = (JobRow.state.in_((State.QUEUED, State.RETRYING)), JobRow.finished_at.is_(None))
+        alive = select(WorkerRow.id).where(WorkerRow.beat_at > ALIVE)
+        left = and_(JobRow.state == State.ACTIVE, or_(JobRow.worker.is_(None), JobRow.worker.not_in(alive)))
+        there = (or_(JobRow.state.in_((State.QUEUED, State.RETRYING)), left), JobRow.finished_at.is_(None))
         some = select(JobRow.id).where(*there, JobRow.updated_at < began).limit(HANDED_BACK_AT_ONCE)
         query = (
             update(JobRow)
             .where(JobRow.id.in_(some), *there)
-            .values(state=State.PENDING, updated_at=JobRow.updated_at)
+            .values(state=State.PENDING, worker=None, updated_at=JobRow.updated_at)
             .execution_options(synchronize_session=False)
         )
         while True:
@@ -113,6 +167,7 @@ class Reconciler:
 
     async def mirror_pauses(self) -> None:
         """Redis may have been away when somebody paused or resumed a queue; the row is what counts."""
+        await self._engine.answer()
         async with self._database.transaction(SYSTEM) as session:
             query = select(QueueRow.name).where(QueueRow.paused_at.is_not(None))
             wanted = set((await session.scalars(query)).all())
@@ -122,6 +177,7 @@ class Reconciler:
 
     async def sweep(self) -> int:
         """Look at the next slice of unfinished rows that nothing has moved for ten seconds; returns its size."""
+        await self._engine.answer()
         async with self._database.transaction(SYSTEM) as session:
             alive = set((await session.scalars(select(WorkerRow.id).where(WorkerRow.beat_at > ALIVE))).all())
             rows = (await session.scalars(self._slice())).all()
@@ -140,16 +196,16 @@ class Reconciler:
         return len(rows)
 
     def _overdue(self, row: JobRow) -> bool:
-        """No handler runs longer than its queue's time limit, so this one ended and its end got lost."""
-        limit = timedelta(seconds=self._engine.specs[row.queue].timeout_s) + GRACE
-        return row.started_at is not None and row.started_at < _now() - limit
+        """No handler runs longer than its time limit, so this one ended and its end got lost."""
+        limit = timedelta(seconds=self._runner.limit_s(row)) + GRACE
+        return row.started_at is not None and row.started_at < clock.moment() - limit
 
     def _slice(self) -> Select[tuple[JobRow]]:
         states = (State.QUEUED, State.ACTIVE, State.RETRYING)
         return (
             select(JobRow)
-            .where(JobRow.state.in_(states), JobRow.id > self._after, JobRow.queue.in_(self._engine.specs))
-            .where(JobRow.updated_at < text("now() - interval '10 seconds'"))
+            .where(JobRow.state.in_(states), JobRow.finished_at.is_(None), JobRow.id > self._after)
+            .where(JobRow.queue.in_(self._engine.specs), JobRow.updated_at < text("now() - interval '10 seconds'"))
             .order_by(JobRow.id)
             .limit(SLICE)
         )
@@ -163,7 +219,7 @@ class Reconciler:
             # Another program's worker finished it.
             async with self._database.transaction(SYSTEM) as session:
                 await record.complete_elsewhere(session, row)
-        elif place == "delayed" and row.run_at < _now() - GRACE:
+        elif place == "delayed" and row.run_at < clock.moment() - GRACE:
             # Somebody wanted it at once, and Redis was not told.
             await self._engine.promote(row)
         elif place in ("dead", "failed"):
@@ -171,40 +227,3 @@ class Reconciler:
             if place == "failed":
                 await self._engine.bury_failed(row, reason)
             await self._runner.bury(row, Failure.told("Failed", reason))
-
-    async def tidy(self) -> int:
-        """Take out of Redis what was ended, removed or replayed while Redis was away; returns how many.
-
-        Looks at the next slice of every queue's lists. An id without a row stays: a worker finds nothing to do for it.
-        """
-        gone, more = 0, False
-        for name in self._engine.specs:
-            held = await self._engine.waiting(name, self._seen, SLICE)
-            more = more or len(held) >= SLICE
-            for engine_id in await self._over(held):
-                await self._engine.forget(name, engine_id)
-                gone += 1
-        self._seen = self._seen + SLICE if more else 0
-        if gone:
-            log.info("redis.tidied", jobs=gone)
-        return gone
-
-    async def _over(self, held: Sequence[str]) -> list[str]:
-        """Those whose run is over without being a dead letter. Redis was read first, so no row is older than its id."""
-        by_job: dict[UUID, list[str]] = {}
-        for engine_id in held:
-            if (job_id := job_id_of(engine_id)) is not None:
-                by_job.setdefault(job_id, []).append(engine_id)
-        if not by_job:
-            return []
-        query = select(JobRow.id, JobRow.run, JobRow.state).where(JobRow.id.in_(by_job))
-        async with self._database.transaction(SYSTEM) as session:
-            rows = (await session.execute(query)).all()
-        ended = (State.COMPLETED, State.CANCELLED, State.REMOVED)
-        return [
-            one for row in rows for one in by_job[row.id] if one != engine_id_of(row.id, row.run) or row.state in ended
-        ]
-
-
-def _now() -> datetime:
-    return datetime.fromtimestamp(clock.now(), UTC)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -15,6 +15,7 @@ import structlog
 from app.core.database import SYSTEM, Database, is_unavailable
 from app.queues import record
 from app.queues.batch import Batch
+from app.queues.bounded import bounded
 from app.queues.children import missing
 from app.queues.failure import Failure, RecordAway, Superseded, Unrecoverable, plain, said
 from app.queues.group_commit import is_away
@@ -150,25 +151,15 @@ class Runner:
             raise Unrecoverable(f"the payload does not fit {row.kind!r}: {error}") from error
         if row.children and (why := missing(await work.children())):
             raise Unrecoverable(why)
-        limit = self._specs[row.queue].timeout_s
-        try:
-            async with asyncio.timeout(limit) as bound:
-                # In a task of its own: a handler that cancels its task does not cancel the worker's.
-                result = await asyncio.create_task(_alone(processor.handle(work, payload)))
-        except TimeoutError as error:
-            if not bound.expired():
-                raise
-            raise TimeoutError(f"the job took longer than {limit:g} s") from error
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            # Somebody else's cancellation leaked through the handler: for the job it is an error like others.
-            raise RuntimeError("the handler was cancelled from within") from error
+        result = await bounded(processor.handle(work, payload), self.limit_s(row))
         if result is not None:
             # A result that is not JSON would make BullMQ run completed work again.
             json.dumps(result, allow_nan=False)
         return result
+
+    def limit_s(self, row: AnyJob) -> float:
+        """How long an attempt at this job may take: what its kind declares, or else its queue."""
+        return self._kinds.limit_s(row.kind, self._specs[row.queue])
 
     async def retry_later(self, outcome: Outcome) -> float:
         """Returns the seconds to wait for the next attempt."""
@@ -219,13 +210,3 @@ def _failed(row: AnyJob, error: Exception, lines: Sequence[str]) -> Outcome:
     failure = Failure.of(error)
     log.warning("job.attempt_failed", error=failure.message, error_class=failure.error_class)
     return Outcome(row, failure, tuple(lines))
-
-
-async def _alone(handling: Awaitable[dict[str, Any] | None]) -> dict[str, Any] | None:
-    """What is no `Exception` would end the event loop, or pass for the record being away; cancelling is left."""
-    try:
-        return await handling
-    except (Exception, asyncio.CancelledError):
-        raise
-    except BaseException as error:
-        raise RuntimeError(f"the handler raised {type(error).__name__}") from error

@@ -16,6 +16,7 @@ from app.core.database import SYSTEM, Database
 from app.core.errors import Invalid
 from app.core.ids import PLATFORM_TENANT
 from app.core.live import signal
+from app.queues.clock import clock as jobs
 from app.queues.enqueue import enqueue
 from app.queues.job import Job
 from app.queues.models import ScheduleRow
@@ -140,8 +141,8 @@ async def enqueue_due(session: AsyncSession, schedule: Schedule) -> int:
         return 0
     times = due_times(row, now)
     for due in times:
-        # Not later than by this process's clock: the push would wait for a clock that is behind.
-        run_at = min(due, datetime.now(UTC))
+        # PostgreSQL's clock may be a little ahead of the one that jobs are due by, and this is due now.
+        run_at = min(due, jobs.moment())
         await enqueue(session, schedule.job, run_at=run_at, key=key_of(row.name, due), keep_key=True)
     row.next_run_at = timing_of(row).next_after(now, row.next_run_at)
     if times:

@@ -53,6 +53,8 @@ class QueueSpec:
     """As declared; the owner may change them, see `QueueRow.limits`."""
     completed_kept: int = 1000
     completed_kept_for: timedelta = timedelta(hours=24)
+    letters_kept_for: timedelta = timedelta(days=7)
+    """In Redis, as all three; the row in the record is the letter that people see, and stays."""
 
     @property
     def engine_name(self) -> str:

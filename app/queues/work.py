@@ -43,6 +43,7 @@ class Work:
         self._row = claim.row
         self.scope = scope_for_job(claim.row.tenant_id)
         self.completed = False
+        self._over = False
         self.lines: list[str] = []
         self._teller = Teller(self._tell)
 
@@ -88,8 +89,17 @@ class Work:
         await self._teller.say((cut, plain(note)[:MAX_NOTE] if note else None))
 
     def end(self) -> None:
-        """The attempt is over: nothing more is told about it."""
+        """The attempt is over: nothing more is told about it, and a step that is still open does not commit."""
+        self._over = True
         self._teller.stop()
+
+    def _check_open(self) -> None:
+        """
+        Raises:
+            Superseded: the handler has ended, or was let go, and something of it goes on.
+        """
+        if self._over:
+            raise Superseded
 
     async def _tell(self, told: tuple[int, str | None]) -> None:
         await self.claim.confirm()
@@ -123,6 +133,7 @@ class Work:
                 new = await record.mark_effect(session, self._row, step)
             inside_a_job(session)
             yield session if new else None
+            self._check_open()
             done = "completed" in session.info
         self.completed = self.completed or done
 
@@ -149,6 +160,7 @@ class Work:
                 opened = await stack.enter_async_context(opening)
                 new = await record.mark_effect(opened, self._row, step)
             yield opened if new else None
+            self._check_open()
             done = "completed" in opened.info
         self.completed = self.completed or done
 

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from app.core.database import SYSTEM, Database
 from app.core.live import Broker
 from app.queues.adopt import adopt, is_ours
-from app.queues.clock import clock
+from app.queues.clock import MEASURE_EVERY_S, clock
 from app.queues.consumer import Cancelled, Dead, Delivery, Done, HandBack, Refused, Retry, Verdict, check_layouts
 from app.queues.engine import Engine
 from app.queues.failure import Failure
@@ -25,6 +25,7 @@ from app.queues.relay import Reconciler, Relay
 from app.queues.runner import Runner
 from app.queues.slots import Slots
 from app.queues.spec import QueueSpec
+from app.queues.tidy import Tidier
 from app.queues.wards import Wards
 from app.queues.watchdog import Watchdog
 
@@ -32,7 +33,6 @@ log = structlog.get_logger()
 STOP_S = 20.0
 STOPPED_S = 3.0
 HAND_BACK_S = 2.0
-CLOCK_S = 600.0
 
 
 class WorkerProcess:
@@ -44,6 +44,7 @@ class WorkerProcess:
         broker: carries signals of what people want; without one the record is asked every two seconds.
         quarantine: the command that starts a process for suspects; without one they run here, as all jobs do.
         hang_s: seconds after which a process that hangs ends itself; 0: never.
+        stopping: called when the process begins to stop.
     """
 
     def __init__(
@@ -60,28 +61,33 @@ class WorkerProcess:
         broker: Broker | None = None,
         quarantine: Sequence[str] = (),
         hang_s: float = 0,
+        stopping: Callable[[], object] = lambda: None,
     ) -> None:
         check_layouts()
         self._database = database
         self._runner = runner
         self._client = client
         self._broker = broker
+        self._stopping = stopping
         self._stop = asyncio.Event()
         consumers = engine.consumers(client, specs)
         places = {consumer: consumer.spec.concurrency or concurrency for consumer in consumers}
         self.slots = Slots(places, self._handle, client, engine.wake_key(runner.worker), str(runner.worker))
-        relay, reconciler = Relay(database, engine), Reconciler(database, engine, runner)
+        # What the loops ask of Redis may be large, and nobody waits for it.
+        patient = engine.over(client)
+        relay, reconciler = Relay(database, patient), Reconciler(database, patient, runner)
         led = [
             Loop("epoch", 2.0, reconciler.check_epoch),
             Loop("pauses", 5.0, reconciler.mirror_pauses),
             Loop("relay", 0.5, relay.push_pending),
             Loop("reconcile", 5.0, reconciler.sweep),
-            Loop("tidy", 30.0, reconciler.tidy),
+            Loop("tidy", 30.0, Tidier(database, patient).tidy),
+            Loop("workers", 60.0, lambda: self._heartbeat.forget_gone()),
             *led,
         ]
-        clocks = Loop("queue-clock", CLOCK_S, lambda: clock.measure(client))
+        clocks = Loop("queue-clock", MEASURE_EVERY_S, lambda: clock.measure(client))
         self._loops = Loops(Leader(database, runner.worker), led, own=[clocks, *own])
-        self._quarantine = Wards(lambda: Quarantine(quarantine, database, runner, engine.specs)) if quarantine else None
+        self._quarantine = Wards(lambda: Quarantine(quarantine, database, runner)) if quarantine else None
         self._watchdog = Watchdog(hang_s, self.slots.idle_s)
         names = [spec.name for spec in specs]
         self._heartbeat = Heartbeat(
@@ -109,6 +115,7 @@ class WorkerProcess:
         # None ends by itself: a worker that lives on without one of them would only look healthy.
         done, _ = await asyncio.wait([*told, *running], return_when=asyncio.FIRST_COMPLETED)
         log.info("worker.stopping", jobs=self.slots.jobs)
+        self._stopping()
         self._heartbeat.state = WorkerState.STOPPING
         self._stop.set()
         await self.slots.close(STOP_S, STOPPED_S)

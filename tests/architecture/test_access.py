@@ -120,6 +120,7 @@ CHANGES_NOTHING = {
 NEWEST = "SELECT max(id::text)::uuid FROM audit_log"
 
 
+@pytest.mark.promise("S4-61")
 async def test_every_change_leaves_its_row_however_it_ends(
     stage: Stage, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,6 +45,7 @@ async def everything_kept(app: Litestar, admin: asyncpg.Connection) -> dict[str,
     return kept
 
 
+@pytest.mark.promise("S4-62")
 async def test_what_is_secret_is_found_nowhere_afterwards(
     app: Litestar,
     owner: AsyncClient,

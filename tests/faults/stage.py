@@ -24,6 +24,8 @@ from app.embedded.servers import Servers, Urls
 from tests.faults.program import Program
 
 ROOT_PROGRAM, READY_S = "tests.faults.root", 60.0
+PLACES = 10
+"""Of each queue in a worker, where a scenario wants no other number."""
 LEDGER = """
 CREATE TABLE ledger (
     mark text NOT NULL, entry text NOT NULL, job text, pid int, at timestamptz NOT NULL DEFAULT clock_timestamp()
@@ -94,7 +96,7 @@ class Stage:
             "LOG_LEVEL": "info",
             "ENABLE_RATE_LIMIT": "false",
             "DATABASE_POOL_SIZE": "5",
-            "WORKER_CONCURRENCY": "10",
+            "WORKER_CONCURRENCY": str(PLACES),
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "FAULTS_FOLDER": str(self.folder),
@@ -105,17 +107,24 @@ class Stage:
         """Have this many workers with these variables, a web process, and all guards but `off`; wait until ready."""
         wanted = (workers, off, tuple(sorted(worker_environment.items())))
         if wanted != self._dressed:
-            await self.undress()
+            same_web = self.web is not None and off == self._dressed[1]
+            await self._undress(keep_web=same_web)
             self._dressed = wanted
-            self.web = self._program("web", off)
-            self.workers = [self._program("worker", off, n, **worker_environment) for n in range(workers)]
-            for each in (self.web, *self.workers):
+            fresh = [self._program("worker", off, n, **worker_environment) for n in range(workers)]
+            self.workers = fresh
+            if not same_web:
+                self.web = self._program("web", off)
+                fresh = [self.web, *fresh]
+            for each in fresh:
                 each.start()
         await self.ready()
 
-    async def undress(self) -> None:
-        programs = [each for each in (self.web, *self.workers) if each is not None]
-        self.web, self.workers, self._dressed = None, [], ()
+    async def _undress(self, *, keep_web: bool) -> None:
+        """A start costs seconds of CPU: a web process that would be the same stays."""
+        programs = [*self.workers, *([] if keep_web or self.web is None else [self.web])]
+        self.workers, self._dressed = [], ()
+        if not keep_web:
+            self.web = None
         await asyncio.gather(*(each.stop() for each in programs))
 
     def _program(self, name: str, off: str = "", n: int = 0, **more: str) -> Program:

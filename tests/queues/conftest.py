@@ -17,6 +17,7 @@ from app.core.ids import new_id
 from app.core.settings import Settings
 from app.queues.batch import Batch
 from app.queues.engine import Engine
+from app.queues.failure import Superseded
 from app.queues.job import Kinds, processor
 from app.queues.models import JobRow
 from app.queues.push import Queues
@@ -34,6 +35,7 @@ class Ledger:
     notes: list[str] = field(default_factory=list)
     dead: list[str] = field(default_factory=list)
     release: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Mute(Exception):
@@ -99,6 +101,19 @@ def kinds(ledger: Ledger) -> Kinds:
             ledger.notes.append("waits")
             await ledger.release.wait()
             ledger.notes.append("released")
+            return None
+        if payload.what == "deaf":
+            ledger.notes.append("begins")
+            while not ledger.release.is_set():
+                with suppress(asyncio.CancelledError):
+                    await ledger.release.wait()
+            try:
+                async with work.transaction("late") as session:
+                    assert session is not None
+                    await work.complete(session)
+            except Superseded:
+                ledger.notes.append("refused")
+            ledger.ended.set()
             return None
         if payload.what == "silent":
             raise TimeoutError

@@ -28,3 +28,7 @@ class Act(Job, kind="act", queue="test:shell"):
 
     what: str
     n: int = 0
+
+
+class Weigh(Job, kind="weigh", queue="test:quick"):
+    weight: float

@@ -10,11 +10,13 @@ import pytest
 from sqlalchemy import func, select
 
 from app.core.database import SYSTEM, Database, Plane, Scope
+from app.core.errors import Invalid
 from app.core.ids import new_id
 from app.queues.engine import Engine
 from app.queues.enqueue import enqueue
 from app.queues.models import JobRow, State
-from tests.queues.kinds import PLATFORM, QUICK, Note
+from app.queues.push import slices
+from tests.queues.kinds import PLATFORM, QUICK, Note, Weigh
 
 RowOf = Callable[[UUID], Awaitable[JobRow]]
 
@@ -86,3 +88,25 @@ async def test_redis_away_costs_a_request_at_most_its_bound_and_loses_nothing(
     async with asyncio.timeout(10), own_database.transaction(PLATFORM) as session:
         job_id = await enqueue(session, Note(text="kept"))
     assert (await row_of(job_id)).state == State.PENDING
+
+
+@pytest.mark.parametrize("weight", [float("nan"), float("inf")])
+async def test_a_payload_that_is_no_json_is_refused_where_it_is_asked_for(
+    own_database: Database, engine: Engine, weight: float
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        async with own_database.transaction(PLATFORM) as session:
+            await enqueue(session, Weigh(weight=weight))
+    assert [error.field for error in refused.value.errors] == ["payload"]
+    assert await count(own_database) == 0
+    assert await engine.client.keys(f"{engine.prefix}:{QUICK.engine_name}:*") == []
+
+
+async def test_what_leaves_together_after_a_commit_is_bounded_by_count_and_size() -> None:
+    def sizes(*lengths: int) -> list[int]:
+        return [len(some) for some in slices([JobRow(payload={"text": "x" * length}) for length in lengths])]
+
+    assert sizes(*[1] * 1001) == [500, 500, 1]
+    assert sizes(600_000, 600_000, 1, 2_000_000, 1, 1) == [1, 2, 1, 2]
+    assert sizes(3_000_000) == [1]
+    assert sizes() == []

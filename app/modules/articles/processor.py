@@ -11,7 +11,7 @@ from app.queues.job import processor
 from app.queues.work import Work
 
 
-@processor(TreatArticles)
+@processor(TreatArticles, timeout_s=900)
 async def treat_articles(work: Work, job: TreatArticles) -> None:
     """Each in a transaction of its own: an attempt that ends early is taken up by the next where it stopped.
 

@@ -17,7 +17,7 @@ from app.queues.work import Work
 MOST_ROWS = 1_000_000
 
 
-@processor(ExportList)
+@processor(ExportList, timeout_s=1800)
 async def export_list(work: Work, job: ExportList) -> None:
     """One piece a transaction: an attempt that ends early is taken up by the next where it stopped."""
     more, piece = True, await _start(work, job)

@@ -19,7 +19,7 @@ class _Undo(Exception):
     """Rolls a dry run's transaction back."""
 
 
-@processor(ImportArticles)
+@processor(ImportArticles, timeout_s=3600)
 async def import_articles(work: Work, job: ImportArticles) -> None:
     """An attempt that ends early is taken up by the next where it stopped."""
     async with work.transaction(f"start:{work.attempt}") as session:

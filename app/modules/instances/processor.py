@@ -6,7 +6,7 @@ the job behind it, goes on from there.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -44,6 +44,7 @@ from app.modules.workflows.service import (
     step_of,
     value_at,
 )
+from app.queues.clock import clock
 from app.queues.job import processor
 from app.queues.work import Work
 
@@ -136,7 +137,7 @@ class Engine:
             return
         if instance.status == Status.PENDING and not await self._begins(instance):
             return
-        now = datetime.now(UTC)
+        now = clock.moment()
         step, following = await step_of(self._session, instance.version_id, instance.step)
         execution = await repository.open_execution(self._session, instance.id)
         if execution is None and instance.wake_at is not None and instance.wake_at > now:
@@ -232,7 +233,7 @@ class Engine:
         if failed.ends is not None:
             await self._end(instance, failed.ends, (failed.code, failed.message))
         elif tried < step.tries.tries and instance.tries < MOST_TRIES:
-            again = datetime.now(UTC) + timedelta(seconds=step.tries.wait_s * 2 ** (tried - 1))
+            again = clock.moment() + timedelta(seconds=step.tries.wait_s * 2 ** (tried - 1))
             execution.next_retry_at, instance.wake_at = again, again
             instance.attempt, instance.status = instance.attempt + 1, Status.WAITING
             await self._session.flush()
@@ -265,7 +266,7 @@ class Here:
 
     @property
     def late(self) -> bool:
-        return self.instance.wake_at is None or self.instance.wake_at <= datetime.now(UTC)
+        return self.instance.wake_at is None or self.instance.wake_at <= clock.moment()
 
     @property
     def asked_for(self) -> UUID:
@@ -280,7 +281,7 @@ class Here:
         return f"workflow:{self.instance.id}:{':'.join(map(str, self.instance.place))}"
 
     def deadline(self, step: Step) -> datetime:
-        return datetime.now(UTC) + (LONGEST if step.timeout_s is None else timedelta(seconds=step.timeout_s))
+        return clock.moment() + (LONGEST if step.timeout_s is None else timedelta(seconds=step.timeout_s))
 
     def patient(self) -> Failed | None:
         """What it waits for is under way: wait on, but not for ever."""
@@ -346,7 +347,7 @@ async def delivered(here: Here, step: Webhook) -> Outcome:
 
 
 async def wait(here: Here, step: Wait) -> Outcome:
-    return Asked(CLOCK, datetime.now(UTC) + timedelta(seconds=step.seconds))
+    return Asked(CLOCK, clock.moment() + timedelta(seconds=step.seconds))
 
 
 async def waited(here: Here, step: Wait) -> Outcome:

@@ -37,6 +37,7 @@ from app.modules.instances.repository import InstanceFilter
 from app.modules.instances.schemas import INSTANCE_ANSWERS
 from app.modules.plugins.events import DeliveryEnded
 from app.modules.workflows.service import WorkflowDefinition, WorkflowService, first_step, listening, value_at
+from app.queues.clock import clock
 from app.queues.enqueue import Wanted, insert_rows, row_for
 from app.queues.quota import require_room
 from app.redis.cache import drop
@@ -124,7 +125,7 @@ class InstanceService:
             raise Conflict("This instance is not paused", code="not_paused")
         instance.status = Status.WAITING if instance.wake_at else _beginning(instance)
         await go_on(self._session, instance)
-        if instance.wake_at and instance.wake_at > datetime.now(UTC):
+        if instance.wake_at and instance.wake_at > clock.moment():
             await go_on(self._session, instance, at=instance.wake_at)
         return await self._done("instance.resume", instance)
 

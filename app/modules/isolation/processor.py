@@ -11,7 +11,7 @@ from app.queues.job import processor
 from app.queues.work import Work
 
 
-@processor(TryIsolation)
+@processor(TryIsolation, timeout_s=600)
 async def try_isolation(work: Work, job: TryIsolation) -> None:
     async with work.transaction(f"begin {work.attempt}") as session:
         if session is not None:

@@ -19,7 +19,7 @@ from app.queues.work import Work
 UNTOUCHED = timedelta(hours=1)
 
 
-@processor(MakeImages)
+@processor(MakeImages, timeout_s=120)
 async def make_images(work: Work, job: MakeImages) -> None:
     """A picture that cannot be decoded is its sender's matter: the job completes, and the file says it."""
     folder = work.resource(Folder)
@@ -70,7 +70,7 @@ async def on_replay(session: AsyncSession, job: MakeImages) -> None:
     await session.execute(update(File).where(File.id == job.file_id).values(images=Images.PENDING))
 
 
-@processor(SweepFiles)
+@processor(SweepFiles, timeout_s=1800)
 async def sweep_files(work: Work, _: SweepFiles) -> None:
     folder = work.resource(Folder)
     lying = await in_thread(lambda: list(folder.older(UNTOUCHED.total_seconds())))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from app.core.access import Access
 from app.core.logging import redact
 from app.core.wire import Incoming, Outgoing, Sensitive
+from app.queues.clock import clock
 from app.queues.counts import QueueOverview
 from app.queues.lag import Lags
 from app.queues.letters import Done
@@ -26,7 +27,7 @@ from app.redis.cached import Cached
 @dataclass(frozen=True, slots=True)
 class JobSeen:
     """A job with what belongs to it: its attempts, oldest first, all jobs below it, its parent, what it was edited
-    from and to."""
+    from and to, how long an attempt may take."""
 
     row: JobRow
     attempts: Sequence[AttemptRow]
@@ -34,6 +35,7 @@ class JobSeen:
     parent: JobRow | None
     edited_from: JobRow | None
     edited_to: JobRow | None
+    limit_s: float
 
 
 class JobState(StrEnum):
@@ -154,6 +156,7 @@ class QueueRead(Outgoing):
     """A queue with its numbers. `completed` counts the last 24 hours; `failed` is the number of dead letters.
 
     `limitsChanged` says that a person has set the limits; else they are those of the code.
+    An attempt may take `timeoutS`, and one at a kind in `kindTimeouts` the seconds given there.
     `fromRedis` is false while Redis is away: then every number comes from the record of work.
     """
 
@@ -169,6 +172,7 @@ class QueueRead(Outgoing):
     paused_reason: str | None
     max_attempts: int
     timeout_s: float
+    kind_timeouts: dict[str, float]
     from_redis: bool
     limits: LimitsRead
     limits_changed: bool
@@ -179,7 +183,10 @@ class QueueList(Outgoing):
 
 
 class TenantLoadRead(Outgoing):
-    """A tenant's numbers in a queue. `completed` counts the last 24 hours; `failed` is the number of dead letters."""
+    """A tenant's numbers in a queue. `completed` counts the last 24 hours; `failed` is the number of dead letters.
+
+    `errors` are dead letters and unfinished jobs whose last try failed; `timedOut` those that took too long.
+    """
 
     tenant_id: UUID
     name: str | None
@@ -187,6 +194,8 @@ class TenantLoadRead(Outgoing):
     delayed: int
     active: int
     failed: int
+    errors: int
+    timed_out: int
     completed: int
 
 
@@ -288,7 +297,7 @@ class AttemptRead(Outgoing):
 
 
 class JobRead(JobItem, Sensitive):
-    """A job with its payload, its result and its errors."""
+    """A job with its payload, its result and its errors. One attempt may take `timeoutS` seconds."""
 
     payload: dict[str, Any]
     result: dict[str, Any] | None
@@ -296,6 +305,7 @@ class JobRead(JobItem, Sensitive):
     error_fingerprint: str | None
     request_id: str | None
     worker: UUID | None
+    timeout_s: float
     edited_to: UUID | None
     children: Sequence[FlowJob]
     attempts: Sequence[AttemptRead]
@@ -340,7 +350,7 @@ def state_of(row: JobRow) -> JobState:
 
 
 def in_trash(row: JobRow) -> bool:
-    return row.removed_at is not None and row.removed_at > datetime.now(UTC) - TRASH_LASTS
+    return row.removed_at is not None and row.removed_at > clock.moment() - TRASH_LASTS
 
 
 def read_queue(one: QueueOverview) -> QueueRead:
@@ -357,6 +367,7 @@ def read_queue(one: QueueOverview) -> QueueRead:
         paused_reason=one.paused_reason,
         max_attempts=one.spec.attempts,
         timeout_s=one.spec.timeout_s,
+        kind_timeouts=dict(one.kind_limits_s),
         from_redis=one.from_redis,
         limits=convert(one.limits, LimitsRead, from_attributes=True),
         limits_changed=one.limits_changed,
@@ -387,6 +398,7 @@ def read(seen: JobSeen) -> JobRead:
         error_fingerprint=row.error_fingerprint,
         request_id=row.request_id,
         worker=row.worker,
+        timeout_s=seen.limit_s,
         edited_to=seen.edited_to.id if seen.edited_to else None,
         children=flow_of(row.id, seen.flow),
         attempts=[convert(attempt, AttemptRead, from_attributes=True) for attempt in seen.attempts],

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
+from app.core.wire import reason_of
 from app.modules.audit.service import Resource, record, tenant_names
 from app.modules.queues import repository
 from app.modules.queues.repository import JobFilter as JobFilter
@@ -32,9 +33,9 @@ from app.queues.lag import Lags
 from app.queues.letters import Done, Group
 from app.queues.loads import loads
 from app.queues.models import JobRow, State
+from app.queues.push import queues_of
 from app.redis.cache import drop
 
-MAX_REASON = 500
 MOST_TENANTS = 100
 
 
@@ -109,6 +110,7 @@ class QueueService:
             others.get(row.parent_id) if row.parent_id else None,
             others.get(row.edited_from) if row.edited_from else None,
             await repository.edited_to(self._session, job_id) if row.removed_from else None,
+            queues_of(self._session).kinds.limit_s(row.kind, control.spec_of(self._session, queue)),
         )
 
     async def pause(self, queue: str, reason: str | None) -> None:
@@ -117,7 +119,7 @@ class QueueService:
         Raises:
             Conflict (`already_paused`).
         """
-        reason = _reason(reason)
+        reason = reason_of(reason)
         await control.pause(self._session, queue, by=self._actor.label, reason=reason)
         await self._trace_queue("owner.queue.pause", queue, paused=True, reason=reason)
 
@@ -127,7 +129,7 @@ class QueueService:
             Conflict (`not_paused`).
         """
         await control.resume(self._session, queue)
-        await self._trace_queue("owner.queue.resume", queue, paused=False, reason=_reason(reason))
+        await self._trace_queue("owner.queue.resume", queue, paused=False, reason=reason_of(reason))
 
     async def limit(self, queue: str, change: LimitsChange) -> None:
         """Set what the queue may do over all worker processes together. Workers obey within two seconds."""
@@ -313,10 +315,3 @@ def _which(choice: LetterChoice) -> letters.Which:
     if not choice.all and which == letters.Which():
         raise Invalid.field("ids", "say which: ids, kind, fingerprint, tenantId, or all")
     return which
-
-
-def _reason(text: str | None) -> str | None:
-    reason = (text or "").strip()
-    if len(reason) > MAX_REASON or "\0" in reason:
-        raise Invalid.field("reason", f"must have at most {MAX_REASON} characters, none of them U+0000")
-    return reason or None

@@ -10,7 +10,7 @@ from app.queues.job import processor
 from app.queues.work import Work
 
 
-@processor(ReleaseArticle)
+@processor(ReleaseArticle, timeout_s=60)
 async def release_article(work: Work, job: ReleaseArticle) -> None:
     """
     Raises:

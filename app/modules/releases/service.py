@@ -22,6 +22,7 @@ from app.modules.releases.jobs import ReleaseArticle
 from app.modules.releases.models import Action, Release, ReleaseStatus
 from app.modules.releases.schemas import ReleaseCreate
 from app.queues.cancel import cancel
+from app.queues.clock import clock
 from app.queues.enqueue import enqueue
 from app.queues.models import JobRow
 
@@ -58,7 +59,7 @@ class ReleaseService:
             raise Invalid.field("version", "only what is published has one")
         if number is not None:
             await articles.version(article_id, number)
-        if wish.at <= datetime.now(UTC):
+        if wish.at <= clock.moment():
             raise Invalid.field("at", "must be yet to come")
         planned = select(Release.id).filter_by(
             article_id=article_id, action=wish.action, status=ReleaseStatus.SCHEDULED

@@ -8,11 +8,12 @@ from msgspec import UNSET
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.errors import Conflict, Invalid, NotFound
+from app.core.errors import Conflict, NotFound
 from app.core.etag import Expected, require
 from app.core.ids import PLATFORM_TENANT
 from app.core.live import signal
 from app.core.policy import Actor
+from app.core.wire import reason_of
 from app.modules.audit.service import record
 from app.modules.schedules import repository
 from app.modules.schedules.schemas import Plan, Run, ScheduleChange
@@ -21,7 +22,6 @@ from app.queues.models import UNFINISHED, ScheduleRow
 from app.queues.schedules import TOPIC, Schedule, clock, declared_in, fields, first_row, key_of, locked, timing_of
 from app.queues.timing import Timing
 
-MAX_REASON = 500
 SHOWN_RUNS, SHOWN_UPCOMING = 10, 5
 DOUBLE_CLICK = timedelta(seconds=10)
 TIMING = ("cron", "every_s", "timezone", "missed")
@@ -101,7 +101,7 @@ class ScheduleService:
         row, _, now = await self._locked(name)
         if row.paused_at is not None:
             raise Conflict(f"The schedule {name} is paused already", code="already_paused")
-        reason = _reason(reason)
+        reason = reason_of(reason)
         row.paused_at, row.paused_by, row.paused_reason = now, self._actor.label, reason
         row.version += 1
         await self._trace("owner.schedule.pause", row, {"paused": False}, {"paused": True}, reason)
@@ -118,7 +118,7 @@ class ScheduleService:
         row.paused_at = row.paused_by = row.paused_reason = None
         row.next_run_at = timing_of(row).next_after(now)
         row.version += 1
-        await self._trace("owner.schedule.resume", row, {"paused": True}, {"paused": False}, _reason(reason))
+        await self._trace("owner.schedule.resume", row, {"paused": True}, {"paused": False}, reason_of(reason))
 
     async def run(self, name: str) -> tuple[Run, bool]:
         """Make a job at once, beside those that are due; also while the schedule is paused.
@@ -200,10 +200,3 @@ class ScheduleService:
 
 def _timing(row: ScheduleRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in TIMING}
-
-
-def _reason(text: str | None) -> str | None:
-    reason = (text or "").strip()
-    if len(reason) > MAX_REASON or "\0" in reason:
-        raise Invalid.field("reason", f"must have at most {MAX_REASON} characters, none of them U+0000")
-    return reason or None

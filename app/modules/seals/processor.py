@@ -8,7 +8,7 @@ from app.queues.job import processor
 from app.queues.work import Work
 
 
-@processor(VerifyAudit)
+@processor(VerifyAudit, timeout_s=3600)
 async def verify_audit(work: Work, _: VerifyAudit) -> None:
     async def told(done: int, most: int) -> None:
         await work.progress(100 * done / most, f"block {done} of {most}")

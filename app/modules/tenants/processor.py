@@ -1,7 +1,6 @@
 """The end of a tenant: all that is its is erased, table by table."""
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from itertools import count
 from typing import Any, cast
 from uuid import UUID
@@ -16,6 +15,7 @@ from app.modules.tenants import repository
 from app.modules.tenants.jobs import EraseTenant
 from app.modules.tenants.models import Tenant
 from app.queues.cancel import cancel
+from app.queues.clock import clock
 from app.queues.control import FINISHED, WAITING, remove_all
 from app.queues.job import processor
 from app.queues.models import JobRow, State
@@ -37,7 +37,7 @@ def erased_tables() -> list[Table]:
     return [table for table in tables if "tenant_id" in table.c and table.name not in KEPT]
 
 
-@processor(EraseTenant)
+@processor(EraseTenant, timeout_s=3600)
 async def erase_tenant(work: Work, job: EraseTenant) -> None:
     """
     Raises:
@@ -68,7 +68,7 @@ async def erase_tenant(work: Work, job: EraseTenant) -> None:
 
 async def _is_due(session: AsyncSession, job: EraseTenant) -> bool:
     tenant = await session.get(Tenant, job.tenant_id)
-    return tenant is not None and tenant.erase_at == job.erase_at <= datetime.now(UTC)
+    return tenant is not None and tenant.erase_at == job.erase_at <= clock.moment()
 
 
 async def _stop_jobs(work: Work, tenant_id: UUID) -> None:

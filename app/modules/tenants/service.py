@@ -1,7 +1,7 @@
 """The rules of tenants: who they are, the workspaces that divide their work, and what they may use at most."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -29,6 +29,7 @@ from app.modules.tenants.events import TenantCreated, TimezoneChanged
 from app.modules.tenants.jobs import EraseTenant
 from app.modules.tenants.models import Tenant, TenantRecord, Workspace
 from app.modules.tenants.schemas import MAX_NAME, MAX_REASON, QuotaRead, TenantChange
+from app.queues.clock import clock
 from app.queues.enqueue import enqueue
 from app.queues.timing import checked_zone
 
@@ -175,7 +176,7 @@ class TenantService:
         before = _settable(tenant)
         tenant.status, tenant.status_before = DELETING, tenant.status
         tenant.reason = _reason(reason) or tenant.reason
-        tenant.erase_at = datetime.now(UTC) + GRACE
+        tenant.erase_at = clock.moment() + GRACE
         await self._session.flush()
         await self._session.refresh(tenant)
         await enqueue(self._session, EraseTenant(tenant_id=tenant.id, erase_at=tenant.erase_at), run_at=tenant.erase_at)
@@ -189,7 +190,7 @@ class TenantService:
             NotFound. Conflict (`not_deleting`): it is not being deleted, or its time is over.
         """
         tenant = self._found(await repository.tenant(self._session, tenant_id, lock=True))
-        if tenant.erase_at is None or tenant.erase_at <= datetime.now(UTC):
+        if tenant.erase_at is None or tenant.erase_at <= clock.moment():
             raise Conflict("There is no deletion to take back, or its time is over", code="not_deleting")
         before = _settable(tenant)
         tenant.status, tenant.status_before = tenant.status_before or "active", None

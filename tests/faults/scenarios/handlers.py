@@ -7,6 +7,7 @@ from app.queues.core import CORE_QUEUES
 from tests.faults.deeds import SINS
 from tests.faults.load import PROVIDERS
 from tests.faults.run import Run, Scenario
+from tests.faults.stage import PLACES
 
 LOCK_S = LOCK_MS / 1000
 BOTH = ("faults:quick", "faults:long")
@@ -15,7 +16,8 @@ EVERY_QUEUE = tuple(spec.name for spec in CORE_QUEUES)
 
 async def poison(run: Run, concurrency: int) -> None:
     """Some deeds kill the process that runs them. They die; what was in hand beside them does not."""
-    await run.dress(WORKER_CONCURRENCY=str(concurrency))
+    # As the stage has them anyway where that is enough.
+    await run.dress(**{} if concurrency == PLACES else {"WORKER_CONCURRENCY": str(concurrency)})
     innocents, bad = (60, 2) if run.size.short else (500, 5)
     wanted = run.plan((("effect", 1), ("step", 1)), jobs=innocents, seconds=0.3)
     for n in range(bad):

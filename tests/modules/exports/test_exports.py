@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
@@ -50,8 +51,17 @@ async def test_ndjson_has_every_row_as_the_api_tells_it(
     owner: AsyncClient, transaction: Transaction, operator: Actor, drain: Drain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "AT_ONCE", 3)
+    where: set[str] = set()
+    lines = service.lines
+
+    def seen(*args: Any, **options: Any) -> bytes:
+        where.add(threading.current_thread().name.partition("_")[0])
+        return lines(*args, **options)
+
+    monkeypatch.setattr(service, "lines", seen)
     await fill(transaction, operator, 7)
     export = await made(owner, drain)
+    assert where == {"cpu"}, "beside the event loop"
     assert (export["state"], export["total"], export["rowCount"]) == ("completed", 7, 7)
     file = await owner.get(f"{PATH}/{export['id']}/file")
     assert file.headers["content-type"] == "application/x-ndjson" and len(file.content) == export["byteCount"]

@@ -10,8 +10,10 @@ import asyncpg
 import pytest
 from httpx2 import AsyncClient
 
+from app import registry
 from app.core.database import Database, Plane, Scope
 from app.core.ids import floor_id, new_id
+from app.queues.core import CORE_QUEUES
 from app.queues.due import note_due
 from app.queues.enqueue import enqueue
 from app.queues.models import State
@@ -29,16 +31,19 @@ async def ids(owner: AsyncClient, state: str, **params: Any) -> list[str]:
 
 
 @pytest.mark.trap(22)
-@pytest.mark.promise("S4-38", "S4-69")
+@pytest.mark.promise("S4-27", "S4-38", "S4-69")
 async def test_every_queue_is_listed_with_its_numbers(owner: AsyncClient, database: Database, tenant: Any) -> None:
     async with database.transaction(Scope(Plane.TENANT, tenant.id)) as session:
         for _ in range(3):
             await enqueue(session, Stumble(message="x"))
     queues = {one["name"]: one for one in (await owner.get(HERE)).json()["items"]}
-    assert set(queues) >= CORE
+    assert {spec.name for spec in CORE_QUEUES} == CORE
+    assert set(queues) == set(registry.specs()) >= CORE
     assert (queues["ai:content"]["waiting"], queues["ai:seo"]["waiting"]) == (3, 0)
     assert queues["ai:content"]["fromRedis"] is True
     assert queues["plugin:webhooks"]["maxAttempts"] == 10
+    assert (queues["ai:content"]["timeoutS"], queues["ai:content"]["kindTimeouts"]) == (120, {})
+    assert queues["platform:tasks"]["kindTimeouts"]["verify_audit"] == 3600
     for name in ("ai:content", "ai%3Acontent"):
         assert (await owner.get(f"{HERE}/{name}/stats")).json() == queues["ai:content"]
 
@@ -110,6 +115,7 @@ async def test_a_job_shows_its_payload_its_error_and_every_attempt(owner: AsyncC
     job_id = await dead_job()
     job = (await owner.get(f"{HERE}/ai:content/jobs/{job_id}")).json()
     assert (job["state"], job["attemptsMade"], job["maxAttempts"]) == ("failed", 3, 3)
+    assert job["timeoutS"] == 120
     assert (job["errorClass"], job["errorMessage"]) == ("ConnectionError", "the provider cannot be reached")
     assert job["payload"] == {"message": "the provider cannot be reached", "apiKey": "***"}
     assert [attempt["n"] for attempt in job["attempts"]] == [1, 2, 3]
@@ -133,6 +139,17 @@ async def test_dead_letters_say_where_they_come_from_and_why(
     assert (page["nextCursor"], page["prevCursor"]) == (None, None)
     assert (await owner.get(f"{HERE}/ai:content/stats")).json()["failed"] == 1
     assert (await owner.get(f"{HERE}/ai:seo/dlq")).json()["items"] == []
+
+
+@pytest.mark.promise("S4-29")
+async def test_each_queue_has_dead_letters_of_its_own(owner: AsyncClient, make_job: MakeJob) -> None:
+    dead = {name: str(await make_job(State.DEAD, queue=name)) for name in registry.specs()}
+    assert set(dead) >= CORE
+    for name, job_id in dead.items():
+        letters = (await owner.get(f"{HERE}/{name}/dlq")).json()["items"]
+        assert [(letter["originalJobId"], letter["originalQueue"]) for letter in letters] == [(job_id, name)]
+    places = [registry.specs()[name].dead_letters_engine_name for name in dead]
+    assert places == [f"dlq-{registry.specs()[name].engine_name}" for name in dead], "and in Redis too"
 
 
 @pytest.mark.promise("S4-41")
@@ -344,12 +361,14 @@ async def test_the_tenants_with_most_work_come_first_with_their_numbers(
     for state in (State.DEAD, State.DEAD, State.COMPLETED, State.CANCELLED):
         await make_job(state)
     await make_job(State.PENDING, queue="ai:seo", tenant_id=other.id)
+    for state, error_class in ((State.DEAD, "TimeoutError"), (State.RETRYING, "TimeoutError"), (State.DEAD, "Refused")):
+        await make_job(state, error_class=error_class, later=state is State.RETRYING)
     here = "/api/owner/queues/ai:content/tenants"
     found = (await owner.get(here)).json()
-    numbers = ("name", "waiting", "delayed", "active", "failed", "completed")
+    numbers = ("name", "waiting", "delayed", "active", "failed", "errors", "timedOut", "completed")
     assert [[one[name] for name in numbers] for one in found["items"]] == [
-        ["Casa Verde", 2, 1, 1, 0, 0],
-        ["Harbour Press", 1, 0, 0, 2, 1],
+        ["Casa Verde", 2, 1, 1, 0, 0, 0, 0],
+        ["Harbour Press", 1, 1, 0, 4, 3, 2, 1],
     ]
     assert found["partial"] is False
     assert [one["tenantId"] for one in (await owner.get(here, params={"limit": 1})).json()["items"]] == [str(other.id)]

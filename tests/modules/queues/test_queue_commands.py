@@ -28,7 +28,9 @@ async def test_queues_and_jobs_are_told_as_the_api_tells_them(
 ) -> None:
     a_while_ago = datetime.now(UTC) - timedelta(minutes=1)
     jobs = [str(await make_job(State.PENDING, updated_at=a_while_ago)) for _ in range(3)]
-    assert "ai:content" in await teknav("queues", "list")
+    shown = await teknav("queues", "list")
+    assert "ai:content" in shown
+    assert "verify_audit: 3600 s" in shown
     assert json.loads(await teknav("queues", "list", "--json")) == (await owner.get(HERE)).json()
     page = json.loads(await teknav("queues", "jobs", "ai:content", "--limit", "2", "--json"))
     assert [job["id"] for job in page["items"]] == jobs[:0:-1]

@@ -22,7 +22,7 @@ def toast(answer: Response) -> str:
     return message
 
 
-@pytest.mark.promise("S4-53", "S4-58")
+@pytest.mark.promise("S4-53", "S4-58", "S4-70")
 async def test_the_overview_shows_every_queue_and_keeps_itself_current(
     owner: AsyncClient, make_job: MakeJob, admin: asyncpg.Connection
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
@@ -56,6 +57,25 @@ async def three_blocks(
     assert await sealer.seal() >= 8
     async with transaction(operator.scope) as session:
         return list((await session.scalars(text("SELECT id FROM audit_log ORDER BY id"))).all())
+
+
+async def test_digests_are_made_beside_the_event_loop(
+    sealer: Sealer, three_blocks: list[UUID], transaction: Transaction, operator: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where: set[str] = set()
+    digest = service.record_digest
+
+    def seen(*parts: Any) -> bytes:
+        where.add(threading.current_thread().name.partition("_")[0])
+        return digest(*parts)
+
+    monkeypatch.setattr(service, "record_digest", seen)
+    assert (await sealer.verify(PLATFORM)).broken is None
+    assert where == {"cpu"}
+    async with transaction(operator.scope) as session:
+        await write(session, operator, 3)
+    assert await sealer.seal() == 3
+    assert where == {"cpu"}
 
 
 async def test_what_is_sealed_fits_until_it_is_touched(sealer: Sealer, three_blocks: list[UUID]) -> None:
