@@ -2,6 +2,7 @@
 
 from app.core.live import Topic
 from app.core.templating import NavigationItem
+from app.core.trace import TraceSource
 from app.module import About, Module
 from app.modules.imports import permissions
 from app.modules.imports.controllers import (
@@ -13,7 +14,7 @@ from app.modules.imports.controllers import (
 from app.modules.imports.jobs import ImportArticles
 from app.modules.imports.pages import ImportPages, MemberImportPages, TenantImportActs
 from app.modules.imports.processor import import_articles
-from app.modules.imports.repository import about_jobs
+from app.modules.imports.repository import about_jobs, steps
 from app.modules.imports.service import TOPIC
 
 imports = Module(
@@ -27,6 +28,7 @@ imports = Module(
     permissions=permissions.ALL,
     topics=[Topic(TOPIC, permissions.READ)],
     navigation=[NavigationItem("Content", "Imports", "/imports", "stack-2", permissions.READ, 36)],
+    traces=[TraceSource(steps, permissions.READ, TOPIC)],
     about=[About(ImportArticles.kind, about_jobs, permissions.READ)],
     links={"import": ("/imports/{id}", permissions.READ)},
 )

@@ -14,6 +14,7 @@ from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
+from app.core.request import correlation_id
 from app.core.uploads import plain_name
 from app.modules.articles.service import MAX_SLUG, MAX_TITLE, ArticleCreate, ArticleService
 from app.modules.audit.service import record
@@ -65,6 +66,7 @@ class ImportService:
             failed=0,
             data=data,
             job_id=await enqueue(self._session, ImportArticles(import_id=id_)),
+            correlation_id=correlation_id(),
             actor_kind=self._actor.kind,
             actor_id=self._actor.id,
             actor_label=self._actor.label,

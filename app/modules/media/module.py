@@ -8,6 +8,7 @@ from app.core.policy import Actor
 from app.core.quota import Quota
 from app.core.settings import Settings
 from app.core.templating import NavigationItem
+from app.core.trace import TraceSource
 from app.module import Module
 from app.modules.media import permissions
 from app.modules.media.client import folder_of
@@ -15,7 +16,7 @@ from app.modules.media.controllers import FileController, OwnerFileController, T
 from app.modules.media.jobs import SweepFiles
 from app.modules.media.pages import FilePages, MemberFilePages, TenantFileActs
 from app.modules.media.processor import make_images, sweep_files
-from app.modules.media.repository import bytes_of
+from app.modules.media.repository import bytes_of, steps
 from app.modules.media.service import FILE_BYTES, TOPIC, FileService
 from app.queues.schedules import Schedule
 from app.queues.timing import Timing
@@ -39,6 +40,7 @@ media = Module(
     permissions=permissions.ALL,
     topics=[Topic(TOPIC, permissions.READ)],
     navigation=[NavigationItem("Content", "Files", "/files", "file-text", permissions.READ, 34)],
+    traces=[TraceSource(steps, permissions.READ, TOPIC)],
     quotas=[Quota(FILE_BYTES, "Bytes of files", bytes_of)],
     links={"file": ("/files/{id}", permissions.READ)},
 )

@@ -171,7 +171,7 @@ def test_what_is_read_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_editors_import_on_their_page_and_the_owner_sees_it(
-    member: Client, owner: AsyncClient, tenant: Made, drain: Drain
+    member: Client, owner: AsyncClient, tenant: Made, drain: Drain, admin: asyncpg.Connection
 ) -> None:
     ann = await member("ann@example.org", "editor")
     page = f"/dashboard/t/{tenant.slug}/imports"
@@ -206,6 +206,10 @@ async def test_editors_import_on_their_page_and_the_owner_sees_it(
     assert sent_too.status_code == 202 and sent_too.headers["location"].startswith(f"{api}/")
     await drain()
     assert (await owner.get(sent_too.headers["location"])).json()["skipped"] == 3
+    trace = await admin.fetchval("SELECT correlation_id FROM import_run ORDER BY id DESC LIMIT 1")
+    told = (await owner.get(f"/api/owner/traces/{trace}")).json()["items"]
+    step = next(one for one in told if one["kind"] == "import")
+    assert (step["status"], step["note"]) == ("completed", "0 created, 3 skipped, 4 failed")
     assert "Tides of the North Sea" in (await ann.get(f"/dashboard/t/{tenant.slug}/articles")).text
 
 

@@ -131,7 +131,7 @@ async def test_a_broken_picture_says_so_and_the_folder_is_tidied(
 
 
 async def test_members_upload_on_their_page_and_the_owner_sees_it(
-    member: Client, owner: AsyncClient, tenant: Made, drain: Drain
+    member: Client, owner: AsyncClient, tenant: Made, drain: Drain, admin: asyncpg.Connection
 ) -> None:
     ann = await member("ann@example.org", "author")
     page = f"/dashboard/t/{tenant.slug}/files"
@@ -160,6 +160,10 @@ async def test_members_upload_on_their_page_and_the_owner_sees_it(
     assert kept.status_code == 200 and "harbour.png" in kept.headers["hx-trigger"]
     api = f"/api/owner/tenants/{tenant.id}/files"
     (file,) = (await owner.get(api)).json()["items"]
+    await drain()
+    trace = await admin.fetchval("SELECT correlation_id FROM file")
+    told = (await owner.get(f"/api/owner/traces/{trace}")).json()["items"]
+    assert ("file", "harbour.png", "completed") in [(one["kind"], one["label"], one["status"]) for one in told]
     assert file["name"] == "harbour.png" and (await ann.get(f"{page}/{file['id']}")).status_code == 200
     again = await owner.post(f"{api}?fileName=b.png", content=picture("PNG"), headers={"Content-Type": "image/png"})
     assert again.status_code == 200 and again.headers["location"] == f"{api}/{file['id']}"
