@@ -22,6 +22,7 @@ from app.cli.plugins import plugins
 from app.cli.queues import queues
 from app.cli.schedules import schedules
 from app.cli.serve import migrate, suspects, up, web, worker
+from app.cli.taxonomy import category, tag
 from app.cli.tenants import tenant
 from app.cli.tokens import client, token
 from app.cli.traces import trace
@@ -42,6 +43,8 @@ SERVING = (up, web, worker, suspects, migrate)
 PEOPLE = (owner, user, session, tenant, token, client, member, role)
 THINGS = (
     article,
+    tag,
+    category,
     import_,
     ai,
     drafts,

@@ -34,7 +34,7 @@ taxonomy = Module(
     caches=[TAXONOMY_ANSWERS],
     topics=[Topic(TOPIC, permissions.READ)],
     navigation=[
-        NavigationItem("Content", "Categories", "/categories", "category", permissions.READ, 31),
+        NavigationItem("Content", "Categories", "/categories", "category", permissions.READ, 32),
         NavigationItem("Content", "Tags", "/tags", "tag", permissions.READ, 32),
     ],
     links={"tag": ("/tags/{id}", permissions.READ), "category": ("/categories/{id}", permissions.READ)},

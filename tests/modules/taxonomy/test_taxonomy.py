@@ -1,6 +1,7 @@
 """What articles are sorted under: tags that are merged, a tree that is moved about, and what becomes of articles."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from html import unescape
 from typing import Any
@@ -202,3 +203,19 @@ async def test_the_pages_of_owner_and_members_make_rename_merge_and_delete(
     assert {"tag.merge", "tag.update", "tag.create", "category.create", "category.delete"} <= {
         entry["action"] for entry in log
     }
+
+
+async def test_the_command_does_what_the_pages_do(teknav: Callable[..., Awaitable[str]], tenant: Made) -> None:
+    of = ("--tenant", str(tenant.id))
+    sea, tides = [json.loads(await teknav("tag", "create", name, *of, "--json")) for name in ("Sea", "Tides")]
+    assert "Oceans" in await teknav("tag", "change", sea["id"], "--name", "Oceans")
+    assert "Tides has its articles now" in await teknav("tag", "merge", sea["id"], tides["id"])
+    assert "Tides is deleted" in await teknav("tag", "delete", tides["id"])
+    assert json.loads(await teknav("tag", "list", *of, "--json"))["items"] == []
+    top = json.loads(await teknav("category", "create", "Printing", *of, "--json"))
+    low = json.loads(await teknav("category", "create", "Offset", *of, "--parent", top["id"], "--json"))
+    assert "  Offset" in await teknav("category", "list")
+    assert "is changed" in await teknav("category", "change", low["id"], "--root")
+    assert "is deleted" in await teknav("category", "delete", top["id"], "--move-to", low["id"])
+    [left] = json.loads(await teknav("category", "list", "--search", "off", "--json"))["items"]
+    assert (left["slug"], left["depth"]) == ("offset", 0)
