@@ -19,6 +19,7 @@ from app.cli.members import member, role
 from app.cli.overview import overview
 from app.cli.owners import owner
 from app.cli.plugins import plugins
+from app.cli.prompts import TEMPLATES
 from app.cli.queues import queues
 from app.cli.schedules import schedules
 from app.cli.serve import migrate, suspects, up, web, worker
@@ -64,6 +65,8 @@ THINGS = (
     plugins,
 )
 
+for command in TEMPLATES:
+    ai.add_command(command)
 for command in LETTERS:
     queues.add_command(command)
 for command in (*SERVING, *PEOPLE, *THINGS, overview, doctor, config):

@@ -115,14 +115,24 @@ def ai_runs(
 
 @ai.command("usage")
 @click.option("--month", help="Such as 2026-11; this one where none is named.")
+@click.option("--by", type=click.Choice(["tenant", "day", "kind", "model"]), default="tenant", show_default=True)
+@tenant
 @as_json
-def ai_usage(month: str | None, as_json: bool) -> None:
-    """What each tenant's runs used in a month, the dearest first."""
-    from app.modules.runs.schemas import AiUsageList, AiUsageRead, read
-    from app.modules.runs.service import Runs
+def ai_usage(month: str | None, by: str, tenant: UUID | None, as_json: bool) -> None:
+    """What runs used in a month: the dearest first, or the newest day."""
+    from app.modules.runs.schemas import AiUsageList, AiUsagePart, AiUsageParts, AiUsageRead, read
+    from app.modules.runs.service import By, Runs
 
+    if by != "tenant":
+        part = By(by)
+        of, used = asked(lambda session, _: Runs(session), lambda runs, _: runs.parts(part, month, tenant))
+        parts = AiUsageParts(month=of, by=part, items=[read(row, AiUsagePart) for row in used])
+        cells = [(one.key, one.runs, one.failed, one.input, one.output, one.cost_usd) for one in parts.items]
+        titles = (by, "runs", "failed", "tokens sent", "answered", "US dollars")
+        show(as_json, to_builtins(parts), text=f"{of}\n\n{columns(titles, cells)}")
+        return
     name, spent = asked(lambda session, _: Runs(session), lambda runs, _: runs.usage(month))
-    found = AiUsageList(month=name, items=[read(row, AiUsageRead) for row in spent])
+    found = AiUsageList(month=name, items=[read(row, AiUsageRead) for row in spent if tenant in (None, row.tenant_id)])
     rows = [(one.tenant_id, one.runs, one.failed, one.input, one.output, one.cost_usd) for one in found.items]
     head = ("tenant", "runs", "failed", "tokens sent", "answered", "US dollars")
     show(as_json, to_builtins(found), text=f"{name}\n\n{columns(head, rows)}")

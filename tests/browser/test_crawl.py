@@ -34,11 +34,11 @@ class Found:
         return list({kind(page): page for page in by_length}.values())
 
 
-async def follow(furnished: Furnished, most: float = inf) -> Found:
-    """Follow every address from the overview, at most so many of one shape."""
+async def follow(furnished: Furnished, most: float = inf, *, home: str = HOME) -> Found:
+    """Follow every address from an overview, at most so many of one shape."""
     found, seen = Found(), Counter[tuple[str, bool]]()
     noticed: set[tuple[str, bool]] = set()
-    todo = [(HOME, False, "the menu")]
+    todo = [(home, False, "the menu")]
     while todo:
         address, fragment, named_by = todo.pop()
         seen[shape(address), fragment] += 1
@@ -48,7 +48,7 @@ async def follow(furnished: Furnished, most: float = inf) -> Found:
         if answer.status_code >= 400:
             found.broken.append(f"{address} on {named_by} answers {answer.status_code}")
         elif answer.headers["content-type"].startswith("text/html"):
-            if not fragment and address.startswith(HOME):
+            if not fragment and address.startswith(home):
                 found.pages[address] = len(answer.text)
             for each in sorted(addresses(answer.text, f"{furnished.address}{address}") - noticed):
                 noticed.add(each)
@@ -63,8 +63,11 @@ async def found(furnished: Furnished) -> Found:
 
 @pytest.fixture(scope="module")
 async def everything(furnished: Furnished) -> Found:
-    """All of it, which takes a while."""
-    return await follow(furnished)
+    """All of it, which takes a while; also what the members of a tenant see."""
+    all_of_it = await follow(furnished)
+    of_members = await follow(furnished, home=furnished.members)
+    assert any(page.startswith(f"{furnished.members}/") for page in of_members.pages)
+    return Found(all_of_it.pages | of_members.pages, all_of_it.broken + of_members.broken)
 
 
 @pytest.mark.promise("S4-60")
@@ -73,6 +76,21 @@ async def test_every_address_on_the_pages_answers(found: Found) -> None:
     kinds = {kind(page).removeprefix(HOME) for page in found.pages}
     assert kinds >= {"", "/articles", "/ai/runs", "/ai/tasks", "/queues", "/tenants", "/tokens", "/logs/audit"}
     assert kinds >= {"/schedules", "/schedules/purge-expired"}
+    assert kinds >= {
+        "/plugins/{id}",
+        "/deliveries/{id}",
+        "/emails/{id}",
+        "/workflows/{id}",
+        "/workflows/instances/{id}",
+    }
+    assert kinds >= {
+        "/ai/drafts/{id}",
+        "/ai/reports/{id}",
+        "/approvals/{id}",
+        "/imports/{id}",
+        "/analytics",
+        "/funnels/{id}",
+    }
     assert kinds >= {"/articles/{id}", "/queues/{queue}/jobs/{id}", "/queues/{queue}/dlq", "/logs/audit/{id}"}
 
 

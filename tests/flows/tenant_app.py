@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,6 +26,12 @@ class TenantApp:
         )
         assert answer.status_code == 201, answer.text
         return answer.headers["Location"]
+
+    async def send(self, place: str, body: dict[str, Any] | None = None, **more: Any) -> Any:
+        """What a successful call under `/api/v1` answers."""
+        answer = await self._client.post(f"/api/v1{place}", json=body, **more)
+        assert answer.is_success, answer.text
+        return answer.json()
 
     async def publish(self, article: str) -> None:
         answer = await self._client.post(f"{article}/publication")
@@ -55,6 +62,15 @@ class TenantApp:
             assert time.monotonic() < deadline, f"the task is not {status} within {DONE_S} s: {found}"
             await asyncio.sleep(0.1)
         return found
+
+    async def until_counted(self, grain: str) -> None:
+        """Read the views by the hour or the day until there are some."""
+        deadline = time.monotonic() + DONE_S
+        since = (datetime.now(UTC) - timedelta(days=1)).date()
+        place = f"/api/v1/analytics/series?grain={grain}&from={since}&to={datetime.now(UTC).date()}"
+        while not any(point["value"] for point in (await self.read(place))["points"]):
+            assert time.monotonic() < deadline, f"no views are counted by the {grain} within {DONE_S} s"
+            await asyncio.sleep(0.2)
 
     async def __aenter__(self) -> Self:
         return self

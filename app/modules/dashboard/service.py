@@ -23,8 +23,8 @@ class Signs:
         return " ".join(sorted({source.topic for source in self._own}))
 
     async def all(self) -> list[Sign]:
-        """The heaviest first, and in the modules' order where they weigh the same."""
-        found = [sign for source in self._own for sign in await source.read(self._session)]
+        """The heaviest first; where they weigh the same, from the modules that stand on others down to the lowest."""
+        found = [sign for source in reversed(self._own) for sign in await source.read(self._session)]
         return sorted(found, key=lambda sign: sign.weight)
 
 

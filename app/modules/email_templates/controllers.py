@@ -6,8 +6,10 @@ from litestar import Controller, Response, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
+from app.core.database import Plane
 from app.core.etag import IfMatch, etag, versions
 from app.core.paging import Pager
+from app.core.policy import Actor
 from app.modules.email_templates.models import EmailTemplate, EmailTemplateVersion
 from app.modules.email_templates.permissions import READ, WRITE
 from app.modules.email_templates.schemas import (
@@ -24,11 +26,11 @@ from app.modules.email_templates.schemas import (
 )
 from app.modules.email_templates.service import EmailTemplates
 
-ADDRESS = "/api/v1/email-templates"
+ADDRESS, OWNER_ADDRESS = "/api/v1/email-templates", "/api/owner/email-templates"
 
 
 class OwnerEmailTemplateController(Controller):
-    """What every caller may read."""
+    """What all callers do alike; a template is written for a tenant by its own programs and people."""
 
     path = "/email-templates"
 
@@ -74,27 +76,18 @@ class OwnerEmailTemplateController(Controller):
         said = await templates.preview(await templates.version(template_id, number))
         return EmailPreview(subject=said.subject, text=said.text, html=said.html)
 
-
-class EmailTemplateController(OwnerEmailTemplateController):
-    """The templates of the caller's tenant."""
-
-    @post("/", permission=WRITE, audit="email.template.create")
-    async def create(
-        self, templates: NamedDependency[EmailTemplates], data: JSONBody[EmailTemplateCreate]
-    ) -> Response[EmailTemplateRead]:
-        """Write a mail template and its first version. Its samples, and each text, have to fit."""
-        return _answer(*await templates.create(data), status=201)
-
     @post("/{template_id:uuid}/versions", permission=WRITE, audit="email.template.revise")
     async def revise(
         self,
         templates: NamedDependency[EmailTemplates],
         template_id: FromPath[UUID],
         data: JSONBody[EmailTemplateVersionCreate],
+        actor: NamedDependency[Actor],
         if_match: IfMatch = None,
     ) -> Response[EmailTemplateRead]:
         """Write the version of a mail template that is sent from now on; one that says the same is not written."""
-        return _answer(*await templates.revise(template_id, data, expected=versions(if_match)), status=201)
+        written = await templates.revise(template_id, data, expected=versions(if_match))
+        return _made(OWNER_ADDRESS if actor.plane is Plane.PLATFORM else ADDRESS, *written)
 
     @delete("/{template_id:uuid}", permission=WRITE, audit="email.template.delete")
     async def discard(
@@ -104,8 +97,21 @@ class EmailTemplateController(OwnerEmailTemplateController):
         await templates.delete(template_id, expected=versions(if_match))
 
 
-def _answer(
-    template: EmailTemplate, version: EmailTemplateVersion, *, status: int = 200
-) -> Response[EmailTemplateRead]:
-    headers = etag(template.version) | ({"Location": f"{ADDRESS}/{template.id}"} if status == 201 else {})
-    return Response(read(template, version), status_code=status, headers=headers)
+class EmailTemplateController(OwnerEmailTemplateController):
+    """The templates of the caller's tenant."""
+
+    @post("/", permission=WRITE, audit="email.template.create")
+    async def create(
+        self, templates: NamedDependency[EmailTemplates], data: JSONBody[EmailTemplateCreate]
+    ) -> Response[EmailTemplateRead]:
+        """Write a mail template and its first version. Its samples, and each text, have to fit."""
+        return _made(ADDRESS, *await templates.create(data))
+
+
+def _answer(template: EmailTemplate, version: EmailTemplateVersion) -> Response[EmailTemplateRead]:
+    return Response(read(template, version), headers=etag(template.version))
+
+
+def _made(address: str, template: EmailTemplate, version: EmailTemplateVersion) -> Response[EmailTemplateRead]:
+    headers = etag(template.version) | {"Location": f"{address}/{template.id}"}
+    return Response(read(template, version), status_code=201, headers=headers)

@@ -12,7 +12,7 @@ from app.core.paging import Pager
 from app.core.queries import one_of, text_of, uuid_of
 from app.modules.runs.models import RunStatus
 from app.modules.runs.permissions import READ, USE
-from app.modules.runs.repository import EntryFilter, RunFilter, Spent
+from app.modules.runs.repository import EntryFilter, RunFilter, Spent, UsedPart
 from app.modules.runs.schemas import (
     MESSAGES_SEEN,
     RUN_ANSWERS,
@@ -20,7 +20,10 @@ from app.modules.runs.schemas import (
     AiMessagePage,
     AiRunPage,
     AiUsageList,
+    AiUsagePart,
+    AiUsageParts,
     AiUsageRead,
+    By,
     Level,
     read,
 )
@@ -84,6 +87,13 @@ class UsageController(Controller):
         """Read what the tenant's AI runs used in a month, this one where none is named."""
         return _usage(await runs.usage(month))
 
+    @get("/parts", permission=USE)
+    async def parts(
+        self, runs: NamedDependency[Runs], by: FromQuery[By], month: FromQuery[Text] = None
+    ) -> AiUsageParts:
+        """Read what the tenant's AI runs used in a month, by day, kind of task or model."""
+        return _parts(by, await runs.parts(by, month))
+
 
 class OwnerRunController(Controller):
     """All lists are newest first."""
@@ -94,6 +104,13 @@ class OwnerRunController(Controller):
     async def usage(self, runs: NamedDependency[Runs], month: FromQuery[Text] = None) -> AiUsageList:
         """Read what all tenants' AI runs used in a month, the dearest tenant first."""
         return _usage(await runs.usage(month))
+
+    @get("/usage/parts", permission=USE, cached=RUN_ANSWERS)
+    async def parts(
+        self, runs: NamedDependency[Runs], by: FromQuery[By], month: FromQuery[Text] = None, tenant: Tenant = None
+    ) -> AiUsageParts:
+        """Read what AI runs of all tenants or of one used in a month, by day, kind of task or model."""
+        return _parts(by, await runs.parts(by, month, uuid_of("tenantId", tenant)))
 
     @get("/runs", permission=READ, cached=RUN_ANSWERS)
     async def runs(
@@ -134,3 +151,7 @@ class OwnerRunController(Controller):
 
 def _usage(found: tuple[str, list[Spent]]) -> AiUsageList:
     return AiUsageList(month=found[0], items=[read(row, AiUsageRead) for row in found[1]])
+
+
+def _parts(by: By, found: tuple[str, list[UsedPart]]) -> AiUsageParts:
+    return AiUsageParts(month=found[0], by=by, items=[read(row, AiUsagePart) for row in found[1]])

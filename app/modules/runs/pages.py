@@ -1,23 +1,24 @@
 """`/ai/runs`, `/ai/event-logs` and `/ai/usage` in the dashboards: what AI did, what happened, what it used."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from litestar import Controller, Request, get
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.access import tell
 from app.core.paging import Page, Pager
+from app.core.queries import uuid_of
 from app.core.templating import prefix_of, render, state_label
 from app.modules.runs import repository
 from app.modules.runs.models import RunStatus
 from app.modules.runs.permissions import READ, USE
 from app.modules.runs.repository import EntryFilter, RunFilter
-from app.modules.runs.schemas import RUN_SEEN, AiEventRead, AiRunRead, Level, read
+from app.modules.runs.schemas import RUN_SEEN, AiEventRead, AiRunRead, By, Level, read
 from app.modules.runs.service import Runs
 from app.modules.tenants.service import tenant_names
 
@@ -26,6 +27,7 @@ FILTERS = ("status", "level", "type", "tenantId", "taskId", "runId", "from", "to
 EVENT_TYPES = ("run.started", "provider.answered", "run.completed", "run.failed", "run.interrupted")
 MOST = 100  # entries that a drawer shows
 AnyRequest = Request[Any, Any, Any]
+Tenant = Annotated[str | None, QueryParameter(name="tenantId")]
 
 
 class RunPages(Controller):
@@ -128,14 +130,20 @@ class UsagePages(Controller):
         runs: NamedDependency[Runs],
         session: NamedDependency[AsyncSession],
         month: FromQuery[str] = "",
+        tenant: Tenant = None,
     ) -> Template:
         shown, items = await runs.usage(month or None)
+        tenant_id = uuid_of("tenantId", tenant)
+        parts = {by: (await runs.parts(by, month or None, tenant_id))[1] for by in By}
+        here = {"month": month, "tenantId": tenant}
         context = {
             "path": prefix_of(request) + USAGE,
             "month": shown,
-            "items": items,
+            "items": [one for one in items if tenant_id in (None, one.tenant_id)],
+            "parts": parts,
+            "tenant": tenant or "",
             "tenants": await tenant_names(session),
-            "here": {"month": month} if month else {},
+            "here": {name: value for name, value in here.items() if value},
         }
         return render(request, "runs/usage.html", context, fragment="runs/_usage.html")
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import BigInteger, Select, column, func, select, table
+from sqlalchemy import BigInteger, ColumnElement, Label, Select, column, func, select, table, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -19,11 +19,13 @@ from app.core.signs import Sign, Weight, counted
 from app.core.trace import MOST_STEPS, Step
 from app.modules.articles.service import titles
 from app.modules.runs.models import AiEventLog, AiMessage, AiRun, RunStatus
+from app.modules.runs.schemas import By
 from app.modules.tenants.service import most_of, tenant_names
 
 # A table of a module above, by name: its model is its own.
 _TASK = table("ai_task", column("id"), column("kind"), column("article_id"), column("correlation_id"))
 MOST_TENANTS = 500
+MOST_PARTS = 100
 NEARLY = Decimal("0.8")
 """The part of a quota from which on its owner should know."""
 TOKENS = ("input", "cache_read", "cache_write", "output", "reasoning")
@@ -154,11 +156,10 @@ async def failed_runs(session: AsyncSession, since: datetime, limit: int) -> Seq
     return (await session.scalars(query.order_by(AiRun.id.desc()).limit(limit))).all()
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What the runs of a tenant used that were begun in one month. `cost` is in US dollars."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """What runs used. `cost` is in US dollars."""
 
-    tenant_id: UUID
     runs: int
     failed: int
     input: int
@@ -173,19 +174,52 @@ class Spent:
         return f"{self.cost.normalize():f}"
 
 
-async def spent(session: AsyncSession, begin: datetime, end: datetime) -> list[Spent]:
-    """By tenant, the dearest first; a tenant's own transaction finds its own."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent(Used):
+    """What the runs of a tenant used that were begun in one month."""
+
+    tenant_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsedPart(Used):
+    """What the runs of one day, kind of task or model used; `key` says which."""
+
+    key: str
+
+
+def _sums() -> list[Label[Any]]:
     names = {name: name.replace("_w", "W").replace("_r", "R") for name in TOKENS}
     tokens = [
         func.coalesce(func.sum(AiRun.usage[wire].astext.cast(BigInteger)), 0).cast(BigInteger).label(name)
         for name, wire in names.items()
     ]
-    cost = func.coalesce(func.sum(AiRun.cost), 0).label("cost")
     failed = func.count().filter(AiRun.status == RunStatus.FAILED).label("failed")
-    query = select(AiRun.tenant_id, func.count().label("runs"), failed, *tokens, cost)
-    query = query.where(AiRun.id >= floor_id(begin), AiRun.id < floor_id(end)).group_by(AiRun.tenant_id)
-    rows = await session.execute(query.order_by(cost.desc(), AiRun.tenant_id).limit(MOST_TENANTS))
-    return [msgspec.convert(row._mapping, Spent) for row in rows]
+    return [func.count().label("runs"), failed, *tokens, func.coalesce(func.sum(AiRun.cost), 0).label("cost")]
+
+
+async def spent(session: AsyncSession, begin: datetime, end: datetime) -> list[Spent]:
+    """By tenant, the dearest first; a tenant's own transaction finds its own."""
+    query = select(AiRun.tenant_id, *_sums()).where(AiRun.id >= floor_id(begin), AiRun.id < floor_id(end))
+    query = query.group_by(AiRun.tenant_id).order_by(text("cost DESC"), AiRun.tenant_id).limit(MOST_TENANTS)
+    return [msgspec.convert(row._mapping, Spent) for row in await session.execute(query)]
+
+
+async def parts(
+    session: AsyncSession, begin: datetime, end: datetime, by: By, tenant_id: UUID | None
+) -> list[UsedPart]:
+    """By day, the newest first; by kind or model, the dearest first. Of one tenant, or of all that are seen."""
+    keys: dict[By, ColumnElement[str]] = {
+        By.DAY: func.to_char(func.timezone("UTC", AiRun.created_at), "YYYY-MM-DD"),
+        By.KIND: _TASK.c.kind,
+        By.MODEL: func.coalesce(AiRun.model, AiRun.provider),
+    }
+    query = select(keys[by].label("key"), *_sums()).where(AiRun.id >= floor_id(begin), AiRun.id < floor_id(end))
+    query = query.join(_TASK, _TASK.c.id == AiRun.task_id) if by is By.KIND else query
+    query = query.where(AiRun.tenant_id == tenant_id) if tenant_id else query
+    order = ("key DESC",) if by is By.DAY else ("cost DESC", "runs DESC", "key")
+    query = query.group_by(text("key")).order_by(*map(text, order)).limit(MOST_PARTS)
+    return [msgspec.convert(row._mapping, UsedPart) for row in await session.execute(query)]
 
 
 async def cents_this_month(session: AsyncSession, tenant_id: UUID) -> int:
@@ -244,5 +278,5 @@ async def _spend(session: AsyncSession, now: datetime) -> Sign:
     if near:
         text = f"{counted(len(near), 'tenant')} used 80 % or more of the month's AI spend"
         return Sign("AI spend today", dollars, text, Weight.WARN, "/ai/usage")
-    text = f"spent today; {counted(len(most), 'tenant')} with a quota, none near it"
-    return Sign("AI spend today", dollars, text, Weight.OK, "/ai/usage")
+    quotas = f"{counted(len(most), 'quota')} of tenants, none nearly used up" if most else "no tenant has a quota"
+    return Sign("AI spend today", dollars, f"{dollars} spent on AI today; {quotas}", Weight.OK, "/ai/usage")

@@ -33,6 +33,14 @@ class RunError(Outgoing):
     message: str
 
 
+class By(StrEnum):
+    """What the use of a month is divided by."""
+
+    DAY = "day"
+    KIND = "kind"
+    MODEL = "model"
+
+
 class TokenUsage(Outgoing):
     """Tokens, each counted in one field only."""
 
@@ -84,6 +92,28 @@ class AiUsageList(Outgoing):
 
     month: str
     items: list[AiUsageRead]
+
+
+class AiUsagePart(Outgoing):
+    """What the runs of one day (by UTC), of one kind of task or of one model used. `key` says which."""
+
+    key: str
+    runs: int
+    failed: int
+    input: int
+    cache_read: int
+    cache_write: int
+    output: int
+    reasoning: int
+    cost_usd: str
+
+
+class AiUsageParts(Outgoing):
+    """The use of one month in parts: the newest day first, or what was dearest."""
+
+    month: str
+    by: By
+    items: list[AiUsagePart]
 
 
 class AiMessageRead(Sensitive):

@@ -21,9 +21,10 @@ from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.modules.runs import repository
 from app.modules.runs.models import AiEventLog, AiMessage, AiRun, RunStatus
-from app.modules.runs.repository import EntryFilter, RunFilter, Spent
+from app.modules.runs.repository import EntryFilter, RunFilter, Spent, UsedPart
+from app.modules.runs.schemas import By
 
-__all__ = ["TOPIC", "RunFilter", "RunLog", "RunStatus", "Runs"]
+__all__ = ["TOPIC", "By", "RunFilter", "RunLog", "RunStatus", "Runs"]
 TOPIC = "ai.runs"
 R = TypeVar("R")
 Part = dict[str, Any]
@@ -76,15 +77,19 @@ class Runs:
         Raises:
             Invalid: naming `month`.
         """
-        try:
-            begin = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC) if month else datetime.now(UTC)
-        except ValueError:
-            raise Invalid.field("month", "must be a month such as 2026-11") from None
-        begin = begin.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        if not 2020 <= begin.year < 2100:
-            raise Invalid.field("month", "must lie between 2020 and 2099")
-        end = (begin + timedelta(days=32)).replace(day=1)
+        begin, end = _span(month)
         return f"{begin:%Y-%m}", await repository.spent(self._session, begin, end)
+
+    async def parts(
+        self, by: By, month: str | None = None, tenant_id: UUID | None = None
+    ) -> tuple[str, list[UsedPart]]:
+        """The same, of all tenants or of one, by day, kind of task or model.
+
+        Raises:
+            Invalid: naming `month`.
+        """
+        begin, end = _span(month)
+        return f"{begin:%Y-%m}", await repository.parts(self._session, begin, end, by, tenant_id)
 
     async def _one(self, query: Select[tuple[R]], what: str) -> R:
         found: R | None = await self._session.scalar(query)
@@ -103,6 +108,22 @@ class Runs:
     ) -> Page[R]:
         place = f"{key} {scope_of(self._session).tenant_id} {wanted}"
         return await pager.page(self._session, query, key=key, of=place, limit=limit, cursor=cursor)
+
+
+def _span(month: str | None) -> tuple[datetime, datetime]:
+    """When a month begins and ends, by UTC; this one where none is named.
+
+    Raises:
+        Invalid: naming `month`.
+    """
+    try:
+        begin = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC) if month else datetime.now(UTC)
+    except ValueError:
+        raise Invalid.field("month", "must be a month such as 2026-11") from None
+    begin = begin.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    if not 2020 <= begin.year < 2100:
+        raise Invalid.field("month", "must lie between 2020 and 2099")
+    return begin, (begin + timedelta(days=32)).replace(day=1)
 
 
 class RunLog:

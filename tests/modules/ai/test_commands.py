@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -91,3 +92,19 @@ async def test_workflows_and_approvals_are_driven_from_the_command_line(
     await told(teknav, "workflows", "publish", definition)
     assert (await told(teknav, "workflows", "switch-off", definition))["activeVersionId"] is None
     assert "is switched off" in await teknav("workflows", "show", definition)
+
+
+async def test_what_models_are_told_is_changed_from_the_command_line(
+    teknav: Teknav, owner: AsyncClient, tmp_path: Path
+) -> None:
+    file = tmp_path / "text"
+    file.write_text("Say by $weather what is wrong.")
+    assert "text:" in await teknav("ai", "change-template", "seo_audit", str(file), code=1)
+    file.write_text("Name what keeps readers away.")
+    changed = await told(teknav, "ai", "change-template", "seo_audit", str(file), "--message", "Shorter")
+    assert changed == (await owner.get("/api/owner/ai/templates/seo_audit")).json()
+    assert (changed["current"], changed["versions"][0]["message"]) == (1, "Shorter")
+    assert "Name what keeps readers away." in await teknav("ai", "template", "seo_audit")
+    assert (await told(teknav, "ai", "use-template", "seo_audit", "0"))["current"] == 0
+    assert "no version" in await teknav("ai", "use-template", "seo_audit", "9", code=1)
+    assert {one["name"] for one in (await told(teknav, "ai", "templates"))["items"]} >= {"seo_audit", "quality_check"}

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Database, Plane, Scope, scope_of
 from app.core.errors import Conflict, Invalid
+from app.core.ids import new_id
 from app.core.policy import SYSTEM_ACTOR
 from app.modules.ai.events import TaskEnded
 from app.modules.ai.models import AiTask
@@ -154,6 +155,16 @@ async def test_a_model_writes_drafts_and_reports_that_name_it(
     assert used["input"] == sum(run.usage["input"] for run in runs if run.usage)
     page = (await owner.get("/dashboard/owner/ai/usage")).text
     assert "$0.000492" in page and tenant.name in page
+    for by in ("day", "kind", "model"):
+        own = (await got(client, f"/api/v1/ai/usage/parts?by={by}"))["items"]
+        for name in ("runs", "failed", "input", "output"):
+            assert sum(part[name] for part in own) == used[name], (by, name)
+        tenant_id = used["tenantId"]
+        assert (await got(owner, f"/api/owner/ai/usage/parts?by={by}&tenantId={tenant_id}"))["items"] == own
+        assert (await got(owner, f"/api/owner/ai/usage/parts?by={by}&tenantId={new_id()}"))["items"] == []
+        assert all(part["key"] in page for part in own if by != "kind")
+    assert {part["key"] for part in (await got(client, "/api/v1/ai/usage/parts?by=kind"))["items"]} == {*results}
+    assert (await owner.get("/api/owner/ai/usage/parts?by=weather")).status_code == 422
     assert (await got(owner, "/api/owner/ai/usage?month=2020-01"))["items"] == []
     assert (await owner.get("/api/owner/ai/usage?month=May")).status_code == 422
 
