@@ -14,12 +14,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.database import SYSTEM, Database, Plane
 from app.core.egress import Egress, EgressError, TooLarge
+from app.core.errors import Unavailable
 from app.core.settings import Settings, SettingsError
 from app.migrate import head
 from app.queues import lag
 from app.queues.models import WorkerRow
 from app.queues.relay import ALIVE
 from app.redis.insight import look, warnings
+from app.redis.rest import RestRefused
 from app.redis.service import RedisService
 
 log = structlog.get_logger()
@@ -212,6 +214,18 @@ async def cache(service: RedisService, settings: Settings) -> list[Finding]:
         remedy = "Check CACHE_REDIS_URL and the settings of that Redis; until then values come from their source"
         return [Finding("cache", "warning", f"CACHE_REDIS_URL: {' '.join(told)}", remedy, ping.latency_ms)]
     return [Finding("cache", "ok", "has a Redis of its own", latency_ms=ping.latency_ms)]
+
+
+async def rest(service: RedisService, settings: Settings) -> list[Finding]:
+    """Upstash's REST API, where there is one; nothing that is served depends on it."""
+    if not settings.upstash_redis_rest_url:
+        return []
+    try:
+        await service.get_via_rest(settings.key("cache", "health", "probe"))
+    except (Unavailable, RestRefused) as error:
+        remedy = "Check UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN"
+        return [Finding("upstash", "warning", f"UPSTASH_REDIS_REST_URL: {error}", remedy)]
+    return [Finding("upstash", "ok", "answers over its REST API")]
 
 
 async def workers(db: Database) -> Finding:

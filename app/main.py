@@ -43,7 +43,7 @@ from app.modules.access.service import note
 from app.modules.audit.service import record_attempt
 from app.modules.bearers.service import Bearers, jwts_of
 from app.modules.sessions.service import Sessions
-from app.process import Process
+from app.process import Process, collect_less
 from app.queues.clock import clock
 from app.queues.inline import drain
 from app.queues.leader import Leader
@@ -234,4 +234,6 @@ def from_environment() -> Litestar:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(2) from None
     configure(settings)
-    return create_app(settings)
+    app = create_app(settings)
+    collect_less()
+    return app

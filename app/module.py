@@ -48,6 +48,8 @@ class Card:
     order: int = 50
     plane: Plane | None = None
     """The dashboard that has it: the owner's or tenants'; None for both."""
+    tag: str = ""
+    """Where what it shows is the same for all who may see it: the tag of what drops it. One reading serves them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ class Module:
 
     def _router(self, path: str, plane: Plane | None, controllers: Sequence[type[Controller]]) -> Router:
         provided = {name: Provide(call, sync_to_thread=False) for name, call in (self.providers or {}).items()}
-        kept = path == OWNER_API[0]
+        kept = path in (API[0], OWNER_API[0])
         return Router(
             path,
             route_handlers=list(controllers),
@@ -198,8 +200,8 @@ def caches(modules: Sequence[Module]) -> dict[str, tuple[str, Cached[Any]]]:
     """Every kind of cached value by its name, each with the name of its module.
 
     Raises:
-        RuntimeError: two have the same name; a route names one that its module does not list, or is not of /api/owner,
-            where alone an answer is the same for everybody who may ask.
+        RuntimeError: two have the same name; a route names one that its module does not list, or is not of the API; or
+            one of tenants' names one that is not kept per tenant.
     """
     found: dict[str, tuple[str, Cached[Any]]] = {}
     for module in modules:
@@ -207,12 +209,15 @@ def caches(modules: Sequence[Module]) -> dict[str, tuple[str, Cached[Any]]]:
             if kind.name in found:
                 raise RuntimeError(f"The cached value {kind.name!r} is declared twice")
             found[kind.name] = (module.name, kind)
-        for opt in _opts(module.owner_api):
+        for opt in _opts((*module.api, *module.owner_api)):
             if "cached" in opt and opt["cached"] not in module.caches:
                 raise RuntimeError(f"Module {module.name} does not list {opt['cached'].name!r}, which a route names")
-        for opt in _opts((*module.api, *module.pages, *module.member_pages, *module.public)):
+        for opt in _opts(module.api):
+            if "cached" in opt and not opt["cached"].per_tenant:
+                raise RuntimeError(f"Module {module.name} keeps an answer to a tenant for all of them")
+        for opt in _opts((*module.pages, *module.member_pages, *module.public)):
             if "cached" in opt:
-                raise RuntimeError(f"Module {module.name} keeps answers of a route that is not of /api/owner")
+                raise RuntimeError(f"Module {module.name} keeps answers of a route that is not of the API")
     return found
 
 

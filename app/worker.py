@@ -1,7 +1,6 @@
 """The worker root: serves queues until it is told to stop."""
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -14,14 +13,13 @@ import structlog
 
 from app import checks, registry
 from app.core.settings import Settings, SettingsError
-from app.process import Process
+from app.process import Process, collect_less
 from app.queues import isolated
 from app.queues.loops import Loop
 from app.queues.runner import Runner
 from app.queues.worker import WorkerProcess
 
 CLOCK_S = 600.0
-GARBAGE = (10_000, 20, 20)
 LEAVE_S = 23.5
 """Jobs have 20 s to end and 3 s to stop; supervisors wait 24 s at least."""
 SUSPECTS = (sys.executable, "-m", "app.cli", "suspects")
@@ -92,11 +90,3 @@ def leave_within(seconds: float) -> None:
     timer = threading.Timer(seconds, leave)
     timer.daemon = True
     timer.start()
-
-
-def collect_less() -> None:
-    """Programs and settings stay for good, and jobs leave few cycles behind: an eighth of a worker's time was garbage
-    collection that found nothing."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GARBAGE)

@@ -1,6 +1,7 @@
 """TekNav's cache beside other libraries, on the same server in the same run: `make bench-cache`.
 
-Then requests per second of a cached owner list beside `/health`, asked over plain sockets by this process.
+Then requests per second of lists, cached and not, beside `/health`, asked over plain sockets by this process: the
+owner's queues, and a page of 20 of a tenant's 1,000 published articles.
 """
 
 import argparse
@@ -14,10 +15,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app import registry
-from app.core.database import Plane
+from app.core.database import Plane, Scope
 from app.core.ids import PLATFORM_TENANT
 from app.core.policy import Actor
 from app.core.settings import load
+from app.modules.articles.service import ArticleCreate, ArticleService
+from app.modules.tenants.service import TenantService
 from app.modules.tokens.service import TokenService
 from app.process import Process
 from bench import cache_codecs, web
@@ -29,7 +32,9 @@ PEERS = ("aiocache", "cashews")
 COLUMNS = ("hit_per_s", "hit_p50_us", "miss_per_s", "crowd_loads", "crowd_ms")
 HEADS = ("hits/s", "hit p50 µs", "misses/s", "loads for 1,000", "all served ms")
 CONNECTIONS = 16
-LIST, HEALTH = "/api/owner/queues", "/health"
+LIST, ARTICLES, HEALTH = "/api/owner/queues", "/api/v1/articles?limit=20", "/health"
+PUBLISHED, AT_ONCE = 1_000, 50
+FRESH = "Cache-Control: no-cache\r\n"
 Rounds = dict[str, list[dict[str, float]]]
 
 
@@ -109,21 +114,32 @@ async def rate(address: str, path: str, headers: str, seconds: float) -> tuple[f
     return done / (time.perf_counter() - began), told
 
 
-async def lists(servers: Ground, rounds: int, seconds: float) -> list[dict[str, Any]]:
-    """The cached list, the same list as it is now, and `/health`, in turns."""
-    await servers.empty()
+async def callers(servers: Ground) -> tuple[str, str]:
+    """The headers of a program of the platform's, and of one of a tenant that has its articles."""
     process = Process.open(load(servers.environment))
     operator = Actor("cli", None, "cli:bench", frozenset(registry.permissions()), Plane.PLATFORM)
     try:
         async with process.database.transaction(operator.scope) as session:
-            _, secret = await TokenService(session, operator).create(
-                PLATFORM_TENANT, name="bench", scopes=["queues:read"]
-            )
+            tokens, tenant = TokenService(session, operator), await TenantService(session, operator).create("Bench")
+            _, platform = await tokens.create(PLATFORM_TENANT, name="bench", scopes=["queues:read"])
+            _, own = await tokens.create(tenant.id, name="bench", scopes=["articles:read"])
+        for start in range(0, PUBLISHED, AT_ONCE):
+            async with process.database.transaction(Scope(Plane.TENANT, tenant.id)) as session:
+                articles = ArticleService(session, operator)
+                for number in range(start, start + AT_ONCE):
+                    made = await articles.create(ArticleCreate(title=f"Number {number}", body="One. Two. " * 30))
+                    await articles.publish(made.id)
     finally:
         await process.close()
-    bearer = f"Authorization: Bearer {secret}\r\n"
-    ways = {"health": (HEALTH, ""), "list_cached": (LIST, bearer)}
-    ways["list_uncached"] = (LIST, bearer + "Cache-Control: no-cache\r\n")
+    return f"Authorization: Bearer {platform}\r\n", f"Authorization: Bearer {own}\r\n"
+
+
+async def lists(servers: Ground, rounds: int, seconds: float) -> list[dict[str, Any]]:
+    """The cached lists, the same lists as they are now, and `/health`, in turns."""
+    await servers.empty()
+    bearer, tenants = await callers(servers)
+    ways = {"health": (HEALTH, ""), "list_cached": (LIST, bearer), "list_uncached": (LIST, bearer + FRESH)}
+    ways |= {"articles_cached": (ARTICLES, tenants), "articles_uncached": (ARTICLES, tenants + FRESH)}
     found: dict[str, list[float]] = {name: [] for name in ways}
     shares: dict[str, dict[bytes, int]] = {}
     async with web.served(servers, {}) as client:
@@ -132,15 +148,23 @@ async def lists(servers: Ground, rounds: int, seconds: float) -> list[dict[str, 
                 per_s, shares[name] = await rate(str(client.base_url), path, headers, seconds if number else 0.5)
                 if number:  # the first round warms up
                     found[name].append(per_s)
-    hits = shares["list_cached"].get(b"hit", 0) / sum(shares["list_cached"].values())
-    rows = [{"name": name, "requests_per_s": median(each), "rounds": each} for name, each in found.items()]
-    return [*rows, {"name": "list_cached, share of hits", "requests_per_s": None, "share": hits}]
+    rows: list[dict[str, Any]] = [
+        {"name": name, "requests_per_s": median(each), "rounds": each} for name, each in found.items()
+    ]
+    for name in ("list_cached", "articles_cached"):
+        hits = shares[name].get(b"hit", 0) / sum(shares[name].values())
+        rows.append({"name": f"{name}, share of hits", "requests_per_s": None, "share": hits})
+    return rows
 
 
 def goals(found: Rounds, web_rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     rates = {row["name"]: row.get("rounds", []) for row in web_rows}
-    each = [mine / health for mine, health in zip(rates["list_cached"], rates["health"], strict=True)]
-    made = [judged("cached owner list / health, requests per second", each, 0.5)]
+    wanted = {"list_cached": ("cached owner list", 0.5), "articles_cached": ("cached articles", 0.5)}
+    wanted["articles_uncached"] = ("20 of 1,000 articles", 0.25)
+    made = []
+    for name, (said, goal) in wanted.items():
+        each = [mine / health for mine, health in zip(rates[name], rates["health"], strict=True)]
+        made.append(judged(f"{said} / health, requests per second", each, goal))
     for name in ("ours_both", "ours_redis"):
         loads = [turn["crowd_loads"] for turn in found.get(name, [])]
         if loads:

@@ -27,7 +27,7 @@ async def limiter(place: Ground, calls: int) -> list[dict[str, Any]]:
     await place.empty()
     link = hasty(place.urls.redis_url)
     try:
-        ours = RateLimiter(link, load({}).key)
+        ours = RateLimiter(link, load({}).queue_prefix)
         waits = []
         for number in range(calls):
             began = time.perf_counter()

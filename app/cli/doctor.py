@@ -84,6 +84,7 @@ async def _services(settings: Settings) -> list[Any]:
     try:
         boot = await checks.boot(process.database, process.queue_redis, settings)
         found = [*boot, checks.proxies(settings), *await checks.cache(process.redis, settings)]
+        found += await checks.rest(process.redis, settings)
         if all(item.level != "error" for item in boot if item.part != "redis"):
             found += [await checks.workers(process.database), await checks.loops(process.database)]
         return found

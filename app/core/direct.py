@@ -3,6 +3,7 @@
 They come from the session's pool and carry role and tenant as every unit of work does.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,8 +11,11 @@ from typing import Any, cast
 from uuid import UUID
 
 import asyncpg
+from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+MOST_AT_ONCE = 100
+Asked = tuple[tuple[Any, ...], asyncio.Future[tuple[Any, ...] | None]]
 _ENTER = "SELECT set_config('role', $1, true), set_config('app.tenant_id', $2, true)"
 
 
@@ -40,12 +44,9 @@ async def begun(engine: AsyncEngine, role: str, tenant_id: UUID) -> AsyncGenerat
     Raises:
         OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError: PostgreSQL went away.
     """
-    pooled = await engine.raw_connection()
+    pooled = await _open(engine)
+    connection = cast("asyncpg.Connection", pooled.driver_connection)
     try:
-        while (connection := cast("asyncpg.Connection", pooled.driver_connection)).is_closed():
-            # It ended while it lay in the pool, and asyncpg knows.
-            pooled.invalidate()
-            pooled = await engine.raw_connection()
         try:
             async with connection.transaction():
                 await connection.fetchrow(_ENTER, role, str(tenant_id))
@@ -55,3 +56,73 @@ async def begun(engine: AsyncEngine, role: str, tenant_id: UUID) -> AsyncGenerat
                 pooled.invalidate()
     finally:
         pooled.close()
+
+
+class Lookups:
+    """One function of PostgreSQL asked by many at once: who asks while a statement is under way goes with the next.
+
+    Each look begins after it was asked for, so it sees what had been committed by then. Nothing is kept. It runs
+    without a transaction and without a role.
+
+    Args:
+        query: takes an array for each argument of `find`; the first column of each row is the place in these, from 1.
+            It must not wait for locks: all who ask would wait.
+    """
+
+    def __init__(self, engine: AsyncEngine, query: str) -> None:
+        self._engine, self._query = engine, query
+        self._asked: list[Asked] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def find(self, *arguments: Any) -> tuple[Any, ...] | None:
+        """The columns after the first; None where there is no row.
+
+        Raises:
+            OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError: PostgreSQL went away.
+        """
+        future: asyncio.Future[tuple[Any, ...] | None] = asyncio.get_running_loop().create_future()
+        self._asked.append((arguments, future))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+        return await future
+
+    async def _run(self) -> None:
+        while self._asked:
+            asked, self._asked = self._asked[:MOST_AT_ONCE], self._asked[MOST_AT_ONCE:]
+            await self._answer(asked)
+
+    async def _answer(self, asked: list[Asked]) -> None:
+        try:
+            found = await self._fetch([arguments for arguments, _ in asked])
+        except Exception as error:
+            if len(asked) > 1 and isinstance(error, (ValueError, asyncpg.DataError)):
+                for one in asked:  # PostgreSQL cannot read what one of them has sent: that one fails alone
+                    await self._answer([one])
+                return
+            for _, future in asked:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for place, (_, future) in enumerate(asked, 1):
+            if not future.done():
+                future.set_result(found.get(place))
+
+    async def _fetch(self, asked: list[tuple[Any, ...]]) -> dict[int, tuple[Any, ...]]:
+        pooled = await _open(self._engine)
+        connection = cast("asyncpg.Connection", pooled.driver_connection)
+        try:
+            rows = await connection.fetch(self._query, *map(list, zip(*asked, strict=True)))
+        finally:
+            if connection.is_closed():
+                pooled.invalidate()
+            pooled.close()
+        return {row[0]: tuple(row)[1:] for row in rows}
+
+
+async def _open(engine: AsyncEngine) -> PoolProxiedConnection:
+    pooled = await engine.raw_connection()
+    while cast("asyncpg.Connection", pooled.driver_connection).is_closed():
+        # It ended while it lay in the pool, and asyncpg knows.
+        pooled.invalidate()
+        pooled = await engine.raw_connection()
+    return pooled

@@ -66,6 +66,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     cache_redis_url: Annotated[str, _doc("optional second Redis for caches, which may evict")] = ""
     redis_key_prefix: Annotated[str, _doc("first part of every key and the queues' hash tag")] = "teknav"
+    redis_max_memory: Annotated[
+        str, _doc("most memory of the Redis that `teknav up` starts: 512mb, 2gb; empty: no limit. It never evicts")
+    ] = ""
     upstash_redis_rest_url: Annotated[str, _doc("optional Upstash REST address for reads across regions")] = ""
     upstash_redis_rest_token: Annotated[str, _doc("token for the Upstash REST address")] = ""
 
@@ -208,6 +211,8 @@ def _unsafe(settings: Settings) -> list[str]:
     found: list[str] = []
     if not re.fullmatch(r"[a-z0-9-]{1,32}", settings.redis_key_prefix):
         found.append("REDIS_KEY_PREFIX: use 1 to 32 of a-z, 0-9 and -")
+    if not re.fullmatch(r"|[1-9]\d{0,8}(kb|mb|gb)", settings.redis_max_memory):
+        found.append("REDIS_MAX_MEMORY: use a number with kb, mb or gb, such as 512mb")
     for name in SECRETS:
         values = settings.jwt_secrets if name == "jwt_secret" else (getattr(settings, name),)
         if any(value and _guessable(value) for value in values):

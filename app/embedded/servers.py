@@ -35,8 +35,8 @@ class Servers:
     `with Servers(data_dir) as urls`.
     """
 
-    def __init__(self, data_dir: Path | None = None, *, fast: bool = False) -> None:
-        self._data_dir, self._fast = data_dir, fast
+    def __init__(self, data_dir: Path | None = None, *, fast: bool = False, redis_max_memory: str = "") -> None:
+        self._data_dir, self._fast, self._redis_max_memory = data_dir, fast, redis_max_memory
         self._postgres: Postgres | None = None
         self._valkey: Valkey | None = None
 
@@ -60,7 +60,7 @@ class Servers:
     def _start(self, folder: Path) -> Urls:
         account = server_account(folder / "postgres")
         self._postgres = self._postgres or Postgres(folder, account, fast=self._fast)
-        self._valkey = self._valkey or Valkey(folder, account, fast=self._fast)
+        self._valkey = self._valkey or Valkey(folder, account, fast=self._fast, max_memory=self._redis_max_memory)
         running = [server for server in (self._postgres, self._valkey) if server.alive()]
         try:
             self._postgres.start()

@@ -39,11 +39,12 @@ def program() -> Path:
 class Valkey:
     """One server, at `data_dir/valkey`. Its port is chosen once and kept, so that the address stays."""
 
-    def __init__(self, data_dir: Path, account: Account | None, *, fast: bool = False) -> None:
+    def __init__(self, data_dir: Path, account: Account | None, *, fast: bool = False, max_memory: str = "") -> None:
         self.folder = data_dir / "valkey"
         self.log = data_dir / "logs" / "valkey.log"
         self.account = account
         self.fast = fast
+        self.max_memory = max_memory
         self.process: Any = None
         self.port = 0
         self.password = ""
@@ -107,7 +108,7 @@ class Valkey:
         lines = {
             "bind": HOST, "port": self.port, "requirepass": self.password, "dir": f'"{self.folder}"',
             "daemonize": "no", "logfile": '""', "loglevel": "notice", "save": '""',
-            "maxmemory-policy": "noeviction", "appendonly": "yes",
+            "maxmemory": self.max_memory or "0", "maxmemory-policy": "noeviction", "appendonly": "yes",
             "appendfsync": "no" if self.fast else "everysec",
             "proc-title-template": f'"{{title}} {{listen-addr}} {mark(self.folder)}"',
         }  # fmt: skip

@@ -1,13 +1,14 @@
 """Answers of the API that may be some seconds old: `@get("/", permission=READ, cached=QUEUE_ANSWERS)`.
 
 The guard has been asked before, always, and a sensitive read is in the access log before its answer leaves. What is
-kept is the body of a 200 alone, under the path and the query, so that a route may say so only if its answer is the
-same for everybody who may ask.
+kept is the body of a 200 alone, under the path and the query, so that a route of the owner's may say so only if its
+answer is the same for everybody who may ask. One of a tenant's is kept for this tenant, and for those who reach the
+same workspaces.
 """
 
 from hashlib import blake2s
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from litestar.datastructures import MutableScopeHeaders
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.access import note_hit
+from app.core.policy import actor_of
 from app.redis.cache import Cache
 from app.redis.cached import Cached, Place
 
@@ -38,14 +40,15 @@ async def from_cache(request: AnyRequest) -> Response[bytes] | None:
     `Cache-Control: no-cache` wants it as it is now, and leaves what is kept alone.
     """
     kind: Cached[Any] | None = request.route_handler.opt.get("cached")
-    if kind is None or request.method != "GET":
+    # Whether the tenant that the owner names is there is asked with the first statement.
+    if kind is None or request.method != "GET" or "in_tenant" in request.route_handler.opt:
         return None
     scope: dict[str, Any] = request.scope  # type: ignore[assignment]
     scope["x_cache"] = BYPASS
     if "no-cache" in request.headers.get("cache-control", ""):
         return None
     cache: Cache = request.app.state.cache
-    place = place_of(kind, request.scope["path"], request.scope["query_string"])
+    place = place_of(kind, request.scope["path"], request.scope["query_string"], _sharers(kind, request))
     kept, flight = await cache.claims.claim(place)
     if flight is not None:
         scope["flight"] = (cache, place, flight)
@@ -60,11 +63,28 @@ async def from_cache(request: AnyRequest) -> Response[bytes] | None:
     return Response(kept.body, media_type=MediaType.JSON, status_code=200, headers=headers)
 
 
-def place_of(kind: Cached[Any], path: str, query: bytes) -> Place[Any]:
+class Sharers(NamedTuple):
+    """Who gets the same answer: all who may ask, or those of this tenant who reach these workspaces (None: any)."""
+
+    tenant_id: UUID | None = None
+    workspaces: frozenset[UUID] | None = None
+
+
+def place_of(kind: Cached[Any], path: str, query: bytes, sharers: Sharers) -> Place[Any]:
     """The same for parameters in another order; of one that is named twice, the order tells."""
     shown = path if len(path) <= LONGEST_PATH else path[:LONGEST_PATH] + _digest(path)
-    asked = sorted(parse_qsl(query.decode("latin-1"), keep_blank_values=True), key=itemgetter(0))
-    return kind.place(f"{shown}?{_digest(repr(asked))}" if asked else shown)
+    asked: list[Any] = sorted(parse_qsl(query.decode("latin-1"), keep_blank_values=True), key=itemgetter(0))
+    if sharers.workspaces is not None:
+        asked.append(sorted(sharers.workspaces))
+    return kind.place(f"{shown}?{_digest(repr(asked))}" if asked else shown, tenant=sharers.tenant_id)
+
+
+def _sharers(kind: Cached[Any], request: AnyRequest) -> Sharers:
+    if not kind.per_tenant:
+        return Sharers()
+    actor = actor_of(request)
+    assert actor is not None  # the guard lets nobody else through
+    return Sharers(actor.tenant_id, actor.reach(request.route_handler.opt["permission"]))
 
 
 def _digest(text: str) -> str:

@@ -20,7 +20,8 @@ class Cached(Generic[T]):
         ttl_s: no value is handed out that is older, in seconds.
         tags: what a change drops; a place may have further ones.
         about: one sentence for people.
-        per_tenant, per_viewer: a place without a tenant or a viewer is refused.
+        per_tenant, per_viewer: a place without a tenant or a viewer is refused. What is kept per tenant goes with the
+            tags of all tenants, and with those `of_tenant`.
     """
 
     area: str
@@ -60,7 +61,13 @@ class Cached(Generic[T]):
             raise ValueError(f"{self.name} depends on {'a tenant' if self.per_tenant else 'a viewer'}")
         parts = (("t", tenant), ("u", viewer), ("of", of))
         suffix = "".join(f":{letter}:{part}" for letter, part in parts if part)
-        return Place(self, suffix, self.tags + tags)
+        own = tuple(of_tenant(tag, tenant) for tag in self.tags) if self.per_tenant and tenant else ()
+        return Place(self, suffix, self.tags + own + tags)
+
+
+def of_tenant(tag: str, tenant: UUID) -> str:
+    """The tag of one tenant's share of what is kept per tenant."""
+    return f"{tag}:{tenant}"
 
 
 @dataclass(frozen=True, slots=True)

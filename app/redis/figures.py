@@ -1,6 +1,5 @@
 """What the cache did in this process, by kind of value; `history` adds it up over all processes."""
 
-import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,14 +18,13 @@ class Slow:
 class Figures:
     """Counts by `(kind, what happened)`. What happens: `local`, `redis` and `shared` are hits, in memory, in Redis, and
     of whoever waited for another's load; `miss`; `load`, `load_ms`; `early`, a load before the value has expired;
-    `failed`, a load that raised; `alone`, without Redis; `too_large`; `stored`, with `bytes`; `unreadable`; `dropped`.
+    `failed`, a load that raised; `alone`, without Redis; `too_large`; `stored`, with `bytes`; `unreadable`.
     """
 
     def __init__(self) -> None:
         self.total: Counter[tuple[str, str]] = Counter()
         self._unflushed: Counter[tuple[str, str]] = Counter()
         self._slow: dict[str, float] = {}
-        self.since = time.time()
 
     def count(self, kind: str, what: str, by: int = 1) -> None:
         self.total[kind, what] += by

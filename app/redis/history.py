@@ -2,7 +2,6 @@
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
@@ -17,12 +16,11 @@ LIFE_S = 2 * 86_400
 
 
 class History:
-    """Sums by hour, the slowest loads of the last days, and the last outages that a process saw the end of."""
+    """Sums by hour, the slowest loads of each day, and the last outages that a process saw the end of."""
 
     def __init__(self, redis: RedisService, settings: Settings) -> None:
         self._redis = redis
         self._settings = settings
-        self._slow_key = settings.key("cache", "history", "slow")
         self._outages_key = settings.key("cache", "history", "outages")
         redis.health.ended = self._keep_outage
 
@@ -33,16 +31,17 @@ class History:
         counted, slow = figures.take()
         if not counted:
             return
-        key = self._hour_key(datetime.now(UTC))
+        now = datetime.now(UTC)
+        key, slow_key = self._hour_key(now), self._day_key(now)
         try:
             async with self._redis.client.pipeline(transaction=True) as pipe:
                 for (kind, what), number in counted.items():
                     pipe.hincrby(key, f"{kind}|{what}", number)
                 pipe.expire(key, LIFE_S)
                 if slow:
-                    pipe.zadd(self._slow_key, {one.key: round(one.ms) for one in slow}, gt=True)
-                    pipe.zremrangebyrank(self._slow_key, 0, -SLOW_KEPT - 1)
-                    pipe.expire(self._slow_key, LIFE_S)
+                    pipe.zadd(slow_key, {one.key: round(one.ms) for one in slow}, gt=True)
+                    pipe.zremrangebyrank(slow_key, 0, -SLOW_KEPT - 1)
+                    pipe.expire(slow_key, LIFE_S)
                 await pipe.execute()
         except FAILURES as error:
             figures.put_back(counted)
@@ -67,13 +66,20 @@ class History:
         return total
 
     async def slow(self, most: int) -> list[Slow]:
-        """The slowest loads of late, slowest first.
+        """The slowest loads of today and yesterday (UTC), slowest first; each key with its worst.
 
         Raises:
             RedisError: Redis does not serve.
         """
-        found: Any = await self._redis.client.zrange(self._slow_key, 0, most - 1, desc=True, withscores=True)
-        return [Slow(key, float(ms)) for key, ms in found]
+        today = datetime.now(UTC)
+        async with self._redis.client.pipeline(transaction=False) as pipe:
+            for day in (today, today - timedelta(days=1)):
+                pipe.zrange(self._day_key(day), 0, most - 1, desc=True, withscores=True)
+            days: list[list[tuple[str, float]]] = await pipe.execute()
+        worst: dict[str, float] = {}
+        for key, ms in (one for day_of in days for one in day_of):
+            worst[key] = max(float(ms), worst.get(key, 0.0))
+        return [Slow(key, ms) for key, ms in sorted(worst.items(), key=lambda one: -one[1])[:most]]
 
     async def outages(self) -> list[Outage]:
         """The last ones that any process saw, newest first; the present one among them."""
@@ -91,6 +97,9 @@ class History:
             pipe.lpush(self._outages_key, msgspec.json.encode(outage))
             pipe.ltrim(self._outages_key, 0, OUTAGES_KEPT - 1)
             await pipe.execute()
+
+    def _day_key(self, moment: datetime) -> str:
+        return self._settings.key("cache", "history", f"slow-{moment:%Y%m%d}")
 
     def _hour_key(self, moment: datetime) -> str:
         return self._settings.key("cache", "history", f"{moment:%Y%m%d%H}")

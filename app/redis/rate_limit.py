@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,13 +25,13 @@ class RateLimiter:
 
     Args:
         client: a hasty one; no call waits longer than that does.
-        key: `Settings.key`. All windows of a caller are in one slot of a Redis Cluster.
+        prefix: the queues' hash tag, so that in a Redis Cluster all counts lie in the slot that the client follows.
     """
 
-    def __init__(self, client: Redis, key: Callable[[str, str, str], str]) -> None:
+    def __init__(self, client: Redis, prefix: str) -> None:
         self._client = client
         self._script = client.register_script(SCRIPT)
-        self._key = key
+        self._prefix = prefix
         self._alone = Alone()
         self._away = False
         self._refused: OrderedDict[str, tuple[int, float, Verdict]] = OrderedDict()
@@ -82,7 +82,7 @@ class RateLimiter:
         return Verdict(False, verdict.limit, verdict.remaining, max(left_s, verdict.reset_s - past_s), left_s)
 
     def _key_of(self, who: str, window: Window) -> str:
-        return self._key("limits", f"{{{who}}}", f"{window.per_s * 1000:.0f}ms")
+        return f"{self._prefix}:limits:{who}:{window.per_s * 1000:.0f}ms"
 
     def _note_away(self, error: Exception) -> None:
         if not self._away:

@@ -51,12 +51,13 @@ class RedisService:
         """How many of the keys were there."""
         return int(await self.client.unlink(*keys)) if keys else 0
 
-    async def delete_by_pattern(self, pattern: str) -> int:
-        """Delete every key that matches the glob, in batches by SCAN; returns how many."""
+    async def delete_by_pattern(self, pattern: str, which: Callable[[str], bool] | None = None) -> int:
+        """Delete every key that matches the glob, and is one of `which`, in batches by SCAN; returns how many."""
         deleted, cursor = 0, 0
         while True:
             cursor, keys = await self.client.scan(cursor, match=pattern, count=SCAN_COUNT)
-            deleted += await self.delete(*cast("list[str]", keys))
+            found = cast("list[str]", keys)
+            deleted += await self.delete(*(key for key in found if which is None or which(key)))
             if cursor == 0:
                 return deleted
 
@@ -103,8 +104,14 @@ class RedisService:
         await self._rest.close()
 
     async def _probe(self) -> None:
-        # A replica, and a Redis without memory, answer PING and are of no use.
-        await self.client.set(self._probe_key, "1", px=PROBE_LIFE_MS)
+        # A replica, a Redis without memory, and a node of a cluster, which refuses keys of several slots at once,
+        # answer PING and are of no use.
+        async with self.client.pipeline(transaction=False) as pipe:
+            pipe.set(self._probe_key, "1", px=PROBE_LIFE_MS)
+            pipe.mget(self._probe_key, f"{self._probe_key}:beside")
+            answers = await pipe.execute(raise_on_error=False)
+        if refused := [answer for answer in answers if isinstance(answer, Exception)]:
+            raise refused[0]
 
     async def _recovered(self) -> None:
         for action in self.recovered:

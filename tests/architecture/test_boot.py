@@ -162,9 +162,11 @@ def test_a_permission_that_no_module_declares_stops_the_boot(boot: Boot, module:
 def test_an_answer_that_is_not_the_same_for_all_is_never_kept() -> None:
     module = Module("planted", permissions=[READ], caches=[ANSWERS])
     assert caches([dataclasses.replace(module, owner_api=[Kept])])
-    for mounted in ("api", "pages", "member_pages", "public"):
+    with pytest.raises(RuntimeError, match="planted keeps an answer to a tenant for all of them"):
+        caches([dataclasses.replace(module, api=[Kept])])
+    for mounted in ("pages", "member_pages", "public"):
         parts: dict[str, Any] = {mounted: [Kept]}
-        with pytest.raises(RuntimeError, match="planted keeps answers of a route that is not of /api/owner"):
+        with pytest.raises(RuntimeError, match="planted keeps answers of a route that is not of the API"):
             caches([dataclasses.replace(module, **parts)])
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import OutOfMemoryError
 
 from app.embedded import account, cluster
 from app.embedded.errors import CannotStart
@@ -61,6 +62,21 @@ async def test_valkey_never_evicts_and_keeps_an_append_only_file(started: Urls) 
     async with Redis.from_url(started.redis_url, decode_responses=True) as redis:
         kept = await redis.config_get("maxmemory-policy", "appendonly", "bind")
     assert kept == {"maxmemory-policy": "noeviction", "appendonly": "yes", "bind": "127.0.0.1"}
+
+
+@pytest.mark.promise("S3-21")
+async def test_valkey_takes_no_more_memory_than_it_may_and_refuses_rather_than_evict(folder: Path) -> None:
+    with Servers(folder / "bounded", fast=True, redis_max_memory="4mb") as urls:
+        async with Redis.from_url(urls.redis_url, decode_responses=True) as redis:
+            assert await redis.config_get("maxmemory", "maxmemory-policy") == {
+                "maxmemory": str(4 * 1024 * 1024),
+                "maxmemory-policy": "noeviction",
+            }
+            await redis.set("first", "kept")
+            with pytest.raises(OutOfMemoryError):
+                for number in range(100):
+                    await redis.set(f"large{number}", "x" * 100_000)
+            assert await redis.get("first") == "kept"
 
 
 async def test_valkey_refuses_whoever_has_no_password(started: Urls) -> None:

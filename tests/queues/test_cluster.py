@@ -4,6 +4,7 @@ import asyncio
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,9 +14,11 @@ import pytest
 from litestar import Litestar
 from msgspec.structs import replace
 from redis.asyncio import Redis
-from redis.exceptions import MovedError, RedisError
+from redis.exceptions import AskError, MovedError, RedisError
+from structlog.testing import capture_logs
 
 from app import registry
+from app.core.limits import Window
 from app.core.settings import Settings
 from app.embedded.valkey import HOST, program
 from app.process import Process
@@ -25,8 +28,12 @@ from app.queues.models import State
 from app.queues.push import Queues
 from app.queues.runner import Runner
 from app.queues.worker import WorkerProcess
-from app.redis.connection import patient
+from app.redis.cache import Cache
+from app.redis.cached import Cached
+from app.redis.connection import hasty, patient
 from app.redis.link import Link
+from app.redis.rate_limit import RateLimiter
+from app.redis.service import RedisService
 from tests.queues.conftest import Ledger
 from tests.queues.kinds import PLATFORM, QUICK, Fail, Note
 
@@ -209,3 +216,70 @@ async def test_a_node_that_is_gone_is_looked_for_at_the_address(
             assert await waiting == (key, "found")
     finally:
         await link.aclose()
+
+
+async def test_all_counts_of_a_caller_lie_in_the_queues_slot_and_are_one_calls_of_all_processes(
+    place: Place, settings: Settings, nodes: list[Redis]
+) -> None:
+    """Before and after the slot has moved, and whichever node the address names."""
+    links = [hasty(url_of(node), settings.queue_prefix) for node in nodes]
+    limiters = [RateLimiter(link, settings.queue_prefix) for link in links]
+    windows = (Window(6, 60.0), Window(100, 3600.0))
+    try:
+        for who in ("owner:192.0.2.1", "token:1", "unknown:2001:db8::/64", "tenant:7"):
+            verdicts = [await limiter.take(who, windows) for limiter in limiters * 3]
+            assert [verdict.remaining for verdict in verdicts] == [5, 4, 3, 2, 1, 0], "counted once for all"
+            assert not (await limiters[0].take(who, windows)).allowed
+        keys = await place.owner.keys("*limits*")
+        assert len(keys) == 8 and not await place.other.keys("*limits*")
+        slots = {int(await nodes[0].execute_command("CLUSTER", "KEYSLOT", key)) for key in keys}
+        assert slots == {place.slot}
+        place = await place.move()
+        async with asyncio.timeout(PATIENCE_S):
+            for limiter in limiters:  # a link tries to connect five times a second
+                while await limiter.used("nobody", windows[0]) is None:
+                    await asyncio.sleep(0.02)
+        assert [(await limiter.take("later", windows)).remaining for limiter in limiters] == [5, 4]
+        assert len(await place.owner.keys("*limits*later*")) == 2
+    finally:
+        for link in links:
+            await link.aclose()
+
+
+async def test_a_cluster_is_no_redis_for_the_cache_which_goes_on_without(
+    place: Place, settings: Settings, nodes: list[Redis]
+) -> None:
+    """MOVED, ASK and CROSSSLOT are one more way of not serving: said once, and nobody waits."""
+    service = RedisService(settings, hasty(url_of(place.owner)))
+    cache = Cache(service, settings, patient(url_of(place.owner)))
+    kind = Cached("test", "numbers", "one", int, 30, ("numbers",), "A number.")
+
+    async def load() -> int:
+        return 7
+
+    try:
+        with pytest.raises(MovedError):
+            for n in range(100):
+                await service.get(f"elsewhere-{n}")
+        moving = f"{settings.queue_prefix}:not-here-yet"
+        ids = [await node.execute_command("CLUSTER", "MYID") for node in (place.owner, place.other)]
+        await place.owner.execute_command("CLUSTER", "SETSLOT", place.slot, "MIGRATING", ids[1])
+        with pytest.raises(AskError):
+            await service.get(moving)
+        with capture_logs() as logs:
+            assert not (await service.ping()).ok
+            took = []
+            for n in range(30):
+                cache.claims.memory.clear()
+                began = time.perf_counter()
+                assert await cache.cache_wrap(kind.place(str(n)), load) == 7
+                took.append(time.perf_counter() - began)
+            await cache.drop("numbers")
+        assert max(took) < 0.25, took
+        assert not service.health.ok and "same slot" in service.health.outages[0].error
+        assert [line["event"] for line in logs if line["event"].startswith("redis.")] == ["redis.down"]
+    finally:
+        await cache.close()
+        await cache._subscriber.aclose()
+        await service.close()
+        await service.client.aclose()

@@ -5,6 +5,8 @@ import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from uuid import UUID, uuid4
 
 import msgspec
@@ -17,7 +19,7 @@ from app.core.policy import Actor
 from app.core.settings import Settings
 from app.redis import claims, codec
 from app.redis.cache import Cache, drop
-from app.redis.cached import Cached
+from app.redis.cached import Cached, of_tenant
 from app.redis.connection import hasty, patient
 from app.redis.health import Health
 from app.redis.memory import Kept, Memory
@@ -410,7 +412,9 @@ async def test_a_kind_is_dropped_whole(opened: Open, settings: Settings) -> None
         await one.cache_set_json(TEXT.place(str(n)), "x")
     await one.cache_set_json(THING.place("kept"), Thing("kept"))
     assert await other.cache_get_json(TEXT.place("3")) == "x"
-    assert await one.drop_kind(TEXT) == 30
+    walks = (await one.redis.client.info("commandstats")).get("cmdstat_scan", {"calls": 0})["calls"]
+    assert await one.drop_kinds([TEXT, TENANTS_THING]) == 30
+    assert (await one.redis.client.info("commandstats"))["cmdstat_scan"]["calls"] == walks + 1, "one walk for all kinds"
     await eventually(lambda: len(other.claims.memory) == 0)
     assert await one.cache_get_json(TEXT.place("3")) is None
     assert await one.cache_get_json(THING.place("kept")) == Thing("kept")
@@ -460,6 +464,32 @@ async def test_ten_thousand_reads_of_two_tenants_never_cross(opened: Open) -> No
     assert crossed == 0
     total = sum(sum(cache.claims.figures.total.values()) for cache in caches)
     assert total > 10_000
+
+
+async def test_what_is_kept_per_tenant_is_dropped_for_one_or_for_all(cache: Cache) -> None:
+    one, other = (TENANTS_THING.place(tenant=UUID(int=n)) for n in (1, 2))
+    assert set(one.tags) == {"things", of_tenant("things", UUID(int=1))}
+
+    async def kept() -> list[bool]:
+        cache.claims.memory.clear()
+        return [await cache.cache_get_json(place) is not None for place in (one, other)]
+
+    for tag, left in ((of_tenant("things", UUID(int=1)), [False, True]), ("things", [False, False])):
+        for place in (one, other):
+            assert await cache.cache_set_json(place, Thing("x"))
+        await cache.drop(tag)
+        assert await kept() == left
+
+
+async def test_slow_loads_are_those_of_today_and_yesterday(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    days = [datetime(2026, 3, 1, 12, tzinfo=UTC) + timedelta(days=n) for n in range(3)]
+    for number, day in enumerate(days):
+        monkeypatch.setattr("app.redis.history.datetime", SimpleNamespace(now=lambda _, day=day: day))
+        for key, took_s in ((f"day{number}", number + 1), ("each", 9 - number)):
+            cache.claims.figures.loaded("test", key, took_s)
+        await cache.history.flush(cache.claims.figures)
+    found = await cache.history.slow(10)
+    assert [(one.key, one.ms) for one in found] == [("each", 8000), ("day2", 3000), ("day1", 2000)]
 
 
 def test_memory_is_bounded_by_entries_and_bytes_and_lets_the_oldest_go() -> None:

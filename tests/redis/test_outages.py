@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
@@ -12,6 +13,7 @@ from redis import exceptions
 from structlog.testing import capture_logs
 
 from app.core.settings import Settings
+from app.embedded.valkey import Valkey
 from app.redis.cache import Cache
 from app.redis.cached import Cached
 from app.redis.connection import hasty, patient
@@ -22,6 +24,7 @@ from tests.redis.proxy import Proxy
 
 NUMBER = Cached("test", "numbers", "one", int, 30, ("numbers",), "A number.")
 MOST_S = 0.25
+"""What a request may spend on Redis. A busy machine adds as much again before the clock is looked at."""
 Fault = Callable[[Link, Settings], Awaitable[Callable[[], Awaitable[object]]]]
 Open = Callable[[str], Cache]
 
@@ -132,6 +135,47 @@ async def test_a_redis_that_answers_and_does_not_serve_is_treated_as_gone(
     assert await cache.cache_set_json(NUMBER.place("back"), 7)
 
 
+@pytest.mark.promise("S4-22")
+async def test_while_redis_is_killed_reads_go_on_and_it_is_used_again_by_itself(
+    opened: Open, settings: Settings, tmp_path: Path
+) -> None:
+    """A server of its own, since the others' must not die."""
+    valkey = Valkey(tmp_path, None, fast=True)
+    await asyncio.to_thread(valkey.start)
+    place = NUMBER.place("kept")
+    try:
+        cache, other = opened(valkey.url), opened(valkey.url)
+        await asked_many_times(cache, seven, 6)
+        assert await cache.cache_wrap(place, seven) == 7
+        valkey.process.kill()
+
+        async def eight() -> int:
+            return 8
+
+        assert await cache.cache_wrap(place, eight) == 7, "from memory"
+        took = await asked_many_times(cache, seven)
+        assert max(took) < MOST_S, took
+        assert await cache.cache_wrap(NUMBER.place("new"), eight) == 8
+        await cache.drop("numbers")
+        assert await cache.cache_wrap(place, eight) == 8, "a drop is heard without Redis"
+        async with asyncio.timeout(10):
+            while not cache.redis.health.outages:
+                await asyncio.sleep(0.01)
+        await asyncio.to_thread(valkey.start)
+        for one in (cache, other):
+            await until_ok(one)
+        assert cache.redis.health.outages[0].ended_at is not None
+        assert await cache.cache_set_json(NUMBER.place("back"), 9)
+        assert await other.cache_get_json(NUMBER.place("back")) == 9
+        # Signals are heard again: who subscribed to the dead one has subscribed anew.
+        async with asyncio.timeout(10):
+            while await other.cache_get_json(NUMBER.place("back")) is not None:
+                await cache.drop("numbers")
+                await asyncio.sleep(0.01)
+    finally:
+        await asyncio.to_thread(valkey.stop)
+
+
 async def test_a_frozen_redis_holds_one_request_up_and_no_other(opened: Open, settings: Settings) -> None:
     parts = urlsplit(settings.redis_url)
     proxy = Proxy(str(parts.hostname), int(parts.port or 0))
@@ -140,7 +184,7 @@ async def test_a_frozen_redis_holds_one_request_up_and_no_other(opened: Open, se
         await asked_many_times(cache, seven, 6)
         proxy.thawed.clear()
         took = await asked_many_times(cache, seven)
-        assert took[0] < MOST_S + 0.25
+        assert took[0] < MOST_S * 2
         assert sorted(took)[-2] < 0.1, took
         began = time.perf_counter()
         await cache.drop("numbers")
@@ -150,16 +194,14 @@ async def test_a_frozen_redis_holds_one_request_up_and_no_other(opened: Open, se
         assert await cache.cache_set_json(NUMBER.place("back"), 7)
 
 
-async def test_a_slow_redis_costs_a_request_no_more_than_a_quarter_of_a_second(
-    opened: Open, settings: Settings
-) -> None:
+async def test_a_slow_redis_costs_a_request_less_than_half_a_second(opened: Open, settings: Settings) -> None:
     """Each answer comes, and each comes late: what is slow is asked no more until it is quick."""
     parts = urlsplit(settings.redis_url)
     proxy = Proxy(str(parts.hostname), int(parts.port or 0), delay_ms=180)
     async with proxy.listening() as port:
         cache = opened(through(settings, port))
         took = await asked_many_times(cache, seven, 8)
-        assert max(took) < MOST_S + 0.25, took
+        assert max(took) < MOST_S * 2, took
         proxy.delay_ms = 0
         await until_ok(cache)
 

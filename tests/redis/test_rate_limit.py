@@ -33,7 +33,7 @@ async def make(app: Litestar, settings: Settings) -> Any:
 
     def made(url: str = settings.redis_url) -> RateLimiter:
         links.append(hasty(url))
-        return RateLimiter(links[-1], settings.key)
+        return RateLimiter(links[-1], settings.queue_prefix)
 
     yield made
     for link in links:
@@ -115,7 +115,7 @@ async def test_a_caller_costs_redis_little_and_goes_with_its_window(make: Make, 
         await make().take("one", (Window(1_000, 0.5), HOUR))
     keys = await redis.keys("*limits*")
     assert len(keys) == 2
-    assert {key.partition("{")[2].partition("}")[0] for key in keys} == {"one"}, "one slot of a cluster"
+    assert {key.partition("{")[2].partition("}")[0] for key in keys} == {"teknav-test"}, "the queues' slot"
     for key in keys:
         assert await redis.hlen(key) <= rate_limit.PARTS + 1
         assert 0 < await redis.pttl(key) <= 3_600_000

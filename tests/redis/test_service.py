@@ -10,6 +10,7 @@ from litestar import Litestar
 from redis.exceptions import RedisError
 from structlog.testing import capture_logs
 
+from app import checks
 from app.core.errors import Unavailable
 from app.core.settings import Settings
 from app.redis import health, rest
@@ -90,7 +91,9 @@ def elsewhere(settings: Settings) -> Callable[..., RedisService]:
 
 
 @pytest.mark.promise("S4-19", "S4-21")
-async def test_values_travel_over_the_rest_api(redis: RedisService, elsewhere: Callable[..., RedisService]) -> None:
+async def test_values_travel_over_the_rest_api(
+    redis: RedisService, elsewhere: Callable[..., RedisService], settings: Settings
+) -> None:
     async with upstash(redis.client, "rest-token") as address:
         remote = elsewhere(address)
         assert await remote.get_via_rest("far") is None
@@ -106,8 +109,13 @@ async def test_values_travel_over_the_rest_api(redis: RedisService, elsewhere: C
         assert await redis.get("n") == "4", "the others have run"
         with pytest.raises(RestRefused, match="unknown command"):
             await remote.pipeline_via_rest([("NOSUCHCOMMAND",)])
+        told = msgspec.structs.replace(settings, upstash_redis_rest_url=address)
+        assert [one.level for one in await checks.rest(remote, told)] == ["ok"]
         await remote.close()
         stranger = elsewhere(address, "wrong")
+        [warned] = await checks.rest(stranger, told)
+        assert (warned.level, "Unauthorized" in warned.message) == ("warning", True)
+        assert await checks.rest(stranger, settings) == []
         with pytest.raises(RestRefused, match="Unauthorized"):
             await stranger.get_via_rest("far")
         with pytest.raises(RestRefused, match="TOKEN"):

@@ -18,6 +18,7 @@ from app.core.wire import JsonRequest
 from app.modules.articles.models import Article
 from app.modules.articles.permissions import PUBLISH, READ, WRITE
 from app.modules.articles.schemas import (
+    ARTICLE_ANSWERS,
     MAX_TITLE,
     ArticleCreate,
     ArticleEdit,
@@ -128,7 +129,7 @@ class ArticleController(Controller):
         article = await articles.create(data)
         return await _with_version(articles, article, 201, location=f"{request.url.path.rstrip('/')}/{article.id}")
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, cached=ARTICLE_ANSWERS)
     async def index(
         self,
         articles: NamedDependency[ArticleService],
@@ -269,7 +270,7 @@ class PublicationController(Controller):
 
     path = "/publications"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, cached=ARTICLE_ANSWERS)
     async def index(
         self,
         articles: NamedDependency[ArticleService],

@@ -20,6 +20,7 @@ from app.modules.articles.controllers import (
 from app.modules.articles.pages import ArticlePages, ArticleWriting, OwnerArticlePages, TenantArticleWriting
 from app.modules.articles.processor import treat_articles
 from app.modules.articles.repository import count, signs
+from app.modules.articles.schemas import ARTICLE_ANSWERS
 from app.modules.articles.service import TOPIC, ArticleService, show_terms
 from app.modules.taxonomy.events import TermsChanged
 
@@ -38,6 +39,7 @@ articles = Module(
     processors=[treat_articles],
     subscribers=[(TermsChanged, show_terms)],
     permissions=permissions.ALL,
+    caches=[ARTICLE_ANSWERS],
     actions=["article.summarize"],
     signs=[SignSource(signs, permissions.READ, TOPIC)],
     topics=[Topic(TOPIC, permissions.READ)],

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from app.core.errors import Invalid
 from app.core.etag import Expected
@@ -15,7 +15,10 @@ from app.core.queries import many, one_of, text_of, uuid_of, wire_name
 from app.core.wire import Incoming, Outgoing
 from app.modules.articles.models import Article, Publication, Status, Treatment
 from app.modules.taxonomy.service import Term, Terms
+from app.redis.cached import Cached
 
+_KEPT = "Lists of articles and of what readers see, over the tenants' API."
+ARTICLE_ANSWERS = Cached("tenant", "articles", "answers", Raw, 300, ("articles",), _KEPT, per_tenant=True)
 MAX_TITLE = 300
 MAX_SLUG = 200
 MAX_BODY = 300_000

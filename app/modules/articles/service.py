@@ -43,7 +43,7 @@ from app.modules.articles.permissions import WRITE as WRITE
 from app.modules.articles.repository import Searched
 from app.modules.articles.repository import titles as titles
 from app.modules.articles.repository import within as within
-from app.modules.articles.schemas import MAX_REASON, ArticleFilter, Sort
+from app.modules.articles.schemas import ARTICLE_ANSWERS, MAX_REASON, ArticleFilter, Sort
 from app.modules.articles.schemas import MAX_SLUG as MAX_SLUG
 from app.modules.articles.schemas import MAX_TITLE as MAX_TITLE
 from app.modules.articles.schemas import ArticleChange as ArticleChange
@@ -57,6 +57,8 @@ from app.modules.taxonomy.events import TermsChanged
 from app.modules.taxonomy.service import TaxonomyService, Terms, terms_of
 from app.modules.tenants.service import require_room
 from app.queues.enqueue import enqueue
+from app.redis.cache import drop
+from app.redis.cached import of_tenant
 
 TOPIC = "articles"
 _SORTED: dict[str, InstrumentedAttribute[Any]] = {"updatedAt": Article.updated_at, "title": Article.title}
@@ -479,6 +481,7 @@ class ArticleService:
         changes: dict[str, Any] = {"before": before, "after": after, "reason": reason}
         await record(self._session, self._actor, action, resource=resource, tenant_id=tenant, **changes)
         signal(self._session, TOPIC, article.id, tenant)
+        drop(self._session, of_tenant(ARTICLE_ANSWERS.tags[0], tenant))
         await emit(self._session, _FACTS[action](article.id), tenant_id=tenant)
 
     async def _workspace(self, tenant: UUID, asked: UUID | None) -> UUID | None:
@@ -494,6 +497,7 @@ async def show_terms(session: AsyncSession, event: TermsChanged) -> None:
     """Whoever looks at articles sees what their tags and categories are called now."""
     scope = scope_of(session)
     signal(session, TOPIC, scope.tenant_id, scope.tenant_id)
+    drop(session, of_tenant(ARTICLE_ANSWERS.tags[0], scope.tenant_id))
 
 
 _FACTS: dict[str, type[Event]] = {

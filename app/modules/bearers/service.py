@@ -3,13 +3,12 @@
 import hmac
 from collections.abc import Mapping
 from ipaddress import ip_address
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Database, Plane
+from app.core.direct import Lookups
 from app.core.errors import BadRequest, Forbidden, Problem, Unauthenticated
 from app.core.ids import PLATFORM_TENANT
 from app.core.jwt import BadJwt, Claims, Jwts
@@ -18,6 +17,7 @@ from app.core.secrets import digest
 from app.core.settings import Settings
 from app.modules.audit.service import record
 from app.modules.bearers import repository
+from app.modules.bearers.repository import Found
 from app.modules.bearers.schemas import AccessToken, Grant
 from app.modules.tokens.service import ApiClient
 
@@ -30,14 +30,15 @@ def jwts_of(settings: Settings) -> Jwts:
 
 
 class Bearers:
-    """Finds who sent a bearer token, opaque or a JWT, in one statement and without a role.
+    """Finds who sent a bearer token, opaque or a JWT, without a role; those who come together in one statement.
 
     The functions that it calls belong to `teknav_system`, look at everything that could have ended it, and note that
     it was used. Nothing is remembered: what was revoked is refused with the next request, in every process.
     """
 
     def __init__(self, database: Database, permissions: Mapping[str, Permission], jwts: Jwts) -> None:
-        self._engine = database.engine(Plane.TENANT).execution_options(isolation_level="AUTOCOMMIT")
+        engine = database.engine(Plane.TENANT)
+        self._tokens, self._clients = Lookups(engine, repository.BY_TOKENS), Lookups(engine, repository.BY_CLIENTS)
         self._every = frozenset(permissions)
         self._tenants = frozenset(name for name, permission in permissions.items() if permission.tenant)
         self._jwts = jwts
@@ -52,15 +53,11 @@ class Bearers:
             Forbidden (`tenant_suspended`, `address_refused`).
         """
         claims = self._claims(bearer) if "." in bearer else None  # an opaque token has no dot
-        async with self._engine.connect() as connection:
-            if claims is None:
-                asked: dict[str, Any] = {"hash": digest(bearer)}
-                query = repository.BY_TOKEN
-            else:
-                asked = {"client": claims.sub, "epoch": claims.epoch}
-                query = repository.BY_CLIENT
-            row = (await connection.execute(query, asked | {"address": plain(address)})).one_or_none()
-        found = admitted(row, address)
+        if claims is None:
+            row = await self._tokens.find(digest(bearer), plain(address))
+        else:
+            row = await self._clients.find(UUID(claims.sub), claims.epoch, plain(address))
+        found = admitted(Found(*row) if row else None, address)
         platform = found.tenant_id == PLATFORM_TENANT
         granted = frozenset(found.scopes) & (self._every if platform else self._tenants)
         if claims is not None and claims.scope is not None:
@@ -93,22 +90,22 @@ def plain(address: str | None) -> str | None:
         return None
 
 
-def admitted(row: Row[Any] | None, address: str | None) -> Row[Any]:
+def admitted(row: Found | None, address: str | None) -> Found:
     """
     Raises:
         Unauthenticated (`bad_token`), Forbidden (`tenant_suspended`, `address_refused`).
     """
     if row is not None and row.refusal is None:
         return row
-    raise _refusal(row.refusal if row is not None else "", address)
+    raise _refusal(row.refusal if row is not None else None, address)
 
 
-def _refusal(why: str, address: str | None) -> Problem:
+def _refusal(why: str | None, address: str | None) -> Problem:
     if why == "suspended":
         return Forbidden("This tenant is suspended", code="tenant_suspended")
     if why == "address":
         return Forbidden(f"This token may not be used from {address}", code="address_refused")
-    said = {"revoked": "was revoked", "expired": "has expired", "replaced": "was replaced"}.get(why, "is unknown")
+    said = {"revoked": "was revoked", "expired": "has expired", "replaced": "was replaced"}.get(why or "", "is unknown")
     return Unauthenticated(f"This token {said}", code="bad_token")
 
 
@@ -129,7 +126,8 @@ class Exchange:
             raise BadRequest("grant_type: must be client_credentials", code="unsupported_grant_type")
         client = await self._client(asked)
         said = {"client": client.id, "epoch": client.epoch, "address": plain(address)}
-        found = admitted((await self._session.execute(repository.BY_CLIENT, said)).one_or_none(), address)
+        row = (await self._session.execute(repository.BY_CLIENT, said)).one_or_none()
+        found = admitted(Found(*row) if row else None, address)
         wanted = asked.scope.split()
         if not {*wanted} <= {*found.scopes}:
             raise BadRequest(f"scope: this client has {' '.join(found.scopes)}", code="invalid_scope")

@@ -71,7 +71,7 @@ class KindRead(Outgoing):
 
 
 class SlowRead(Outgoing):
-    """A key whose load took long, at worst in the last two days."""
+    """A key whose load took long, at worst today and yesterday (UTC)."""
 
     key: str
     ms: float

@@ -119,11 +119,8 @@ class CacheService:
     async def _area(self, area: str | None) -> Dropped:
         if area is not None and area not in self.areas:
             raise Invalid.field("area", f"must be one of {', '.join(self.areas)}")
-        deleted = 0
-        for _, kind in self._kinds.values():
-            if area in (None, kind.area):
-                deleted += await self._asked(lambda kind=kind: self._cache.drop_kind(kind))  # type: ignore[misc]
-        return Dropped(what=area or "all", keys=deleted)
+        kinds = [kind for _, kind in self._kinds.values() if area in (None, kind.area)]
+        return Dropped(what=area or "all", keys=await self._asked(lambda: self._cache.drop_kinds(kinds)))
 
     async def _asked(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         try:

@@ -12,10 +12,11 @@ from litestar.response import Redirect, Template
 from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database import Plane
+from app.core.database import Plane, scope_of
 from app.core.errors import NotFound
 from app.core.policy import SIGNED_IN, Actor
 from app.core.settings import Settings
+from app.core.snapshot import Snapshots
 from app.core.templating import MEMBERS, PREFIX, Chrome, render
 from app.module import Card
 from app.modules.dashboard.permissions import READ, STANDING
@@ -117,6 +118,13 @@ async def _drawn(request: AnyRequest, session: AsyncSession, card: Card) -> dict
     engine = request.app.template_engine
     assert engine is not None
     chrome: Chrome = request.app.state.chrome
-    context = chrome.context(request) | await card.load(session)
+    if card.tag and "no-cache" not in request.headers.get("cache-control", ""):
+        snapshots: Snapshots = request.app.state.snapshots
+        found = await snapshots.read(
+            card.template, scope_of(session), card.topic, lambda: card.load(session), tag=card.tag
+        )
+    else:
+        found = await card.load(session)
+    context = chrome.context(request) | found
     body = Markup(engine.get_template(card.template).render(context).strip())  # noqa: S704 - our own template
     return {"name": _name(card), "topic": card.topic, "body": body}

@@ -78,7 +78,7 @@ queues = Module(
     signs=[SignSource(signs, permissions.READ, TOPIC)],
     traces=[TraceSource(steps, permissions.READ, TOPIC)],
     topics=[Topic(TOPIC, permissions.READ)],
-    cards=[Card("queues/_card.html", load_card, permissions.READ, TOPIC, 10)],
+    cards=[Card("queues/_card.html", load_card, permissions.READ, TOPIC, 10, tag=QUEUE_ANSWERS.tags[0])],
     navigation=[NavigationItem("Operations", "Queues", "/queues", "stack-2", permissions.READ, 40)],
     links={"queue": ("/queues/{id}/jobs", permissions.READ)},
 )

@@ -41,6 +41,8 @@ from app.modules.queues.schemas import (
 from app.modules.queues.service import QueueService
 from app.modules.workers.service import WorkerService
 from app.modules.workers.service import read as seen
+from app.queues import control
+from app.queues.counts import QueueOverview
 from app.queues.job import declared
 from app.queues.letters import Done
 from app.queues.models import JobRow, State
@@ -95,7 +97,7 @@ class Views:
         return self._render("jobs", "_jobs", context)
 
     async def tenants(self, queue: str) -> Template:
-        context = {"queue": await self.queues.stats(queue), "loads": await self.queues.tenants(queue)}
+        context = {"queue": await self._stats(queue), "loads": await self.queues.tenants(queue)}
         return self._render("tenants", "_tenants", context | {"platform": PLATFORM_TENANT})
 
     async def letters(self, queue: str, wanted: JobFilter, cursor: str) -> Template:
@@ -155,12 +157,22 @@ class Views:
     async def _list(self, queue: str, rows: Sequence[JobRow]) -> dict[str, Any]:
         names = await tenant_names(self.session, (row.tenant_id for row in rows))
         return {
-            "queue": await self.queues.stats(queue),
+            "queue": await self._stats(queue),
             "tenants": names,
             "about": await self._about(rows),
             "platform": PLATFORM_TENANT,
             "state_of": state_of,
         }
+
+    async def _stats(self, queue: str) -> QueueOverview:
+        """For who looks, one reading for all; for who changes something, as it is in this transaction."""
+        if self.request.method != "GET" or "no-cache" in self.request.headers.get("cache-control", ""):
+            return await self.queues.stats(queue)
+        control.spec_of(self.session, queue)
+        snapshots: Snapshots = self.request.app.state.snapshots
+        return await snapshots.read(
+            f"queue {queue}", scope_of(self.session), TOPIC, lambda: self.queues.stats(queue), tag=SNAPSHOT
+        )
 
     async def _about(self, rows: Sequence[JobRow]) -> dict[UUID, tuple[str, str]]:
         """What each job is about, where a module says so and the viewer may see it: a label and an address."""

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from litestar.datastructures import Cookie
-from sqlalchemy import ColumnElement, delete, func, select, text, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import roles
 from app.core.database import Database, Plane, scope_of
+from app.core.direct import Lookups
 from app.core.errors import Conflict, Forbidden, NotFound
 from app.core.ids import new_id
 from app.core.live import signal
@@ -42,10 +43,12 @@ __all__ = [
 TOPIC = "users"
 """What the lists of people and of their sessions listen to."""
 LASTS = timedelta(hours=12)
-_SESSION = text("""
-    SELECT s.session_id, s.user_id, s.email, s.role AS platform_role, s.confirmed_at, r.*
-    FROM public.teknav_session(:hash) s LEFT JOIN public.teknav_rights(:hash, :slug) r ON true
-""")
+_SESSIONS = """
+    SELECT a.place, s.session_id, s.user_id, s.email, s.role, s.confirmed_at, r.person_id, r.person, r.until,
+        r.memberships, r.tenant_id, r.slug, r.tenant, r.status, r.role, r.rights
+    FROM unnest($1::bytea[], $2::text[]) WITH ORDINALITY a(hash, slug, place), LATERAL public.teknav_session(a.hash) s
+        LEFT JOIN LATERAL public.teknav_rights(a.hash, a.slug) r ON true
+"""
 _NAMES = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "Chrome": "Chrome", "Safari": "Safari"}
 _SYSTEMS = {
     "iPhone": "iPhone",
@@ -58,14 +61,34 @@ _SYSTEMS = {
 _OPEN = Session.revoked_at.is_(None)
 
 
+class _Found(NamedTuple):
+    """An open session, and what it may do under the address of the tenant that was asked for, if it is one's member."""
+
+    session_id: UUID
+    user_id: UUID
+    email: str
+    platform_role: str
+    confirmed_at: datetime | None
+    person_id: UUID | None
+    person: str
+    until: datetime
+    memberships: list[list[str]] | None
+    tenant_id: UUID | None
+    slug: str
+    tenant: str
+    status: str
+    role: str | None
+    rights: list[dict[str, Any]]
+
+
 class Sessions:
-    """Finds who sent a cookie and what this person may do, in one statement and without a role.
+    """Finds who sent a cookie and what this person may do, without a role; those who come together in one statement.
 
     The functions it calls belong to `teknav_system`, check that the session goes on, and note that it was used.
     """
 
     def __init__(self, database: Database, permissions: Mapping[str, Permission]) -> None:
-        self._engine = database.engine(Plane.TENANT).execution_options(isolation_level="AUTOCOMMIT")
+        self._lookups = Lookups(database.engine(Plane.TENANT), _SESSIONS)
         self._known = permissions
 
     async def actor(self, cookie: str, slug: str | None = None) -> Actor | None:
@@ -76,10 +99,10 @@ class Sessions:
         Raises:
             Forbidden (`tenant_suspended`): to a member of that tenant.
         """
-        async with self._engine.connect() as connection:
-            row = (await connection.execute(_SESSION, {"hash": digest(cookie), "slug": slug})).one_or_none()
-        if row is None:
+        found = await self._lookups.find(digest(cookie), slug)
+        if found is None:
             return None
+        row = _Found(*found)
         platform = roles.of_platform(self._known, row.platform_role)
         memberships = tuple(Membership(slug, name) for slug, name in row.memberships or ())
         person = Actor(
@@ -102,7 +125,8 @@ class Sessions:
             return replace(person, permissions=platform, plane=Plane.PLATFORM, role=role)
         return person if row.tenant_id is None else self._member(person, row)
 
-    def _member(self, person: Actor, row: Any) -> Actor:
+    def _member(self, person: Actor, row: _Found) -> Actor:
+        assert row.tenant_id is not None
         if row.status != "active":
             raise Forbidden("This tenant is suspended", code="tenant_suspended")
         everywhere: set[str] = set()

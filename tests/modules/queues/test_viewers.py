@@ -78,6 +78,25 @@ async def test_fifty_viewers_cost_redis_one_reading(app: Litestar, viewer: Async
     assert await commands(app) - before == 2 * for_one
 
 
+@pytest.mark.parametrize("path", ["/dashboard/owner/cards/queues-card", f"{PAGE}/ai:content/jobs"])
+async def test_the_card_and_the_head_of_a_queue_cost_one_reading_too(
+    path: str, app: Litestar, viewer: AsyncClient
+) -> None:
+    hub: Hub = app.state.hub
+    hub._receive(said("queues", "ai:content"))
+    before = await commands(app)
+    assert (await viewer.get(path)).status_code == 200
+    for_one = await commands(app) - before
+    assert for_one > 0
+    hub._receive(said("queues", "ai:content"))
+    before = await commands(app)
+    answers = await asyncio.gather(*(viewer.get(path) for _ in range(VIEWERS)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert await commands(app) - before == for_one
+    assert (await viewer.post("/api/owner/queues/ai:content/pause")).status_code < 300
+    assert "aused" in (await viewer.get(path)).text
+
+
 async def test_who_changed_a_queue_sees_it_changed(viewer: AsyncClient) -> None:
     assert "paused" not in (await viewer.get(PAGE)).text
     assert (await viewer.post("/api/owner/queues/ai:seo/pause", json={"reason": "try"})).status_code < 300

@@ -64,7 +64,9 @@ async def test_tags_are_made_by_naming_them_renamed_merged_and_deleted(
     rest = (await app.get(f"{V1}/tags", params={"limit": 3, "cursor": listed["nextCursor"]})).json()["items"]
     assert [tag["name"] for tag in rest] == ["Maps"]
     maps, charts, c = rest[0], listed["items"][2], listed["items"][0]
+    assert await titles(app, tag="maps") == {"Maps"} == await titles(app, tag="maps")  # kept, then dropped
     renamed = await app.patch(f"{V1}/tags/{maps['id']}", json={"name": "Old maps", "slug": "old-maps"})
+    assert await titles(app, tag="maps") == set()
     assert renamed.json()["slug"] == "old-maps" and await titles(app, tag="old-maps") == {"Maps"}
     for body, field in (
         ({"name": "CARTOGRAPHY"}, "name"),

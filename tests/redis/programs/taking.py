@@ -11,7 +11,7 @@ from app.redis.rate_limit import RateLimiter
 
 async def main(redis_url: str, who: str, calls: int) -> None:
     link = hasty(redis_url)
-    limiter = RateLimiter(link, load({}).key)
+    limiter = RateLimiter(link, load({}).queue_prefix)
     await link.ping()
     print("ready", flush=True)
     sys.stdin.readline()
