@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0040"
-down_revision = "0039"
+down_revision = "0037"
 
 TABLES = ("tag", "category", "article_tag", "article_category")
 
