@@ -94,6 +94,7 @@ def test_the_promised_lists_are_kept_for_the_promised_time_and_nothing_else_is(a
         "/ai/runs": 30,
         "/ai/tasks": 30,
         "/ai/usage": 30,
+        "/ai/usage/parts": 30,
         "/analytics/articles": 30,
         "/analytics/breakdown": 30,
         "/analytics/readers": 30,
