@@ -24,6 +24,7 @@ from app.cli.prompts import TEMPLATES
 from app.cli.queues import queues
 from app.cli.schedules import schedules
 from app.cli.serve import migrate, suspects, up, web, worker
+from app.cli.taxonomy import category, tag
 from app.cli.tenants import tenant
 from app.cli.tokens import client, token
 from app.cli.traces import trace
@@ -44,6 +45,8 @@ SERVING = (up, web, worker, suspects, migrate)
 PEOPLE = (owner, user, session, tenant, token, client, member, invitation, role)
 THINGS = (
     article,
+    tag,
+    category,
     import_,
     ai,
     drafts,

@@ -17,7 +17,7 @@ MIGRATIONS = Path(__file__).parents[3] / "alembic" / "versions"
 Person = Callable[..., Awaitable[AsyncClient]]
 MakeTenant = Callable[[str], Awaitable[Made]]
 SEEN = {"articles:read", "ai:read", "ai_usage:read", "drafts:read", "reports:read", "dashboard:read"}
-FIGURES = {"analytics:read", "funnels:read"}
+FIGURES = {"analytics:read", "funnels:read", "taxonomy:read"}
 BASIC = SEEN | FIGURES | {"files:read"}
 WRITES = BASIC | {"articles:write", "ai:run", "drafts:decide", "files:write", "email_templates:read"}
 AUTHOR = WRITES | {"approvals:read", "instances:read", "workflows:read"}
@@ -28,7 +28,7 @@ CARES = {"email_preferences:write", "tokens:read", "tokens:write", "workspaces:r
 LOOKS = {name for name in built_in.grantable(registry.permissions()) if name.endswith(":read")}
 # Reviewed by hand.
 EXPECTED = {
-    "editor": EDITOR | {"imports:read", "imports:write", "plugins:read"},
+    "editor": EDITOR | {"taxonomy:write", "imports:read", "imports:write", "plugins:read"},
     "author": AUTHOR,
     "viewer": BASIC,
     "auditor": LOOKS,
