@@ -53,6 +53,7 @@ from app.modules.runs.module import runs
 from app.modules.schedules.module import schedules as schedules_module
 from app.modules.seals.module import seals
 from app.modules.sessions.module import sessions
+from app.modules.taxonomy.module import taxonomy
 from app.modules.tenants.module import tenants
 from app.modules.tokens.module import tokens
 from app.modules.traces.module import traces as traces_module
@@ -90,6 +91,7 @@ MODULES: tuple[Module, ...] = (
     tokens,
     bearers,
     media,
+    taxonomy,
     articles,
     imports_module,
     history,

@@ -12,6 +12,7 @@ from app.cli.doctor import config, doctor
 from app.cli.drafts import drafts, reports
 from app.cli.email import email
 from app.cli.imports import import_
+from app.cli.invitations import invitation
 from app.cli.isolation import isolation
 from app.cli.letters import LETTERS
 from app.cli.logs import access, audit
@@ -23,6 +24,7 @@ from app.cli.prompts import TEMPLATES
 from app.cli.queues import queues
 from app.cli.schedules import schedules
 from app.cli.serve import migrate, suspects, up, web, worker
+from app.cli.taxonomy import category, tag
 from app.cli.tenants import tenant
 from app.cli.tokens import client, token
 from app.cli.traces import trace
@@ -40,9 +42,11 @@ def main() -> None:
 
 
 SERVING = (up, web, worker, suspects, migrate)
-PEOPLE = (owner, user, session, tenant, token, client, member, role)
+PEOPLE = (owner, user, session, tenant, token, client, member, invitation, role)
 THINGS = (
     article,
+    tag,
+    category,
     import_,
     ai,
     drafts,

@@ -43,7 +43,8 @@ def _act(slug: str, act: Callable[[Any], Awaitable[Any]]) -> dict[str, Any]:
 
         from app.modules.articles.schemas import read
 
-        found: dict[str, Any] = to_builtins(read(await act(articles)))
+        article = await act(articles)
+        found: dict[str, Any] = to_builtins(read(article, await articles.filed([article])))
         return found
 
     return _in_tenant(slug, run)
@@ -53,21 +54,31 @@ def _act(slug: str, act: Callable[[Any], Awaitable[Any]]) -> dict[str, Any]:
 @tenant_option
 @click.option("--search", "text", help="Words, in any form; the best come first.")
 @click.option("--status", type=click.Choice(["draft", "review", "published"]))
+@click.option("--tag", help="Those with this tag, by slug.")
+@click.option("--category", help="Those under this category, by slug.")
 @limit
 @cursor
 @as_json
 def article_list(
-    slug: str, text: str | None, status: str | None, limit: int, cursor: str | None, as_json: bool
+    slug: str,
+    text: str | None,
+    status: str | None,
+    tag: str | None,
+    category: str | None,
+    limit: int,
+    cursor: str | None,
+    as_json: bool,
 ) -> None:
     """List a tenant's articles, newest first."""
 
     async def find(articles: Any, pager: Any) -> Any:
         from app.modules.articles.schemas import ArticlePage, ArticleQuery, item
 
-        asked = ArticleQuery(q=text, status=status)
+        asked = ArticleQuery(q=text, status=status, tag=tag, category=category)
         page = await articles.search(pager, asked.filter(), sort=asked.order(), limit=limit, cursor=cursor)
-        found = page.map(item)
-        return ArticlePage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
+        filed = await articles.filed(page.items)
+        items = [item(row, filed) for row in page.items]
+        return ArticlePage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
     found = _in_tenant(slug, find)
     rows = [(one.title, one.status, one.draft_version, one.published_version, one.id) for one in found.items]

@@ -113,3 +113,24 @@ def plugins_redeliver(delivery: UUID, as_json: bool) -> None:
 
     found = _in_session(act)
     show(as_json, to_builtins(found), text=f"{found.type} is on its way once more.")
+
+
+@plugins.command("redeliver-failed")
+@click.argument("plugin", type=click.UUID)
+@click.option("--from", "since", default="", help="Asked for since this day or moment.")
+@click.option("--to", "until", default="", help="Asked for until this day, included, or this moment.")
+@as_json
+def plugins_redeliver_failed(plugin: UUID, since: str, until: str, as_json: bool) -> None:
+    """Deliver once more what has failed of a plugin, the oldest 200 at once."""
+
+    async def act(_: Any, session: Any, actor: Any) -> Any:
+        from app.core.moments import moment
+        from app.modules.plugins.schemas import Redelivered
+        from app.modules.plugins.service import DeliveryService
+
+        span = moment("--from", since), moment("--to", until, end=True)
+        redelivered, left = await DeliveryService(session, actor).redeliver_failed(plugin, *span)
+        return Redelivered(redelivered=redelivered, left=left)
+
+    found = _in_session(act)
+    show(as_json, to_builtins(found), text=f"{found.redelivered} on their way once more, {found.left} left.")

@@ -7,11 +7,13 @@ from uuid import UUID
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import as_json, cursor, in_process, limit, pager_of, show, show_page
+from app.cli.command import Failed, as_json, cursor, in_process, limit, pager_of, show, show_page
 
 who = click.argument("who", metavar="EMAIL_OR_ID")
 
 
+several = click.argument("whom", metavar="EMAIL_OR_ID...", nargs=-1, required=True)
+SESSION_SORTS = ("-createdAt", "createdAt", "lastSeenAt", "-lastSeenAt")
 ROLES = ("owner", "operator", "auditor", "user")
 
 
@@ -77,22 +79,20 @@ def user_create(email: str, name: str, as_json: bool) -> None:
 
 
 @user.command("ban")
-@who
+@several
 @click.option("--reason", default="", help="For the audit log.")
 @as_json
-def user_ban(who: str, reason: str, as_json: bool) -> None:
-    """Let a person in no more; every session ends at once."""
-    found = _act(who, lambda people, row: people.ban(row.id, reason))
-    show(as_json, to_builtins(found), text=f"{found.email} is banned.")
+def user_ban(whom: tuple[str, ...], reason: str, as_json: bool) -> None:
+    """Let people in no more, all of them or nobody; every session ends at once."""
+    _act_on_all(whom, lambda people, ids: people.ban_many(ids, reason), as_json, "is banned")
 
 
 @user.command("unban")
-@who
+@several
 @as_json
-def user_unban(who: str, as_json: bool) -> None:
-    """Let a banned person in again."""
-    found = _act(who, lambda people, row: people.unban(row.id))
-    show(as_json, to_builtins(found), text=f"{found.email} may sign in again.")
+def user_unban(whom: tuple[str, ...], as_json: bool) -> None:
+    """Let banned people in again."""
+    _act_on_all(whom, lambda people, ids: people.unban_many(ids), as_json, "may sign in again")
 
 
 @user.command("reset-password")
@@ -152,6 +152,23 @@ def _act(who: str, change: Callable[[Any, Any], Awaitable[Any]]) -> Any:
     return in_process(act)
 
 
+def _act_on_all(whom: tuple[str, ...], change: Callable[[Any, Any], Awaitable[Any]], as_json: bool, now: str) -> None:
+    async def act(process: Any, actor: Any) -> list[Any]:
+        from app.modules.people.schemas import read
+        from app.modules.people.service import People
+
+        async with process.database.transaction(actor.scope) as session:
+            people = People(session, actor)
+            ids = [(await people.find(who)).id for who in whom]
+            await change(people, ids)
+            rows = await people.by_ids(ids)
+            return [read(rows[id_]) for id_ in ids]
+
+    found = in_process(act)
+    told = to_builtins(found[0]) if len(found) == 1 else {"items": to_builtins(found)}
+    show(as_json, told, text="\n".join(f"{one.email} {now}." for one in found))
+
+
 async def _same(row: Any) -> Any:
     return row
 
@@ -163,20 +180,34 @@ def session() -> None:
 
 @session.command("list")
 @click.option("--user", "who", help="Of this person only, by e-mail or id.")
+@click.option("--search", "text", help="In the person's name or e-mail.")
+@click.option("--device", help="In what the browser calls itself.")
+@click.option("--state", type=click.Choice(["open", "ended", "expired"]), default="open", show_default=True)
+@click.option("--sort", type=click.Choice(SESSION_SORTS), default=SESSION_SORTS[0], show_default=True)
 @limit
 @cursor
 @as_json
-def session_list(who: str | None, limit: int, cursor: str | None, as_json: bool) -> None:
-    """List open sessions, newest first."""
+def session_list(
+    who: str | None,
+    text: str | None,
+    device: str | None,
+    state: Any,
+    sort: Any,
+    limit: int,
+    cursor: str | None,
+    as_json: bool,
+) -> None:
+    """List sessions, newest first."""
 
     async def find(process: Any, actor: Any) -> Any:
         from app.modules.people.service import People
-        from app.modules.sessions.service import SessionBook, SessionPage, read_session
+        from app.modules.sessions.service import SessionFilter, SessionPage, read_session
 
         async with process.database.transaction(actor.scope) as session:
             people = People(session, actor)
             of = (await people.find(who)).id if who else None
-            page = await SessionBook(session, actor).search(pager_of(process), of, limit=limit, cursor=cursor)
+            wanted, pager = SessionFilter(state, device), pager_of(process)
+            page = await people.sessions(pager, wanted, of, text=text, sort=sort, limit=limit, cursor=cursor)
             whose = await people.by_ids({row.user_id for row in page.items})
             found = page.map(read_session)
             read = SessionPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
@@ -188,16 +219,18 @@ def session_list(who: str | None, limit: int, cursor: str | None, as_json: bool)
 
 
 @session.command("revoke")
-@click.argument("session", type=click.UUID)
+@click.argument("sessions", type=click.UUID, nargs=-1, required=True, metavar="SESSION...")
 @as_json
-def session_revoke(session: UUID, as_json: bool) -> None:
-    """End a session, at once."""
+def session_revoke(sessions: tuple[UUID, ...], as_json: bool) -> None:
+    """End sessions, at once."""
 
-    async def revoke(process: Any, actor: Any) -> None:
+    async def revoke(process: Any, actor: Any) -> int:
         from app.modules.sessions.service import SessionBook
 
         async with process.database.transaction(actor.scope) as transaction:
-            await SessionBook(transaction, actor).revoke(session)
+            return await SessionBook(transaction, actor).revoke_many(sessions)
 
-    in_process(revoke)
-    show(as_json, {"id": str(session)}, text="The session has ended.")
+    ended = in_process(revoke)
+    if not ended:
+        raise Failed("There is no such session that is open")
+    show(as_json, {"revoked": ended}, text=f"Ended now: {ended}.")

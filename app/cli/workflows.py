@@ -155,10 +155,11 @@ def workflows_retry(instance: UUID, as_json: bool) -> None:
 
 @workflows.command("restart")
 @click.argument("instance", type=click.UUID)
+@click.option("--step", help="Begin at this step, by its key, and keep what came of those before it.")
 @as_json
-def workflows_restart(instance: UUID, as_json: bool) -> None:
+def workflows_restart(instance: UUID, step: str | None, as_json: bool) -> None:
     """Start its workflow, as it is now, with the same input: a new instance."""
-    _act(lambda service: service.restart(instance), as_json, "was started")
+    _act(lambda service: service.restart(instance, step), as_json, "was started")
 
 
 def _definition(act: Callable[[Any], Awaitable[Any]], as_json: bool) -> None:

@@ -49,6 +49,8 @@ THINGS = {
     "client_id": "api_client",
     "export_id": "export",
     "article_id": "article",
+    "tag_id": "tag",
+    "category_id": "category",
     "funnel_id": "funnel",
     "release_id": "release",
     "task_id": "ai_task",

@@ -51,6 +51,8 @@ OF_TENANTS = {
     "plugins:manage",
     "plugins:read",
     "reports:read",
+    "taxonomy:read",
+    "taxonomy:write",
     "workflows:read",
     "workflows:write",
 }

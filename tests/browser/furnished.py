@@ -36,6 +36,11 @@ async def furnish(running: Running, owner: OwnerApp) -> Furnished:
     await owner.post("/api/owner/queues/ai:seo/pause", {"reason": "New rules for titles are on their way"})
     await owner.patch("/api/owner/schedules/purge-expired", {"cron": "30 2 * * *", "timezone": "Europe/Berlin"})
     await owner.post("/api/owner/schedules/purge-expired/run", {})
+    place = {"tenantId": tenant["id"]}
+    sea = await owner.post("/api/owner/categories", place | {"name": "The sea"})
+    await owner.post("/api/owner/categories", place | {"name": "Tides", "parentId": sea["id"]})
+    for name in ("Harbour", "Ships"):
+        await owner.post("/api/owner/tags", place | {"name": name})
     async with TenantApp(running.address, made["token"]) as app:
         article = await app.post()
         await app.publish(article)

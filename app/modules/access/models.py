@@ -40,11 +40,12 @@ class DataAccessLog(Base):
 
     __table_args__ = (
         Index("ix_data_access_log_tenant", "tenant_id", text("id DESC")),
-        Index("ix_data_access_log_action", "action", text("id DESC")),
+        Index("ix_data_access_log_action", text("action text_pattern_ops"), text("id DESC")),
         Index("ix_data_access_log_resource", "resource_type", "resource_id", text("id DESC")),
         Index("ix_data_access_log_actor", "actor_id", text("id DESC")),
         Index("ix_data_access_log_actor_label", text("lower(actor_label) text_pattern_ops"), text("id DESC")),
         Index("ix_data_access_log_correlation", "correlation_id"),
         Index("ix_data_access_log_request", "request_id"),
+        Index("ix_data_access_log_exported", text("id DESC"), postgresql_where=text("exported")),
         {"postgresql_partition_by": "RANGE (id)"},
     )

@@ -1,6 +1,7 @@
 """One's own account on the wire."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta, field
@@ -67,6 +68,7 @@ class PurposeRead(Outgoing):
     version: int
     granted: bool | None
     answered_version: int | None
+    answered_at: datetime | None
 
 
 class AccountExport(Outgoing):

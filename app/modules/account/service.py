@@ -95,6 +95,7 @@ class Account:
                 version=each.version,
                 granted=given[each.name].granted if each.name in given else None,
                 answered_version=given[each.name].text_version if each.name in given else None,
+                answered_at=given[each.name].created_at if each.name in given else None,
             )
             for each in PURPOSES
         ]

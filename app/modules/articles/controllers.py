@@ -90,10 +90,22 @@ def provide_query(
     of_tenant: Annotated[str | None, QueryParameter(name="tenantId")] = None,
     since: Annotated[str | None, QueryParameter(name="from")] = None,
     until: Annotated[str | None, QueryParameter(name="to")] = None,
+    tag: FromQuery[str | None] = None,
+    category: FromQuery[str | None] = None,
     sort: FromQuery[str | None] = None,
 ) -> ArticleQuery:
     # As text: a provider that raises would leave the request's session to the garbage collector.
-    return ArticleQuery(q=q, status=status, language=language, tenant_id=of_tenant, since=since, until=until, sort=sort)
+    return ArticleQuery(
+        q=q,
+        status=status,
+        language=language,
+        tenant_id=of_tenant,
+        since=since,
+        until=until,
+        tag=tag,
+        category=category,
+        sort=sort,
+    )
 
 
 class ArticleController(Controller):
@@ -115,7 +127,7 @@ class ArticleController(Controller):
     ) -> Response[ArticleRead]:
         """Write the draft of an article. `text/markdown` is taken too: the title is `?title=` or the first heading."""
         article = await articles.create(data)
-        return _with_version(article, 201, location=f"{request.url.path.rstrip('/')}/{article.id}")
+        return await _with_version(articles, article, 201, location=f"{request.url.path.rstrip('/')}/{article.id}")
 
     @get("/", permission=READ, cached=ARTICLE_ANSWERS)
     async def index(
@@ -129,10 +141,12 @@ class ArticleController(Controller):
         """List articles, without bodies. `q` looks for words in any form, also nearly spelt ones of the title.
 
         With `q` the best come first, on one page; without it, or with another `sort`, a cursor leads on. `from` and
-        `to`, of when they were made, take days or moments.
+        `to`, of when they were made, take days or moments; `tag` and `category` take slugs, and a category stands for
+        those below it too.
         """
         page = await articles.search(pager, asked.filter(), sort=asked.order(), limit=limit, cursor=cursor)
-        items = [item(row) for row in page.items]
+        filed = await articles.filed(page.items)
+        items = [item(row, filed) for row in page.items]
         return ArticlePage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
     @get("/{article_id:uuid}", permission=READ)
@@ -140,7 +154,7 @@ class ArticleController(Controller):
         self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService]
     ) -> Response[ArticleRead]:
         """Read one article."""
-        return _with_version(await articles.get(article_id))
+        return await _with_version(articles, await articles.get(article_id))
 
     @patch("/{article_id:uuid}", permission=WRITE, audit="article.update")
     async def update(
@@ -152,7 +166,7 @@ class ArticleController(Controller):
     ) -> Response[ArticleRead]:
         """Change the fields of an article that are sent: a new version, which readers do not see yet."""
         article = await articles.update(article_id, data, reason=data.reason, expected=versions(if_match))
-        return _with_version(article)
+        return await _with_version(articles, article)
 
     @delete("/{article_id:uuid}", permission=WRITE, audit="article.delete")
     async def discard(
@@ -170,14 +184,16 @@ class ArticleController(Controller):
         if_match: IfMatch = None,
     ) -> Response[ArticleRead]:
         """Write the content of an earlier version again, as the newest."""
-        return _with_version(await articles.restore(article_id, number, expected=versions(if_match)), 201)
+        return await _with_version(
+            articles, await articles.restore(article_id, number, expected=versions(if_match)), 201
+        )
 
     @post("/{article_id:uuid}/submission", permission=WRITE, audit="article.submit", status_code=200)
     async def submit(
         self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService], if_match: IfMatch = None
     ) -> Response[ArticleRead]:
         """Hand the newest version in for review. Submitting what waits already answers the same and changes nothing."""
-        return _with_version(await articles.submit(article_id, expected=versions(if_match)))
+        return await _with_version(articles, await articles.submit(article_id, expected=versions(if_match)))
 
     @delete("/{article_id:uuid}/submission", permission=WRITE, audit="article.withdraw")
     async def withdraw(
@@ -192,7 +208,7 @@ class ArticleController(Controller):
     ) -> Response[PublicationRead]:
         """Read what readers see of an article, whatever its draft says."""
         found = await articles.publication(article_id)
-        return Response(publication_read(found), headers=etag(found.number))
+        return Response(publication_read(found, await articles.filed([found])), headers=etag(found.number))
 
     @post("/{article_id:uuid}/publication", permission=PUBLISH, audit="article.publish", status_code=200)
     async def publish(
@@ -204,7 +220,9 @@ class ArticleController(Controller):
     ) -> Response[ArticleRead]:
         """Show a version to readers, the newest where none is named. What they see already changes nothing."""
         number = data.version if data else None
-        return _with_version(await articles.publish(article_id, number=number, expected=versions(if_match)))
+        return await _with_version(
+            articles, await articles.publish(article_id, number=number, expected=versions(if_match))
+        )
 
     @delete("/{article_id:uuid}/publication", permission=PUBLISH, audit="article.unpublish")
     async def unpublish(
@@ -242,7 +260,8 @@ class OwnerArticleController(Controller):
     ) -> OwnedArticlePage:
         """List articles of all tenants, without bodies; filters and order as tenants have them, and `tenantId`."""
         page = await articles.search(pager, asked.filter(), sort=asked.order(), limit=limit, cursor=cursor)
-        items = [owned(row) for row in page.items]
+        filed = await articles.filed(page.items)
+        items = [owned(row, filed) for row in page.items]
         return OwnedArticlePage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
 
@@ -260,14 +279,23 @@ class PublicationController(Controller):
         cursor: FromQuery[str | None] = None,
         language: FromQuery[str | None] = None,
         q: FromQuery[str | None] = None,
+        tag: FromQuery[str | None] = None,
+        category: FromQuery[str | None] = None,
     ) -> PublicationPage:
-        """List what readers see, without bodies: the newest first, or with `q` one page of what fits best."""
+        """List what readers see, without bodies: the newest first, or with `q` one page of what fits best.
+
+        `tag` and `category` take slugs.
+        """
         language, words = text_of("language", language), text_of("q", q)
-        page = await articles.publications(pager, language, words, limit=limit, cursor=cursor)
-        items = [publication_item(row) for row in page.items]
+        terms = text_of("tag", tag), text_of("category", category)
+        page = await articles.publications(pager, language, words, *terms, limit=limit, cursor=cursor)
+        filed = await articles.filed(page.items)
+        items = [publication_item(row, filed) for row in page.items]
         return PublicationPage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
 
-def _with_version(article: Article, status: int = 200, location: str | None = None) -> Response[ArticleRead]:
+async def _with_version(
+    articles: ArticleService, article: Article, status: int = 200, location: str | None = None
+) -> Response[ArticleRead]:
     headers = etag(article.version) | ({"Location": location} if location else {})
-    return Response(read(article), status_code=status, headers=headers)
+    return Response(read(article, await articles.filed([article])), status_code=status, headers=headers)

@@ -21,7 +21,8 @@ from app.modules.articles.pages import ArticlePages, ArticleWriting, OwnerArticl
 from app.modules.articles.processor import treat_articles
 from app.modules.articles.repository import count, signs
 from app.modules.articles.schemas import ARTICLE_ANSWERS
-from app.modules.articles.service import TOPIC, ArticleService
+from app.modules.articles.service import TOPIC, ArticleService, show_terms
+from app.modules.taxonomy.events import TermsChanged
 
 
 def provide_articles(session: NamedDependency[AsyncSession], actor: NamedDependency[Actor]) -> ArticleService:
@@ -36,6 +37,7 @@ articles = Module(
     member_pages=[ArticlePages, ArticleWriting],
     providers={"articles": provide_articles, "asked": provide_query},
     processors=[treat_articles],
+    subscribers=[(TermsChanged, show_terms)],
     permissions=permissions.ALL,
     caches=[ARTICLE_ANSWERS],
     actions=["article.summarize"],

@@ -13,6 +13,7 @@ from litestar.params import FromPath, FromQuery, URLEncodedBody
 from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.database import Plane, scope_of
 from app.core.errors import Invalid
 from app.core.markdown import for_reading
 from app.core.paging import Page, Pager
@@ -25,8 +26,9 @@ from app.modules.articles.permissions import PUBLISH, READ, WRITE
 from app.modules.articles.schemas import ActForm, ArticleForm, ArticleQuery, BatchForm
 from app.modules.articles.service import ArticleService
 from app.modules.audit.service import tenant_names
+from app.modules.taxonomy.service import Terms, category_choices, tag_choices
 
-FILTERS = ("q", "status", "language", "tenantId", "from", "to", "sort")
+FILTERS = ("q", "status", "language", "tag", "category", "tenantId", "from", "to", "sort")
 AnyRequest = Request[Any, Any, Any]
 
 
@@ -45,8 +47,10 @@ class ArticlePages(Controller):
     ) -> Template:
         page: Page[Article]
         refused: str | None
+        scope, of_tenant = scope_of(session), None
         try:
             wanted, sort = asked.filter(), asked.order()
+            of_tenant = wanted.tenant_id
             page, refused = await articles.search(pager, wanted, sort=sort, cursor=cursor or None), None
         except Invalid as problem:  # shown where the rows would be: rows that nobody asked for would mislead
             page, refused, sort = Page([], None, None), problem.detail, "-createdAt"
@@ -63,6 +67,11 @@ class ArticlePages(Controller):
             "choices": await repository.tenant_choices(session),
             "batches": _batches(request, asked.tenant_id),
         }
+        terms = await _terms(session, scope.tenant_id if scope.plane is Plane.TENANT else of_tenant)
+        for name, chosen in (("tags", asked.tag), ("categories", asked.category)):
+            if chosen and chosen not in dict(terms[name]):  # a filter that nobody sees would be a riddle
+                terms[name].append((chosen, chosen))
+        context |= terms
         status = 422 if refused else 200
         return render(request, "articles/index.html", context, fragment="articles/_list.html", status=status)
 
@@ -83,6 +92,7 @@ class ArticlePages(Controller):
             "path": path,
             "home": _home(request, article),
             "article": article,
+            "filed": (await articles.filed([article])).get(article.id, Terms()),
             "body": for_reading(article.title, article.body_html),
             "tenant": names.get(article.tenant_id),
             "mine": {right.name for right in (WRITE, PUBLISH) if _may(actor, right, article)},
@@ -112,7 +122,9 @@ class ArticleWriting(Controller):
             "path": f"{prefix_of(request)}/articles",
             "home": f"{home_of(request)}/articles",
             "article": None,
+            "filed": Terms(),
             "languages": await repository.languages(session),
+            **await _terms(session, scope_of(session).tenant_id),
         }
         return render(request, "articles/edit.html", context, fragment="articles/_form.html")
 
@@ -136,7 +148,9 @@ class ArticleWriting(Controller):
             "path": f"{prefix_of(request)}/articles",
             "home": _home(request, article),
             "article": article,
+            "filed": (await articles.filed([article])).get(article.id, Terms()),
             "languages": await repository.languages(session),
+            **await _terms(session, article.tenant_id),
         }
         return render(request, "articles/edit.html", context, fragment="articles/_form.html")
 
@@ -202,6 +216,17 @@ class TenantArticleWriting(ArticleWriting):
 
     path = "/tenants/{tenant_id:uuid}/articles"
     opt = {"in_tenant": True}  # noqa: RUF012
+
+
+async def _terms(session: AsyncSession, tenant_id: UUID | None) -> dict[str, list[tuple[str, str]]]:
+    """What there is to choose from; nothing where the articles of all tenants are shown."""
+    if tenant_id is None:
+        return {"categories": [], "tags": []}
+    categories, tags = await category_choices(session, tenant_id), await tag_choices(session, tenant_id)
+    return {
+        "categories": [(row.slug, "\N{EN DASH} " * row.depth + row.name) for row in categories],
+        "tags": [(row.slug, row.name) for row in tags],
+    }
 
 
 def _may(actor: Actor, right: Permission, article: Article) -> bool:

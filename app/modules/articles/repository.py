@@ -30,6 +30,7 @@ from app.core.ids import PLATFORM_TENANT, new_id
 from app.core.signs import Sign, Weight, counted
 from app.modules.articles.models import Article, ArticleVersion, Publication
 from app.modules.articles.schemas import MAX_SLUG, ArticleFilter
+from app.modules.taxonomy.service import under
 
 SEARCHED = ("title", "excerpt", "language", "body_markdown")
 _EMPTY = re.compile(r'"\W*("|$)')
@@ -72,6 +73,7 @@ def fitting(wanted: ArticleFilter, *, workspaces: Workspaces = None) -> Select[t
         query = query.where(Article.created_at >= wanted.since)
     if wanted.until is not None:
         query = query.where(Article.created_at < wanted.until)
+    query = query.where(*under(Article.id, wanted.tag, wanted.category))
     return query if wanted.text is None else query.where(saying(Article, wanted.text))
 
 
@@ -188,13 +190,21 @@ async def hide(session: AsyncSession, article_id: UUID) -> None:
     await session.execute(delete(Publication).where(Publication.article_id == article_id))
 
 
-def public(language: str | None, words: str | None, *, workspaces: Workspaces = None) -> Select[tuple[Publication]]:
+def public(
+    language: str | None,
+    words: str | None,
+    tag: str | None = None,
+    category: str | None = None,
+    *,
+    workspaces: Workspaces = None,
+) -> Select[tuple[Publication]]:
     """What readers see, without bodies, in no order."""
     query = select(Publication).options(defer(Publication.body_html, raiseload=True))
     if workspaces is not None:
         query = query.where(Publication.workspace_id.in_(workspaces))
     if language is not None:
         query = query.where(Publication.language == language)
+    query = query.where(*under(Publication.article_id, tag, category))
     return query if words is None else query.where(saying(Publication, words))
 
 

@@ -1,19 +1,20 @@
 """Articles on the wire. The body is Markdown; `html` is what the server made of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType, convert, field
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from app.core.errors import Invalid
 from app.core.etag import Expected
 from app.core.moments import moment
-from app.core.queries import one_of, text_of, uuid_of, wire_name
+from app.core.queries import many, one_of, text_of, uuid_of, wire_name
 from app.core.wire import Incoming, Outgoing
 from app.modules.articles.models import Article, Publication, Status, Treatment
+from app.modules.taxonomy.service import Term, Terms
 from app.redis.cached import Cached
 
 _KEPT = "Lists of articles and of what readers see, over the tenants' API."
@@ -31,12 +32,19 @@ Number = Annotated[int, Meta(ge=1, le=2**31 - 1, description="The number of a ve
 Language = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}$(?!\n)", examples=["en", "pt-BR"])]
 
 
+TagNames = Annotated[
+    list[str], Meta(max_length=50, description="By name; new ones are made", examples=[["Maps", "Tide tables"]])
+]
+CategorySlugs = Annotated[list[str], Meta(max_length=50, description="By slug", examples=[["printing"]])]
 Sort = Literal["relevance", "-createdAt", "createdAt", "-updatedAt", "updatedAt", "title", "-title"]
 
 
 @dataclass(frozen=True, slots=True)
 class ArticleFilter:
-    """Which articles; None means any. `text` is words in any form, or a part of the title. Times are half open."""
+    """Which articles; None means any. `text` is words in any form, or a part of the title. Times are half open.
+
+    `tag` and `category` are slugs; what stands under a category below it fits as well.
+    """
 
     tenant_id: UUID | None = None
     status: Status | None = None
@@ -44,6 +52,8 @@ class ArticleFilter:
     text: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    tag: str | None = None
+    category: str | None = None
 
 
 class ArticleQuery(Struct, frozen=True, kw_only=True, rename=wire_name):
@@ -55,6 +65,8 @@ class ArticleQuery(Struct, frozen=True, kw_only=True, rename=wire_name):
     tenant_id: str | None = None
     since: str | None = None
     until: str | None = None
+    tag: str | None = None
+    category: str | None = None
     sort: str | None = None
 
     def filter(self) -> ArticleFilter:
@@ -69,6 +81,8 @@ class ArticleQuery(Struct, frozen=True, kw_only=True, rename=wire_name):
             text=text_of("q", self.q),
             since=moment("from", self.since),
             until=moment("to", self.until, end=True),
+            tag=text_of("tag", self.tag),
+            category=text_of("category", self.category),
         )
 
     def order(self) -> Sort:
@@ -93,15 +107,19 @@ class ArticleCreate(Incoming):
     slug: Slug | None = None
     language: Language = "en"
     workspace_id: UUID | None = None
+    tags: TagNames | UnsetType = UNSET
+    categories: CategorySlugs | UnsetType = UNSET
 
 
 class ArticleChange(Incoming):
-    """What to change; fields that are left out stay as they are."""
+    """What to change; fields that are left out stay as they are. Tags and categories are no part of a version."""
 
     title: Title | UnsetType = UNSET
     body: Body | UnsetType = UNSET
     slug: Slug | UnsetType = UNSET
     language: Language | UnsetType = UNSET
+    tags: TagNames | UnsetType = UNSET
+    categories: CategorySlugs | UnsetType = UNSET
 
 
 class ArticleEdit(ArticleChange):
@@ -148,6 +166,8 @@ class ArticleItem(Outgoing):
     created_at: datetime
     updated_at: datetime
     version: int
+    tags: Sequence[Term]
+    categories: Sequence[Term]
 
 
 class ArticleRead(ArticleItem):
@@ -194,6 +214,8 @@ class PublicationItem(Outgoing):
     language: str
     published_at: datetime
     updated_at: datetime
+    tags: Sequence[Term]
+    categories: Sequence[Term]
 
 
 class PublicationRead(PublicationItem):
@@ -210,24 +232,35 @@ class PublicationPage(Outgoing):
     prev_cursor: str | None
 
 
-def publication_item(row: Publication) -> PublicationItem:
-    return convert(row, PublicationItem, from_attributes=True)
+Shape = TypeVar("Shape", bound=Outgoing)
+Filed = Mapping[UUID, Terms]
+"""Under what articles stand, by their ids; those that stand under nothing are left out."""
 
 
-def publication_read(row: Publication) -> PublicationRead:
-    return convert(row, PublicationRead, from_attributes=True)
+def publication_item(row: Publication, filed: Filed) -> PublicationItem:
+    return _with_terms(row, PublicationItem, filed.get(row.article_id))
 
 
-def item(row: Article) -> ArticleItem:
-    return convert(row, ArticleItem, from_attributes=True)
+def publication_read(row: Publication, filed: Filed) -> PublicationRead:
+    return _with_terms(row, PublicationRead, filed.get(row.article_id))
 
 
-def owned(row: Article) -> OwnedArticle:
-    return convert(row, OwnedArticle, from_attributes=True)
+def item(row: Article, filed: Filed) -> ArticleItem:
+    return _with_terms(row, ArticleItem, filed.get(row.id))
 
 
-def read(row: Article) -> ArticleRead:
-    return convert(row, ArticleRead, from_attributes=True)
+def owned(row: Article, filed: Filed) -> OwnedArticle:
+    return _with_terms(row, OwnedArticle, filed.get(row.id))
+
+
+def read(row: Article, filed: Filed) -> ArticleRead:
+    return _with_terms(row, ArticleRead, filed.get(row.id))
+
+
+def _with_terms(row: Article | Publication, shape: type[Shape], terms: Terms | None) -> Shape:
+    found = terms or Terms()
+    own = {name: getattr(row, name) for name in shape.__struct_fields__ if name not in ("tags", "categories")}
+    return shape(**own, tags=found.tags, categories=found.categories)
 
 
 class ArticleForm(Incoming):
@@ -237,18 +270,30 @@ class ArticleForm(Incoming):
     body: Body = ""
     language: Language = "en"
     slug: Annotated[str, Meta(max_length=MAX_SLUG)] = ""
+    tags: str | UnsetType = UNSET
+    """Between commas."""
+    categories: list[str] | str | UnsetType = UNSET
+    """Slugs of those that are ticked, and an empty one, so that a form with none ticked takes all away."""
     reason: Annotated[str, Meta(max_length=MAX_REASON)] = ""
     version: int | None = None
     csrf_token: str = field(name="_csrf_token", default="")
 
     def new(self) -> ArticleCreate:
-        return ArticleCreate(
-            title=self.title, body=self._text(), slug=self.slug.strip() or None, language=self.language
-        )
+        slug, language = self.slug.strip() or None, self.language
+        return ArticleCreate(title=self.title, body=self._text(), slug=slug, language=language, **self._terms())
 
     def change(self) -> ArticleChange:
         slug = self.slug.strip() or UNSET
-        return ArticleChange(title=self.title, body=self._text(), slug=slug, language=self.language)
+        language = self.language
+        return ArticleChange(title=self.title, body=self._text(), slug=slug, language=language, **self._terms())
+
+    def _terms(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if self.tags is not UNSET:
+            found["tags"] = [name for each in self.tags.split(",") if (name := each.strip())]
+        if self.categories is not UNSET:
+            found["categories"] = [slug for slug in many(self.categories) if slug]
+        return found
 
     def _text(self) -> str:
         """Browsers end lines in their own way."""

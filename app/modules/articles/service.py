@@ -1,12 +1,12 @@
 """The rules of articles: every change of content is a version, and readers see the one that was published."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, TypeVar
 from uuid import UUID
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from slugify import slugify
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -53,6 +53,8 @@ from app.modules.articles.schemas import Language as Language
 from app.modules.articles.schemas import Slug as Slug
 from app.modules.articles.schemas import Title as Title
 from app.modules.audit.service import record
+from app.modules.taxonomy.events import TermsChanged
+from app.modules.taxonomy.service import TaxonomyService, Terms, terms_of
 from app.modules.tenants.service import require_room
 from app.queues.enqueue import enqueue
 from app.redis.cache import drop
@@ -105,7 +107,8 @@ class ArticleService:
         if article is None:
             raise _slug_taken()
         await self._keep(article, reason, ai_run_id)
-        await self._trace("article.create", article, None, _audited(article), reason)
+        _, terms = await self._label(article, new.tags, new.categories) or ({}, {})
+        await self._trace("article.create", article, None, _audited(article) | terms, reason)
         return article
 
     async def get(self, article_id: UUID, right: Permission = READ) -> Article:
@@ -144,7 +147,8 @@ class ArticleService:
     async def update(
         self, article_id: UUID, change: ArticleChange, *, reason: str | None = None, expected: Expected = None
     ) -> Article:
-        """Change what `change` names: a new version, unless nothing is new. Readers go on seeing what they see.
+        """Change what `change` names: a new version, unless nothing is new. Readers go on seeing what they see,
+        under the tags and categories that it stands under now: those are no part of a version.
 
         Raises:
             NotFound, Stale, Invalid; Conflict (`slug_taken`).
@@ -243,9 +247,13 @@ class ArticleService:
         return await self._change("article.unpublish", article, values | _reopened(article), reason)
 
     async def delete(self, article_id: UUID, *, reason: str | None = None, expected: Expected = None) -> None:
-        """Take it out of every list and free its slug. The row and its versions stay, for whoever follows its trace."""
+        """Take it out of every list, tag and category, and free its slug.
+
+        The row and its versions stay, for whoever follows its trace.
+        """
         article = await self._one(article_id, WRITE, lock=True, expected=expected)
         await repository.hide(self._session, article.id)
+        await self._label(article, [], [])
         values = {"deleted_at": datetime.now(UTC), "published_version": None, "published_at": None}
         await self._change("article.delete", article, values | _reopened(article), reason)
 
@@ -315,23 +323,34 @@ class ArticleService:
         pager: Pager,
         language: str | None = None,
         words: str | None = None,
+        tag: str | None = None,
+        category: str | None = None,
         *,
         limit: int = 25,
         cursor: str | None = None,
     ) -> Page[Publication]:
-        """What readers see, without bodies: what was published last first, or one page of what fits the words best."""
+        """What readers see, without bodies: what was published last first, or one page of what fits the words best.
+
+        Args:
+            tag, category: slugs.
+        """
         own = self._actor.reach(READ)
-        query = repository.public(language, words, workspaces=own)
+        query = repository.public(language, words, tag, category, workspaces=own)
         if words is not None:
             return await self._best(query, Publication, words, limit)
         return await pager.page(
             self._session,
             query,
             key=Publication.id,
-            of=f"publications {scope_of(self._session).tenant_id} {sorted(own or ())} {language}",
+            of=f"publications {scope_of(self._session).tenant_id} {sorted(own or ())} {language} {tag} {category}",
             limit=limit,
             cursor=cursor,
         )
+
+    async def filed(self, articles: Collection[Article] | Collection[Publication]) -> dict[UUID, Terms]:
+        """Under what these articles stand, by their ids; those that stand under nothing are left out."""
+        ids = [row.id if isinstance(row, Article) else row.article_id for row in articles]
+        return await terms_of(self._session, ids) if ids else {}
 
     async def _best(self, query: Select[tuple[R]], table: Searched, words: str, limit: int) -> Page[R]:
         if not 1 <= limit <= MAX_LIMIT:
@@ -363,9 +382,21 @@ class ArticleService:
             raise Stale(f"Version {base} is not the newest of this article any more: {article.draft_version} is")
         if await repository.slug_taken(self._session, article, values.get("slug", article.slug)):
             raise _slug_taken()
-        if _same(article, values):
+        labels = await self._label(article, change.tags, change.categories)
+        before, after = labels or ({}, {})
+        before |= _audited(article)
+        if not _same(article, values):
+            await self._rewrite(article, values, reason, ai_run_id)
+        elif labels is None:
             return article
-        before = _audited(article)
+        else:
+            article.updated_at = datetime.now(UTC)
+        await self._changed(action, article, before, reason, after)
+        return article
+
+    async def _rewrite(
+        self, article: Article, values: dict[str, Any], reason: str | None, ai_run_id: UUID | None
+    ) -> None:
         for name, value in values.items():
             setattr(article, name, value)
         article.search = repository.words({name: getattr(article, name) for name in repository.SEARCHED})
@@ -373,8 +404,15 @@ class ArticleService:
         if article.status == Status.PUBLISHED:
             article.status = Status.DRAFT
         await self._keep(article, reason, ai_run_id)
-        await self._changed(action, article, before, reason)
-        return article
+
+    async def _label(
+        self, article: Article, tags: list[str] | UnsetType, categories: list[str] | UnsetType
+    ) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Under what it stood and stands, for the log; None where that is the same."""
+        if tags is UNSET and categories is UNSET:
+            return None
+        taxonomy = TaxonomyService(self._session, self._actor)
+        return await taxonomy.label(article.tenant_id, article.id, tags, categories)
 
     async def _keep(self, article: Article, reason: str | None, ai_run_id: UUID | None) -> None:
         """Write the article's content down as a version."""
@@ -418,10 +456,17 @@ class ArticleService:
         await self._changed(action, article, before, reason)
         return article
 
-    async def _changed(self, action: str, article: Article, before: dict[str, Any], reason: str | None = None) -> None:
+    async def _changed(
+        self,
+        action: str,
+        article: Article,
+        before: dict[str, Any],
+        reason: str | None = None,
+        terms: dict[str, Any] | None = None,
+    ) -> None:
         await self._session.flush()
         await self._session.refresh(article, ["updated_at"])
-        await self._trace(action, article, before, _audited(article), reason)
+        await self._trace(action, article, before, _audited(article) | (terms or {}), reason)
 
     async def _trace(
         self,
@@ -446,6 +491,13 @@ class ArticleService:
         if own is not None or not await repository.workspace_exists(self._session, tenant, asked):
             raise Invalid.field("workspaceId", "there is no workspace with this id")
         return asked
+
+
+async def show_terms(session: AsyncSession, event: TermsChanged) -> None:
+    """Whoever looks at articles sees what their tags and categories are called now."""
+    scope = scope_of(session)
+    signal(session, TOPIC, scope.tenant_id, scope.tenant_id)
+    drop(session, of_tenant(ARTICLE_ANSWERS.tags[0], scope.tenant_id))
 
 
 _FACTS: dict[str, type[Event]] = {

@@ -47,12 +47,13 @@ class AuditLog(Base):
 
     __table_args__ = (
         Index("ix_audit_log_tenant", "tenant_id", text("id DESC")),
-        Index("ix_audit_log_action", "action", text("id DESC")),
+        Index("ix_audit_log_action", text("action text_pattern_ops"), text("id DESC")),
         Index("ix_audit_log_resource", "resource_type", "resource_id", text("id DESC")),
         Index("ix_audit_log_actor", "actor_id", text("id DESC")),
         Index("ix_audit_log_actor_label", text("lower(actor_label) text_pattern_ops"), text("id DESC")),
         Index("ix_audit_log_label", text("lower(resource_label) text_pattern_ops"), text("id DESC")),
         Index("ix_audit_log_thing", "resource_id", text("id DESC")),
+        Index("ix_audit_log_outcome", "outcome", text("id DESC"), postgresql_where=text("outcome <> 'success'")),
         Index("ix_audit_log_request", "request_id"),
         Index("ix_audit_log_correlation", "correlation_id"),
         {"postgresql_partition_by": "RANGE (id)"},

@@ -23,6 +23,7 @@ MOST_ITEMS = 2_000
 MOST_FILES = 20_000
 LARGEST, LARGEST_TOGETHER = 1_000_000, 40_000_000
 MOST_TAGS, LONGEST_TAG, LONGEST_SOURCE = 50, 100, 500
+MOST_LEVELS = 5
 LONGEST_FRONT_MATTER, LONGEST_HTML = 16_000, 600_000
 MARKDOWN = (".md", ".markdown")
 _CONTENT = "{http://purl.org/rss/1.0/modules/content/}encoded"
@@ -46,6 +47,8 @@ class Entry:
     language: str | None = None
     dated: str | None = None
     tags: tuple[str, ...] = ()
+    categories: tuple[tuple[str, ...], ...] = ()
+    """Each by its names from the root down."""
     digest: str = ""
     problem: str | None = None
 
@@ -140,6 +143,7 @@ def markdown_entry(source: str, text: str) -> Entry:
         language=_word(given, "language") or _word(given, "lang") or None,
         dated=_printable(_word(given, "date"), 40) or None,
         tags=_tags(given.get("tags")),
+        categories=_categories(given.get("categories", given.get("category"))),
         digest=digest,
     )
 
@@ -171,8 +175,20 @@ def _front_matter(text: str) -> dict[Any, Any]:
 def _tags(given: Any) -> tuple[str, ...]:
     """Of a list, or of words between commas."""
     several = given if isinstance(given, list) else str(given or "").split(",")
-    tags = (_printable(one, LONGEST_TAG) for one in several[:MOST_TAGS] if isinstance(one, str))
+    tags = (_printable(one.replace(",", " "), LONGEST_TAG) for one in several[:MOST_TAGS] if isinstance(one, str))
     return tuple(dict.fromkeys(filter(None, tags)))
+
+
+def _categories(given: Any) -> tuple[tuple[str, ...], ...]:
+    """Of a list, or of words between commas; a list in the list is a way down the tree."""
+    several = given if isinstance(given, list) else str(given or "").split(",")
+    ways = (_way(one if isinstance(one, list) else [one]) for one in several[:MOST_TAGS])
+    return tuple(dict.fromkeys(filter(None, ways)))
+
+
+def _way(names: list[Any]) -> tuple[str, ...]:
+    found = (_printable(one, LONGEST_TAG) for one in names[:MOST_LEVELS] if isinstance(one, str))
+    return tuple(filter(None, found))
 
 
 def _headed(body: str) -> str:
@@ -197,7 +213,10 @@ class _Posts:
         self._path: list[str] = []
         self._item: dict[str, str] = {}
         self._text: list[str] = []
-        self._tag = False
+        self._domain = self._nicename = ""
+        self.tree: dict[str, tuple[str, str]] = {}
+        """The blog's categories by nicename: what they are called, and the nicename of what they stand under."""
+        self._place: dict[str, str] = {}
 
     def doctype(self, name: str, public: str | None, system: str | None) -> None:
         """
@@ -211,7 +230,7 @@ class _Posts:
             raise Unreadable("it is no export of WordPress")
         self._path.append(tag)
         self._text = []
-        self._tag = given.get("domain") == "post_tag"
+        self._domain, self._nicename = given.get("domain", ""), given.get("nicename", "")
         if self._path == ["rss", "channel", "item"]:
             self._item = {}
 
@@ -223,8 +242,10 @@ class _Posts:
         text = "".join(self._text)
         if self._path[:3] == ["rss", "channel", "item"] and len(self._path) == 4:
             name = "wp:" + tag.rpartition("}")[2] if tag.startswith(_WORDPRESS) and "/excerpt/" not in tag else tag
-            if name == "category" and self._tag:
+            if name == "category" and self._domain == "post_tag":
                 self._item["tags"] = self._item.get("tags", "") + "," + text.replace(",", " ")
+            elif name == "category" and self._domain == "category":
+                self._item["categories"] = self._item.get("categories", "") + f"{self._nicename}\t{text}\n"
             else:
                 self._item.setdefault(name, text)
         elif self._path == ["rss", "channel", "item"]:
@@ -233,10 +254,38 @@ class _Posts:
                 self.found.append(self._item)
             if len(self.found) > MOST_ITEMS:
                 raise Unreadable(f"it has more than {MOST_ITEMS:,} articles: divide it")
+        elif self._path[:2] == ["rss", "channel"] and tag.startswith(_WORDPRESS):
+            self._blog(tag.rpartition("}")[2], text)
         elif self._path == ["rss", "channel", "language"]:
             self.language = text.strip()
         self._path.pop()
         self._text = []
+
+    def _blog(self, name: str, text: str) -> None:
+        """What the export says of the blog's categories, before its posts."""
+        if len(self._path) == 4:
+            self._place[name] = text.strip()
+        elif name == "category":
+            if len(self.tree) < MOST_FILES:
+                place = self._place
+                self.tree[place.get("category_nicename", "")] = (
+                    place.get("cat_name", ""),
+                    place.get("category_parent", ""),
+                )
+            self._place = {}
+
+    def ways(self, post: dict[str, str]) -> tuple[tuple[str, ...], ...]:
+        """The categories of a post, by their names from the root down."""
+        return tuple(dict.fromkeys(filter(None, map(self._way, post.get("categories", "").splitlines()[:MOST_TAGS]))))
+
+    def _way(self, line: str) -> tuple[str, ...]:
+        nicename, _, name = line.partition("\t")
+        names = [name]
+        above = self.tree.get(nicename, ("", ""))[1]
+        while above in self.tree and len(names) < MOST_LEVELS:  # a ring ends here too
+            name, above = self.tree[above]
+            names.append(name)
+        return _way(names[::-1])
 
     def close(self) -> None:
         pass
@@ -251,10 +300,10 @@ def _wordpress(data: bytes) -> Iterator[Entry]:
     except (ParseError, ValueError, LookupError) as error:
         raise Unreadable(f"it is not well-formed XML: {error}") from error
     for post in posts.found:
-        yield _post_entry(post, posts.language)
+        yield _post_entry(post, posts.language, posts.ways(post))
 
 
-def _post_entry(post: dict[str, str], language: str) -> Entry:
+def _post_entry(post: dict[str, str], language: str, categories: tuple[tuple[str, ...], ...]) -> Entry:
     html = post.get(_CONTENT, "")
     title = _printable(" ".join(post.get("title", "").split()), LONGEST_SOURCE)
     source = _printable(post.get("guid", "") or f"post {post.get('wp:post_id', '')}", LONGEST_SOURCE)
@@ -271,6 +320,7 @@ def _post_entry(post: dict[str, str], language: str) -> Entry:
         language=language or None,
         dated=_printable(post.get("wp:post_date", ""), 40) or None,
         tags=_tags(post.get("tags")),
+        categories=categories,
         digest=digest,
     )
 

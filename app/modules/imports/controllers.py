@@ -49,12 +49,12 @@ class ImportController(Controller):
         """Import a folder of Markdown files as a ZIP archive, or the XML that WordPress exports.
 
         `Location` tells how far it is. Each article becomes a draft, once: what was imported before is skipped.
-        YAML above the Markdown may give `title`, `slug`, `language`, `date` and `tags`; without a title, the first
-        heading or the file's name is taken.
+        YAML above the Markdown may give `title`, `slug`, `language`, `date`, `tags` and `categories`; without a title,
+        the first heading or the file's name is taken.
         """
         upload = await upload_of(request)
         made = read(await imports.start(upload.name or file_name, upload.data, dry_run=dry_run))
-        return Response(made, status_code=202, headers={"Location": f"/api/v1/imports/{made.id}"})
+        return Response(made, status_code=202, headers={"Location": f"{request.url.path.rstrip('/')}/{made.id}"})
 
     @get("/", permission=READ)
     async def index(
@@ -87,6 +87,13 @@ class ImportController(Controller):
     ) -> ItemPage:
         """Read what became of each article of the file, the last first."""
         return await _items(imports, pager, import_id, outcome, limit, cursor)
+
+
+class TenantImportController(ImportController):
+    """The imports of any tenant, for the owner, who acts there with the rights of that tenant."""
+
+    path = "/tenants/{tenant_id:uuid}/imports"
+    opt = {"in_tenant": True}  # noqa: RUF012
 
 
 class OwnerImportController(Controller):

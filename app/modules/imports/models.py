@@ -44,6 +44,7 @@ class ImportRun(TenantRow):
     failed: Mapped[int]
     data: Mapped[bytes | None] = mapped_column(deferred=True)
     job_id: Mapped[UUID]
+    correlation_id: Mapped[UUID | None]
     actor_kind: Mapped[str]
     actor_id: Mapped[UUID | None]
     actor_label: Mapped[str]
@@ -57,6 +58,7 @@ class ImportRun(TenantRow):
         CheckConstraint("format IN ('markdown', 'wxr')", name="format"),
         CheckConstraint("status IN ('queued', 'running', 'completed', 'failed')", name="status"),
         Index("ix_import_run_list", "tenant_id", text("id DESC")),
+        Index("ix_import_run_correlation", "correlation_id"),
         Index("ix_import_run_workspace", "tenant_id", "workspace_id"),
     )
 

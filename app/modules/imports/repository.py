@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import Select, column, func, select, table, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.trace import MOST_STEPS, Step
 from app.modules.imports.models import ImportItem, ImportRun, Outcome, Status
 
 # A table of another module, by name: its models are its own.
@@ -64,3 +65,22 @@ async def about_jobs(session: AsyncSession, jobs: Collection[UUID]) -> dict[UUID
         select(ImportRun.job_id, ImportRun.file_name, ImportRun.id).where(ImportRun.job_id.in_(jobs))
     )
     return {row.job_id: (row.file_name, f"/imports/{row.id}") for row in rows}
+
+
+async def steps(session: AsyncSession, trace_id: UUID) -> list[Step]:
+    """The imports that a request began, the first one first."""
+    query = select(ImportRun).where(ImportRun.correlation_id == trace_id).order_by(ImportRun.id).limit(MOST_STEPS)
+    return [
+        Step(
+            kind="import",
+            label=row.file_name,
+            status=row.status,
+            began_at=row.created_at,
+            ended_at=row.finished_at,
+            open=row.finished_at is None,
+            note=row.error or f"{row.created} created, {row.skipped} skipped, {row.failed} failed",
+            path=f"/imports/{row.id}",
+            tenant_id=row.tenant_id,
+        )
+        for row in await session.scalars(query)
+    ]

@@ -1,5 +1,6 @@
 """The rules of imports: a file becomes drafts, each of its articles once."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from msgspec import ValidationError, convert
@@ -13,6 +14,7 @@ from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
+from app.core.request import correlation_id
 from app.core.uploads import plain_name
 from app.modules.articles.service import MAX_SLUG, MAX_TITLE, ArticleCreate, ArticleService
 from app.modules.audit.service import record
@@ -24,6 +26,7 @@ from app.modules.imports.models import Outcome as Outcome
 from app.modules.imports.models import Status as Status
 from app.modules.imports.repository import ImportFilter
 from app.modules.imports.schemas import MAX_NAME
+from app.modules.taxonomy.service import TaxonomyService
 from app.queues.enqueue import enqueue
 
 TOPIC = "imports"
@@ -63,6 +66,7 @@ class ImportService:
             failed=0,
             data=data,
             job_id=await enqueue(self._session, ImportArticles(import_id=id_)),
+            correlation_id=correlation_id(),
             actor_kind=self._actor.kind,
             actor_id=self._actor.id,
             actor_label=self._actor.label,
@@ -149,8 +153,11 @@ class Importing:
         if before is not None:
             changed = "" if before.digest == entry.digest else ", and differs from it now; articles are not overwritten"
             return Outcome.SKIPPED, f"was imported before{changed}", before.article_id
-        articles = ArticleService(self._session, actor_of(run))
-        article = await articles.create(article_of(entry))
+        actor = actor_of(run)
+        taxonomy = TaxonomyService(self._session, actor)
+        slugs = [await taxonomy.category_of(run.tenant_id, names) for names in entry.categories]
+        articles = ArticleService(self._session, actor)
+        article = await articles.create(article_of(entry, slugs))
         return Outcome.CREATED, None, article.id
 
     async def note(
@@ -186,8 +193,11 @@ def actor_of(run: ImportRun) -> Actor:
     return Actor(kind, run.actor_id, run.actor_label, frozenset(), Plane.TENANT, tenant, run.workspace_id)  # type: ignore[arg-type]
 
 
-def article_of(entry: Entry) -> ArticleCreate:
+def article_of(entry: Entry, categories: Sequence[str]) -> ArticleCreate:
     """
+    Args:
+        categories: their slugs.
+
     Raises:
         Invalid: naming the field.
     """
@@ -197,6 +207,8 @@ def article_of(entry: Entry) -> ArticleCreate:
         "body": entry.body,
         "slug": slugify(entry.slug, allow_unicode=True, max_length=MAX_SLUG) or None if entry.slug else None,
         "language": entry.language or "en",
+        "tags": list(entry.tags),
+        "categories": list(categories),
     }
     try:
         return convert(values, ArticleCreate)

@@ -22,6 +22,7 @@ from app.modules.instances.schemas import (
     InstanceOwned,
     InstancePage,
     InstanceRead,
+    InstanceRestart,
     RunRequest,
     detail,
     item,
@@ -105,10 +106,17 @@ class InstanceActs(Controller):
 
     @post("/instances/{instance_id:uuid}/restart", permission=MANAGE, audit="instance.start", status_code=202)
     async def restart(
-        self, instance_id: FromPath[UUID], instances: NamedDependency[InstanceService]
+        self,
+        instance_id: FromPath[UUID],
+        instances: NamedDependency[InstanceService],
+        data: JSONBody[InstanceRestart | None] = None,
     ) -> Response[InstanceRead]:
-        """Start the workflow, as it is now, with the same input: a new instance."""
-        return _answer(await instances.restart(instance_id), 202)
+        """Start the workflow, as it is now, with the same input: a new instance.
+
+        With a `step` to which an ended instance came, the new one begins there, in the same version, and keeps what
+        came of the steps before.
+        """
+        return _answer(await instances.restart(instance_id, data.step if data else None), 202)
 
 
 class InstanceController(Controller):

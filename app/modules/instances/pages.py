@@ -19,7 +19,7 @@ from app.modules.instances import repository
 from app.modules.instances.models import UNFINISHED, Status
 from app.modules.instances.permissions import MANAGE, READ
 from app.modules.instances.repository import InstanceFilter
-from app.modules.instances.schemas import INSTANCE_SEEN, InstanceDetail, RunForm, detail
+from app.modules.instances.schemas import INSTANCE_SEEN, InstanceDetail, RestartForm, RunForm, detail
 from app.modules.instances.service import InstanceService
 from app.modules.tenants.service import tenant_names
 
@@ -128,9 +128,11 @@ class InstancePages(Controller):
         instance_id: FromPath[UUID],
         instances: NamedDependency[InstanceService],
         session: NamedDependency[AsyncSession],
+        data: URLEncodedBody[RestartForm],
     ) -> Template:
         """The browser goes to the new instance."""
-        return await _go(request, instances, session, (await instances.restart(instance_id)).id)
+        new = await instances.restart(instance_id, data.step or None)
+        return await _go(request, instances, session, new.id)
 
 
 def _common(request: AnyRequest) -> dict[str, Any]:

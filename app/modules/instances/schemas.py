@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from msgspec import Raw, convert, field
+from msgspec import Meta, Raw, convert, field
 
 from app.core.access import Access
 from app.core.wire import Incoming, Outgoing, Sensitive
@@ -28,6 +28,19 @@ class RunForm(Incoming):
     """The same from a page, as text."""
 
     input: str = ""
+    csrf_token: str = field(name="_csrf_token", default="")
+
+
+class InstanceRestart(Incoming):
+    """The key of the step at which the new instance begins; without one it begins at the first."""
+
+    step: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+
+
+class RestartForm(Incoming):
+    """The same from a page."""
+
+    step: str = ""
     csrf_token: str = field(name="_csrf_token", default="")
 
 

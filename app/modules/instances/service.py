@@ -1,7 +1,9 @@
 """The rules of instances: how they start, how they are driven on, and what people may do with them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
@@ -144,16 +146,31 @@ class InstanceService:
         await go_on(self._session, instance)
         return await self._done("instance.retry", instance)
 
-    async def restart(self, instance_id: UUID) -> WorkflowInstance:
+    async def restart(self, instance_id: UUID, step: str | None = None) -> WorkflowInstance:
         """A new instance of the workflow as it is now, with the same input.
 
+        Args:
+            step: that it begins at instead, in the version that the old instance had: what came of the steps before
+                is kept, and they are not run again.
+
         Raises:
-            NotFound. Conflict (`not_published`). QuotaExceeded.
+            NotFound. Invalid (`step`): the instance did not come to such a step. Conflict (`not_published`).
+            Conflict (`unfinished`): the instance itself may still come to the step. QuotaExceeded.
         """
         old = await self.get(instance_id)
         definition = await WorkflowService(self._session, self._actor).get(old.definition_id)
         await require_room(self._session, 1)
-        return await start(self._session, self._actor, definition, old.input, restarted_from=old.id)
+        if step is None:
+            return await start(self._session, self._actor, definition, old.input, restarted_from=old.id)
+        if old.status in UNFINISHED:
+            raise Conflict("This instance is under way: cancel it first", code="unfinished")
+        run = await repository.executions(self._session, old.id)
+        if step not in {one.step_key for one in run}:
+            raise Invalid.field("step", "must be the key of a step to which the instance came")
+        done = list(takewhile(lambda one: one.step_key != step, run))
+        kept = {one.step_key: old.steps[one.step_key] for one in done if one.step_key in old.steps}
+        begin = Begin(old.version_id, step, kept)
+        return await start(self._session, self._actor, definition, old.input, restarted_from=old.id, begin=begin)
 
     async def _unfinished(self, instance_id: UUID) -> WorkflowInstance:
         instance = await self._locked(instance_id)
@@ -174,6 +191,15 @@ class InstanceService:
         return instance
 
 
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Where an instance begins that does not at its first step: the version, the step, what came of those before."""
+
+    version_id: UUID
+    step: str
+    steps: dict[str, Any]
+
+
 async def start(
     session: AsyncSession,
     actor: Actor,
@@ -183,8 +209,9 @@ async def start(
     trigger: str = MANUAL,
     subject: str = "",
     restarted_from: UUID | None = None,
+    begin: Begin | None = None,
 ) -> WorkflowInstance:
-    """A new instance of the active version; its first job is in this transaction.
+    """A new instance of the active version, unless it is to begin elsewhere; its first job is in this transaction.
 
     Raises:
         Conflict (`not_published`).
@@ -192,22 +219,23 @@ async def start(
     graph = await WorkflowService(session, actor).active_graph(definition)
     assert definition.active_version_id is not None  # it has a graph
     one = None if graph.one_per is None else value_at({"input": given}, graph.one_per)
+    version_id = definition.active_version_id if begin is None else begin.version_id
     instance = WorkflowInstance(
         id=new_id(),
         tenant_id=definition.tenant_id,
         definition_id=definition.id,
-        version_id=definition.active_version_id,
+        version_id=version_id,
         status=Status.PENDING,
         trigger=trigger,
         input=given,
-        steps={},
+        steps={} if begin is None else begin.steps,
         subject=subject or str(given.get("articleId") or ""),
         correlation_id=correlation_id(),
         concurrency_key=None if one is None else str(one),
         started_by=identity(actor),
         label=actor.label,
         restarted_from=restarted_from,
-        step=await first_step(session, definition.active_version_id),
+        step=await first_step(session, version_id) if begin is None else begin.step,
         iteration=1,
         attempt=1,
         first_attempt=1,

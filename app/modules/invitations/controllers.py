@@ -12,9 +12,11 @@ from app.core.settings import Settings
 from app.modules.invitations.permissions import READ, WRITE
 from app.modules.invitations.schemas import (
     InvitationCreate,
+    InvitationIds,
     InvitationMade,
     InvitationPage,
     InvitationRead,
+    InvitationsChanged,
     State,
     made,
     read,
@@ -63,6 +65,37 @@ class InvitationController(Controller):
     ) -> InvitationRead:
         """Read one invitation, without its link."""
         return read(await invitations.get(tenant_id, invitation_id))
+
+    @post("/revocations", permission=WRITE, audit="invitation.revoke", status_code=200)
+    async def revoke_many(
+        self,
+        invitations: NamedDependency[InvitationService],
+        tenant_id: FromPath[UUID],
+        data: JSONBody[InvitationIds],
+    ) -> InvitationsChanged:
+        """Take several invitations back, all or none."""
+        return InvitationsChanged(changed=await invitations.revoke_many(tenant_id, data.ids))
+
+    @post("/reminders", permission=WRITE, audit="invitation.resend", status_code=200)
+    async def resend_many(
+        self,
+        invitations: NamedDependency[InvitationService],
+        tenant_id: FromPath[UUID],
+        data: JSONBody[InvitationIds],
+    ) -> InvitationsChanged:
+        """Mail several invitations again, all or none; their links are good for seven more days."""
+        return InvitationsChanged(changed=len(await invitations.resend(tenant_id, data.ids)))
+
+    @post("/{invitation_id:uuid}/reminder", permission=WRITE, audit="invitation.resend", status_code=200)
+    async def resend(
+        self,
+        invitations: NamedDependency[InvitationService],
+        tenant_id: FromPath[UUID],
+        invitation_id: FromPath[UUID],
+    ) -> InvitationRead:
+        """Mail an invitation again; its link is good for seven more days."""
+        [row] = await invitations.resend(tenant_id, [invitation_id])
+        return read(row)
 
     @delete("/{invitation_id:uuid}", permission=WRITE, audit="invitation.revoke")
     async def revoke(

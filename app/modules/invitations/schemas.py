@@ -30,6 +30,25 @@ class InvitationForm(Incoming):
     csrf_token: str = field(name="_csrf_token", default="")
 
 
+class InvitationIds(Incoming):
+    """Which invitations: all of them or, where one cannot be, none."""
+
+    ids: Sequence[UUID]
+
+
+class InvitationsChanged(Outgoing):
+    """How many invitations were changed."""
+
+    changed: int
+
+
+class Chosen(Incoming):
+    """The rows that are ticked in the list."""
+
+    ids: list[str] | str = field(default_factory=list)
+    csrf_token: str = field(name="_csrf_token", default="")
+
+
 class RegisterForm(Incoming):
     """Who has no account yet makes one on the invitation's page."""
 

@@ -1,5 +1,6 @@
 """The rules of invitations: who invites, who may take one up, and until when."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import SYSTEM, Database, Plane
-from app.core.errors import Conflict, Forbidden, NotFound, Problem
+from app.core.errors import Conflict, Forbidden, Invalid, NotFound, Problem
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
@@ -28,6 +29,7 @@ from app.modules.tenants.service import TenantService
 
 TOPIC, PURPOSE = "invitations", "invitation"
 LASTS = timedelta(days=7)
+MOST_AT_ONCE = 100
 
 
 class InvitationOver(Problem):
@@ -117,11 +119,39 @@ class InvitationService:
         await self._session.flush()
         await self._session.refresh(row)
         await self._trace("invitation.create", row, None, {"email": row.email, "role": role.name})
-        props = {"by": self._actor.label, "tenant": tenant.name, "role": role.name}
-        ticket = Ticket(PURPOSE, row.id, "/invitations")
-        letter = Letter(template="invitation", to=address, props=props, ticket=ticket, good_until=row.expires_at)
-        await send(self._session, letter)
+        await self._mail(row, tenant.name, role.name)
         return row, secret
+
+    async def resend(self, tenant_id: UUID, ids: Collection[UUID]) -> list[Invitation]:
+        """Mail these again, all or none, with the same link; from now on it is good for seven days.
+
+        Raises:
+            NotFound: the tenant has not all of them. Invalid (`ids`): none or too many. Forbidden (`right_not_held`).
+            Conflict (`invitation_over`): one is accepted or taken back.
+        """
+        rows = await self._some(tenant_id, ids)
+        tenant = await self._tenants.called(tenant_id)
+        for row in rows:
+            if row.state not in ("pending", "expired"):
+                raise Conflict(f"The invitation of {row.email} is {row.state}", code="invitation_over")
+            role = await self._roles.get(tenant_id, row.role_id)
+            await self._roles.require_within(role)
+            before, row.expires_at = row.expires_at, datetime.now(UTC) + LASTS
+            await self._session.flush()
+            await self._mail(row, tenant.name, role.name)
+            await self._trace("invitation.resend", row, {"expires_at": before}, {"expires_at": row.expires_at})
+        return rows
+
+    async def revoke_many(self, tenant_id: UUID, ids: Collection[UUID]) -> int:
+        """Take these back, all or none; returns how many were open.
+
+        Raises:
+            NotFound: the tenant has not all of them. Invalid (`ids`): none or too many.
+        """
+        still_open = [row for row in await self._some(tenant_id, ids) if row.accepted_at is None and not row.revoked_at]
+        for row in still_open:
+            await self.revoke(tenant_id, row.id)
+        return len(still_open)
 
     async def revoke(self, tenant_id: UUID, invitation_id: UUID) -> Invitation:
         """Take an invitation back. One that is over already stays as it is.
@@ -149,6 +179,21 @@ class InvitationService:
         row.accepted_at = datetime.now(UTC)
         await self._session.flush()
         await self._trace("invitation.accept", row, {"accepted_at": None}, {"accepted_at": row.accepted_at})
+
+    async def _some(self, tenant_id: UUID, ids: Collection[UUID]) -> list[Invitation]:
+        if not 0 < len(ids) <= MOST_AT_ONCE:
+            raise Invalid.field("ids", f"choose from 1 to {MOST_AT_ONCE}")
+        query = _of(tenant_id).where(Invitation.id.in_(ids)).order_by(Invitation.id).with_for_update()
+        rows = list(await self._session.scalars(query))
+        if len(rows) != len({*ids}):
+            raise NotFound("There is no such invitation")
+        return rows
+
+    async def _mail(self, row: Invitation, tenant: str, role: str) -> None:
+        props = {"by": self._actor.label, "tenant": tenant, "role": role}
+        ticket = Ticket(PURPOSE, row.id, "/invitations")
+        letter = Letter(template="invitation", to=row.email, props=props, ticket=ticket, good_until=row.expires_at)
+        await send(self._session, letter)
 
     async def _clear(self, tenant_id: UUID, address: str) -> None:
         """Make room: an open invitation whose time is over counts as taken back."""

@@ -38,7 +38,7 @@ class FileController(Controller):
     ) -> Response[FileRead]:
         """Upload a JPEG, PNG, GIF, WebP or PDF. 200 where the tenant has the same bytes already, with that file."""
         file, new = await files.add(await upload_of(request))
-        headers = {"Location": f"/api/v1/files/{file.id}"}
+        headers = {"Location": f"{request.url.path.rstrip('/')}/{file.id}"}
         return Response(read(file), status_code=201 if new else 200, headers=headers)
 
     @get("/", permission=READ)
@@ -83,6 +83,13 @@ class FileController(Controller):
     async def discard(self, file_id: FromPath[UUID], files: NamedDependency[FileService]) -> None:
         """Delete a file, with its smaller pictures."""
         await files.delete(file_id)
+
+
+class TenantFileController(FileController):
+    """The files of any tenant, for the owner, who acts there with the rights of that tenant."""
+
+    path = "/tenants/{tenant_id:uuid}/files"
+    opt = {"in_tenant": True}  # noqa: RUF012
 
 
 class OwnerFileController(Controller):

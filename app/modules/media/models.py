@@ -30,12 +30,14 @@ class File(TenantRow):
     height: Mapped[int | None]
     images: Mapped[str]
     uploaded_by: Mapped[str]
+    correlation_id: Mapped[UUID | None]
 
     __table_args__ = (
         UniqueConstraint("tenant_id", "id"),
         UniqueConstraint("tenant_id", "sha256", name="uq_file_tenant_id_sha256"),
         ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
         CheckConstraint("images IN ('none', 'pending', 'completed', 'failed')", name="images"),
+        Index("ix_file_correlation", "correlation_id"),
         Index("ix_file_list", "tenant_id", text("id DESC")),
     )
 

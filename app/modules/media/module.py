@@ -8,14 +8,15 @@ from app.core.policy import Actor
 from app.core.quota import Quota
 from app.core.settings import Settings
 from app.core.templating import NavigationItem
+from app.core.trace import TraceSource
 from app.module import Module
 from app.modules.media import permissions
 from app.modules.media.client import folder_of
-from app.modules.media.controllers import FileController, OwnerFileController
+from app.modules.media.controllers import FileController, OwnerFileController, TenantFileController
 from app.modules.media.jobs import SweepFiles
-from app.modules.media.pages import FilePages, MemberFilePages
+from app.modules.media.pages import FilePages, MemberFilePages, TenantFileActs
 from app.modules.media.processor import make_images, sweep_files
-from app.modules.media.repository import bytes_of
+from app.modules.media.repository import bytes_of, steps
 from app.modules.media.service import FILE_BYTES, TOPIC, FileService
 from app.queues.schedules import Schedule
 from app.queues.timing import Timing
@@ -30,8 +31,8 @@ def provide_files(
 media = Module(
     name="media",
     api=[FileController],
-    owner_api=[OwnerFileController],
-    pages=[FilePages],
+    owner_api=[OwnerFileController, TenantFileController],
+    pages=[FilePages, TenantFileActs],
     member_pages=[MemberFilePages],
     providers={"files": provide_files},
     processors=[make_images, sweep_files],
@@ -39,6 +40,7 @@ media = Module(
     permissions=permissions.ALL,
     topics=[Topic(TOPIC, permissions.READ)],
     navigation=[NavigationItem("Content", "Files", "/files", "file-text", permissions.READ, 34)],
+    traces=[TraceSource(steps, permissions.READ, TOPIC)],
     quotas=[Quota(FILE_BYTES, "Bytes of files", bytes_of)],
     links={"file": ("/files/{id}", permissions.READ)},
 )

@@ -1,25 +1,27 @@
 """`/files` in the dashboards: what tenants uploaded, with small pictures."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Plane, scope_of
 from app.core.paging import Pager
-from app.core.queries import text_of
+from app.core.queries import text_of, uuid_of
 from app.core.templating import prefix_of, render, told
 from app.core.uploads import upload_of
 from app.modules.audit.service import tenant_names
 from app.modules.media import repository
 from app.modules.media.client import KINDS
+from app.modules.media.models import File
 from app.modules.media.permissions import READ, WRITE
 from app.modules.media.repository import FileFilter
 from app.modules.media.service import FileService, served
+from app.modules.tenants.service import tenant_names as tenant_choices
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -36,9 +38,10 @@ class FilePages(Controller):
         pager: NamedDependency[Pager],
         q: FromQuery[str] = "",
         kind: FromQuery[str] = "",
+        of_tenant: Annotated[str, QueryParameter(name="tenantId")] = "",
         cursor: FromQuery[str] = "",
     ) -> Template:
-        return await _list(request, files, session, pager, q, kind, cursor)
+        return await _list(request, files, session, pager, q, kind, of_tenant, cursor)
 
     @get("/{file_id:uuid}", permission=READ)
     async def show(
@@ -82,8 +85,7 @@ class MemberFilePages(FilePages):
         pager: NamedDependency[Pager],
     ) -> Template:
         file, new = await files.add(await upload_of(request))
-        view = await _list(request, files, session, pager)
-        return told(view, f"{file.name} is there." if new else f"The same file is there already, as {file.name}.")
+        return told(await _list(request, files, session, pager), _kept(file, new))
 
     @post("/{file_id:uuid}/removal", permission=WRITE, audit="file.delete", status_code=200)
     async def remove(
@@ -98,6 +100,26 @@ class MemberFilePages(FilePages):
         return told(await _list(request, files, session, pager), "The file is deleted.")
 
 
+class TenantFileActs(Controller):
+    """What changes files, for the owner, in any tenant. Whoever looks at a list hears of it by a signal."""
+
+    path = "/tenants/{tenant_id:uuid}/files"
+    opt = {"in_tenant": True}  # noqa: RUF012
+
+    @post("/", permission=WRITE, audit="file.create", status_code=200)
+    async def upload(self, request: AnyRequest, files: NamedDependency[FileService]) -> Response[bytes]:
+        return told(Response(b""), _kept(*await files.add(await upload_of(request))))
+
+    @post("/{file_id:uuid}/removal", permission=WRITE, audit="file.delete", status_code=200)
+    async def remove(self, file_id: FromPath[UUID], files: NamedDependency[FileService]) -> Response[bytes]:
+        await files.delete(file_id)
+        return told(Response(b""), "The file is deleted.")
+
+
+def _kept(file: File, new: bool) -> str:
+    return f"{file.name} is there." if new else f"The same file is there already, as {file.name}."
+
+
 async def _list(
     request: AnyRequest,
     files: FileService,
@@ -105,19 +127,22 @@ async def _list(
     pager: Pager,
     q: str = "",
     kind: str = "",
+    of_tenant: str = "",
     cursor: str = "",
 ) -> Template:
-    wanted = FileFilter(text_of("q", q), text_of("kind", kind))
+    wanted = FileFilter(text_of("q", q), text_of("kind", kind), uuid_of("tenantId", of_tenant))
     page = await files.search(pager, wanted, cursor=cursor or None)
     context = {
         "path": f"{prefix_of(request)}/files",
         "page": page,
-        "params": {name: value for name, value in (("q", q), ("kind", kind)) if value},
+        "params": {name: value for name, value in (("q", q), ("kind", kind), ("tenantId", of_tenant)) if value},
         "cursor": cursor,
         "kinds": [("image", "Pictures"), *((one, one) for one in KINDS)],
         "accept": ",".join(KINDS),
         "thumbnails": await repository.thumbnails(session, [file.id for file in page.items]),
         "tenants": await tenant_names(session, (file.tenant_id for file in page.items)),
         "platform": scope_of(session).plane is Plane.PLATFORM,
+        "choices": await tenant_choices(session),
+        "chosen": wanted.tenant_id,
     }
     return render(request, "media/index.html", context, fragment="media/_list.html")

@@ -9,7 +9,8 @@ from sqlalchemy import Select, Uuid, any_, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.modules.media.models import File, MediaAsset
+from app.core.trace import MOST_STEPS, Step
+from app.modules.media.models import File, Images, MediaAsset
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +65,21 @@ async def known(session: AsyncSession, ids: Collection[UUID]) -> set[UUID]:
     """Which of these are files. One array: a folder may hold more of them than a statement may have parameters."""
     asked = bindparam("ids", list(ids), type_=ARRAY(Uuid))
     return set(await session.scalars(select(File.id).where(File.id == any_(asked))))
+
+
+async def steps(session: AsyncSession, trace_id: UUID) -> list[Step]:
+    """The files that a request brought, the first one first; a picture is under way until its smaller ones are made."""
+    query = select(File).where(File.correlation_id == trace_id).order_by(File.id).limit(MOST_STEPS)
+    return [
+        Step(
+            kind="file",
+            label=row.name,
+            status="created" if row.images == Images.NONE else row.images,
+            began_at=row.created_at,
+            ended_at=None if row.images == Images.PENDING else row.updated_at,
+            open=row.images == Images.PENDING,
+            path=f"/files/{row.id}",
+            tenant_id=row.tenant_id,
+        )
+        for row in await session.scalars(query)
+    ]

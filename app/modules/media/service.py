@@ -15,6 +15,7 @@ from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
+from app.core.request import correlation_id
 from app.core.threads import in_thread
 from app.core.uploads import Upload, plain_name
 from app.modules.audit.service import record
@@ -69,6 +70,7 @@ class FileService:
             "height": height,
             "images": Images.PENDING if kind in PICTURES else Images.NONE,
             "uploaded_by": self._actor.label,
+            "correlation_id": correlation_id(),
         }
         file = await repository.add(self._session, values)
         if file is None:  # sent twice at the same moment, and the other one was first

@@ -17,18 +17,34 @@ from app.modules.people.schemas import (
     USER_SEEN,
     USERS_SEEN,
     Ban,
+    Bans,
+    Changed,
+    ConsentRead,
     Role,
     RoleChange,
     Sort,
     State,
+    Unbans,
     UserChange,
     UserCreate,
     UserPage,
     UserRead,
     read,
+    read_consent,
 )
 from app.modules.people.service import People
-from app.modules.sessions.service import DeviceRead, SessionBook, SessionPage, read_device, read_session
+from app.modules.sessions.service import (
+    DeviceRead,
+    Revocations,
+    Revoked,
+    SessionBook,
+    SessionFilter,
+    SessionPage,
+    read_device,
+    read_session,
+)
+from app.modules.sessions.service import Sort as SessionSort
+from app.modules.sessions.service import State as SessionState
 
 
 class UserController(Controller):
@@ -97,6 +113,16 @@ class UserController(Controller):
         """Let a banned person in again."""
         return _answer(await people.unban(user_id))
 
+    @post("/bans", permission=WRITE, audit="owner.user.ban", step_up=True, status_code=200)
+    async def ban_many(self, people: NamedDependency[People], data: JSONBody[Bans]) -> Changed:
+        """Let several people in no more, all of them or nobody; every session ends at once."""
+        return Changed(changed=await people.ban_many(data.ids, data.reason))
+
+    @post("/unbans", permission=WRITE, audit="owner.user.unban", status_code=200)
+    async def unban_many(self, people: NamedDependency[People], data: JSONBody[Unbans]) -> Changed:
+        """Let several banned people in again."""
+        return Changed(changed=await people.unban_many(data.ids))
+
     @post("/{user_id:uuid}/password-reset", permission=WRITE, audit="owner.user.reset", status_code=202)
     async def reset(self, people: NamedDependency[People], user_id: FromPath[UUID]) -> Response[UserRead]:
         """Mail a person a link that sets a new password."""
@@ -122,6 +148,12 @@ class UserController(Controller):
         page = (await book.search(pager, user_id, limit=limit, cursor=cursor)).map(read_session)
         return SessionPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
+    @get("/{user_id:uuid}/consents", permission=READ, access=USER_SEEN)
+    async def consents(self, people: NamedDependency[People], user_id: FromPath[UUID]) -> Sequence[ConsentRead]:
+        """List every answer that a person gave to a purpose, the oldest first."""
+        await people.get(user_id)
+        return [read_consent(row) for row in await people.answers(user_id)]
+
     @get("/{user_id:uuid}/devices", permission=READ, access=USER_SEEN)
     async def devices(
         self, people: NamedDependency[People], book: NamedDependency[SessionBook], user_id: FromPath[UUID]
@@ -137,14 +169,28 @@ class SessionController(Controller):
     @get("/", permission=READ, access=SESSIONS_SEEN)
     async def search(
         self,
-        book: NamedDependency[SessionBook],
+        people: NamedDependency[People],
         pager: NamedDependency[Pager],
+        q: FromQuery[str | None] = None,
+        device: FromQuery[str | None] = None,
+        state_: Annotated[SessionState, QueryParameter(name="state")] = "open",
+        sort: FromQuery[SessionSort] = "-createdAt",
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> SessionPage:
-        """List where people are signed in, newest first."""
-        page = (await book.search(pager, limit=limit, cursor=cursor)).map(read_session)
+        """List where people are signed in, newest first where nothing else is asked for.
+
+        `q` is looked for in the person's name and e-mail, `device` in what the browser calls itself.
+        """
+        wanted = SessionFilter(state_, device)
+        found = await people.sessions(pager, wanted, text=q, sort=sort, limit=limit, cursor=cursor)
+        page = found.map(read_session)
         return SessionPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
+
+    @post("/revocations", permission=WRITE, audit="session.revoke", status_code=200)
+    async def revoke_many(self, book: NamedDependency[SessionBook], data: JSONBody[Revocations]) -> Revoked:
+        """End several sessions at once; those that are over already are passed over."""
+        return Revoked(revoked=await book.revoke_many(data.ids))
 
     @delete("/{session_id:uuid}", permission=WRITE, audit="session.revoke")
     async def revoke(self, book: NamedDependency[SessionBook], session_id: FromPath[UUID]) -> None:

@@ -1,5 +1,7 @@
 """`/dashboard/owner/users` and `/dashboard/owner/sessions`."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, get_args
 from uuid import UUID
 
@@ -11,7 +13,7 @@ from litestar.response import Template
 from app.core.access import tell
 from app.core.paging import Pager
 from app.core.policy import Actor
-from app.core.queries import one_of
+from app.core.queries import one_of, uuids_of
 from app.core.roles import PLATFORM
 from app.core.templating import PREFIX, render, told
 from app.modules.people.permissions import READ, WRITE
@@ -20,6 +22,7 @@ from app.modules.people.schemas import (
     USER_SEEN,
     USERS_SEEN,
     BanForm,
+    Chosen,
     Role,
     RoleForm,
     Sort,
@@ -27,13 +30,17 @@ from app.modules.people.schemas import (
     UserChange,
     UserForm,
 )
-from app.modules.people.service import People
-from app.modules.sessions.service import SessionBook
+from app.modules.people.service import PURPOSES, People
+from app.modules.sessions.service import SessionBook, SessionFilter
+from app.modules.sessions.service import Sort as SessionSort
+from app.modules.sessions.service import State as SessionState
 
 PATH = f"{PREFIX}/users"
+NOTHING: Mapping[str, str] = MappingProxyType({})
 AnyRequest = Request[Any, Any, Any]
 ROLES = [*PLATFORM.items(), ("user", "Ordinary person")]
 STATES = [(state, state.capitalize()) for state in get_args(State)]
+SESSION_STATES = [("ended", "Ended"), ("expired", "Expired")]
 
 
 class UserPages(Controller):
@@ -51,26 +58,7 @@ class UserPages(Controller):
         sort: FromQuery[str | None] = None,
         cursor: FromQuery[str | None] = None,
     ) -> Template:
-        asked = {"q": q, "role": role, "state": state_, "sort": sort}
-        order: Sort = one_of("sort", sort, Sort) or "-createdAt"
-        page = await people.search(
-            pager,
-            text=q,
-            role=one_of("role", role, Role),
-            state=one_of("state", state_, State),
-            sort=order,
-            cursor=cursor,
-        )
-        tell(request, rows=len(page.items))
-        context = {
-            "page": page,
-            "cursor": cursor,
-            "params": {name: value for name, value in asked.items() if value},
-            "sort": order,
-            "roles": ROLES,
-            "states": STATES,
-        }
-        return render(request, "people/index.html", context, fragment="people/_list.html")
+        return await _people(request, people, pager, _given(q=q, role=role, state=state_, sort=sort), cursor)
 
     @post("/", permission=WRITE, audit="owner.user.create", status_code=200)
     async def create(self, people: NamedDependency[People], data: URLEncodedBody[UserForm]) -> Response[bytes]:
@@ -94,6 +82,8 @@ class UserPages(Controller):
             "profile": await people.profile(user.id),
             "factor": await people.factor(user.id),
             "consents": await people.consents(user.id),
+            "answers": [*reversed(await people.answers(user.id))],
+            "purposes": {each.name: each for each in PURPOSES},
             "devices": await book.devices(user.id),
             "page": await book.search(pager, user.id, limit=10, cursor=cursor),
             "cursor": cursor,
@@ -123,6 +113,28 @@ class UserPages(Controller):
     ) -> Response[bytes]:
         await people.ban(user_id, data.reason)
         return _again(user_id)
+
+    @post("/bans", permission=WRITE, audit="owner.user.ban", step_up=True, status_code=200)
+    async def ban_many(
+        self,
+        request: AnyRequest,
+        people: NamedDependency[People],
+        pager: NamedDependency[Pager],
+        data: URLEncodedBody[Chosen],
+    ) -> Template:
+        done = await people.ban_many(uuids_of("ids", data.ids))
+        return told(await _people(request, people, pager), f"Banned now: {done}.")
+
+    @post("/unbans", permission=WRITE, audit="owner.user.unban", status_code=200)
+    async def unban_many(
+        self,
+        request: AnyRequest,
+        people: NamedDependency[People],
+        pager: NamedDependency[Pager],
+        data: URLEncodedBody[Chosen],
+    ) -> Template:
+        done = await people.unban_many(uuids_of("ids", data.ids))
+        return told(await _people(request, people, pager), f"May sign in again: {done}.")
 
     @post("/{user_id:uuid}/unban", permission=WRITE, audit="owner.user.unban", status_code=200)
     async def unban(self, people: NamedDependency[People], user_id: FromPath[UUID]) -> Response[bytes]:
@@ -160,11 +172,28 @@ class SessionPages(Controller):
         request: AnyRequest,
         actor: NamedDependency[Actor],
         people: NamedDependency[People],
-        book: NamedDependency[SessionBook],
         pager: NamedDependency[Pager],
+        q: FromQuery[str | None] = None,
+        device: FromQuery[str | None] = None,
+        state_: Annotated[str | None, QueryParameter(name="state")] = None,
+        sort: FromQuery[str | None] = None,
         cursor: FromQuery[str | None] = None,
     ) -> Template:
-        return await _sessions(request, actor, people, book, pager, cursor)
+        asked = _given(q=q, device=device, state=state_, sort=sort)
+        return await _sessions(request, actor, people, pager, asked, cursor)
+
+    @post("/revocations", permission=WRITE, audit="session.revoke", status_code=200)
+    async def revoke_many(
+        self,
+        request: AnyRequest,
+        actor: NamedDependency[Actor],
+        people: NamedDependency[People],
+        book: NamedDependency[SessionBook],
+        pager: NamedDependency[Pager],
+        data: URLEncodedBody[Chosen],
+    ) -> Template:
+        ended = await book.revoke_many(uuids_of("ids", data.ids))
+        return told(await _sessions(request, actor, people, pager), f"Ended now: {ended}.")
 
     @post("/{session_id:uuid}/revocation", permission=WRITE, audit="session.revoke", status_code=200)
     async def revoke(
@@ -177,17 +206,53 @@ class SessionPages(Controller):
         session_id: FromPath[UUID],
     ) -> Template:
         await book.revoke(session_id)
-        return told(await _sessions(request, actor, people, book, pager), "The session has ended.")
+        return told(await _sessions(request, actor, people, pager), "The session has ended.")
+
+
+async def _people(
+    request: AnyRequest, people: People, pager: Pager, asked: Mapping[str, str] = NOTHING, cursor: str | None = None
+) -> Template:
+    order: Sort = one_of("sort", asked.get("sort"), Sort) or "-createdAt"
+    page = await people.search(
+        pager,
+        text=asked.get("q"),
+        role=one_of("role", asked.get("role"), Role),
+        state=one_of("state", asked.get("state"), State),
+        sort=order,
+        cursor=cursor,
+    )
+    tell(request, rows=len(page.items))
+    context = {"page": page, "cursor": cursor, "params": asked, "sort": order, "roles": ROLES, "states": STATES}
+    return render(request, "people/index.html", context, fragment="people/_list.html")
 
 
 async def _sessions(
-    request: AnyRequest, actor: Actor, people: People, book: SessionBook, pager: Pager, cursor: str | None = None
+    request: AnyRequest,
+    actor: Actor,
+    people: People,
+    pager: Pager,
+    asked: Mapping[str, str] = NOTHING,
+    cursor: str | None = None,
 ) -> Template:
-    page = await book.search(pager, cursor=cursor)
+    state: SessionState = one_of("state", asked.get("state"), SessionState) or "open"
+    order: SessionSort = one_of("sort", asked.get("sort"), SessionSort) or "-createdAt"
+    wanted = SessionFilter(state, asked.get("device"))
+    page = await people.sessions(pager, wanted, text=asked.get("q"), sort=order, cursor=cursor)
     tell(request, rows=len(page.items))
-    whose = await people.by_ids({row.user_id for row in page.items})
-    context = {"page": page, "cursor": cursor, "people": whose, "here": actor.session}
+    context = {
+        "page": page,
+        "cursor": cursor,
+        "params": asked,
+        "sort": order,
+        "states": SESSION_STATES,
+        "people": await people.by_ids({row.user_id for row in page.items}),
+        "here": actor.session,
+    }
     return render(request, "people/sessions.html", context, fragment="people/_sessions.html")
+
+
+def _given(**asked: str | None) -> dict[str, str]:
+    return {name: value for name, value in asked.items() if value}
 
 
 def _again(user_id: UUID) -> Response[bytes]:

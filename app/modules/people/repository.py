@@ -27,6 +27,10 @@ def users(words: str | None = None, role: str | None = None, state: str | None =
     return query
 
 
+def ids(words: str) -> Select[tuple[UUID]]:
+    return users(words).with_only_columns(User.id)
+
+
 async def other_owners(session: AsyncSession, than: UUID) -> int:
     """How many other owners can sign in. Nobody else can take one away until the transaction ends."""
     await session.execute(_OWNERS)

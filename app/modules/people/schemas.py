@@ -65,6 +65,25 @@ class Ban(Incoming):
     reason: Reason = ""
 
 
+class Bans(Incoming):
+    """Whom to ban: all of them or, where one cannot be, nobody."""
+
+    ids: Sequence[UUID]
+    reason: Reason = ""
+
+
+class Unbans(Incoming):
+    """Whom to let in again."""
+
+    ids: Sequence[UUID]
+
+
+class Changed(Outgoing):
+    """How many people were changed; who is so already is not counted."""
+
+    changed: int
+
+
 class ProfileChange(Incoming):
     """What people say about themselves; fields that are left out stay as they are."""
 
@@ -92,6 +111,13 @@ class UserForm(Incoming):
 
 class RoleForm(Incoming):
     role: Role = "user"
+    csrf_token: str = field(name="_csrf_token", default="")
+
+
+class Chosen(Incoming):
+    """The rows that are ticked in a list."""
+
+    ids: list[str] | str = field(default_factory=list)
     csrf_token: str = field(name="_csrf_token", default="")
 
 
@@ -125,7 +151,7 @@ class UserPage(Outgoing):
 
 
 class ConsentRead(Outgoing):
-    """An answer that was given."""
+    """An answer that was given, to which version of the purpose's text."""
 
     purpose: str
     text_version: int

@@ -1,7 +1,7 @@
 """The rules of people: who there is, and what they told."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -37,7 +37,8 @@ from app.modules.people.schemas import (
     UserChange,
     read_consent,
 )
-from app.modules.sessions.service import TOPIC, end_all
+from app.modules.sessions.service import TOPIC, Session, SessionBook, SessionFilter, end_all
+from app.modules.sessions.service import Sort as SessionSort
 from app.queues.timing import checked_zone
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "read_consent",
 ]
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,255}")
+MOST_AT_ONCE = 100
 _PHONE = re.compile(r"\+?[\d ()/.-]{3,40}")
 
 
@@ -106,6 +108,29 @@ class People:
         up = not sort.startswith("-")
         return await pager.page(
             self._session, query, key=User.id, of=of, limit=limit, cursor=cursor, sort=column, ascending=up
+        )
+
+    async def sessions(
+        self,
+        pager: Pager,
+        wanted: SessionFilter,
+        user_id: UUID | None = None,
+        *,
+        text: str | None = None,
+        sort: SessionSort = "-createdAt",
+        limit: int = 25,
+        cursor: str | None = None,
+    ) -> Page[Session]:
+        """Where people, or one of them, are or were signed in; `text` is a part of the person's name or e-mail.
+
+        Raises:
+            Invalid: naming `q` or `device`.
+        """
+        text = text_of("q", text)
+        among = repository.ids(text) if text else None
+        book = SessionBook(self._session, self._actor)
+        return await book.search(
+            pager, user_id, wanted, among=among, of=text or "", sort=sort, limit=limit, cursor=cursor
         )
 
     async def get(self, user_id: UUID, *, lock: bool = False) -> User:
@@ -260,6 +285,34 @@ class People:
             await self._trace("owner.user.unban", user, {"state": "banned"}, {"state": user.state})
         return user
 
+    async def ban_many(self, ids: Collection[UUID], reason: str = "") -> int:
+        """Let these people in no more, all of them or nobody; returns how many were not banned before.
+
+        Raises:
+            NotFound: one is nobody. Invalid (`ids`, `reason`). Conflict (`last_owner`, `own_account`).
+        """
+        return await self._each(ids, banned=False, act=lambda user_id: self.ban(user_id, reason))
+
+    async def unban_many(self, ids: Collection[UUID]) -> int:
+        """Let these people in again; returns how many were banned.
+
+        Raises:
+            NotFound: one is nobody. Invalid (`ids`).
+        """
+        return await self._each(ids, banned=True, act=self.unban)
+
+    async def _each(self, ids: Collection[UUID], *, banned: bool, act: Callable[[UUID], Awaitable[User]]) -> int:
+        if not 0 < len(ids) <= MOST_AT_ONCE:
+            raise Invalid.field("ids", f"choose from 1 to {MOST_AT_ONCE}")
+        query = select(User).where(User.id.in_(ids)).order_by(User.id).with_for_update()
+        people = (await self._session.scalars(query)).all()
+        if len(people) != len({*ids}):
+            raise NotFound("There is no such person")
+        others = [user.id for user in people if (user.disabled_at is not None) == banned]
+        for user_id in others:
+            await act(user_id)
+        return len(others)
+
     async def drop_factor(self, user_id: UUID) -> User:
         """Switch the person's second factor off, for one who lost it; their sessions end.
 
@@ -333,7 +386,7 @@ class People:
         return {row.purpose: row for row in rows}
 
     async def answers(self, user_id: UUID) -> Sequence[UserConsent]:
-        """Every answer that was given, the oldest first."""
+        """Every answer that the person gave, the oldest first."""
         query = select(UserConsent).where(UserConsent.user_id == user_id).order_by(UserConsent.id)
         return (await self._session.scalars(query)).all()
 

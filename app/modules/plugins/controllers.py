@@ -10,6 +10,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from app.core.etag import IfMatch, etag, versions
 from app.core.events import public
+from app.core.moments import moment
 from app.core.paging import Page, Pager
 from app.core.queries import text_of, uuid_of
 from app.modules.plugins.models import Plugin, PluginConfig, PluginDelivery, Status
@@ -28,6 +29,8 @@ from app.modules.plugins.schemas import (
     PluginPage,
     PluginRead,
     PluginSetup,
+    Redelivered,
+    Redelivery,
     SecretRotation,
     State,
     Topics,
@@ -192,6 +195,15 @@ class DeliveryController(Controller):
     ) -> Response[DeliveryRead]:
         """Deliver once more what has ended, under the same `webhook-id`."""
         return _accepted(request, await deliveries.redeliver(delivery_id))
+
+    @post("/redeliveries", permission=MANAGE, audit="plugin.redeliver_failed", status_code=202)
+    async def redeliver_failed(
+        self, data: JSONBody[Redelivery], deliveries: NamedDependency[DeliveryService]
+    ) -> Redelivered:
+        """Deliver once more what has failed of a plugin, of all times or of one: the oldest 200 at once."""
+        since, until = moment("from", data.since), moment("to", data.until, end=True)
+        redelivered, left = await deliveries.redeliver_failed(data.plugin_id, since, until)
+        return Redelivered(redelivered=redelivered, left=left)
 
 
 class OwnerDeliveryController(DeliveryController):

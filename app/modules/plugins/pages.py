@@ -18,6 +18,7 @@ from app.core.access import tell
 from app.core.database import Plane
 from app.core.errors import Invalid
 from app.core.events import public
+from app.core.moments import moment
 from app.core.paging import Pager
 from app.core.policy import Actor
 from app.core.queries import one_of, text_of, uuid_of
@@ -34,6 +35,7 @@ from app.modules.plugins.schemas import (
     InstallForm,
     Manifest,
     PluginInstall,
+    RedeliveryForm,
     RotationForm,
     Setting,
     State,
@@ -273,6 +275,16 @@ class DeliveryPages(Controller):
     async def redeliver(self, plugin_views: NamedDependency[Views], delivery_id: FromPath[UUID]) -> Template:
         await plugin_views.deliveries.redeliver(delivery_id)
         return await plugin_views.delivery(delivery_id, "_delivery", "It is on its way once more.")
+
+    @post("/redeliveries", permission=MANAGE, audit="plugin.redeliver_failed", status_code=200)
+    async def redeliver_failed(
+        self, plugin_views: NamedDependency[Views], data: URLEncodedBody[RedeliveryForm]
+    ) -> Response[bytes]:
+        """Whoever looks at the list hears of it by a signal."""
+        since, until = moment("from", data.since), moment("to", data.until, end=True)
+        done, left = await plugin_views.deliveries.redeliver_failed(data.plugin_id, since, until)
+        more = f", {left} more are left: press again" if left else ""
+        return told(Response(b""), f"{done} on their way once more{more}." if done else "Nothing has failed there.")
 
 
 def _manifest(text: str) -> Manifest:

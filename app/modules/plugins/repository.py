@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
@@ -36,6 +37,8 @@ class DeliveryFilter:
     type: str | None = None
     plugin_id: UUID | None = None
     tenant_id: UUID | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 def plugins(wanted: PluginFilter) -> Select[tuple[Plugin]]:
@@ -87,7 +90,10 @@ def deliveries(wanted: DeliveryFilter) -> Select[tuple[PluginDelivery]]:
         (PluginDelivery.plugin_id, wanted.plugin_id),
         (PluginDelivery.tenant_id, wanted.tenant_id),
     ]
-    return select(PluginDelivery).where(*(column == value for column, value in pairs if value is not None))
+    query = select(PluginDelivery).where(*(column == value for column, value in pairs if value is not None))
+    if wanted.since is not None:
+        query = query.where(PluginDelivery.created_at >= wanted.since)
+    return query if wanted.until is None else query.where(PluginDelivery.created_at < wanted.until)
 
 
 async def write(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> frozenset[UUID]:

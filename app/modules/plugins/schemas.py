@@ -93,6 +93,29 @@ class RotationForm(Incoming):
     csrf_token: str = field(name="_csrf_token", default="")
 
 
+class Redelivery(Incoming):
+    """Which failed deliveries of a plugin are delivered once more: those asked for in this time, half open."""
+
+    plugin_id: UUID
+    since: Annotated[str, Meta(max_length=40, description="A day or a moment")] = field(name="from", default="")
+    until: Annotated[str, Meta(max_length=40, description="A day, included, or a moment")] = field(
+        name="to", default=""
+    )
+
+
+class RedeliveryForm(Redelivery):
+    """The same from a page."""
+
+    csrf_token: str = field(name="_csrf_token", default="")
+
+
+class Redelivered(Outgoing):
+    """How many are on their way once more, and how many more there are: ask again for those."""
+
+    redelivered: int
+    left: int
+
+
 class PluginRead(Outgoing):
     """A plugin as it is set up. `secretsSet` names the secret settings with a value; `version` is also its ETag."""
 

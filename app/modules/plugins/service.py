@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import scope_of
@@ -40,6 +40,7 @@ TEST = "plugin.test"
 MOST_PLUGINS = 50
 MOST_FAILURES = 10
 """So many deliveries in a row that fail for good, and the plugin is disabled."""
+MOST_AT_ONCE = 200
 MAX_BODY, MAX_TYPE, MAX_KEY = 256 * 1024, 80, 200
 Installed = tuple[Plugin, PluginConfig]
 
@@ -336,6 +337,39 @@ class DeliveryService:
         _tell(self._session, row)
         drop(self._session, *PLUGIN_ANSWERS.tags)
         return await self.get(delivery_id)
+
+    async def redeliver_failed(
+        self, plugin_id: UUID, since: datetime | None = None, until: datetime | None = None
+    ) -> tuple[int, int]:
+        """Deliver once more what has failed of a plugin, the oldest first, at most 200 at once; each is audited.
+
+        Args:
+            since, until: when they were asked for, half open.
+
+        Returns:
+            how many are on their way, and how many more there are.
+
+        Raises:
+            NotFound: there is no such plugin. Conflict (`plugin_disabled`).
+        """
+        plugin, config = await PluginService(self._session, self._actor).get(plugin_id)
+        _require_enabled(plugin, config)
+        query = repository.deliveries(DeliveryFilter(Status.FAILED, plugin_id=plugin_id, since=since, until=until))
+        ids = select(query.with_only_columns(PluginDelivery.id).subquery())
+        found = (await self._session.scalars(ids.order_by(text("id")).limit(MOST_AT_ONCE))).all()
+        for delivery_id in found:
+            await self.redeliver(delivery_id)
+        left = await self._session.scalar(select(func.count()).select_from(query.subquery())) or 0
+        resource, after = ("plugin", plugin.id, plugin.name), {"redelivered": len(found), "left": left}
+        await record(
+            self._session,
+            self._actor,
+            "plugin.redeliver_failed",
+            resource=resource,
+            after=after,
+            tenant_id=plugin.tenant_id,
+        )
+        return len(found), left
 
     async def _one(self, delivery_id: UUID, *, lock: bool = False) -> PluginDelivery:
         query = select(PluginDelivery).where(PluginDelivery.id == delivery_id)

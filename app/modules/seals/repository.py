@@ -26,11 +26,14 @@ DELETE FROM audit_unsealed WHERE id IN (
 ) RETURNING id
 """)
 _ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('teknav audit seal', 0))")
+# Materialized: with a LIMIT the planner would hope for an early stray, and look every row up in all blocks by itself.
 _STRAY = text("""
-SELECT a.id FROM audit_log a
-WHERE NOT EXISTS (SELECT FROM audit_unsealed u WHERE u.id = a.id)
-  AND NOT EXISTS (SELECT FROM (SELECT unnest(row_ids) AS id FROM audit_block) b WHERE b.id = a.id)
-ORDER BY a.id LIMIT 1
+WITH strays AS MATERIALIZED (
+    SELECT a.id FROM audit_log a
+    WHERE NOT EXISTS (SELECT FROM audit_unsealed u WHERE u.id = a.id)
+      AND NOT EXISTS (SELECT FROM (SELECT unnest(row_ids) AS id FROM audit_block) b WHERE b.id = a.id)
+)
+SELECT id FROM strays ORDER BY id LIMIT 1
 """)
 
 

@@ -1,9 +1,9 @@
 """Where people are signed in, and from which browsers. Secrets are stored as hashes only."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.models import Row
@@ -28,7 +28,13 @@ class Session(Row):
     expires_at: Mapped[datetime] = mapped_column(index=True)
     confirmed_at: Mapped[datetime | None]
     """When the person last proved who it is, by signing in or when asked again."""
-    last_seen_at: Mapped[datetime | None]
+    last_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
     revoked_at: Mapped[datetime | None]
     ip: Mapped[str | None]
     user_agent: Mapped[str | None]
+
+    @property
+    def state(self) -> str:
+        if self.revoked_at is not None:
+            return "ended"
+        return "expired" if self.expires_at <= datetime.now(UTC) else "open"

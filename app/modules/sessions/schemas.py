@@ -2,23 +2,50 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from msgspec import convert
 
-from app.core.wire import Outgoing
+from app.core.wire import Incoming, Outgoing
 from app.modules.sessions.models import Session, UserDevice
+
+State = Literal["open", "ended", "expired"]
+Sort = Literal["-createdAt", "createdAt", "lastSeenAt", "-lastSeenAt"]
+
+
+class SessionFilter(NamedTuple):
+    """Which sessions are wanted; without a state those that are open, as they are what can be ended.
+
+    `device` is looked for in what the browser calls itself and in the device's name.
+    """
+
+    state: State = "open"
+    device: str | None = None
+
+
+class Revocations(Incoming):
+    """Which sessions to end."""
+
+    ids: Sequence[UUID]
+
+
+class Revoked(Outgoing):
+    """How many sessions have ended."""
+
+    revoked: int
 
 
 class SessionRead(Outgoing):
-    """A browser that is signed in."""
+    """A browser that is signed in, or was: `state` is `open`, `ended` or `expired`."""
 
     id: UUID
     user_id: UUID
     ip: str | None
     user_agent: str | None
+    state: str
     created_at: datetime
-    last_seen_at: datetime | None
+    last_seen_at: datetime
     expires_at: datetime
 
 

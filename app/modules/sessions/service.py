@@ -1,38 +1,56 @@
 """The rules of sessions: who is behind a cookie, how sessions begin and end, and which browsers are known."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from litestar.datastructures import Cookie
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import roles
 from app.core.database import Database, Plane, scope_of
 from app.core.direct import Lookups
-from app.core.errors import Conflict, Forbidden, NotFound
+from app.core.errors import Conflict, Forbidden, Invalid, NotFound
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import COOKIE, Actor, Impersonator, Membership, Permission
+from app.core.queries import text_of
 from app.core.secrets import Secret, digest, new_secret
 from app.core.settings import Settings
 from app.modules.audit.service import record
 from app.modules.sessions.models import Session, UserDevice
-from app.modules.sessions.schemas import DeviceRead, SessionPage, SessionRead, read_device, read_session
+from app.modules.sessions.schemas import (
+    DeviceRead,
+    Revocations,
+    Revoked,
+    SessionFilter,
+    SessionPage,
+    SessionRead,
+    Sort,
+    State,
+    read_device,
+    read_session,
+)
 
 __all__ = [
     "TOPIC",
     "Begun",
     "Browser",
     "DeviceRead",
+    "Revocations",
+    "Revoked",
+    "Session",
     "SessionBook",
+    "SessionFilter",
     "SessionPage",
     "SessionRead",
     "Sessions",
+    "Sort",
+    "State",
     "UserDevice",
     "end_all",
     "forget_expired",
@@ -43,6 +61,8 @@ __all__ = [
 TOPIC = "users"
 """What the lists of people and of their sessions listen to."""
 LASTS = timedelta(hours=12)
+MOST_AT_ONCE = 100
+_ANY = SessionFilter()
 _SESSIONS = """
     SELECT a.place, s.session_id, s.user_id, s.email, s.role, s.confirmed_at, r.person_id, r.person, r.until,
         r.memberships, r.tenant_id, r.slug, r.tenant, r.status, r.role, r.rights
@@ -187,12 +207,40 @@ class SessionBook:
         self._actor = actor
 
     async def search(
-        self, pager: Pager, user_id: UUID | None = None, *, limit: int = 25, cursor: str | None = None
+        self,
+        pager: Pager,
+        user_id: UUID | None = None,
+        wanted: SessionFilter = _ANY,
+        *,
+        among: Select[tuple[UUID]] | None = None,
+        of: str = "",
+        sort: Sort = "-createdAt",
+        limit: int = 25,
+        cursor: str | None = None,
     ) -> Page[Session]:
-        """Open sessions, newest first; of one person or of all."""
-        query, of = select(Session).where(_OPEN, Session.expires_at > func.now()), f"sessions {user_id}"
+        """Newest first, or as `sort` says; of one person or of all, or of those `among`, which `of` names.
+
+        Raises:
+            Invalid (`device`).
+        """
+        device = text_of("device", wanted.device)
+        query = select(Session).where(*_in_state(wanted.state))
         query = query.where(Session.user_id == user_id) if user_id is not None else query
-        return await pager.page(self._session, query, key=Session.id, of=of, limit=limit, cursor=cursor)
+        query = query.where(Session.user_id.in_(among)) if among is not None else query
+        if device:
+            named = select(UserDevice.id).where(UserDevice.label.icontains(device, autoescape=True))
+            said = Session.user_agent.icontains(device, autoescape=True)
+            query = query.where(or_(said, Session.device_id.in_(named)))
+        return await pager.page(
+            self._session,
+            query,
+            key=Session.id,
+            of=f"sessions {user_id} {of} {wanted.state} {device} {sort}",
+            limit=limit,
+            cursor=cursor,
+            sort=Session.last_seen_at if sort.endswith("lastSeenAt") else None,
+            ascending=not sort.startswith("-"),
+        )
 
     @property
     def here(self) -> UUID:
@@ -218,6 +266,7 @@ class SessionBook:
             device_id=device.id,
             expires_at=now + LASTS,
             confirmed_at=now,
+            last_seen_at=now,
             ip=browser.address,
             user_agent=browser.agent,
         )
@@ -257,6 +306,21 @@ class SessionBook:
         if not ended:
             raise NotFound("There is no such session")
         await self._trace("session.revoke", session_id, ended[0])
+
+    async def revoke_many(self, ids: Collection[UUID]) -> int:
+        """End these sessions, at once; returns how many were open. Others are passed over.
+
+        Raises:
+            Invalid (`ids`): none or too many.
+        """
+        if not 0 < len(ids) <= MOST_AT_ONCE:
+            raise Invalid.field("ids", f"choose from 1 to {MOST_AT_ONCE}")
+        ended = 0
+        for session_id in sorted(set(ids)):
+            for whose in await _end(self._session, Session.id == session_id):
+                await self._trace("session.revoke", session_id, whose)
+                ended += 1
+        return ended
 
     async def revoke_others(self, user_id: UUID, keep: UUID | None) -> int:
         """End all of a person's sessions but one; returns how many ended."""
@@ -316,6 +380,12 @@ class SessionBook:
     ) -> None:
         await record(self._session, self._actor, action, resource=self._resource(id_, kind), after=after)
         signal(self._session, TOPIC, user_id, scope_of(self._session).tenant_id)
+
+
+def _in_state(state: State) -> list[ColumnElement[bool]]:
+    if state == "ended":
+        return [Session.revoked_at.is_not(None)]
+    return [_OPEN, Session.expires_at > func.now() if state == "open" else Session.expires_at <= func.now()]
 
 
 async def end_all(session: AsyncSession, user_id: UUID) -> int:

@@ -3,16 +3,17 @@
 from litestar.di import NamedDependency
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.database import Plane
 from app.core.live import Topic
-from app.core.policy import Actor
+from app.core.policy import Actor, holder_of
 from app.core.queries import columns
 from app.core.quota import API_CALLS_PER_DAY, JOBS_IN_FLIGHT, Quota
 from app.core.templating import NavigationItem
 from app.module import Exportable, Module
 from app.modules.tenants.controllers import QuotaController, TenantController, WorkspaceController
 from app.modules.tenants.models import TenantRecord
-from app.modules.tenants.pages import TenantPages, WorkspacePages, provide_views
-from app.modules.tenants.permissions import ALL, READ, WRITE
+from app.modules.tenants.pages import OwnPages, TenantPages, WorkspacePages, provide_views
+from app.modules.tenants.permissions import ALL, OWN, READ, WRITE
 from app.modules.tenants.processor import erase_tenant
 from app.modules.tenants.schemas import RecordRead, read_record
 from app.modules.tenants.service import TOPIC, QuotaService, TenantService, all_of_tenant, calls_today
@@ -31,12 +32,21 @@ tenants = Module(
     name="tenants",
     owner_api=(TenantController, WorkspaceController, QuotaController),
     pages=(TenantPages, WorkspacePages),
-    providers={"tenants": provide_tenants, "quota_service": provide_quotas, "views": provide_views},
+    member_pages=(OwnPages,),
+    providers={
+        "tenants": provide_tenants,
+        "quota_service": provide_quotas,
+        "views": provide_views,
+        "holder": holder_of,
+    },
     processors=(erase_tenant,),
     permissions=ALL,
     actions=("owner.tenant.erase",),
     topics=(Topic(TOPIC, READ),),
-    navigation=(NavigationItem("Platform", "Tenants", "/tenants", "building", READ, order=60),),
+    navigation=(
+        NavigationItem("Platform", "Tenants", "/tenants", "building", READ, order=60),
+        NavigationItem("Tenant", "Workspaces", "/workspaces", "briefcase", OWN, 59, Plane.TENANT),
+    ),
     quotas=(
         Quota(JOBS_IN_FLIGHT, "Jobs in flight", in_flight),
         Quota(API_CALLS_PER_DAY, "API calls per day", calls_today),

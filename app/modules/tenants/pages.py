@@ -12,7 +12,7 @@ from app.core.errors import Invalid
 from app.core.paging import Pager
 from app.core.queries import one_of
 from app.core.templating import PREFIX, render, told
-from app.modules.tenants.permissions import READ, WRITE
+from app.modules.tenants.permissions import OWN, READ, WRITE
 from app.modules.tenants.schemas import NameForm, ReasonForm, Sort, Status, TenantForm, WorkspaceForm
 from app.modules.tenants.service import QuotaService, TenantService
 
@@ -63,6 +63,16 @@ class Views:
         }
         page = render(self._request, "tenants/workspaces.html", context, fragment="tenants/_workspaces.html")
         return told(page, message)
+
+    async def own(self, tenant_id: UUID) -> Template:
+        """A tenant as its members see it."""
+        cursor = self._request.query_params.get("cursor")
+        context = {
+            "tenant": await self.tenants.called(tenant_id),
+            "quotas": await self.quotas.all(tenant_id),
+            "page": await self.tenants.workspaces(self._pager, tenant_id, cursor=cursor),
+        }
+        return render(self._request, "tenants/own.html", context, fragment="tenants/_own.html")
 
     async def workspace(self, tenant_id: UUID, workspace_id: UUID) -> Template:
         context = {
@@ -166,6 +176,16 @@ class WorkspacePages(Controller):
     ) -> Template:
         await views.tenants.delete_workspace(tenant_id, workspace_id)
         return await views.workspaces(tenant_id, "The workspace is deleted.")
+
+
+class OwnPages(Controller):
+    """The workspaces of the tenant that the reader belongs to, and what it may use."""
+
+    path = "/workspaces"
+
+    @get("/", permission=OWN)
+    async def show(self, views: NamedDependency[Views], holder: NamedDependency[UUID]) -> Template:
+        return await views.own(holder)
 
 
 def _most(name: str, value: str) -> int | None:

@@ -209,7 +209,7 @@ class TenantService:
         Raises:
             NotFound: there is no such tenant.
         """
-        await self.get(tenant_id)
+        await self.called(tenant_id)
         query, of = repository.workspaces(tenant_id), f"workspaces {tenant_id}"
         return await pager.page(self._session, query, key=Workspace.id, of=of, limit=limit, cursor=cursor)
 
@@ -335,7 +335,7 @@ class QuotaService:
         Raises:
             NotFound: there is no such tenant.
         """
-        await TenantService(self._session, self._actor).get(tenant_id)
+        await TenantService(self._session, self._actor).called(tenant_id)
         most = await repository.quotas(self._session, tenant_id)
         return [
             QuotaRead(

@@ -286,6 +286,7 @@ async def test_words_that_are_no_words_find_nothing_and_break_nothing(tenant_cli
         "%",
         "_",
         "-" * 200,
+        "- " * 100,
         "- !" * 60,
         '-"' * 100,
         "\u200c",

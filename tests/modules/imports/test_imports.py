@@ -27,6 +27,7 @@ slug: Tides
 language: en-GB
 date: 2019-05-04
 tags: [sea, "moon", sea]
+categories: [Water, [Places, North Sea]]
 ---
 
 Twice a **day**.
@@ -97,6 +98,9 @@ async def test_a_folder_becomes_drafts_once_with_a_report_of_each_file(
     ]
     (item,) = [one for one in items if one["articleId"] == tides["id"]]
     assert (item["dated"], item["tags"]) == ("2019-05-04", ["sea", "moon"])
+    assert [tag["name"] for tag in tides["tags"]] == ["moon", "sea"]
+    assert [each["slug"] for each in tides["categories"]] == ["north-sea", "water"]
+    assert await admin.fetchval("SELECT path FROM category WHERE slug = 'north-sea'") == "places north-sea"
     whole = (await client.get(f"/api/v1/articles/{tides['id']}")).json()
     assert whole["body"] == "Twice a **day**.\n" and "<strong>" in whole["html"]
     assert await admin.fetchval("SELECT actor_label FROM audit_log WHERE action = 'article.create' LIMIT 1") == "test"
@@ -167,7 +171,7 @@ def test_what_is_read_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_editors_import_on_their_page_and_the_owner_sees_it(
-    member: Client, owner: AsyncClient, tenant: Made, drain: Drain
+    member: Client, owner: AsyncClient, tenant: Made, drain: Drain, admin: asyncpg.Connection
 ) -> None:
     ann = await member("ann@example.org", "editor")
     page = f"/dashboard/t/{tenant.slug}/imports"
@@ -183,10 +187,30 @@ async def test_editors_import_on_their_page_and_the_owner_sees_it(
         shown = await client.get(f"{prefix}/{run['id']}", params={"outcome": "failed"})
         assert "front matter" in shown.text and "tides.md" not in shown.text
     listed = await owner.get("/dashboard/owner/imports")
-    assert "blog.zip" in listed.text and tenant.name in listed.text and "new-import" not in listed.text
+    assert "blog.zip" in listed.text and tenant.name in listed.text and "enctype" not in listed.text
     assert (await owner.get(f"/api/owner/imports/{run['id']}/items")).json()["items"]
     viewer = await member("vic@example.org", "viewer")
     assert (await viewer.get(page)).status_code == 403
+
+    # The owner starts one in a tenant's name, having chosen it.
+    acts = f"/dashboard/owner/tenants/{tenant.id}/imports"
+    chosen = await owner.get("/dashboard/owner/imports", params={"tenantId": str(tenant.id)})
+    assert f'hx-post="{acts}"' in chosen.text and f"Import articles for {tenant.name}" in chosen.text
+    begun = await owner.post(acts, files={"file": ("more.zip", packed(FOLDER))}, headers={"HX-Request": "true"})
+    assert begun.status_code == 200 and "more.zip is being read" in begun.headers["hx-trigger"]
+    await drain()
+    api = f"/api/owner/tenants/{tenant.id}/imports"
+    done = (await owner.get(api)).json()["items"][0]
+    assert (done["fileName"], done["created"]) == ("more.zip", 3)
+    sent_too = await owner.post(api, content=packed(FOLDER), headers={"Content-Type": "application/zip"})
+    assert sent_too.status_code == 202 and sent_too.headers["location"].startswith(f"{api}/")
+    await drain()
+    assert (await owner.get(sent_too.headers["location"])).json()["skipped"] == 3
+    trace = await admin.fetchval("SELECT correlation_id FROM import_run ORDER BY id DESC LIMIT 1")
+    told = (await owner.get(f"/api/owner/traces/{trace}")).json()["items"]
+    step = next(one for one in told if one["kind"] == "import")
+    assert (step["status"], step["note"]) == ("completed", "0 created, 3 skipped, 4 failed")
+    assert "Tides of the North Sea" in (await ann.get(f"/dashboard/t/{tenant.slug}/articles")).text
 
 
 async def test_the_command_imports_a_folder_and_tells_what_failed(
@@ -218,6 +242,10 @@ WXR = """<?xml version="1.0" encoding="UTF-8" ?>
 <rss version="2.0" xmlns:excerpt="http://wordpress.org/export/1.2/excerpt/"
   xmlns:content="http://purl.org/rss/1.0/modules/content/" xmlns:wp="http://wordpress.org/export/1.2/">
 <channel><title>Blog</title><language>en-US</language>
+<wp:category><wp:term_id>1</wp:term_id><wp:category_nicename>press</wp:category_nicename>
+<wp:category_parent></wp:category_parent><wp:cat_name><![CDATA[Press]]></wp:cat_name></wp:category>
+<wp:category><wp:term_id>2</wp:term_id><wp:category_nicename>x</wp:category_nicename>
+<wp:category_parent>press</wp:category_parent><wp:cat_name><![CDATA[News]]></wp:cat_name></wp:category>
 {items}
 </channel></rss>"""
 POST = """<item><title>{title}</title><guid isPermaLink="false">https://example.org/?p={n}</guid>
@@ -232,7 +260,9 @@ def post(n: int, html: str, title: str = "Tides &amp; ships", kind: str = "post"
     return POST.format(n=n, html=html, title=title, kind=kind, status=status, slug=f"post-{n}")
 
 
-async def test_an_export_of_wordpress_becomes_drafts_of_markdown(tenant_client: Client, drain: Drain) -> None:
+async def test_an_export_of_wordpress_becomes_drafts_of_markdown(
+    tenant_client: Client, drain: Drain, admin: asyncpg.Connection
+) -> None:
     blocks = "<!-- wp:heading --><h2>Twice a day</h2><!-- /wp:heading --><p>The <em>sea</em>.</p><script>x()</script>"
     items = [
         post(1, blocks),
@@ -249,11 +279,16 @@ async def test_an_export_of_wordpress_becomes_drafts_of_markdown(tenant_client: 
     bodies = {}
     for one in listed:
         assert one["language"] == "en-US"
+        assert ([tag["name"] for tag in one["tags"]], one["categories"]) == (
+            ["Sea"],
+            [{"name": "News", "slug": "news"}],
+        )
         bodies[one["title"], one["slug"]] = (await client.get(f"/api/v1/articles/{one['id']}")).json()["body"]
     assert bodies == {
         ("Tides & ships", "post-1"): "## Twice a day\n\nThe *sea*.\n",
         ("Classic", "post-2"): "First\n\nSecond **bold**\n\n> Said\n",
     }
+    assert await admin.fetchval("SELECT path FROM category WHERE slug = 'news'") == "press news"
     assert counts(await imported(client, drain, data)) == ("completed", 3, 0, 2, 1)
     for bad, why in (
         (b'<?xml version="1.0"?><!DOCTYPE rss [<!ENTITY a "b">]><rss><channel/></rss>', "document type"),

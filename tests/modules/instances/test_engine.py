@@ -177,6 +177,31 @@ async def test_a_step_that_fails_is_tried_again_and_then_does_what_the_workflow_
     assert (again.status_code, again.json()["restartedFrom"]) == (202, stops)
 
 
+async def test_an_instance_starts_again_from_a_step_and_keeps_what_came_before(
+    client: AsyncClient, drain: Drain
+) -> None:
+    always = [{"path": "input.no", "op": "==", "value": None}]
+    first = {"type": "condition", "key": "first", "all": always, "then": "publish"}
+    flow = await flows.workflow(client, first, PUBLISH)
+    old = await flows.run(client, flow, articleId=str(new_id()))
+    place = f"/api/v1/workflows/instances/{old}/restart"
+    early = await client.post(place, json={"step": "first"})
+    assert (early.status_code, early.json()["code"]) == (409, "unfinished")
+    await drain()
+    assert flows.steps(await flows.instance(client, old)) == [
+        ("first", 1, 1, "succeeded"),
+        ("publish", 1, 1, "failed"),
+    ]
+    unknown = await client.post(place, json={"step": "never"})
+    assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (422, "step")
+    again = await client.post(place, json={"step": "publish"})
+    assert (again.status_code, again.json()["restartedFrom"]) == (202, old)
+    await drain()
+    found = await flows.instance(client, again.json()["id"])
+    assert flows.steps(found) == [("publish", 1, 1, "failed")], "the first step was not run again"
+    assert found["steps"]["first"] == {"held": True}
+
+
 async def test_a_paused_instance_goes_no_further_and_a_cancelled_one_nowhere(
     client: AsyncClient, drain: Drain, ring: Drain, admin: asyncpg.Connection
 ) -> None:

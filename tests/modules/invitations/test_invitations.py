@@ -1,5 +1,6 @@
 """How people come into a tenant: by a link that is good once, for one address and for seven days."""
 
+import json
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -9,7 +10,8 @@ import pytest
 from httpx2 import AsyncClient
 
 from app.modules.people.models import User
-from tests.conftest import Made
+from tests.conftest import ORIGIN, Made
+from tests.modules.conftest import Mailbox, Teknav
 
 Person = Callable[..., Awaitable[AsyncClient]]
 LINK = r"http://testserver/invitations/[\w-]{64,}"
@@ -119,6 +121,51 @@ async def test_a_link_that_was_taken_back_or_is_too_old_leads_nowhere(
     assert [row["email"] for row in (await owner.get(f"{api}?state=expired")).json()["items"]] == ["b@example.org"]
     # What ran out makes room for another.
     assert await invite(owner, tenant, "b@example.org", "Viewer")
+
+
+async def test_invitations_are_sent_again_and_taken_back_together(
+    owner: AsyncClient,
+    client: AsyncClient,
+    tenant: Made,
+    admin: asyncpg.Connection,
+    mailbox: Mailbox,
+    teknav: Teknav,
+    make_tenant: Callable[[str], Awaitable[Made]],
+) -> None:
+    api, pages = (f"/{start}/owner/tenants/{tenant.id}/invitations" for start in ("api", "dashboard"))
+    made = {name: await invite(owner, tenant, f"{name}@example.org", "Viewer") for name in ("a", "b", "c")}
+    ids = [one["id"] for one in made.values()]
+    await admin.execute("UPDATE invitation SET expires_at = now() - interval '1 day'")
+    assert (await client.get(made["a"]["link"])).status_code == 410
+    again = await owner.post(f"{api}/{ids[0]}/reminder")
+    assert again.status_code == 200 and again.json()["state"] == "pending"
+    assert [mail.link for mail in await mailbox("a@example.org")] == [made["a"]["link"].removeprefix(ORIGIN)] * 2
+    assert (await client.get(made["a"]["link"])).status_code == 200
+    assert (await owner.post(f"{api}/reminders", json={"ids": ids})).json() == {"changed": 3}
+    other = await make_tenant("Other Press")
+    foreign = await invite(owner, other, "d@example.org", "Viewer")
+    for kind in ("reminders", "revocations"):
+        assert (await owner.post(f"{api}/{kind}", json={"ids": [ids[0], foreign["id"]]})).status_code == 404
+        assert (await owner.post(f"{api}/{kind}", json={"ids": []})).status_code == 422
+    shown = await owner.post(f"{pages}/reminders", data={"ids": ids[1]}, headers={"HX-Request": "true"})
+    assert "A mail to b@example.org is on its way" in shown.headers["hx-trigger"]
+    shown = await owner.post(f"{pages}/revocations", data={"ids": ids[:2]}, headers={"HX-Request": "true"})
+    assert "Taken back now: 2" in shown.headers["hx-trigger"] and shown.text.count("Revoked") == 2
+    assert (await owner.post(f"{api}/revocations", json={"ids": ids})).json() == {"changed": 1}
+    assert (await owner.post(f"{api}/{ids[0]}/reminder")).json()["code"] == "invitation_over"
+    rows = await admin.fetch(
+        "SELECT action, count(*) FROM audit_log WHERE outcome = 'success' AND resource_type = 'invitation' GROUP BY 1"
+    )
+    counts = {row["action"]: row["count"] for row in rows}
+    assert (counts["invitation.resend"], counts["invitation.revoke"]) == (5, 3)
+    told = await teknav("invitation", "create", "e@example.org", "--tenant", tenant.slug, "--role", "viewer")
+    assert re.search(r"/invitations/[\w-]{64,}\n", told)
+    at = ("--tenant", tenant.slug)
+    listed = json.loads(await teknav("invitation", "list", *at, "--state", "pending", "--json"))["items"]
+    assert [one["email"] for one in listed] == ["e@example.org"]
+    assert "A mail to e@example.org" in await teknav("invitation", "resend", listed[0]["id"], *at)
+    assert "Taken back now: 1" in await teknav("invitation", "revoke", listed[0]["id"], *at)
+    assert "no such invitation" in await teknav("invitation", "resend", foreign["id"], *at, code=1)
 
 
 async def test_a_member_invites_with_the_link_shown_once_and_gives_no_right_that_he_does_not_have(

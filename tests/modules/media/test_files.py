@@ -131,7 +131,7 @@ async def test_a_broken_picture_says_so_and_the_folder_is_tidied(
 
 
 async def test_members_upload_on_their_page_and_the_owner_sees_it(
-    member: Client, owner: AsyncClient, tenant: Made, drain: Drain
+    member: Client, owner: AsyncClient, tenant: Made, drain: Drain, admin: asyncpg.Connection
 ) -> None:
     ann = await member("ann@example.org", "author")
     page = f"/dashboard/t/{tenant.slug}/files"
@@ -150,3 +150,25 @@ async def test_members_upload_on_their_page_and_the_owner_sees_it(
     assert (await viewer.post(f"{page}/{file['id']}/removal")).status_code == 403
     gone = await ann.post(f"{page}/{file['id']}/removal", headers={"HX-Request": "true"})
     assert gone.status_code == 200 and "No files yet" in gone.text
+
+    # The owner does the same in a tenant's name, having chosen it.
+    owners, acts = "/dashboard/owner/files", f"/dashboard/owner/tenants/{tenant.id}/files"
+    assert acts not in (await owner.get(owners)).text
+    chosen = await owner.get(owners, params={"tenantId": str(tenant.id)})
+    assert f'hx-post="{acts}"' in chosen.text and f"Upload a file for {tenant.name}" in chosen.text
+    kept = await owner.post(acts, files=sent, headers={"HX-Request": "true"})
+    assert kept.status_code == 200 and "harbour.png" in kept.headers["hx-trigger"]
+    api = f"/api/owner/tenants/{tenant.id}/files"
+    (file,) = (await owner.get(api)).json()["items"]
+    await drain()
+    trace = await admin.fetchval("SELECT correlation_id FROM file")
+    told = (await owner.get(f"/api/owner/traces/{trace}")).json()["items"]
+    assert ("file", "harbour.png", "completed") in [(one["kind"], one["label"], one["status"]) for one in told]
+    assert file["name"] == "harbour.png" and (await ann.get(f"{page}/{file['id']}")).status_code == 200
+    again = await owner.post(f"{api}?fileName=b.png", content=picture("PNG"), headers={"Content-Type": "image/png"})
+    assert again.status_code == 200 and again.headers["location"] == f"{api}/{file['id']}"
+    assert (await owner.get(f"{again.headers['location']}/content")).headers["content-type"] == "image/png"
+    removed = await owner.post(f"{acts}/{file['id']}/removal", headers={"HX-Request": "true"})
+    assert removed.status_code == 200 and (await owner.get(api)).json()["items"] == []
+    log = (await owner.get("/api/owner/logs/audit", params={"tenantId": str(tenant.id)})).json()["items"]
+    assert [row["action"] for row in log][:2] == ["file.delete", "file.create"]

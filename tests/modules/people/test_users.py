@@ -1,11 +1,15 @@
 """People: made, found, changed, banned and deleted, by the API, the pages and the command."""
 
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
 import asyncpg
 import pytest
 from httpx2 import AsyncClient
 
 from app.core.ids import new_id
-from tests.conftest import ORIGIN, OWNER_EMAIL
+from app.modules.people.service import User
+from tests.conftest import ORIGIN, OWNER_EMAIL, Person
 from tests.modules.conftest import Mailbox, Teknav
 
 API, PAGES = "/api/owner/users", "/dashboard/owner/users"
@@ -153,6 +157,109 @@ async def test_every_session_is_listed_and_can_be_ended(
     assert (await owner.delete(f"/api/owner/sessions/{session['id']}")).status_code == 404
     listed = await teknav("session", "list", "--user", OWNER_EMAIL)
     assert OWNER_EMAIL in listed and "127.0.0.1" in listed
+
+
+@pytest.mark.promise("S4-2")
+async def test_sessions_are_found_by_person_browser_and_state_sorted_and_ended_together(
+    owner: AsyncClient,
+    make_person: Callable[..., Awaitable[User]],
+    sign_in: Person,
+    teknav: Teknav,
+    admin: asyncpg.Connection,
+) -> None:
+    api, pages = "/api/owner/sessions", "/dashboard/owner/sessions"
+    browsers = {name: await _enter(make_person, sign_in, f"{name}@example.org") for name in ("ann", "bob", "cleo")}
+    agent = (
+        'UPDATE session SET user_agent = $2, last_seen_at = $3 WHERE user_id = (SELECT id FROM "user" WHERE email = $1)'
+    )
+    said = {"ann": "Firefox/140.0", "bob": "Chrome/150.0", "cleo": "Firefox/141.0"}
+    for hours, name in enumerate(said):
+        seen = datetime.now(UTC) - timedelta(hours=hours)
+        await admin.execute(agent, f"{name}@example.org", said[name], seen)
+
+    async def found(query: str) -> list[str]:
+        items = (await owner.get(f"{api}?{query}")).json()["items"]
+        return [item["userAgent"] for item in items if item["userAgent"][0] in "FC"]
+
+    assert await found("device=firefox") == ["Firefox/141.0", "Firefox/140.0"]
+    assert await found("q=BOB%40") == ["Chrome/150.0"]
+    assert await found("sort=lastSeenAt") == ["Firefox/141.0", "Chrome/150.0", "Firefox/140.0"]
+    first = (await owner.get(f"{api}?device=Firefox&limit=1&sort=lastSeenAt")).json()
+    second = (await owner.get(f"{api}?device=Firefox&limit=1&sort=lastSeenAt&cursor={first['nextCursor']}")).json()
+    assert [page["items"][0]["userAgent"] for page in (first, second)] == ["Firefox/141.0", "Firefox/140.0"]
+    assert (await owner.get(f"{api}?cursor={first['nextCursor']}")).status_code == 400
+    assert (await owner.get(f"{api}?state=nonsense")).status_code == 422
+    ids = [item["id"] for item in (await owner.get(f"{api}?device=Firefox")).json()["items"]]
+    assert (await owner.post(f"{api}/revocations", json={"ids": []})).status_code == 422
+    ended = await owner.post(f"{api}/revocations", json={"ids": [*ids, str(new_id())]})
+    assert ended.json() == {"revoked": 2}
+    query = "SELECT resource_id FROM audit_log WHERE action = 'session.revoke' AND outcome = 'success' ORDER BY id"
+    assert [row["resource_id"] for row in await admin.fetch(query)] == sorted(ids)
+    assert [(await browsers[name].get("/api/account")).status_code for name in browsers] == [401, 200, 401]
+    assert await found("state=ended&device=Firefox") == ["Firefox/141.0", "Firefox/140.0"]
+    page = await owner.get(f"{pages}?state=ended&device=firefox")
+    assert "ann@example.org" in page.text and "bob@example.org" not in page.text and "/revocation" not in page.text
+    [bob] = (await owner.get(f"{api}?q=bob")).json()["items"]
+    answer = await owner.post(f"{pages}/revocations", data={"ids": bob["id"]}, headers=HTMX)
+    assert answer.status_code == 200 and "bob@example.org" not in answer.text
+    assert "ann@example.org" in await teknav("session", "list", "--state", "ended", "--device", "firefox/140")
+    assert "no such session" in await teknav("session", "revoke", bob["id"], code=1)
+
+
+async def test_many_people_are_banned_together_or_nobody_and_let_in_again(
+    owner: AsyncClient,
+    make_person: Callable[..., Awaitable[User]],
+    sign_in: Person,
+    teknav: Teknav,
+    admin: asyncpg.Connection,
+) -> None:
+    ann, bob = await make_person("ann@example.org"), await make_person("bob@example.org")
+    browser = await sign_in("ann@example.org")
+    [own] = [item["id"] for item in (await owner.get(API)).json()["items"] if item["email"] == OWNER_EMAIL]
+    for wrong, status in (([own], 409), ([str(new_id())], 404), ([], 422)):
+        answer = await owner.post(f"{API}/bans", json={"ids": [str(ann.id), *wrong] if wrong else []})
+        assert answer.status_code == status, answer.text
+    assert (await browser.get("/api/account")).status_code == 200
+    ids = [str(ann.id), str(bob.id)]
+    assert (await owner.post(f"{API}/bans", json={"ids": ids, "reason": "Left"})).json() == {"changed": 2}
+    assert (await browser.get("/api/account")).status_code == 401
+    assert (await owner.post(f"{API}/bans", json={"ids": ids})).json() == {"changed": 0}
+    rows = await admin.fetch("SELECT reason FROM audit_log WHERE action = 'owner.user.ban' AND outcome = 'success'")
+    assert [row["reason"] for row in rows] == ["Left", "Left"]
+    assert (await owner.post(f"{API}/unbans", json={"ids": ids[:1]})).json() == {"changed": 1}
+    shown = await owner.post(f"{PAGES}/unbans", data={"ids": ids}, headers=HTMX)
+    assert shown.status_code == 200 and "May sign in again: 1" in shown.headers["hx-trigger"]
+    shown = await owner.post(f"{PAGES}/bans", data={"ids": ids}, headers=HTMX)
+    assert "Banned now: 2" in shown.headers["hx-trigger"]
+    told = await teknav("user", "unban", "ann@example.org", "bob@example.org")
+    assert "ann@example.org may sign in again" in told and "bob@example.org may sign in again" in told
+
+
+@pytest.mark.promise("S4-2")
+async def test_what_a_person_agreed_to_and_took_back_is_shown_with_its_version(
+    owner: AsyncClient, make_person: Callable[..., Awaitable[User]], sign_in: Person
+) -> None:
+    ann = await make_person("ann@example.org")
+    browser = await sign_in("ann@example.org")
+    assert "You have not answered yet" in (await browser.get("/account")).text
+    for granted in ({"granted": "true"}, {}):
+        answer = await browser.post("/account/consents/product_news", data=granted, headers=HTMX)
+        assert answer.status_code == 200 and ("Given" if granted else "Withdrawn") in answer.text
+    home = await owner.get(f"{PAGES}/{ann.id}")
+    assert home.text.count("Send me news about TekNav") == 2 and "before" in home.text
+    answers = (await owner.get(f"{API}/{ann.id}/consents")).json()
+    assert [(one["purpose"], one["textVersion"], one["granted"]) for one in answers] == [
+        ("product_news", 1, True),
+        ("product_news", 1, False),
+    ]
+    assert (await owner.get(f"{API}/{new_id()}/consents")).status_code == 404
+    export = (await browser.get("/api/account/export")).json()
+    assert [one["granted"] for one in export["consents"]] == [True, False]
+
+
+async def _enter(make_person: Callable[..., Awaitable[User]], sign_in: Person, email: str) -> AsyncClient:
+    await make_person(email)
+    return await sign_in(email)
 
 
 async def test_the_command_knows_people(teknav: Teknav, owner: AsyncClient, mailbox: Mailbox) -> None:

@@ -180,6 +180,25 @@ async def test_a_plugin_that_fails_too_often_is_disabled_and_can_be_delivered_to
     await drain()
     assert [call["id"] for call in receiver.calls("ok")] == [one["id"]] * 2
     assert await admin.fetchval("SELECT count(*) FROM job WHERE state = 'dead'") == MOST_FAILURES
+    # Those that have failed in a time are sent once more together, a number at a time.
+    monkeypatch.setattr(service, "MOST_AT_ONCE", 1)
+    body, bulk = {"pluginId": plugin["id"]}, f"{DELIVERIES}/redeliveries"
+    never = await client.post(bulk, json=body | {"to": "2020-01-01"})
+    assert (never.status_code, never.json()) == (202, {"redelivered": 0, "left": 0})
+    wrong = await client.post(bulk, json=body | {"from": "yesterday"})
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "from")
+    assert (await client.post(bulk, json={"pluginId": one["id"]})).status_code == 404
+    rest = sorted(item["id"] for item in failed if item["id"] != one["id"])
+    for left, id_ in zip((1, 0), rest, strict=True):
+        assert (await client.post(bulk, json=body | {"from": "2020-01-01"})).json() == {"redelivered": 1, "left": left}
+        await drain()
+        assert receiver.calls("ok")[-1]["id"] == id_, "the oldest first"
+    assert (
+        await admin.fetchval(
+            "SELECT count(*) FROM audit_log WHERE action = 'plugin.redeliver_failed' AND outcome = 'success'"
+        )
+        == 3
+    )
 
 
 async def test_while_secrets_overlap_both_signatures_are_sent(

@@ -1,6 +1,7 @@
 """Quotas: what a tenant may use at most is refused beyond that, exactly, and shown with its use."""
 
 import asyncio
+import re
 from typing import Any
 
 import asyncpg
@@ -14,7 +15,7 @@ from app.core import limits
 from app.core.database import Database, Plane, Scope
 from app.core.settings import Settings
 from app.main import create_app
-from tests.conftest import ORIGIN, Made, TenantClient
+from tests.conftest import ORIGIN, Made, Person, TenantClient
 from tests.modules.ai.stage import article, ask
 
 PATH = "/api/owner/tenants"
@@ -165,3 +166,19 @@ async def test_the_page_shows_use_and_changes_quotas(
     before, after = (msgspec.json.decode(value) for value in await admin.fetchrow(query))
     assert before == {"articles": None, "aiCentsPerMonth": None}
     assert after == {"articles": 4, "aiCentsPerMonth": 1250}
+
+
+@pytest.mark.promise("S4-49")
+async def test_members_see_their_workspaces_and_what_the_tenant_may_use(
+    owner: AsyncClient, tenant: Made, member: Person
+) -> None:
+    await owner.patch(f"{PATH}/{tenant.id}/quotas", json={"quotas": {"members": 40, "fileBytes": 5 * 2**20}})
+    place = f"/dashboard/t/{tenant.slug}/workspaces"
+    admin_of_it = await member("chief@example.org", "admin")
+    shown = (await admin_of_it.get(place)).text
+    for words in ("Members", "Articles", "AI spend per month", "Jobs in flight", "API calls per day", "Mails per day"):
+        assert words in shown
+    assert re.search(r"1\s+of 40", shown) and "of 5 MB" in shown and "Main" in shown
+    assert f'href="/dashboard/t/{tenant.slug}/members?workspaceId=' in shown and "Change" not in shown
+    assert (await (await member("reader@example.org", "viewer")).get(place)).status_code == 403
+    assert (await (await member("programs@example.org", "operator")).get(place)).status_code == 200
