@@ -15,6 +15,7 @@ from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 MOST_AT_ONCE = 100
+LOOK_S = 5.0
 Asked = tuple[tuple[Any, ...], asyncio.Future[tuple[Any, ...] | None]]
 _ENTER = "SELECT set_config('role', $1, true), set_config('app.tenant_id', $2, true)"
 
@@ -62,7 +63,8 @@ class Lookups:
     """One function of PostgreSQL asked by many at once: who asks while a statement is under way goes with the next.
 
     Each look begins after it was asked for, so it sees what had been committed by then. Nothing is kept. It runs
-    without a transaction and without a role.
+    without a transaction and without a role, and for LOOK_S at most: on a connection that has died without a word, all
+    who ask would wait for as long as any statement may take.
 
     Args:
         query: takes an array for each argument of `find`; the first column of each row is the place in these, from 1.
@@ -78,7 +80,8 @@ class Lookups:
         """The columns after the first; None where there is no row.
 
         Raises:
-            OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError: PostgreSQL went away.
+            OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError: PostgreSQL went away, or did not
+                answer in time.
         """
         future: asyncio.Future[tuple[Any, ...] | None] = asyncio.get_running_loop().create_future()
         self._asked.append((arguments, future))
@@ -111,7 +114,10 @@ class Lookups:
         pooled = await _open(self._engine)
         connection = cast("asyncpg.Connection", pooled.driver_connection)
         try:
-            rows = await connection.fetch(self._query, *map(list, zip(*asked, strict=True)))
+            rows = await connection.fetch(self._query, *map(list, zip(*asked, strict=True)), timeout=LOOK_S)
+        except TimeoutError:
+            connection.terminate()  # who comes next gets another one
+            raise
         finally:
             if connection.is_closed():
                 pooled.invalidate()

@@ -11,7 +11,7 @@ from litestar import Litestar
 from pytest import MonkeyPatch
 
 from app import registry
-from app.core.database import Database
+from app.core.database import Database, Plane
 from app.core.direct import Lookups
 from app.core.settings import Settings
 from app.modules.bearers.service import Bearers, jwts_of
@@ -96,3 +96,18 @@ async def test_who_leaves_disturbs_nobody(app: Litestar, database: Database, set
     found = await asyncio.gather(*asking, return_exceptions=True)
     assert isinstance(found[0], asyncio.CancelledError)
     assert {str(getattr(one, "code", one)) for one in found[1:]} == {"bad_token"}
+
+
+async def test_a_look_that_gets_no_answer_ends_soon_and_its_connection_serves_nobody_else(
+    database: Database, monkeypatch: MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.core.direct.LOOK_S", 0.2)
+    rows = "unnest($1::float[]) WITH ORDINALITY a(seconds, place)"
+    query = f"SELECT place, pg_backend_pid(), pg_sleep(seconds)::text FROM {rows}"
+    lookups = Lookups(database.engine(Plane.TENANT), query)
+    before = await lookups.find(0.0)
+    async with asyncio.timeout(5):
+        with pytest.raises(TimeoutError):
+            await lookups.find(60.0)
+        after = await lookups.find(0.0)
+    assert before is not None and after is not None and before[0] != after[0]
