@@ -73,9 +73,9 @@ async def tags_named(session: AsyncSession, tenant_id: UUID, names: Collection[s
     return (await session.scalars(query.with_for_update(read=True, key_share=True))).all()
 
 
-async def lock_tags(session: AsyncSession, ids: Collection[UUID]) -> bool:
-    """Hold them, in an order that is everybody's; whether all are still there."""
-    held = await session.scalars(select(Tag.id).where(Tag.id.in_(ids)).order_by(Tag.id).with_for_update())
+async def lock(session: AsyncSession, kind: type[T], ids: Collection[UUID]) -> bool:
+    """Hold them, in an order that is everybody's, so that no article comes under them; whether all are still there."""
+    held = await session.scalars(select(kind.id).where(kind.id.in_(ids)).order_by(kind.id).with_for_update())
     return len(held.all()) == len(ids)
 
 

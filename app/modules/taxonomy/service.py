@@ -122,7 +122,7 @@ class TaxonomyService:
         other = await self._session.get(Tag, into)
         if other is None or other.tenant_id != tag.tenant_id or other.id == tag.id:
             raise Invalid.field("into", "must be another tag of the same tenant")
-        if not await repository.lock_tags(self._session, [tag.id, other.id]):
+        if not await repository.lock(self._session, Tag, [tag.id, other.id]):
             raise NotFound("One of the tags is gone by now")
         articles = await self._articles(tag)
         await repository.hand_over(self._session, ArticleTag, tag.id, other.id)
@@ -186,6 +186,7 @@ class TaxonomyService:
             Conflict (`name_taken`): where it stood is one called like one that stood under it.
         """
         row = await self._held(category_id, expected)
+        await repository.lock(self._session, Category, {row.id, move_to or row.id})
         articles = await self._articles(row)
         if move_to is not None:
             other = await self._session.get(Category, move_to)

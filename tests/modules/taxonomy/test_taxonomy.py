@@ -6,14 +6,17 @@ from collections.abc import Awaitable, Callable
 from html import unescape
 from typing import Any
 
+import asyncpg
 import pytest
 from httpx2 import AsyncClient
 
+from app.core.settings import Settings
 from tests.conftest import Made
 
 Client = Callable[..., Awaitable[AsyncClient]]
 Person = Callable[..., Awaitable[AsyncClient]]
 V1 = "/api/v1"
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 SCOPES = ("articles:read", "articles:write", "articles:publish", "taxonomy:read", "taxonomy:write")
 
 
@@ -153,6 +156,33 @@ async def test_categories_are_a_tree_that_is_moved_about_and_keeps_its_articles(
     await app.patch(f"{V1}/articles/{article}", json={"categories": ["tools"]})
     await app.delete(f"{V1}/articles/{article}")
     assert (await app.get(f"{V1}/categories/{tools['id']}")).json()["articles"] == 0
+
+
+async def test_an_article_that_comes_under_a_category_just_before_it_is_deleted_moves_along(
+    tenant_client: Client, admin: asyncpg.Connection, settings: Settings
+) -> None:
+    app = await tenant_client(*SCOPES)
+    old, new = await category(app, "Old"), await category(app, "New")
+    article = (await app.post(f"{V1}/articles", json={"title": "Late", "body": "x"})).json()["id"]
+    writing = await asyncpg.connect(settings.migration_database_url)
+    try:
+        transaction = writing.transaction()
+        await transaction.start()
+        await writing.execute("SET LOCAL ROLE teknav_platform")
+        await writing.execute(
+            "INSERT INTO article_category SELECT gen_random_uuid(), tenant_id, $1, id FROM category WHERE id = $2",
+            article,
+            old["id"],
+        )
+        gone = asyncio.create_task(app.delete(f"{V1}/categories/{old['id']}", params={"moveTo": new["id"]}))
+        async with asyncio.timeout(10):
+            while not await admin.fetchval(WAITING):
+                await asyncio.sleep(0.01)
+        await transaction.commit()
+        assert (await gone).status_code == 204
+    finally:
+        await writing.close()
+    assert await names(app, article) == ([], ["new"])
 
 
 @pytest.mark.promise("S4-4", "S4-36")
