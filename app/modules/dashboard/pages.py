@@ -37,7 +37,7 @@ class OverviewPages(Controller):
         actor: NamedDependency[Actor],
         signs: NamedDependency[Signs],
     ) -> Template:
-        context = await _signs(signs) if actor.may(STANDING) else {"signs": []}
+        context = await _signs(request, signs) if actor.may(STANDING) else {"signs": []}
         context |= {"cards": [await _drawn(request, session, card) for card in _cards(request, actor)]}
         return render(request, "dashboard/index.html", context, fragment="dashboard/_cards.html")
 
@@ -63,7 +63,7 @@ class SignPages(Controller):
     @get("/", permission=STANDING)
     async def signs(self, request: AnyRequest, signs: NamedDependency[Signs]) -> Template:
         """How the parts fare, for its live update."""
-        return render(request, "dashboard/signs.html", await _signs(signs), fragment="dashboard/_signs.html")
+        return render(request, "dashboard/signs.html", await _signs(request, signs), fragment="dashboard/_signs.html")
 
 
 class ComponentPages(Controller):
@@ -94,8 +94,8 @@ class HomeController(Controller):
         return render(request, page, {"owner": PREFIX, "members": MEMBERS}, fragment=page)
 
 
-async def _signs(signs: Signs) -> dict[str, Any]:
-    found = await signs.all()
+async def _signs(request: AnyRequest, signs: Signs) -> dict[str, Any]:
+    found = await signs.all(_snapshots(request))
     return {"signs": found, "troubles": troubles(found), "topics": signs.topics, "words": WORDS}
 
 
@@ -118,8 +118,8 @@ async def _drawn(request: AnyRequest, session: AsyncSession, card: Card) -> dict
     engine = request.app.template_engine
     assert engine is not None
     chrome: Chrome = request.app.state.chrome
-    if card.tag and "no-cache" not in request.headers.get("cache-control", ""):
-        snapshots: Snapshots = request.app.state.snapshots
+    snapshots = _snapshots(request)
+    if card.tag and snapshots is not None:
         found = await snapshots.read(
             card.template, scope_of(session), card.topic, lambda: card.load(session), tag=card.tag
         )
@@ -128,3 +128,9 @@ async def _drawn(request: AnyRequest, session: AsyncSession, card: Card) -> dict
     context = chrome.context(request) | found
     body = Markup(engine.get_template(card.template).render(context).strip())  # noqa: S704 - our own template
     return {"name": _name(card), "topic": card.topic, "body": body}
+
+
+def _snapshots(request: AnyRequest) -> Snapshots | None:
+    """The readings that serve all who look; `Cache-Control: no-cache` wants everything as it is now."""
+    snapshots: Snapshots = request.app.state.snapshots
+    return None if "no-cache" in request.headers.get("cache-control", "") else snapshots

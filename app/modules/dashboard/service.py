@@ -6,8 +6,10 @@ from time import perf_counter
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.database import scope_of
 from app.core.policy import Actor
 from app.core.signs import Sign, SignSource, Weight
+from app.core.snapshot import Snapshots
 
 
 class Signs:
@@ -22,10 +24,20 @@ class Signs:
         """What is signalled when something has changed."""
         return " ".join(sorted({source.topic for source in self._own}))
 
-    async def all(self) -> list[Sign]:
-        """The heaviest first; where they weigh the same, from the modules that stand on others down to the lowest."""
-        found = [sign for source in reversed(self._own) for sign in await source.read(self._session)]
+    async def all(self, snapshots: Snapshots | None = None) -> list[Sign]:
+        """The heaviest first; where they weigh the same, from the modules that stand on others down to the lowest.
+
+        Args:
+            snapshots: where the readings are that serve many; None reads anew.
+        """
+        found = [sign for source in reversed(self._own) for sign in await self._read(source, snapshots)]
         return sorted(found, key=lambda sign: sign.weight)
+
+    async def _read(self, source: SignSource, snapshots: Snapshots | None) -> Sequence[Sign]:
+        if snapshots is None:
+            return await source.read(self._session)
+        name = f"signs of {source.read.__module__}"
+        return await snapshots.read(name, scope_of(self._session), source.topic, lambda: source.read(self._session))
 
 
 async def signs(session: AsyncSession) -> list[Sign]:

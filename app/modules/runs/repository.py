@@ -271,8 +271,11 @@ async def signs(session: AsyncSession) -> list[Sign]:
 async def _spend(session: AsyncSession, now: datetime) -> Sign:
     """What was spent today, unless a tenant's quota of the month is nearly used up."""
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    this_month = {one.tenant_id: one.cost * 100 for one in await spent(session, today.replace(day=1), now)}
     most = await most_of(session, AI_CENTS_PER_MONTH)
+    month = (
+        await spent(session, today.replace(day=1), now) if most else []
+    )  # all of its runs, so only where it is asked
+    this_month = {one.tenant_id: one.cost * 100 for one in month}
     near = [tenant for tenant, cents in most.items() if this_month.get(tenant, Decimal(0)) >= cents * NEARLY and cents]
     dollars = f"${sum((one.cost for one in await spent(session, today, now)), Decimal(0)):,.2f}"
     if near:

@@ -97,6 +97,21 @@ async def test_the_card_and_the_head_of_a_queue_cost_one_reading_too(
     assert "aused" in (await viewer.get(path)).text
 
 
+async def test_how_the_platform_fares_is_read_once_for_all_who_look(app: Litestar, viewer: AsyncClient) -> None:
+    path = "/dashboard/owner/signs"
+    before = await commands(app)
+    answers = await asyncio.gather(*(viewer.get(path) for _ in range(VIEWERS)))
+    assert {answer.status_code for answer in answers} == {200}
+    for_all = await commands(app) - before
+    app.state.hub._receive(said("queues", "ai:content"))
+    before = await commands(app)
+    assert (await viewer.get(path)).status_code == 200
+    assert await commands(app) - before == for_all > 0, "after a signal it is read anew"
+    before = await commands(app)
+    assert (await viewer.get(path, headers={"Cache-Control": "no-cache"})).status_code == 200
+    assert await commands(app) - before == for_all
+
+
 async def test_who_changed_a_queue_sees_it_changed(viewer: AsyncClient) -> None:
     assert "paused" not in (await viewer.get(PAGE)).text
     assert (await viewer.post("/api/owner/queues/ai:seo/pause", json={"reason": "try"})).status_code < 300
