@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 from msgspec import convert
 from redis.exceptions import RedisError
-from sqlalchemy import case, func, literal, select
+from sqlalchemy import case, func, literal, select, true
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -90,18 +90,27 @@ async def overview(session: AsyncSession, only: Sequence[str] | None = None) -> 
 
 
 async def oldest_wait_s(session: AsyncSession) -> dict[str, float]:
-    """How long the first job of each queue has been waiting that a worker could start; queues where none does lack."""
+    """How long the first job of each queue has been waiting that a worker could start; queues where none does lack.
+
+    One stretch of the index for each queue and state: both states at once would be sorted, or looked for among all.
+    """
     name = select(func.unnest(array(list(queues_of(session).specs))).label("queue")).subquery()
+    state = select(func.unnest(array(UNSTARTED)).label("state")).subquery()
     since = func.greatest(JobRow.created_at, JobRow.run_at)
     first = (
         select(since.label("since"))
-        .where(JobRow.queue == name.c.queue, JobRow.state.in_(UNSTARTED), ~JobRow.delayed, JobRow.finished_at.is_(None))
+        .where(JobRow.queue == name.c.queue, JobRow.state == state.c.state, ~JobRow.delayed)
+        .where(JobRow.finished_at.is_(None))
         .order_by(JobRow.id)
         .limit(1)
         .lateral()
     )
     age = func.extract("epoch", func.clock_timestamp() - first.c.since)
-    return {row.queue: max(0.0, float(row[1])) for row in await session.execute(select(name.c.queue, age))}
+    query = select(name.c.queue, age).select_from(name).join(state, true()).join(first, true())
+    longest: dict[str, float] = {}
+    for queue, age_s in await session.execute(query):
+        longest[queue] = max(longest.get(queue, 0.0), float(age_s))
+    return longest
 
 
 async def _moving(session: AsyncSession, names: Sequence[str], states: tuple[State, ...]) -> dict[str, Counts]:
