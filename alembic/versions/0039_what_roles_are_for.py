@@ -21,18 +21,22 @@ UPDATE role SET about = told.about FROM (VALUES
 
 
 def upgrade() -> None:
-    # FORCE hides the rows from the tables' own login.
-    op.execute("SET LOCAL ROLE teknav_platform")
-    op.execute(FILL)
-    op.execute("UPDATE session SET last_seen_at = created_at WHERE last_seen_at IS NULL")
-    op.execute("RESET ROLE")
+    # What takes long comes first: the locks that readers and every signed-in caller would wait for are held last.
     # What is rare in a log is not looked for among all that is not.
     rare = {"postgresql_where": sa.text("outcome <> 'success'")}
     op.create_index("ix_audit_log_outcome", "audit_log", ["outcome", sa.text("id DESC")], **rare)
     exported = {"postgresql_where": sa.text("exported")}
     op.create_index("ix_data_access_log_exported", "data_access_log", [sa.text("id DESC")], **exported)
     # An action is asked for with all that begin with it, which an index in the order of a language does not find.
-    for table in ("audit_log", "data_access_log"):
-        op.drop_index(f"ix_{table}_action", table)
+    logs = ("audit_log", "data_access_log")
+    for table in logs:
+        op.execute(f"ALTER INDEX ix_{table}_action RENAME TO ix_{table}_action_before")
         op.create_index(f"ix_{table}_action", table, [sa.text("action text_pattern_ops"), sa.text("id DESC")])
+    for table in logs:
+        op.drop_index(f"ix_{table}_action_before", table)
+    # FORCE hides the rows from the tables' own login.
+    op.execute("SET LOCAL ROLE teknav_platform")
+    op.execute(FILL)
+    op.execute("UPDATE session SET last_seen_at = created_at WHERE last_seen_at IS NULL")
+    op.execute("RESET ROLE")
     op.alter_column("session", "last_seen_at", nullable=False, server_default=sa.text("now()"))
