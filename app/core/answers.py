@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+import asyncpg
 import msgspec
 import structlog
 from litestar import MediaType, Request, Response
@@ -80,7 +81,9 @@ def problem_of(error: Exception, parameters: Mapping[str, Any] | None = None) ->
         return Unavailable("The database is not available; try again soon", headers={"Retry-After": "2"})
     if isinstance(error, DBAPIError) and "value out of int" in str(error.orig):
         return Invalid("A number in the input is larger than any that can be there", code="number_too_large")
-    if isinstance(error, DBAPIError) and any(words in str(error.orig) for words in UNSTORABLE):
+    # The second is what a look-up of callers says, which does not go through SQLAlchemy.
+    said = error.orig if isinstance(error, DBAPIError) else error if isinstance(error, asyncpg.PostgresError) else None
+    if any(words in str(said) for words in UNSTORABLE):
         return Invalid("The input holds the character U+0000, which cannot be stored", code="bad_character")
     if isinstance(error, RecursionError):
         return BadRequest("body: is nested too deeply", errors=[FieldError("body", "is nested too deeply")])

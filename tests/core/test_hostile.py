@@ -83,3 +83,8 @@ async def test_json_is_taken_as_it_is_described(tenant_client: TenantClient, bod
     answer = await app.put("/api/v1/email-preferences", json=body)
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field), answer.text
     assert (await app.get("/api/v1/email-preferences")).json()["items"] == []
+
+
+async def test_a_place_that_no_text_may_hold_is_its_senders_fault(owner: AsyncClient) -> None:
+    answer = await owner.get("/dashboard/t/a%00b/articles", headers={"Accept": "application/json"})
+    assert answer.status_code == 422, answer.text
