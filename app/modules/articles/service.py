@@ -349,8 +349,8 @@ class ArticleService:
 
     async def filed(self, articles: Collection[Article] | Collection[Publication]) -> dict[UUID, Terms]:
         """Under what these articles stand, by their ids; those that stand under nothing are left out."""
-        ids = [row.id if isinstance(row, Article) else row.article_id for row in articles]
-        return await terms_of(self._session, ids) if ids else {}
+        named = [(row.tenant_id, row.id if isinstance(row, Article) else row.article_id) for row in articles]
+        return await terms_of(self._session, named) if named else {}
 
     async def _best(self, query: Select[tuple[R]], table: Searched, words: str, limit: int) -> Page[R]:
         if not 1 <= limit <= MAX_LIMIT:

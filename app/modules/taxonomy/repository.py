@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from slugify import slugify
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, literal, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, literal, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
@@ -24,6 +24,11 @@ def link_of(kind: type[Tag] | type[Category]) -> Link:
     return ArticleTag if kind is Tag else ArticleCategory
 
 
+def _of(link: Link, kind: type[T]) -> ColumnElement[bool]:
+    """With the tenant, by which the index begins: the platform's transactions see the links of all of them."""
+    return and_(kind.tenant_id == link.tenant_id, kind.id == link.term_id)
+
+
 def fitting(kind: type[T], wanted: TermFilter) -> Select[tuple[T]]:
     query = select(kind)
     if wanted.tenant_id is not None:
@@ -36,7 +41,8 @@ def fitting(kind: type[T], wanted: TermFilter) -> Select[tuple[T]]:
 async def counts(session: AsyncSession, kind: type[T], ids: Collection[UUID]) -> dict[UUID, int]:
     """How many articles each has; those that have none are left out."""
     link = link_of(kind)
-    query = select(link.term_id, func.count()).where(link.term_id.in_(ids)).group_by(link.term_id)
+    query = select(link.term_id, func.count()).join(kind, _of(link, kind)).where(kind.id.in_(ids))
+    query = query.group_by(link.term_id)
     return {row[0]: row[1] for row in await session.execute(query)}
 
 
@@ -121,29 +127,31 @@ async def repath(session: AsyncSession, row: Category, path: str) -> None:
     await session.execute(query.execution_options(synchronize_session=False))
 
 
-async def links(session: AsyncSession, kind: type[T], article_ids: Collection[UUID]) -> dict[UUID, list[T]]:
-    """What articles stand under, by article and in the order of names."""
+async def links(session: AsyncSession, kind: type[T], articles: Collection[tuple[UUID, UUID]]) -> dict[UUID, list[T]]:
+    """What articles, each named by its tenant and its id, stand under: by article and in the order of names."""
     link, found = link_of(kind), dict[UUID, list[T]]()
-    query = select(link.article_id, kind).join(kind, and_(kind.id == link.term_id, kind.tenant_id == link.tenant_id))
-    for article_id, row in await session.execute(query.where(link.article_id.in_(article_ids)).order_by(kind.name)):
+    query = select(link.article_id, kind).join(kind, _of(link, kind))
+    query = query.where(tuple_(link.tenant_id, link.article_id).in_(articles)).order_by(kind.name)
+    for article_id, row in await session.execute(query):
         found.setdefault(article_id, []).append(row)
     return found
 
 
 async def relink(session: AsyncSession, link: Link, tenant_id: UUID, article_id: UUID, ids: Collection[UUID]) -> None:
     """Have an article stand under these, and no others."""
-    await session.execute(delete(link).where(link.article_id == article_id, link.term_id.not_in(ids)))
+    here = (link.tenant_id == tenant_id, link.article_id == article_id)
+    await session.execute(delete(link).where(*here, link.term_id.not_in(ids)))
     rows = [{"id": new_id(), "tenant_id": tenant_id, "article_id": article_id, "term_id": id_} for id_ in sorted(ids)]
     if rows:
         await session.execute(_INTO[link].values(rows).on_conflict_do_nothing())
 
 
-async def hand_over(session: AsyncSession, link: Link, term_id: UUID, to: UUID) -> None:
+async def hand_over(session: AsyncSession, link: Link, term: Tag | Category, to: UUID) -> None:
     """What stands under one stands under the other from now on, once."""
-    other = aliased(link)
-    both = exists().where(other.article_id == link.article_id, other.term_id == to)
-    await session.execute(update(link).where(link.term_id == term_id, ~both).values(term_id=to))
-    await session.execute(delete(link).where(link.term_id == term_id))
+    other, here = aliased(link), (link.tenant_id == term.tenant_id, link.term_id == term.id)
+    both = exists().where(other.tenant_id == link.tenant_id, other.article_id == link.article_id, other.term_id == to)
+    await session.execute(update(link).where(*here, ~both).values(term_id=to))
+    await session.execute(delete(link).where(*here))
 
 
 def under(article_id: InstrumentedAttribute[UUID], tag: str | None, category: str | None) -> list[ColumnElement[bool]]:

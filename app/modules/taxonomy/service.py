@@ -125,7 +125,7 @@ class TaxonomyService:
         if not await repository.lock(self._session, Tag, [tag.id, other.id]):
             raise NotFound("One of the tags is gone by now")
         articles = await self._articles(tag)
-        await repository.hand_over(self._session, ArticleTag, tag.id, other.id)
+        await repository.hand_over(self._session, ArticleTag, tag, other.id)
         await self._gone("tag.merge", tag, articles, {"into": other.name})
         return other
 
@@ -192,7 +192,7 @@ class TaxonomyService:
             other = await self._session.get(Category, move_to)
             if other is None or other.tenant_id != row.tenant_id or other.id == row.id:
                 raise Invalid.field("moveTo", "must be another category of the same tenant")
-            await repository.hand_over(self._session, ArticleCategory, row.id, other.id)
+            await repository.hand_over(self._session, ArticleCategory, row, other.id)
         parent = await self._parent(row.tenant_id, row.parent_id)
         for child in await repository.children(self._session, row):
             await self._free_name(Category, row.tenant_id, child.id, child.name, parent, "move or rename it first")
@@ -219,14 +219,15 @@ class TaxonomyService:
         Raises:
             Invalid (`tags`, `categories`): naming what is wrong. Conflict (`too_many`).
         """
-        before = (await terms_of(self._session, [article_id])).get(article_id, Terms())
+        this = [(tenant_id, article_id)]
+        before = (await terms_of(self._session, this)).get(article_id, Terms())
         if tags is not UNSET:
             rows = await self._tags_called(tenant_id, tags)
             await repository.relink(self._session, ArticleTag, tenant_id, article_id, {row.id for row in rows})
         if categories is not UNSET:
             found = await self._categories_called(tenant_id, categories)
             await repository.relink(self._session, ArticleCategory, tenant_id, article_id, {row.id for row in found})
-        after = (await terms_of(self._session, [article_id])).get(article_id, Terms())
+        after = (await terms_of(self._session, this)).get(article_id, Terms())
         if after == before:
             return None
         signal(self._session, TOPIC, article_id, tenant_id)
@@ -406,10 +407,14 @@ async def tag_choices(session: AsyncSession, tenant_id: UUID) -> Sequence[Tag]:
     return (await session.scalars(query.order_by(Tag.name).limit(500))).all()
 
 
-async def terms_of(session: AsyncSession, article_ids: Collection[UUID]) -> dict[UUID, Terms]:
-    """Under what articles stand; one that stands under nothing is left out."""
-    tags = await repository.links(session, Tag, article_ids)
-    categories = await repository.links(session, Category, article_ids)
+async def terms_of(session: AsyncSession, articles: Collection[tuple[UUID, UUID]]) -> dict[UUID, Terms]:
+    """Under what articles stand, by their ids; one that stands under nothing is left out.
+
+    Args:
+        articles: each by its tenant and its id.
+    """
+    tags = await repository.links(session, Tag, articles)
+    categories = await repository.links(session, Category, articles)
     return {
         id_: Terms(
             tags=[Term(name=row.name, slug=row.slug) for row in tags.get(id_, ())],
