@@ -173,9 +173,10 @@ async def signs(session: AsyncSession) -> list[Sign]:
     if paused:
         text = f"{' and '.join(paused)} {'is' if len(paused) == 1 else 'are'} paused"
         found.append(Sign("Paused", f"{len(paused)}", text, Weight.WARN, f"/queues/{paused[0]}/jobs"))
-    longest = max(waits, key=lambda name: waits[name], default=None)
+    # What is paused is told already, and waits because somebody wants it to.
+    longest = max((name for name in waits if name not in paused), key=lambda name: waits[name], default=None)
     waiting = sum(one.waiting for one in queues)
-    if longest is not None and waits[longest] > LONG_S and longest not in paused:
+    if longest is not None and waits[longest] > LONG_S:
         text = f"A job of {longest} has waited for {waits[longest] / 60:,.0f} minutes"
         found.append(Sign("Waiting", f"{waiting:,}", text, Weight.WARN, f"/queues/{longest}/jobs?state=waiting"))
     else:

@@ -97,6 +97,21 @@ async def test_an_owner_reads_in_one_sentence_that_all_is_well_or_what_is_not(
     await teknav("overview", code=1)
 
 
+async def test_a_paused_queue_does_not_hide_another_in_which_a_job_waits(
+    owner: AsyncClient, tenant_client: Callable[..., Awaitable[AsyncClient]], admin: asyncpg.Connection
+) -> None:
+    client = await tenant_client(*flows.SCOPES)
+    article = await stage.article(client, "Tides", "Twice a day.")
+    await stage.start(client, "seo_audit", article)
+    await stage.ask(client, article)
+    past = "created_at = now() - $2::interval, run_at = now() - $2::interval"
+    for queue, ago in (("ai:seo", timedelta(hours=1)), ("ai:content", timedelta(minutes=20))):
+        await admin.execute(f"UPDATE job SET {past} WHERE queue = $1", queue, ago)
+    await owner.post("/api/owner/queues/ai:seo/pause", json={"reason": "New rules"})
+    told = {one["part"]: one["text"] for one in (await standing(owner))["items"]}
+    assert told["Waiting"] == "A job of ai:content has waited for 20 minutes"
+
+
 async def test_the_standing_of_the_platform_is_not_a_tenants_to_see(
     tenant_client: Callable[..., Awaitable[AsyncClient]],
 ) -> None:
