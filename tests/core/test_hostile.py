@@ -88,3 +88,8 @@ async def test_json_is_taken_as_it_is_described(tenant_client: TenantClient, bod
 async def test_a_place_that_no_text_may_hold_is_its_senders_fault(owner: AsyncClient) -> None:
     answer = await owner.get("/dashboard/t/a%00b/articles", headers={"Accept": "application/json"})
     assert answer.status_code == 422, answer.text
+
+
+async def test_a_parameter_that_has_to_be_there_is_named(owner: AsyncClient) -> None:
+    answer = await owner.get("/api/owner/ai/usage/parts")
+    assert (answer.status_code, answer.json()["errors"]) == (422, [{"field": "by", "message": "is wanted"}])
