@@ -14,8 +14,9 @@ from app.core.policy import PUBLIC, SIGNED_IN, Actor, actor_of
 from app.core.queries import one_of, uuid_of, uuids_of
 from app.core.settings import Settings
 from app.core.templating import MEMBERS, home_of, render, told
+from app.core.wire import Ticked
 from app.modules.invitations.permissions import READ, WRITE
-from app.modules.invitations.schemas import Chosen, InvitationForm, RegisterForm, State
+from app.modules.invitations.schemas import InvitationForm, RegisterForm, State
 from app.modules.invitations.service import InvitationOver, InvitationService, Welcome
 from app.modules.roles.service import RoleService
 from app.modules.tenants.service import TenantService
@@ -100,12 +101,12 @@ class InvitationPages(Controller):
         return told(await views.index({}), f"The invitation of {row.email} is taken back.")
 
     @post("/revocations", permission=WRITE, audit="invitation.revoke", status_code=200)
-    async def revoke_many(self, views: NamedDependency[Views], data: URLEncodedBody[Chosen]) -> Template:
+    async def revoke_many(self, views: NamedDependency[Views], data: URLEncodedBody[Ticked]) -> Template:
         done = await views.invitations.revoke_many(views.holder, uuids_of("ids", data.ids))
         return told(await views.index({}), f"Taken back now: {done}.")
 
     @post("/reminders", permission=WRITE, audit="invitation.resend", status_code=200)
-    async def resend(self, views: NamedDependency[Views], data: URLEncodedBody[Chosen]) -> Template:
+    async def resend(self, views: NamedDependency[Views], data: URLEncodedBody[Ticked]) -> Template:
         rows = await views.invitations.resend(views.holder, uuids_of("ids", data.ids))
         who = rows[0].email if len(rows) == 1 else f"{len(rows)} people"
         return told(await views.index({}), f"A mail to {who} is on its way.")

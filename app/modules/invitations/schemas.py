@@ -42,13 +42,6 @@ class InvitationsChanged(Outgoing):
     changed: int
 
 
-class Chosen(Incoming):
-    """The rows that are ticked in the list."""
-
-    ids: list[str] | str = field(default_factory=list)
-    csrf_token: str = field(name="_csrf_token", default="")
-
-
 class RegisterForm(Incoming):
     """Who has no account yet makes one on the invitation's page."""
 

@@ -10,12 +10,12 @@ from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import SYSTEM, Database, Plane
-from app.core.errors import Conflict, Forbidden, Invalid, NotFound, Problem
+from app.core.errors import Conflict, Forbidden, NotFound, Problem
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
-from app.core.queries import text_of
+from app.core.queries import at_once, text_of
 from app.core.secrets import Secret, Signer, digest
 from app.modules.audit.service import record
 from app.modules.email.service import Letter, Ticket, send
@@ -29,7 +29,6 @@ from app.modules.tenants.service import TenantService
 
 TOPIC, PURPOSE = "invitations", "invitation"
 LASTS = timedelta(days=7)
-MOST_AT_ONCE = 100
 
 
 class InvitationOver(Problem):
@@ -181,11 +180,10 @@ class InvitationService:
         await self._trace("invitation.accept", row, {"accepted_at": None}, {"accepted_at": row.accepted_at})
 
     async def _some(self, tenant_id: UUID, ids: Collection[UUID]) -> list[Invitation]:
-        if not 0 < len(ids) <= MOST_AT_ONCE:
-            raise Invalid.field("ids", f"choose from 1 to {MOST_AT_ONCE}")
-        query = _of(tenant_id).where(Invitation.id.in_(ids)).order_by(Invitation.id).with_for_update()
+        chosen = at_once(ids)
+        query = _of(tenant_id).where(Invitation.id.in_(chosen)).order_by(Invitation.id).with_for_update()
         rows = list(await self._session.scalars(query))
-        if len(rows) != len({*ids}):
+        if len(rows) != len(chosen):
             raise NotFound("There is no such invitation")
         return rows
 

@@ -229,8 +229,12 @@ async def test_many_people_are_banned_together_or_nobody_and_let_in_again(
     assert (await owner.post(f"{API}/unbans", json={"ids": ids[:1]})).json() == {"changed": 1}
     shown = await owner.post(f"{PAGES}/unbans", data={"ids": ids}, headers=HTMX)
     assert shown.status_code == 200 and "May sign in again: 1" in shown.headers["hx-trigger"]
-    shown = await owner.post(f"{PAGES}/bans", data={"ids": ids}, headers=HTMX)
+    shown = await owner.post(f"{PAGES}/bans", data={"ids": ids, "reason": "x" * 501}, headers=HTMX)
+    assert shown.status_code == 422 and 'data-field="reason"' in shown.text
+    shown = await owner.post(f"{PAGES}/bans", data={"ids": ids, "reason": "Two\r\nlines"}, headers=HTMX)
     assert "Banned now: 2" in shown.headers["hx-trigger"]
+    whys = await admin.fetch("SELECT reason FROM audit_log WHERE action = 'owner.user.ban' AND reason LIKE 'Two%'")
+    assert [row["reason"] for row in whys] == ["Two\nlines", "Two\nlines"]
     told = await teknav("user", "unban", "ann@example.org", "bob@example.org")
     assert "ann@example.org may sign in again" in told and "bob@example.org may sign in again" in told
 
