@@ -16,7 +16,7 @@ from app.core.settings import Settings
 from app.core.templating import MEMBERS, home_of, render, told
 from app.core.wire import Ticked
 from app.modules.invitations.permissions import READ, WRITE
-from app.modules.invitations.schemas import InvitationForm, RegisterForm, State
+from app.modules.invitations.schemas import InvitationForm, RegisterForm, Sort, State
 from app.modules.invitations.service import InvitationOver, InvitationService, Welcome
 from app.modules.roles.service import RoleService
 from app.modules.tenants.service import TenantService
@@ -41,8 +41,9 @@ class Views:
 
     async def index(self, params: dict[str, str], cursor: str | None = None) -> Template:
         state: State | None = one_of("state", params.get("state"), State)
+        sort: Sort = one_of("sort", params.get("sort"), Sort) or "-createdAt"
         text = params.get("q")
-        page = await self.invitations.search(self._pager, self.holder, text=text, state=state, cursor=cursor)
+        page = await self.invitations.search(self._pager, self.holder, text=text, state=state, sort=sort, cursor=cursor)
         context = await self._common() | {"page": page, "cursor": cursor, "params": params, "states": _STATES}
         return render(self._request, "invitations/index.html", context, fragment="invitations/_list.html")
 
@@ -77,9 +78,11 @@ class InvitationPages(Controller):
         views: NamedDependency[Views],
         q: FromQuery[str] = "",
         wanted: Annotated[str, QueryParameter(name="state")] = "",
+        sort: FromQuery[str] = "",
         cursor: FromQuery[str | None] = None,
     ) -> Template:
-        return await views.index({name: value for name, value in (("q", q), ("state", wanted)) if value}, cursor)
+        asked = {"q": q, "state": wanted, "sort": sort}
+        return await views.index({name: value for name, value in asked.items() if value}, cursor)
 
     @get("/{invitation_id:uuid}", permission=READ)
     async def show(self, views: NamedDependency[Views], invitation_id: FromPath[UUID]) -> Template:

@@ -21,7 +21,7 @@ from app.modules.audit.service import record
 from app.modules.email.service import Letter, Ticket, send
 from app.modules.identity.service import hash_password, open_account
 from app.modules.invitations.models import Invitation
-from app.modules.invitations.schemas import State
+from app.modules.invitations.schemas import Sort, State
 from app.modules.members.service import MemberService
 from app.modules.people.service import User, plain_email, user_by_email
 from app.modules.roles.service import RoleService
@@ -62,10 +62,11 @@ class InvitationService:
         *,
         text: str | None = None,
         state: State | None = None,
+        sort: Sort = "-createdAt",
         limit: int = 25,
         cursor: str | None = None,
     ) -> Page[Invitation]:
-        """Newest first; `text` is a part of the address.
+        """Newest first, or as `sort` says; `text` is a part of the address.
 
         Raises:
             NotFound: there is no such tenant. Invalid (`q`).
@@ -75,8 +76,16 @@ class InvitationService:
         query = _of(tenant_id)
         query = query.where(Invitation.email.icontains(text, autoescape=True)) if text else query
         query = query.where(*_in_state(state)) if state else query
-        of = f"invitations {tenant_id} {text} {state}"
-        return await pager.page(self._session, query, key=Invitation.id, of=of, limit=limit, cursor=cursor)
+        return await pager.page(
+            self._session,
+            query,
+            key=Invitation.id,
+            of=f"invitations {tenant_id} {text} {state} {sort}",
+            limit=limit,
+            cursor=cursor,
+            sort={"email": Invitation.email, "expiresAt": Invitation.expires_at}.get(sort.removeprefix("-")),
+            ascending=not sort.startswith("-"),
+        )
 
     async def get(self, tenant_id: UUID, invitation_id: UUID, *, lock: bool = False) -> Invitation:
         """
