@@ -73,7 +73,7 @@ class InvitationMade(InvitationRead):
 
 
 class InvitationPage(Outgoing):
-    """A page of invitations, newest first."""
+    """A page of invitations, in the order that was asked for."""
 
     items: Sequence[InvitationRead]
     next_cursor: str | None

@@ -107,7 +107,7 @@ class MemberDetail(MemberRead):
 
 
 class MemberPage(Outgoing):
-    """A page of members, newest first."""
+    """A page of members, in the order that was asked for."""
 
     items: Sequence[MemberRead]
     next_cursor: str | None

@@ -66,7 +66,7 @@ class RoleRead(Outgoing):
 
 
 class RolePage(Outgoing):
-    """A page of roles, newest first."""
+    """A page of roles, in the order that was asked for."""
 
     items: Sequence[RoleRead]
     next_cursor: str | None
