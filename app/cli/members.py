@@ -81,20 +81,23 @@ def member_add(email: str, slug: str, role: str, as_json: bool) -> None:
 
 
 @member.command("role")
-@click.argument("email")
+@click.argument("emails", metavar="EMAIL...", nargs=-1, required=True)
 @tenant_option
 @role_option
 @as_json
-def member_role(email: str, slug: str, role: str, as_json: bool) -> None:
-    """Give a member another role in the whole tenant."""
+def member_role(emails: tuple[str, ...], slug: str, role: str, as_json: bool) -> None:
+    """Give members another role in the whole tenant, all of them or nobody."""
 
-    async def change(at: Place) -> dict[str, Any]:
-        wanted, found = await at.roles.named(at.tenant.id, role), await at.members.find(at.tenant.id, email)
-        await at.members.set_role(at.tenant.id, found.id, wanted.id)
-        return {"id": str(found.id), "email": found.email, "role": wanted.name, "tenant": at.tenant.slug}
+    async def change(at: Place) -> list[dict[str, Any]]:
+        wanted = await at.roles.named(at.tenant.id, role)
+        found = [await at.members.find(at.tenant.id, email) for email in emails]
+        await at.members.set_roles(at.tenant.id, [each.id for each in found], wanted.id)
+        told = {"role": wanted.name, "tenant": at.tenant.slug}
+        return [{"id": str(each.id), "email": each.email} | told for each in found]
 
     made = _in_tenant(slug, change)
-    show(as_json, made, text=f"{made['email']} is {made['role']} of {made['tenant']} now.")
+    text = "\n".join(f"{each['email']} is {each['role']} of {each['tenant']} now." for each in made)
+    show(as_json, made[0] if len(made) == 1 else {"items": made}, text=text)
 
 
 @member.command("remove")

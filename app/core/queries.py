@@ -1,6 +1,6 @@
 """Filters and choices as addresses and forms have them. An empty one is none, as browsers send it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 from unicodedata import category
 from uuid import UUID
@@ -11,7 +11,7 @@ from msgspec import Struct
 from app.core.choices import explained
 from app.core.errors import Invalid
 
-LONGEST = 200
+LONGEST, MOST_AT_ONCE = 200, 100
 Q = TypeVar("Q", bound=Struct)
 
 
@@ -70,6 +70,18 @@ def uuids_of(field: str, values: Sequence[str] | str) -> list[UUID]:
         Invalid: naming the field.
     """
     return [found for each in many(values) if (found := uuid_of(field, each)) is not None]
+
+
+def at_once(ids: Iterable[UUID]) -> set[UUID]:
+    """What is changed together, in one transaction.
+
+    Raises:
+        Invalid (`ids`): none or too many.
+    """
+    chosen = {*ids}
+    if not 0 < len(chosen) <= MOST_AT_ONCE:
+        raise Invalid.field("ids", f"choose from 1 to {MOST_AT_ONCE}")
+    return chosen
 
 
 def one_of(field: str, value: str | None, kind: Any) -> Any:

@@ -7,7 +7,7 @@ from unicodedata import category
 from litestar import Request
 from litestar.exceptions import ValidationException
 from litestar.typing import FieldDefinition
-from msgspec import Struct, ValidationError, convert
+from msgspec import Struct, ValidationError, convert, field
 
 from app.core.errors import Invalid, Unsupported
 
@@ -24,6 +24,13 @@ class Outgoing(Struct, rename="camel", kw_only=True):
 
 class Sensitive(Outgoing):
     """What nobody gets without a row in the access log: a route that answers with it declares its `access`."""
+
+
+class Ticked(Incoming):
+    """The rows that are ticked in a list of the dashboard; of one alone a browser sends no list."""
+
+    ids: list[str] | str = field(default_factory=list)
+    csrf_token: str = field(name="_csrf_token", default="")
 
 
 class JsonRequest(Request[Any, Any, Any]):
@@ -61,7 +68,7 @@ def reason_of(text: str | None) -> str | None:
     Raises:
         Invalid (`reason`): it is too long, or holds U+0000.
     """
-    reason = (text or "").strip()
+    reason = (text or "").replace("\r\n", "\n").strip()  # as browsers send the end of a line, which they count as one
     if len(reason) > MAX_REASON or "\0" in reason:
         raise Invalid.field("reason", f"must have at most {MAX_REASON} characters, none of them U+0000")
     return reason or None

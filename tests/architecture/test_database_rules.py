@@ -70,6 +70,7 @@ async def login(settings: Settings) -> AsyncGenerator[asyncpg.Connection, None]:
     await connection.close()
 
 
+@pytest.mark.promise("S1-28")
 async def test_every_tenant_table_forces_row_level_security(
     admin: asyncpg.Connection, tables: list[asyncpg.Record]
 ) -> None:
@@ -291,6 +292,7 @@ async def test_without_a_tenant_there_are_no_rows(login: asyncpg.Connection, fil
             assert [await login.fetchval(f"SELECT count(*) FROM {name}") for name in filled] == [0] * len(filled)
 
 
+@pytest.mark.promise("S1-28")
 async def test_another_tenant_sees_nothing_and_writes_nothing(
     admin: asyncpg.Connection,
     transaction: Transaction,

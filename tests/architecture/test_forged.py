@@ -46,6 +46,11 @@ SHOWS_NOTHING = {
     ("GET", "/api/owner/exports/{export_id:uuid}/file"),
     ("GET", "/dashboard/owner/exports/{export_id:uuid}/file"),
 }
+# A form for a job that has its own page, and a file of no page.
+NO_PAGE_OF_A_RECORD = {
+    ("GET", "/dashboard/owner/queues/{queue:str}/dlq/{job_id:uuid}/edit"),
+    ("GET", "/dashboard/owner/exports/{export_id:uuid}/file"),
+}
 MANIFEST = {"key": "chat", "name": "Chat", "version": "1.0.0", "endpoint": "https://example.com/hook"}
 # What the secrets' routes want, by the end of their path.
 ASKS: dict[str, dict[str, Any]] = {
@@ -111,7 +116,7 @@ async def test_no_route_leads_to_another_site_whatever_the_headers_and_the_query
 async def test_every_sensitive_read_has_its_row_cold_and_from_the_cache(
     stage: Stage, admin: asyncpg.Connection
 ) -> None:
-    wrong, seen, nothing = [], Counter[bool](), set()
+    wrong, seen, nothing, told = [], Counter[bool](), set(), set()
     for table in ("api_token", "api_client"):  # only what is good can be given another secret
         good = "scopes = '[\"articles:read\"]', revoked_at = NULL, expires_at = NULL"
         await admin.execute(f"UPDATE {table} SET {good} WHERE id = $1", stage.ids[table][0])
@@ -133,9 +138,18 @@ async def test_every_sensitive_read_has_its_row_cold_and_from_the_cache(
                 wrong.append(f"{door.method} {door.path}: {'HIT' if hit else 'cold'}, rows {rows}")
             if door.method in UNSAFE:
                 await stage.restore()
+            elif (
+                door.path.startswith("/dashboard/owner/")
+                and access.of in door.things
+                and door.name not in NO_PAGE_OF_A_RECORD
+            ):
+                told.add(access.resource)
+                if f"/logs/access/of/{access.resource}/" not in answer.body:
+                    wrong.append(f"{door.method} {door.path} does not show who saw it")
     assert not wrong, "\n".join(wrong)
     assert nothing == SHOWS_NOTHING
     assert seen[False] > 60 and seen[True] >= 4, seen
+    assert {"user", "member", "token", "job", "audit", "workflow_instance", "trace"} <= told, told
 
 
 async def without(admin: asyncpg.Connection, names: set[str]) -> dict[str, list[Any]]:

@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 from zipfile import ZipFile
 
+from httpx2 import AsyncClient
+
 from app import registry
-from tests.flows.owner_app import EMAIL, OwnerApp
+from tests.flows.owner_app import EMAIL, PASSWORD, OwnerApp
 from tests.flows.running import Running
 from tests.flows.tenant_app import TenantApp
 
@@ -62,6 +64,7 @@ async def furnish(running: Running, owner: OwnerApp) -> Furnished:
     await owner.post(f"{workflow}/versions", {})
     await owner.post(f"{workflow}/run", {"input": {"articleId": article}})
     await join(owner, tenant["id"])
+    await be_elsewhere(owner, running.address)
     return Furnished(owner, running.address, made["token"], f"/dashboard/t/{tenant['slug']}")
 
 
@@ -106,6 +109,16 @@ async def be_read(app: TenantApp, owner: OwnerApp, article: str) -> None:
     for schedule, grain in (("aggregate-hourly", "hour"), ("aggregate-daily", "day")):
         await owner.post(f"/api/owner/schedules/{schedule}/run", {})
         await app.until_counted(grain)
+
+
+async def be_elsewhere(owner: OwnerApp, address: str) -> None:
+    """Sign in in another browser, end that session from here, and answer to a purpose."""
+    async with AsyncClient(base_url=address) as other:
+        answer = await other.post("/signin", data={"email": EMAIL, "password": PASSWORD})
+        assert answer.status_code == 303, answer.text
+    newest: Any = (await owner.get("/api/owner/sessions")).json()["items"][0]["id"]
+    await owner.post("/api/owner/sessions/revocations", {"ids": [newest]})
+    await owner.put("/api/account/consents/product_news", {"granted": True})
 
 
 async def join(owner: OwnerApp, tenant_id: str) -> None:

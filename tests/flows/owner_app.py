@@ -49,6 +49,11 @@ class OwnerApp:
         assert answer.is_success, answer.text
         return answer.json()
 
+    async def put(self, place: str, body: dict[str, Any]) -> Any:
+        answer = await self._client.put(place, json=body)
+        assert answer.is_success, answer.text
+        return answer.json()
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -182,7 +182,7 @@ class ArticleRead(ArticleItem):
 
 
 class ArticlePage(Outgoing):
-    """A page of articles, newest first."""
+    """A page of articles, in the order that was asked for."""
 
     items: Sequence[ArticleItem]
     next_cursor: str | None

@@ -14,8 +14,9 @@ from app.core.policy import PUBLIC, SIGNED_IN, Actor, actor_of
 from app.core.queries import one_of, uuid_of, uuids_of
 from app.core.settings import Settings
 from app.core.templating import MEMBERS, home_of, render, told
+from app.core.wire import Ticked
 from app.modules.invitations.permissions import READ, WRITE
-from app.modules.invitations.schemas import Chosen, InvitationForm, RegisterForm, State
+from app.modules.invitations.schemas import InvitationForm, RegisterForm, Sort, State
 from app.modules.invitations.service import InvitationOver, InvitationService, Welcome
 from app.modules.roles.service import RoleService
 from app.modules.tenants.service import TenantService
@@ -40,8 +41,9 @@ class Views:
 
     async def index(self, params: dict[str, str], cursor: str | None = None) -> Template:
         state: State | None = one_of("state", params.get("state"), State)
+        sort: Sort = one_of("sort", params.get("sort"), Sort) or "-createdAt"
         text = params.get("q")
-        page = await self.invitations.search(self._pager, self.holder, text=text, state=state, cursor=cursor)
+        page = await self.invitations.search(self._pager, self.holder, text=text, state=state, sort=sort, cursor=cursor)
         context = await self._common() | {"page": page, "cursor": cursor, "params": params, "states": _STATES}
         return render(self._request, "invitations/index.html", context, fragment="invitations/_list.html")
 
@@ -76,9 +78,11 @@ class InvitationPages(Controller):
         views: NamedDependency[Views],
         q: FromQuery[str] = "",
         wanted: Annotated[str, QueryParameter(name="state")] = "",
+        sort: FromQuery[str] = "",
         cursor: FromQuery[str | None] = None,
     ) -> Template:
-        return await views.index({name: value for name, value in (("q", q), ("state", wanted)) if value}, cursor)
+        asked = {"q": q, "state": wanted, "sort": sort}
+        return await views.index({name: value for name, value in asked.items() if value}, cursor)
 
     @get("/{invitation_id:uuid}", permission=READ)
     async def show(self, views: NamedDependency[Views], invitation_id: FromPath[UUID]) -> Template:
@@ -100,12 +104,12 @@ class InvitationPages(Controller):
         return told(await views.index({}), f"The invitation of {row.email} is taken back.")
 
     @post("/revocations", permission=WRITE, audit="invitation.revoke", status_code=200)
-    async def revoke_many(self, views: NamedDependency[Views], data: URLEncodedBody[Chosen]) -> Template:
+    async def revoke_many(self, views: NamedDependency[Views], data: URLEncodedBody[Ticked]) -> Template:
         done = await views.invitations.revoke_many(views.holder, uuids_of("ids", data.ids))
         return told(await views.index({}), f"Taken back now: {done}.")
 
     @post("/reminders", permission=WRITE, audit="invitation.resend", status_code=200)
-    async def resend(self, views: NamedDependency[Views], data: URLEncodedBody[Chosen]) -> Template:
+    async def resend(self, views: NamedDependency[Views], data: URLEncodedBody[Ticked]) -> Template:
         rows = await views.invitations.resend(views.holder, uuids_of("ids", data.ids))
         who = rows[0].email if len(rows) == 1 else f"{len(rows)} people"
         return told(await views.index({}), f"A mail to {who} is on its way.")

@@ -12,6 +12,7 @@ from app.core.wire import Incoming, Outgoing
 from app.modules.invitations.models import Invitation
 
 State = Literal["pending", "accepted", "expired", "revoked"]
+Sort = Literal["-createdAt", "createdAt", "email", "-email", "expiresAt", "-expiresAt"]
 Email = Annotated[str, Meta(max_length=320, examples=["editor@example.org"])]
 
 
@@ -40,13 +41,6 @@ class InvitationsChanged(Outgoing):
     """How many invitations were changed."""
 
     changed: int
-
-
-class Chosen(Incoming):
-    """The rows that are ticked in the list."""
-
-    ids: list[str] | str = field(default_factory=list)
-    csrf_token: str = field(name="_csrf_token", default="")
 
 
 class RegisterForm(Incoming):
@@ -79,7 +73,7 @@ class InvitationMade(InvitationRead):
 
 
 class InvitationPage(Outgoing):
-    """A page of invitations, newest first."""
+    """A page of invitations, in the order that was asked for."""
 
     items: Sequence[InvitationRead]
     next_cursor: str | None

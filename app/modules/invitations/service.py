@@ -10,18 +10,18 @@ from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import SYSTEM, Database, Plane
-from app.core.errors import Conflict, Forbidden, Invalid, NotFound, Problem
+from app.core.errors import Conflict, Forbidden, NotFound, Problem
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
-from app.core.queries import text_of
+from app.core.queries import at_once, text_of
 from app.core.secrets import Secret, Signer, digest
 from app.modules.audit.service import record
 from app.modules.email.service import Letter, Ticket, send
 from app.modules.identity.service import hash_password, open_account
 from app.modules.invitations.models import Invitation
-from app.modules.invitations.schemas import State
+from app.modules.invitations.schemas import Sort, State
 from app.modules.members.service import MemberService
 from app.modules.people.service import User, plain_email, user_by_email
 from app.modules.roles.service import RoleService
@@ -29,7 +29,6 @@ from app.modules.tenants.service import TenantService
 
 TOPIC, PURPOSE = "invitations", "invitation"
 LASTS = timedelta(days=7)
-MOST_AT_ONCE = 100
 
 
 class InvitationOver(Problem):
@@ -63,10 +62,11 @@ class InvitationService:
         *,
         text: str | None = None,
         state: State | None = None,
+        sort: Sort = "-createdAt",
         limit: int = 25,
         cursor: str | None = None,
     ) -> Page[Invitation]:
-        """Newest first; `text` is a part of the address.
+        """Newest first, or as `sort` says; `text` is a part of the address.
 
         Raises:
             NotFound: there is no such tenant. Invalid (`q`).
@@ -76,8 +76,16 @@ class InvitationService:
         query = _of(tenant_id)
         query = query.where(Invitation.email.icontains(text, autoescape=True)) if text else query
         query = query.where(*_in_state(state)) if state else query
-        of = f"invitations {tenant_id} {text} {state}"
-        return await pager.page(self._session, query, key=Invitation.id, of=of, limit=limit, cursor=cursor)
+        return await pager.page(
+            self._session,
+            query,
+            key=Invitation.id,
+            of=f"invitations {tenant_id} {text} {state} {sort}",
+            limit=limit,
+            cursor=cursor,
+            sort={"email": Invitation.email, "expiresAt": Invitation.expires_at}.get(sort.removeprefix("-")),
+            ascending=not sort.startswith("-"),
+        )
 
     async def get(self, tenant_id: UUID, invitation_id: UUID, *, lock: bool = False) -> Invitation:
         """
@@ -181,11 +189,10 @@ class InvitationService:
         await self._trace("invitation.accept", row, {"accepted_at": None}, {"accepted_at": row.accepted_at})
 
     async def _some(self, tenant_id: UUID, ids: Collection[UUID]) -> list[Invitation]:
-        if not 0 < len(ids) <= MOST_AT_ONCE:
-            raise Invalid.field("ids", f"choose from 1 to {MOST_AT_ONCE}")
-        query = _of(tenant_id).where(Invitation.id.in_(ids)).order_by(Invitation.id).with_for_update()
+        chosen = at_once(ids)
+        query = _of(tenant_id).where(Invitation.id.in_(chosen)).order_by(Invitation.id).with_for_update()
         rows = list(await self._session.scalars(query))
-        if len(rows) != len({*ids}):
+        if len(rows) != len(chosen):
             raise NotFound("There is no such invitation")
         return rows
 

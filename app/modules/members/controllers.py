@@ -18,6 +18,8 @@ from app.modules.members.schemas import (
     MemberCreate,
     MemberDetail,
     MemberPage,
+    MembersChange,
+    MembersChanged,
     PlaceChange,
     Sort,
     detail,
@@ -75,6 +77,13 @@ class MemberController(Controller):
         """Give a member another role in the whole tenant, or none. The last owner or admin stays one: 409."""
         expected = versions(if_match)
         return await _answer(members, await members.set_role(tenant_id, member_id, data.role_id, expected=expected))
+
+    @post("/roles", permission=WRITE, audit="member.update", status_code=200)
+    async def update_many(
+        self, members: NamedDependency[MemberService], tenant_id: FromPath[UUID], data: JSONBody[MembersChange]
+    ) -> MembersChanged:
+        """Give several members another role in the whole tenant, all of them or nobody. One owner or admin stays."""
+        return MembersChanged(changed=await members.set_roles(tenant_id, data.ids, data.role_id))
 
     @put("/{member_id:uuid}/workspaces/{workspace_id:uuid}", permission=WRITE, audit="member.place", status_code=200)
     async def place(

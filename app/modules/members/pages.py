@@ -12,9 +12,10 @@ from app.core.errors import Invalid
 from app.core.paging import Pager
 from app.core.queries import one_of, uuid_of, uuids_of
 from app.core.templating import home_of, render, told
+from app.core.wire import Ticked
 from app.modules.members.permissions import READ, WRITE
 from app.modules.members.repository import MemberFilter
-from app.modules.members.schemas import MEMBER_SEEN, Chosen, MemberForm, PlaceForm, RoleForm, Sort
+from app.modules.members.schemas import MEMBER_SEEN, MemberForm, PlaceForm, RoleForm, RolesForm, Sort
 from app.modules.members.service import MemberService
 from app.modules.roles.service import RoleService
 from app.modules.tenants.service import TenantService
@@ -103,6 +104,12 @@ class MemberPages(Controller):
         )
         return told(await views.show(member_id, "_member"), f"{member.name} has another role.")
 
+    @post("/roles", permission=WRITE, audit="member.update", status_code=200)
+    async def set_roles(self, views: NamedDependency[Views], data: URLEncodedBody[RolesForm]) -> Template:
+        role = _role(data.role_id)
+        done = await views.members.set_roles(views.holder, uuids_of("ids", data.ids), role)
+        return told(await views.index({}), f"Have another role now: {done}.")
+
     @post("/{member_id:uuid}/place", permission=WRITE, audit="member.place", status_code=200)
     async def set_place(
         self, views: NamedDependency[Views], member_id: FromPath[UUID], data: URLEncodedBody[PlaceForm]
@@ -115,7 +122,7 @@ class MemberPages(Controller):
         return told(await views.show(member_id, "_member"), f"The workspaces of {member.name} are changed.")
 
     @post("/removal", permission=WRITE, audit="member.remove", status_code=200)
-    async def remove(self, views: NamedDependency[Views], data: URLEncodedBody[Chosen]) -> Template:
+    async def remove(self, views: NamedDependency[Views], data: URLEncodedBody[Ticked]) -> Template:
         gone = await views.members.remove(views.holder, uuids_of("ids", data.ids))
         who = gone[0].name if len(gone) == 1 else f"{len(gone)} members"
         return told(await views.index({}), f"{who} left the tenant.")
@@ -128,8 +135,12 @@ class TenantMemberPages(MemberPages):
 
     @post("/", permission=WRITE, audit="member.add", status_code=200)
     async def add(self, views: NamedDependency[Views], data: URLEncodedBody[MemberForm]) -> Template:
-        role = uuid_of("roleId", data.role_id)
-        if role is None:
-            raise Invalid.field("roleId", "choose a role")
-        member = await views.members.add(views.holder, data.email, role)
+        member = await views.members.add(views.holder, data.email, _role(data.role_id))
         return told(await views.index({}), f"{member.name} is a member now.")
+
+
+def _role(chosen: str) -> UUID:
+    role = uuid_of("roleId", chosen)
+    if role is None:
+        raise Invalid.field("roleId", "choose a role")
+    return role

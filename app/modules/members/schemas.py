@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType, convert, field
 
 from app.core.access import Access
-from app.core.wire import Incoming, Outgoing
+from app.core.wire import Incoming, Outgoing, Ticked
 from app.modules.members.models import TenantMember
 
 Sort = Literal["-createdAt", "createdAt", "name", "-name", "email", "-email"]
@@ -27,6 +27,19 @@ class MemberChange(Incoming):
     """What to change. `roleId: null` leaves the member what its workspaces let it do."""
 
     role_id: UUID | UnsetType | None = UNSET
+
+
+class MembersChange(Incoming):
+    """Who gets which role: all of them or, where one cannot, nobody."""
+
+    ids: Sequence[UUID]
+    role_id: UUID
+
+
+class MembersChanged(Outgoing):
+    """How many members have another role now; who had it already is not counted."""
+
+    changed: int
 
 
 class PlaceChange(Incoming):
@@ -51,19 +64,18 @@ class RoleForm(Incoming):
     csrf_token: str = field(name="_csrf_token", default="")
 
 
+class RolesForm(Ticked):
+    """The dashboard's form for the role of all who are ticked."""
+
+    role_id: str = ""
+
+
 class PlaceForm(Incoming):
     """The dashboard's form for a member's roles in one workspace."""
 
     workspace_id: str = ""
     role_ids: list[str] | str = field(default_factory=list)
     """A browser that has one box ticked sends no list."""
-    csrf_token: str = field(name="_csrf_token", default="")
-
-
-class Chosen(Incoming):
-    """The rows that are ticked in the list."""
-
-    ids: list[str] | str = field(default_factory=list)
     csrf_token: str = field(name="_csrf_token", default="")
 
 
@@ -95,7 +107,7 @@ class MemberDetail(MemberRead):
 
 
 class MemberPage(Outgoing):
-    """A page of members, newest first."""
+    """A page of members, in the order that was asked for."""
 
     items: Sequence[MemberRead]
     next_cursor: str | None

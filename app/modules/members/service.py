@@ -14,7 +14,7 @@ from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
-from app.core.queries import text_of
+from app.core.queries import at_once, text_of
 from app.core.quota import MEMBERS
 from app.modules.audit.service import record
 from app.modules.members import repository
@@ -27,7 +27,6 @@ from app.modules.roles.service import Role, RoleService
 from app.modules.tenants.service import TenantService, require_room
 
 TOPIC = "members"
-MOST_AT_ONCE = 100
 
 
 class MemberService:
@@ -153,6 +152,18 @@ class MemberService:
         await self._trace("member.update", member, {"role": _name(had)}, {"role": _name(wanted)})
         return member
 
+    async def set_roles(self, tenant_id: UUID, ids: Iterable[UUID], role_id: UUID) -> int:
+        """Give these this role in the whole tenant, all or none; returns how many had another.
+
+        Raises:
+            NotFound: one is none; Invalid: naming `ids` or `roleId`; Conflict (`last_admin`);
+            Forbidden (`right_not_held`).
+        """
+        others = [member for member in await self._some(tenant_id, ids) if member.role_id != role_id]
+        for member in others:
+            await self.set_role(tenant_id, member.id, role_id)
+        return len(others)
+
     async def set_place(
         self, tenant_id: UUID, member_id: UUID, workspace_id: UUID, role_ids: Collection[UUID]
     ) -> TenantMember:
@@ -185,21 +196,24 @@ class MemberService:
             NotFound: one is none; Invalid (`ids`): none or too many; Conflict (`last_admin`);
             Forbidden (`right_not_held`).
         """
-        wanted = set(ids)
-        if not 0 < len(wanted) <= MOST_AT_ONCE:
-            raise Invalid.field("ids", f"choose from 1 to {MOST_AT_ONCE}")
-        await repository.lock_members(self._session, tenant_id)
-        members = await repository.some(self._session, tenant_id, wanted, lock=True)
-        if len(members) != len(wanted):
-            raise NotFound("There is no such member")
+        members = await self._some(tenant_id, ids)
         held = await self._held(tenant_id, members)
         await self._roles.require_within(*{role.id: role for role in held.values()}.values())
-        await self._require_another_admin(tenant_id, wanted)
+        await self._require_another_admin(tenant_id, {member.id for member in members})
         for member in members:
             before = {"email": member.email, "role": _name(held.get(member.id))}
             await self._session.delete(member)
             await self._session.flush()
             await self._trace("member.remove", member, before, None)
+        return members
+
+    async def _some(self, tenant_id: UUID, ids: Iterable[UUID]) -> list[TenantMember]:
+        """Those members, for as long as nobody else takes an admin of the tenant away."""
+        chosen = at_once(ids)
+        await repository.lock_members(self._session, tenant_id)
+        members = await repository.some(self._session, tenant_id, chosen, lock=True)
+        if len(members) != len(chosen):
+            raise NotFound("There is no such member")
         return members
 
     async def _held(self, tenant_id: UUID, members: Sequence[TenantMember]) -> dict[UUID, Role]:

@@ -16,13 +16,14 @@ from app.core.policy import Actor
 from app.core.queries import one_of, uuids_of
 from app.core.roles import PLATFORM
 from app.core.templating import PREFIX, render, told
+from app.core.wire import Ticked
 from app.modules.people.permissions import READ, WRITE
 from app.modules.people.schemas import (
     SESSIONS_SEEN,
     USER_SEEN,
     USERS_SEEN,
     BanForm,
-    Chosen,
+    BansForm,
     Role,
     RoleForm,
     Sort,
@@ -120,9 +121,9 @@ class UserPages(Controller):
         request: AnyRequest,
         people: NamedDependency[People],
         pager: NamedDependency[Pager],
-        data: URLEncodedBody[Chosen],
+        data: URLEncodedBody[BansForm],
     ) -> Template:
-        done = await people.ban_many(uuids_of("ids", data.ids))
+        done = await people.ban_many(uuids_of("ids", data.ids), data.reason)
         return told(await _people(request, people, pager), f"Banned now: {done}.")
 
     @post("/unbans", permission=WRITE, audit="owner.user.unban", status_code=200)
@@ -131,7 +132,7 @@ class UserPages(Controller):
         request: AnyRequest,
         people: NamedDependency[People],
         pager: NamedDependency[Pager],
-        data: URLEncodedBody[Chosen],
+        data: URLEncodedBody[Ticked],
     ) -> Template:
         done = await people.unban_many(uuids_of("ids", data.ids))
         return told(await _people(request, people, pager), f"May sign in again: {done}.")
@@ -190,7 +191,7 @@ class SessionPages(Controller):
         people: NamedDependency[People],
         book: NamedDependency[SessionBook],
         pager: NamedDependency[Pager],
-        data: URLEncodedBody[Chosen],
+        data: URLEncodedBody[Ticked],
     ) -> Template:
         ended = await book.revoke_many(uuids_of("ids", data.ids))
         return told(await _sessions(request, actor, people, pager), f"Ended now: {ended}.")

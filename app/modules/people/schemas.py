@@ -8,13 +8,13 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType, convert, field
 
 from app.core.access import Access
-from app.core.wire import Incoming, Outgoing
+from app.core.wire import MAX_REASON, Incoming, Outgoing, Ticked
 from app.modules.people.models import User, UserConsent
 
 USERS_SEEN = Access("owner.read.user", "user", fields=("email", "name", "phone"))
 USER_SEEN = Access("owner.read.user", "user", of="user_id", fields=("email", "name", "phone", "profile", "sessions"))
 SESSIONS_SEEN = Access("owner.read.session", "session", fields=("user", "ip", "user_agent"))
-MAX_NAME, MAX_EMAIL, MAX_PHONE, MAX_ABOUT, MAX_REASON = 120, 320, 40, 2000, 500
+MAX_NAME, MAX_EMAIL, MAX_PHONE, MAX_ABOUT = 120, 320, 40, 2000
 Role = Literal["owner", "operator", "auditor", "user"]
 """What a person is on the platform (`app/core/roles.py`); a `user` is nothing there."""
 Sort = Literal["-createdAt", "createdAt", "name", "-name", "email", "-email"]
@@ -114,16 +114,13 @@ class RoleForm(Incoming):
     csrf_token: str = field(name="_csrf_token", default="")
 
 
-class Chosen(Incoming):
-    """The rows that are ticked in a list."""
-
-    ids: list[str] | str = field(default_factory=list)
-    csrf_token: str = field(name="_csrf_token", default="")
-
-
 class BanForm(Incoming):
     reason: str = ""
     csrf_token: str = field(name="_csrf_token", default="")
+
+
+class BansForm(Ticked):
+    reason: str = ""
 
 
 class UserRead(Outgoing):

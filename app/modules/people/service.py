@@ -16,8 +16,8 @@ from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
-from app.core.queries import text_of
-from app.core.wire import one_line
+from app.core.queries import at_once, text_of
+from app.core.wire import one_line, reason_of
 from app.modules.access.service import erase_person
 from app.modules.audit.service import record
 from app.modules.email.service import forget
@@ -28,7 +28,6 @@ from app.modules.people.schemas import (
     MAX_ABOUT,
     MAX_NAME,
     MAX_PHONE,
-    MAX_REASON,
     PURPOSES,
     ConsentChange,
     ConsentRead,
@@ -53,7 +52,6 @@ __all__ = [
     "read_consent",
 ]
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,255}")
-MOST_AT_ONCE = 100
 _PHONE = re.compile(r"\+?[\d ()/.-]{3,40}")
 
 
@@ -261,7 +259,7 @@ class People:
             raise Conflict("Nobody bans themselves", code="own_account")
         if user.role == "owner":
             await self._leave_an_owner(user)
-        why = _text("reason", reason, MAX_REASON) or None
+        why = reason_of(reason)
         if user.disabled_at is None:
             user.disabled_at, user.disabled_reason = datetime.now(UTC), why
             await self._session.flush()
@@ -302,11 +300,10 @@ class People:
         return await self._each(ids, banned=True, act=self.unban)
 
     async def _each(self, ids: Collection[UUID], *, banned: bool, act: Callable[[UUID], Awaitable[User]]) -> int:
-        if not 0 < len(ids) <= MOST_AT_ONCE:
-            raise Invalid.field("ids", f"choose from 1 to {MOST_AT_ONCE}")
-        query = select(User).where(User.id.in_(ids)).order_by(User.id).with_for_update()
+        chosen = at_once(ids)
+        query = select(User).where(User.id.in_(chosen)).order_by(User.id).with_for_update()
         people = (await self._session.scalars(query)).all()
-        if len(people) != len({*ids}):
+        if len(people) != len(chosen):
             raise NotFound("There is no such person")
         others = [user.id for user in people if (user.disabled_at is not None) == banned]
         for user_id in others:

@@ -9,9 +9,10 @@ from litestar.params import FromPath, FromQuery, URLEncodedBody
 from litestar.response import Template
 
 from app.core.paging import Pager
+from app.core.queries import one_of
 from app.core.templating import home_of, render, told
 from app.modules.roles.permissions import READ, WRITE
-from app.modules.roles.schemas import RoleForm
+from app.modules.roles.schemas import RoleForm, Sort
 from app.modules.roles.service import RoleService
 from app.modules.tenants.service import TenantService
 
@@ -27,12 +28,13 @@ class Views:
         self.holder, self.roles = holder, roles
         self._request, self._tenants, self._pager = request, tenants, pager
 
-    async def index(self, text: str | None = None, cursor: str | None = None) -> Template:
-        page = await self.roles.search(self._pager, self.holder, text=text, cursor=cursor)
+    async def index(self, params: dict[str, str], cursor: str | None = None) -> Template:
+        sort: Sort = one_of("sort", params.get("sort"), Sort) or "-createdAt"
+        page = await self.roles.search(self._pager, self.holder, text=params.get("q"), sort=sort, cursor=cursor)
         context = await self._common() | {
             "page": page,
             "cursor": cursor,
-            "params": {"q": text} if text else {},
+            "params": params,
             "rights": await self.roles.rights(page.items),
         }
         return render(self._request, "roles/index.html", context, fragment="roles/_list.html")
@@ -61,14 +63,18 @@ class RolePages(Controller):
 
     @get("/", permission=READ)
     async def index(
-        self, views: NamedDependency[Views], q: FromQuery[str | None] = None, cursor: FromQuery[str | None] = None
+        self,
+        views: NamedDependency[Views],
+        q: FromQuery[str] = "",
+        sort: FromQuery[str] = "",
+        cursor: FromQuery[str | None] = None,
     ) -> Template:
-        return await views.index(q, cursor)
+        return await views.index({name: value for name, value in (("q", q), ("sort", sort)) if value}, cursor)
 
     @post("/", permission=WRITE, audit="role.create", status_code=200)
     async def create(self, views: NamedDependency[Views], data: URLEncodedBody[RoleForm]) -> Template:
         role = await views.roles.create(views.holder, data.name, data.about, data.chosen())
-        return told(await views.index(), f"The role {role.name} was made.")
+        return told(await views.index({}), f"The role {role.name} was made.")
 
     @get("/{role_id:uuid}", permission=READ)
     async def show(self, views: NamedDependency[Views], role_id: FromPath[UUID]) -> Template:
@@ -85,7 +91,7 @@ class RolePages(Controller):
     @post("/{role_id:uuid}/removal", permission=WRITE, audit="role.delete", status_code=200)
     async def delete(self, views: NamedDependency[Views], role_id: FromPath[UUID]) -> Template:
         role = await views.roles.delete(views.holder, role_id)
-        return told(await views.index(), f"{role.name} is deleted.")
+        return told(await views.index({}), f"{role.name} is deleted.")
 
 
 class TenantRolePages(RolePages):

@@ -19,7 +19,7 @@ from app.core.wire import one_line
 from app.modules.audit.service import record
 from app.modules.roles import repository
 from app.modules.roles.models import Role
-from app.modules.roles.schemas import MAX_ABOUT, MAX_NAME, RoleChange
+from app.modules.roles.schemas import MAX_ABOUT, MAX_NAME, RoleChange, Sort
 from app.modules.tenants.events import TenantCreated
 from app.modules.tenants.service import TenantService
 
@@ -44,17 +44,32 @@ class RoleService:
         self._tenants = TenantService(session, actor)
 
     async def search(
-        self, pager: Pager, tenant_id: UUID, *, text: str | None = None, limit: int = 25, cursor: str | None = None
+        self,
+        pager: Pager,
+        tenant_id: UUID,
+        *,
+        text: str | None = None,
+        sort: Sort = "-createdAt",
+        limit: int = 25,
+        cursor: str | None = None,
     ) -> Page[Role]:
-        """Newest first; `text` is looked for in names and descriptions.
+        """Newest first, or as `sort` says; `text` is looked for in names and descriptions.
 
         Raises:
             NotFound: there is no such tenant. Invalid (`q`).
         """
         await self._tenants.called(tenant_id)
         text = text_of("q", text)
-        query, of = repository.roles(tenant_id, text), f"roles {tenant_id} {text}"
-        return await pager.page(self._session, query, key=Role.id, of=of, limit=limit, cursor=cursor)
+        return await pager.page(
+            self._session,
+            repository.roles(tenant_id, text),
+            key=Role.id,
+            of=f"roles {tenant_id} {text} {sort}",
+            limit=limit,
+            cursor=cursor,
+            sort=Role.name if sort.endswith("name") else None,
+            ascending=not sort.startswith("-"),
+        )
 
     async def all(self, tenant_id: UUID) -> list[Role]:
         """Every role of the tenant: built-in ones first, the others by name."""

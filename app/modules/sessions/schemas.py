@@ -50,7 +50,7 @@ class SessionRead(Outgoing):
 
 
 class SessionPage(Outgoing):
-    """A page of sessions, newest first."""
+    """A page of sessions, in the order that was asked for."""
 
     items: Sequence[SessionRead]
     next_cursor: str | None

@@ -13,12 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core import roles
 from app.core.database import Database, Plane, scope_of
 from app.core.direct import Lookups
-from app.core.errors import Conflict, Forbidden, Invalid, NotFound
+from app.core.errors import Conflict, Forbidden, NotFound
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import COOKIE, Actor, Impersonator, Membership, Permission
-from app.core.queries import text_of
+from app.core.queries import at_once, text_of
 from app.core.secrets import Secret, digest, new_secret
 from app.core.settings import Settings
 from app.modules.audit.service import record
@@ -61,7 +61,6 @@ __all__ = [
 TOPIC = "users"
 """What the lists of people and of their sessions listen to."""
 LASTS = timedelta(hours=12)
-MOST_AT_ONCE = 100
 _ANY = SessionFilter()
 _SESSIONS = """
     SELECT a.place, s.session_id, s.user_id, s.email, s.role, s.confirmed_at, r.person_id, r.person, r.until,
@@ -313,10 +312,8 @@ class SessionBook:
         Raises:
             Invalid (`ids`): none or too many.
         """
-        if not 0 < len(ids) <= MOST_AT_ONCE:
-            raise Invalid.field("ids", f"choose from 1 to {MOST_AT_ONCE}")
         ended = 0
-        for session_id in sorted(set(ids)):
+        for session_id in sorted(at_once(ids)):
             for whose in await _end(self._session, Session.id == session_id):
                 await self._trace("session.revoke", session_id, whose)
                 ended += 1

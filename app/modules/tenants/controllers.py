@@ -100,11 +100,14 @@ class WorkspaceController(Controller):
         tenants: NamedDependency[TenantService],
         pager: NamedDependency[Pager],
         tenant_id: FromPath[UUID],
+        q: FromQuery[str | None] = None,
+        sort: FromQuery[Sort] = "-createdAt",
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> WorkspacePage:
-        """List a tenant's workspaces, newest first."""
-        page = (await tenants.workspaces(pager, tenant_id, limit=limit, cursor=cursor)).map(read_workspace)
+        """List a tenant's workspaces, newest first or as `sort` says. `q` is looked for in name and slug."""
+        found = await tenants.workspaces(pager, tenant_id, text=q, sort=sort, limit=limit, cursor=cursor)
+        page = found.map(read_workspace)
         return WorkspacePage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
     @get("/{workspace_id:uuid}", permission=READ)

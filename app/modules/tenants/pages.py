@@ -19,7 +19,6 @@ from app.modules.tenants.service import QuotaService, TenantService
 PATH = f"{PREFIX}/tenants"
 AnyRequest = Request[Any, Any, Any]
 STATUSES = [(status, status.capitalize()) for status in get_args(Status)]
-LISTED = ("q", "status", "sort")
 
 
 class Views:
@@ -32,9 +31,7 @@ class Views:
         self._pager = pager
 
     async def index(self) -> Template:
-        asked = self._request.query_params
-        wanted = {name: str(asked[name]) for name in LISTED if asked.get(name)}
-        cursor = asked.get("cursor")
+        wanted, cursor = self._asked("q", "status", "sort")
         page = await self.tenants.search(
             self._pager,
             text=wanted.get("q"),
@@ -55,10 +52,13 @@ class Views:
 
     async def workspaces(self, tenant_id: UUID, message: str | None = None) -> Template:
         """The list that the address asks for; after an act, with a message, the list from its beginning."""
-        cursor = self._request.query_params.get("cursor") if message is None else None
+        params, cursor = self._asked("q", "sort") if message is None else ({}, None)
+        sort = one_of("sort", params.get("sort"), Sort) or "-createdAt"
+        text = params.get("q")
         context = {
             "tenant": await self.tenants.get(tenant_id),
-            "workspaces": await self.tenants.workspaces(self._pager, tenant_id, cursor=cursor),
+            "workspaces": await self.tenants.workspaces(self._pager, tenant_id, text=text, sort=sort, cursor=cursor),
+            "params": params,
             "cursor": cursor,
         }
         page = render(self._request, "tenants/workspaces.html", context, fragment="tenants/_workspaces.html")
@@ -80,6 +80,11 @@ class Views:
             "workspace": await self.tenants.workspace(tenant_id, workspace_id),
         }
         return render(self._request, "tenants/workspace.html", context, fragment="tenants/_workspace_drawer.html")
+
+    def _asked(self, *names: str) -> tuple[dict[str, str], str | None]:
+        """What the address says of these filters, and its cursor."""
+        asked = self._request.query_params
+        return {name: str(asked[name]) for name in names if asked.get(name)}, asked.get("cursor")
 
 
 def provide_views(

@@ -72,8 +72,13 @@ async def timezone(session: AsyncSession, tenant_id: UUID) -> str | None:
     return (await session.scalars(select(Tenant.timezone).where(Tenant.id == tenant_id))).one_or_none()
 
 
-def workspaces(tenant_id: UUID) -> Select[tuple[Workspace]]:
-    return select(Workspace).where(Workspace.tenant_id == tenant_id)
+def workspaces(tenant_id: UUID, words: str | None = None) -> Select[tuple[Workspace]]:
+    """All of the tenant's, or those whose name or slug has `words` in it, whatever the case."""
+    query = select(Workspace).where(Workspace.tenant_id == tenant_id)
+    if words:
+        columns = (Workspace.name, Workspace.slug)
+        query = query.where(or_(*(each.icontains(words, autoescape=True) for each in columns)))
+    return query
 
 
 async def take_name(session: AsyncSession, name: str, rows: Select[Any], column: InstrumentedAttribute[str]) -> bool:

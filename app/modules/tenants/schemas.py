@@ -128,7 +128,7 @@ class TenantRead(Outgoing):
 
 
 class TenantPage(Outgoing):
-    """A page of tenants, newest first."""
+    """A page of tenants, in the order that was asked for."""
 
     items: Sequence[TenantRead]
     next_cursor: str | None
@@ -146,7 +146,7 @@ class WorkspaceRead(Outgoing):
 
 
 class WorkspacePage(Outgoing):
-    """A page of workspaces, newest first."""
+    """A page of workspaces, in the order that was asked for."""
 
     items: Sequence[WorkspaceRead]
     next_cursor: str | None

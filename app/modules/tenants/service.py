@@ -202,16 +202,32 @@ class TenantService:
         return tenant
 
     async def workspaces(
-        self, pager: Pager, tenant_id: UUID, *, limit: int = 25, cursor: str | None = None
+        self,
+        pager: Pager,
+        tenant_id: UUID,
+        *,
+        text: str | None = None,
+        sort: str = "-createdAt",
+        limit: int = 25,
+        cursor: str | None = None,
     ) -> Page[Workspace]:
-        """Newest first.
+        """Newest first, or as `sort` says; `text` is looked for in name and slug.
 
         Raises:
-            NotFound: there is no such tenant.
+            NotFound: there is no such tenant. Invalid (`q`).
         """
         await self.called(tenant_id)
-        query, of = repository.workspaces(tenant_id), f"workspaces {tenant_id}"
-        return await pager.page(self._session, query, key=Workspace.id, of=of, limit=limit, cursor=cursor)
+        text = text_of("q", text)
+        return await pager.page(
+            self._session,
+            repository.workspaces(tenant_id, text),
+            key=Workspace.id,
+            of=f"workspaces {tenant_id} {text} {sort}",
+            limit=limit,
+            cursor=cursor,
+            sort=Workspace.name if sort.endswith("name") else None,
+            ascending=not sort.startswith("-"),
+        )
 
     async def workspace(self, tenant_id: UUID, workspace_id: UUID) -> Workspace:
         """

@@ -15,6 +15,7 @@ from app.core.paging import Pager
 from app.core.queries import many, one_of, uuid_of, uuids_of
 from app.core.secrets import Secret
 from app.core.templating import home_of, render, told
+from app.core.wire import Ticked
 from app.modules.tenants.service import TenantService
 from app.modules.tokens.models import ApiClient, ApiToken
 from app.modules.tokens.permissions import READ, WRITE
@@ -23,7 +24,6 @@ from app.modules.tokens.schemas import (
     CLIENT_SEEN,
     FORM_SEEN,
     TOKEN_SEEN,
-    Chosen,
     CredentialChange,
     CredentialForm,
     Plan,
@@ -102,7 +102,7 @@ class Views:
         row = await self._credentials.revoke(self._holder, credential_id)
         return await self.index(f"{row.name} is revoked.")
 
-    async def revoke_many(self, chosen: Chosen) -> Template:
+    async def revoke_many(self, chosen: Ticked) -> Template:
         count = await self._credentials.revoke_many(self._holder, uuids_of("ids", chosen.ids))
         noun = self._credentials.noun
         return await self.index(f"1 {noun} is revoked." if count == 1 else f"{count} {noun}s are revoked.")
@@ -185,7 +185,7 @@ class TokenPages(Controller):
         return await token_views.revoke(token_id)
 
     @post("/revocations", permission=WRITE, audit="owner.token.revoke", status_code=200)
-    async def revoke_many(self, token_views: NamedDependency[Views], data: URLEncodedBody[Chosen]) -> Template:
+    async def revoke_many(self, token_views: NamedDependency[Views], data: URLEncodedBody[Ticked]) -> Template:
         return await token_views.revoke_many(data)
 
 
@@ -250,7 +250,7 @@ class ClientPages(Controller):
         return await client_views.revoke(client_id)
 
     @post("/revocations", permission=WRITE, audit="owner.client.revoke", status_code=200)
-    async def revoke_many(self, client_views: NamedDependency[Views], data: URLEncodedBody[Chosen]) -> Template:
+    async def revoke_many(self, client_views: NamedDependency[Views], data: URLEncodedBody[Ticked]) -> Template:
         return await client_views.revoke_many(data)
 
 

@@ -8,10 +8,11 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType, convert, field
 
 from app.core.access import Access
+from app.core.queries import MOST_AT_ONCE
 from app.core.wire import Incoming, Outgoing, Sensitive
 from app.modules.tokens.models import ApiClient, ApiToken
 
-MAX_NAME, MAX_ADDRESSES, MAX_AT_ONCE = 120, 20, 100
+MAX_NAME, MAX_ADDRESSES = 120, 20
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, description="One line", examples=["Website"])]
 Scopes = Annotated[list[str], Meta(min_length=1, max_length=100, examples=[["articles:read", "ai:run"]])]
 Days = Annotated[int, Meta(ge=1, le=3650)]
@@ -75,7 +76,7 @@ class Rotation(Incoming):
 class Revocations(Incoming):
     """Which ones to revoke."""
 
-    ids: Annotated[list[UUID], Meta(min_length=1, max_length=MAX_AT_ONCE)]
+    ids: Annotated[list[UUID], Meta(min_length=1, max_length=MOST_AT_ONCE)]
 
 
 class Revoked(Outgoing):
@@ -151,13 +152,6 @@ class CredentialForm(Incoming):
     expires_in_days: str = "90"
     version: int | None = None
     """Of the one that is changed, as the person saw it."""
-    csrf_token: str = field(name="_csrf_token", default="")
-
-
-class Chosen(Incoming):
-    """The rows that are ticked in the list."""
-
-    ids: list[str] | str = field(default_factory=list)
     csrf_token: str = field(name="_csrf_token", default="")
 
 

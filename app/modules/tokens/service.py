@@ -16,7 +16,7 @@ from app.core.ids import PLATFORM_TENANT, new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor, Permission
-from app.core.queries import text_of
+from app.core.queries import at_once, text_of
 from app.core.secrets import Secret, digest, new_secret
 from app.core.wire import one_line
 from app.modules.audit.service import record
@@ -24,7 +24,7 @@ from app.modules.tenants.service import TenantService
 from app.modules.tokens import repository
 from app.modules.tokens.models import ApiClient, ApiToken, Credential
 from app.modules.tokens.permissions import WRITE
-from app.modules.tokens.schemas import MAX_ADDRESSES, MAX_AT_ONCE, MAX_NAME, CredentialChange
+from app.modules.tokens.schemas import MAX_ADDRESSES, MAX_NAME, CredentialChange
 
 __all__ = ["TOPIC", "ApiClient", "ClientService", "TokenService"]
 C = TypeVar("C", bound=Credential)
@@ -207,10 +207,9 @@ class Credentials(Generic[C]):
         Raises:
             NotFound: there is no such tenant. Invalid (`ids`): none or too many.
         """
-        if not 0 < len(ids) <= MAX_AT_ONCE:
-            raise Invalid.field("ids", f"choose from 1 to {MAX_AT_ONCE}")
+        chosen = at_once(ids)
         await self._label(tenant_id)
-        query = repository.credentials(self.row, tenant_id).where(self.row.id.in_(ids))
+        query = repository.credentials(self.row, tenant_id).where(self.row.id.in_(chosen))
         return await self._revoke([*await self._session.scalars(query.order_by(self.row.id).with_for_update())])
 
     async def _revoke(self, rows: Sequence[C]) -> int:

@@ -120,6 +120,7 @@ async def test_what_is_easily_guessed_is_no_password(
     assert (await client.post(mail.link, data={"password": password, "repeat": password})).status_code == 422
 
 
+@pytest.mark.promise("S0-56")
 async def test_accounts_are_made_openly_only_where_that_is_switched_on(
     app: Litestar, settings: Settings, client: AsyncClient, owner: AsyncClient, mailbox: Mailbox
 ) -> None:

@@ -33,6 +33,7 @@ async def sign_in(client: AsyncClient, password: str = PASSWORD, **more: str) ->
     return answer.status_code, answer.headers.get("location", "")
 
 
+@pytest.mark.promise("S0-56")
 async def test_the_right_password_opens_the_dashboard(client: AsyncClient, register: Register) -> None:
     await register()
     assert (await client.get("/dashboard/owner")).headers["location"].startswith("/signin")

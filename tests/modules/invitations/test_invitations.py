@@ -138,6 +138,10 @@ async def test_invitations_are_sent_again_and_taken_back_together(
     await admin.execute("UPDATE invitation SET expires_at = now() - interval '1 day'")
     assert (await client.get(made["a"]["link"])).status_code == 410
     again = await owner.post(f"{api}/{ids[0]}/reminder")
+    for sort, order in (("email", "abc"), ("-email", "cba"), ("-createdAt", "cba"), ("-expiresAt", "acb")):
+        found = (await owner.get(f"{api}?sort={sort}")).json()["items"]
+        shown = re.findall(r'class="row-link"[^>]*>(\w)@', (await owner.get(f"{pages}?sort={sort}")).text)
+        assert [one["email"][0] for one in found] == shown == [*order], sort
     assert again.status_code == 200 and again.json()["state"] == "pending"
     assert [mail.link for mail in await mailbox("a@example.org")] == [made["a"]["link"].removeprefix(ORIGIN)] * 2
     assert (await client.get(made["a"]["link"])).status_code == 200

@@ -19,6 +19,11 @@ async def test_members_are_added_listed_changed_and_removed(
     await teknav("member", "add", "bo@example.org", *here, "--role", "viewer")
     assert "ann@example.org" in await teknav("member", "list", *here, "--search", "ann")
     assert "is Owner of" in await teknav("member", "role", "bo@example.org", *here, "--role", "owner")
+    told = await teknav("member", "role", "ann@example.org", "bo@example.org", *here, "--role", "owner")
+    assert "ann@example.org is Owner of" in told and "bo@example.org is Owner of" in told
+    assert "at least one owner" in await teknav(
+        "member", "role", "ann@example.org", "bo@example.org", *here, "--role", "viewer", code=1
+    )
     assert "no member of" in await teknav("member", "remove", "ann@example.org", *here)
     listed = json.loads(await teknav("member", "list", *here, "--json"))
     assert [row["email"] for row in listed["items"]] == ["bo@example.org"]

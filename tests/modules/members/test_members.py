@@ -61,6 +61,46 @@ async def test_who_has_less_touches_nobody_who_has_more(owner: AsyncClient, memb
     assert gone.status_code == 200 and "ed@example.org" not in gone.text
 
 
+async def test_many_members_get_a_role_together_or_nobody(
+    owner: AsyncClient, member: Person, tenant: Made, admin: asyncpg.Connection
+) -> None:
+    for name in ("ann", "bo"):
+        await member(f"{name}@example.org", "viewer")
+    chief = await member("chief@example.org", "admin")
+    known, api = await ids(owner, tenant), f"/api/owner/tenants/{tenant.id}/members"
+    home, both = f"/dashboard/t/{tenant.slug}/members", [known["ann"], known["bo"]]
+
+    async def are(role: str) -> set[str]:
+        return {row["name"] for row in (await owner.get(f"{api}?roleId={known[role]}")).json()["items"]}
+
+    for wrong, answer in (
+        ({"ids": []}, (422, "invalid")),
+        ({"ids": [known["Editor"]] * 101}, (404, "not_found")),
+        ({"ids": [*both, known["Editor"]]}, (404, "not_found")),
+        ({"roleId": known["ann"]}, (422, "invalid")),
+        ({"ids": [*both, known["chief"]]}, (409, "last_admin")),
+    ):
+        refused = await owner.post(f"{api}/roles", json={"ids": both, "roleId": known["Editor"]} | wrong)
+        assert (refused.status_code, refused.json()["code"]) == answer, refused.text
+    for form, status in (
+        ({"ids": both, "roleId": known["Owner"]}, 403),
+        ({"ids": both, "roleId": ""}, 422),
+        ({"roleId": known["Editor"]}, 422),
+    ):
+        assert (await chief.post(f"{home}/roles", data=form, headers=HTMX)).status_code == status, form
+    assert await are("Viewer") == {"Ann", "Bo"}
+    changed = await owner.post(f"{api}/roles", json={"ids": [*both, known["ann"]], "roleId": known["Editor"]})
+    assert changed.json() == {"changed": 2} and await are("Editor") == {"Ann", "Bo"}
+    told = await chief.post(f"{home}/roles", data={"ids": both[0], "roleId": known["Author"]}, headers=HTMX)
+    assert "Have another role now: 1" in told.headers["hx-trigger"] and await are("Author") == {"Ann"}
+    form = {"ids": both, "roleId": known["Author"]}
+    page = await owner.post(f"/dashboard/owner/tenants/{tenant.id}/members/roles", data=form, headers=HTMX)
+    assert "Have another role now: 1" in page.headers["hx-trigger"] and await are("Author") == {"Ann", "Bo"}
+    query = "SELECT resource_id FROM audit_log WHERE action = 'member.update' AND outcome = 'success' ORDER BY id"
+    rows = [row["resource_id"] for row in await admin.fetch(query)]
+    assert sorted(rows) == sorted([*both, *both]), "one for each who changed, none for who was it already"
+
+
 @pytest.mark.promise("S4-3")
 async def test_the_owner_lists_adds_and_places_members(
     owner: AsyncClient, member: Person, tenant: Made, make_tenant: MakeTenant, admin: asyncpg.Connection

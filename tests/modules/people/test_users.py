@@ -1,5 +1,7 @@
 """People: made, found, changed, banned and deleted, by the API, the pages and the command."""
 
+import html
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -154,6 +156,9 @@ async def test_every_session_is_listed_and_can_be_ended(
     ended = await owner.post(f"/dashboard/owner/sessions/{session['id']}/revocation", headers=HTMX)
     assert ended.status_code == 200 and EMAIL not in ended.text
     assert (await client.get("/api/account")).status_code == 401
+    link = re.search(r'href="([^"]+)">Ended sessions<', (await owner.get(f"{PAGES}/{id_}")).text)
+    assert link and session["id"] not in (await owner.get("/api/owner/sessions")).text
+    assert EMAIL in (await owner.get(html.unescape(link[1]))).text.partition("<table")[2]
     assert (await owner.delete(f"/api/owner/sessions/{session['id']}")).status_code == 404
     listed = await teknav("session", "list", "--user", OWNER_EMAIL)
     assert OWNER_EMAIL in listed and "127.0.0.1" in listed
@@ -229,8 +234,12 @@ async def test_many_people_are_banned_together_or_nobody_and_let_in_again(
     assert (await owner.post(f"{API}/unbans", json={"ids": ids[:1]})).json() == {"changed": 1}
     shown = await owner.post(f"{PAGES}/unbans", data={"ids": ids}, headers=HTMX)
     assert shown.status_code == 200 and "May sign in again: 1" in shown.headers["hx-trigger"]
-    shown = await owner.post(f"{PAGES}/bans", data={"ids": ids}, headers=HTMX)
+    shown = await owner.post(f"{PAGES}/bans", data={"ids": ids, "reason": "x" * 501}, headers=HTMX)
+    assert shown.status_code == 422 and 'data-field="reason"' in shown.text
+    shown = await owner.post(f"{PAGES}/bans", data={"ids": ids, "reason": "Two\r\nlines"}, headers=HTMX)
     assert "Banned now: 2" in shown.headers["hx-trigger"]
+    whys = await admin.fetch("SELECT reason FROM audit_log WHERE action = 'owner.user.ban' AND reason LIKE 'Two%'")
+    assert [row["reason"] for row in whys] == ["Two\nlines", "Two\nlines"]
     told = await teknav("user", "unban", "ann@example.org", "bob@example.org")
     assert "ann@example.org may sign in again" in told and "bob@example.org may sign in again" in told
 

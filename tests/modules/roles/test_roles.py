@@ -1,5 +1,6 @@
 """What roles give, and that nobody gives what he does not have."""
 
+import re
 import runpy
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -70,11 +71,17 @@ async def test_a_role_is_made_changed_for_all_who_have_it_and_deleted_when_nobod
     owner: AsyncClient, member: Person, tenant: Made
 ) -> None:
     api = f"/api/owner/tenants/{tenant.id}"
+    pages = f"/dashboard/owner/tenants/{tenant.id}"
     body: dict[str, Any] = {"name": "Photo desk", "permissions": ["articles:read", "dashboard:read"]}
     made = await owner.post(f"{api}/roles", json=body)
     assert made.status_code == 201 and made.json()["builtIn"] is None
     assert (await owner.post(f"{api}/roles", json=body | {"name": "photo DESK"})).json()["code"] == "name_taken"
     assert (await owner.post(f"{api}/roles", json=body | {"permissions": ["tenants:write"]})).status_code == 422
+    for sort, first in (("name", "Admin"), ("-name", "Viewer"), ("-createdAt", "Photo desk")):
+        found = (await owner.get(f"{api}/roles?sort={sort}&limit=1")).json()
+        shown = re.search(r'class="row-link"[^>]*>([^<]+)<', (await owner.get(f"{pages}/roles?sort={sort}")).text)
+        assert shown and found["items"][0]["name"] == shown[1] == first, sort
+        assert (await owner.get(f"{api}/roles?sort={sort}&cursor={found['nextCursor']}")).status_code == 200
     place = made.headers["location"]
     ann = await member("ann@example.org", "Photo desk")
     home = f"/dashboard/t/{tenant.slug}"

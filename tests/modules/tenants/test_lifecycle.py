@@ -1,5 +1,6 @@
 """The end of a tenant: its doors shut, its deletion taken back, its rows erased and nobody else's."""
 
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -211,6 +212,17 @@ async def test_the_workspaces_have_a_page_a_drawer_and_buttons(owner: AsyncClien
     assert "Maps" in (await owner.get(page)).text
     drawer = await owner.get(f"{page}/{made['id']}", headers=HTMX)
     assert "<html" not in drawer.text and 'value="Maps"' in drawer.text
+    for query, names in (
+        ("q=AP", ["Maps"]),
+        ("sort=name", ["Main", "Maps"]),
+        ("sort=-name", ["Maps", "Main"]),
+        ("sort=createdAt", ["Main", "Maps"]),
+    ):
+        found = (await owner.get(f"{PATH}/{tenant.id}/workspaces?{query}")).json()["items"]
+        shown = re.findall(r'class="row-link"[^>]*>(\w+)<', (await owner.get(f"{page}?{query}")).text)
+        assert [one["name"] for one in found] == shown == names, query
+    assert "No workspace fits" in (await owner.get(f"{page}?q=nothing")).text
+    assert (await owner.get(f"{page}?sort=slug")).status_code == 422
     renamed = await owner.post(f"{page}/{made['id']}", data={"name": "Charts", "version": "1"}, headers=HTMX)
     assert "Charts" in renamed.text and "Charts" in renamed.headers["hx-trigger"]
     gone = await owner.post(f"{page}/{made['id']}/removal", headers=HTMX)

@@ -329,13 +329,13 @@ async def test_several_are_revoked_at_once_and_none_of_another_tenant(
 async def test_a_platform_token_holds_what_is_of_tenants_only_to_give_it_away(
     app: Litestar, owner: AsyncClient, tenant: Made
 ) -> None:
-    refused = await owner.post("/api/owner/tokens", json={"name": "CI", "scopes": ["queues:read", "drafts:decide"]})
+    refused = await owner.post("/api/owner/tokens", json={"name": "CI", "scopes": ["queues:read", "events:write"]})
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "scopes")
-    maker = {"name": "CI", "scopes": ["tokens:write", "drafts:decide"]}
+    maker = {"name": "CI", "scopes": ["tokens:write", "events:write"]}
     secret = (await owner.post("/api/owner/tokens", json=maker)).json()["token"]
     async with holding(app, secret) as program:
         assert (await program.get("/api/v1/articles")).status_code == 403
-        assert (await program.post(path(tenant), json={"name": "Sub", "scopes": ["drafts:decide"]})).status_code == 201
+        assert (await program.post(path(tenant), json={"name": "Sub", "scopes": ["events:write"]})).status_code == 201
         assert (await program.post(path(tenant), json={"name": "Sub", "scopes": ["articles:read"]})).status_code == 422
 
 
