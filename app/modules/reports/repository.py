@@ -32,14 +32,15 @@ def fitting(wanted: ReportFilter, workspaces: frozenset[UUID] | None) -> Select[
 
 def newest(article_id: UUID, workspaces: frozenset[UUID] | None) -> Select[tuple[QualityReport, bool]]:
     """The last report of each kind on an article that is there, and whether that has changed since."""
-    same: ColumnElement[bool] = and_(
-        Article.tenant_id == QualityReport.tenant_id, Article.id == QualityReport.article_id, Article.deleted_at.is_(None)
+    there: ColumnElement[bool] = and_(
+        Article.tenant_id == QualityReport.tenant_id,
+        Article.id == QualityReport.article_id,
+        Article.deleted_at.is_(None),
     )
-    changed = Article.version != QualityReport.article_version
     return (
         fitting(ReportFilter(article_id=article_id), workspaces)
-        .add_columns(changed)
-        .join(Article, same)
+        .add_columns(Article.version != QualityReport.article_version)
+        .join(Article, there)
         .distinct(QualityReport.kind)
         .order_by(QualityReport.kind, QualityReport.id.desc())
     )

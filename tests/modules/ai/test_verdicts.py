@@ -1,11 +1,16 @@
 """What was last found in an article, on its page: kept for an hour, and as new as the last report and change."""
 
 from collections.abc import Awaitable, Callable
+from uuid import UUID
 
 import pytest
 from httpx2 import AsyncClient
 from litestar import Litestar
 
+from app.core.database import Plane
+from app.core.ids import new_id
+from app.core.policy import Actor
+from app.modules.reports.service import ReportService
 from app.redis.cache import Cache
 from app.redis.figures import Figures
 from tests.conftest import Made
@@ -79,6 +84,7 @@ async def test_kept_verdicts_are_nobody_elses(
     tenant_client: TenantClient,
     member: Person,
     drain: Drain,
+    app: Litestar,
     tenant: Made,
     make_tenant: Callable[[str], Awaitable[Made]],
 ) -> None:
@@ -92,4 +98,11 @@ async def test_kept_verdicts_are_nobody_elses(
         assert " of 100</a>" in await shown(own, f"/dashboard/t/{tenant.slug}", article)
         assert NOTHING in await shown(foreign, f"/dashboard/t/{other.slug}", article)
         refused = await foreign.get(f"/dashboard/t/{tenant.slug}/ai/reports?articleId={article}&part=true")
-        assert refused.status_code in (403, 404)
+        assert refused.status_code == 404
+    # The article is in no workspace; who is tied to one does not see it, nor what is kept of it.
+    rights = frozenset({"reports:read"})
+    for workspace, seen in ((None, 1), (new_id(), 0)):
+        actor = Actor("token", new_id(), "app", rights, Plane.TENANT, tenant.id, workspace)
+        async with app.state.database.transaction(actor.scope) as session:
+            found = await ReportService(session, actor).verdicts(UUID(article), app.state.database, app.state.cache)
+        assert len(found.newest) == seen
