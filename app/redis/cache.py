@@ -56,7 +56,10 @@ class Cache:
         redis.recovered.append(self._pay_owed)
 
     async def cache_get_json(self, place: Place[T]) -> T | None:
-        """The value, or None where it is not there, is of another shape, or Redis does not serve."""
+        """The value, or None where it is not there, is of another shape, or Redis does not serve.
+
+        For modules to come, as promised (S4-24); so is `cache_set_json`.
+        """
         key = place.key(self._settings)
         kept = self.claims.memory.get(key)
         if kept is None:

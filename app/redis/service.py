@@ -26,7 +26,9 @@ class Ping(Struct, frozen=True, rename="camel"):
 class RedisService:
     """Plain values under keys made by `Settings.key`; every call is bounded in time.
 
-    Calls raise `redis.exceptions.RedisError` when Redis is away; `ping` never raises.
+    Calls raise `redis.exceptions.RedisError` when Redis is away; `ping` never raises. TekNav itself calls `ping`,
+    `delete_by_pattern` and `get_via_rest`; the others are for modules to come, as promised (S4-20, S4-21, with
+    pipelines over REST).
 
     Args:
         client: a hasty link to the same Redis that the process has already; this service does not close it then.

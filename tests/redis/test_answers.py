@@ -1,7 +1,9 @@
 """The owner's lists over the API, from the cache: who gets them, how old they are, and what drops them."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +13,7 @@ from httpx2 import AsyncClient
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
+from app import registry
 from app.core.database import Database
 from app.core.ids import PLATFORM_TENANT
 from app.core.policy import Actor
@@ -120,6 +123,16 @@ def test_the_promised_lists_are_kept_for_the_promised_time_and_nothing_else_is(a
         "/api/v1/articles": 300,
         "/api/v1/publications": 300,
     }
+
+
+@pytest.mark.promise("S3-14")
+def test_the_page_on_how_it_is_built_lists_all_that_is_kept_and_for_how_long() -> None:
+    text = (Path(__file__).parents[2] / "docs/architecture.md").read_text()
+    seconds = {"s": 1, "min": 60, "h": 3600}
+    told: dict[str, float] = {}
+    for what, number, unit in re.findall(r"^\| (`.+?) \| (\d+) (s|min|h) \| \S", text, re.MULTILINE):
+        told |= dict.fromkeys(re.findall(r"`(\w+:\w+:\w+)`", what), int(number) * seconds[unit])
+    assert told == {name: kind.ttl_s for name, (_, kind) in registry.caches().items()}
 
 
 @pytest.mark.promise("S4-40")

@@ -103,6 +103,14 @@ async def test_values_are_typed_and_lie_under_the_designed_keys(cache: Cache, se
         TENANTS_THING.place("7")
 
 
+async def test_values_that_were_kept_together_do_not_all_end_together(cache: Cache, settings: Settings) -> None:
+    places = [THING.place(str(n)) for n in range(100)]
+    await asyncio.gather(*(cache.cache_set_json(place, Thing("one")) for place in places))
+    lives_ms = [await cache.redis.client.pttl(place.key(settings)) for place in places]
+    assert min(lives_ms) > 25_000 and max(lives_ms) <= 30_000, "none lives longer than its kind says"
+    assert max(lives_ms) - min(lives_ms) > 1_500
+
+
 async def test_what_lies_there_in_another_shape_is_loaded_anew(cache: Cache, settings: Settings) -> None:
     place = THING.place("odd")
     for odd in ("nonsense", "p 30000 \n{}", "z 30000 \nno zlib", "p x\n"):

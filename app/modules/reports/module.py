@@ -1,5 +1,7 @@
 """Reports: what was found in articles, kept with the numbers behind it."""
 
+from typing import get_args
+
 from app.core.live import Topic
 from app.core.templating import NavigationItem
 from app.module import Module
@@ -11,8 +13,8 @@ from app.modules.reports.controllers import (
     provide_reports,
 )
 from app.modules.reports.pages import ReportPages
-from app.modules.reports.schemas import REPORT_ANSWERS
-from app.modules.reports.service import TOPIC
+from app.modules.reports.schemas import REPORT_ANSWERS, VERDICTS
+from app.modules.reports.service import TOPIC, ArticleFact, judge_anew
 
 reports = Module(
     name="reports",
@@ -22,7 +24,8 @@ reports = Module(
     member_pages=[ReportPages],
     providers={"reports": provide_reports, "wanted": provide_filter},
     permissions=permissions.ALL,
-    caches=[REPORT_ANSWERS],
+    subscribers=[(fact, judge_anew) for fact in get_args(ArticleFact)],
+    caches=[REPORT_ANSWERS, VERDICTS],
     topics=[Topic(TOPIC, permissions.READ)],
     navigation=[NavigationItem("AI", "Reports", "/ai/reports", "file-text", permissions.READ, 43)],
 )

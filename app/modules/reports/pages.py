@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.database import Plane
 from app.core.paging import Pager
 from app.core.policy import Actor
-from app.core.templating import prefix_of, render
+from app.core.templating import is_htmx, prefix_of, render
 from app.modules.articles.service import titles
 from app.modules.reports.permissions import READ
 from app.modules.reports.repository import ReportFilter
@@ -37,7 +37,14 @@ class ReportPages(Controller):
         pager: NamedDependency[Pager],
         wanted: NamedDependency[ReportFilter],
         cursor: FromQuery[str] = "",
+        part: FromQuery[bool] = False,
     ) -> Template:
+        """With `part`, for HTMX: what the newest reports on one article say, for its page."""
+        if part and wanted.article_id and is_htmx(request.headers):
+            state, fragment = request.app.state, "reports/_verdicts.html"
+            found = await reports.verdicts(wanted.article_id, state.database, state.cache)
+            address = f"{prefix_of(request)}/ai/reports?articleId={wanted.article_id}"
+            return render(request, fragment, {"verdicts": found.newest, "address": address}, fragment=fragment)
         page = await reports.search(pager, wanted, cursor=cursor or None)
         params = {name: request.query_params[name] for name in FILTERS if request.query_params.get(name)}
         context = {

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, and_, select
 
-from app.modules.articles.service import within
+from app.modules.articles.service import Article, within
 from app.modules.reports.models import QualityReport
 from app.modules.reports.schemas import ReportKind
 
@@ -28,3 +28,19 @@ def fitting(wanted: ReportFilter, workspaces: frozenset[UUID] | None) -> Select[
     )
     query = select(QualityReport).where(*(column == value for column, value in pairs if value is not None))
     return query if workspaces is None else query.where(QualityReport.article_id.in_(within(workspaces)))
+
+
+def newest(article_id: UUID, workspaces: frozenset[UUID] | None) -> Select[tuple[QualityReport, bool]]:
+    """The last report of each kind on an article that is there, and whether that has changed since."""
+    there: ColumnElement[bool] = and_(
+        Article.tenant_id == QualityReport.tenant_id,
+        Article.id == QualityReport.article_id,
+        Article.deleted_at.is_(None),
+    )
+    return (
+        fitting(ReportFilter(article_id=article_id), workspaces)
+        .add_columns(Article.version != QualityReport.article_version)
+        .join(Article, there)
+        .distinct(QualityReport.kind)
+        .order_by(QualityReport.kind, QualityReport.id.desc())
+    )

@@ -6,13 +6,14 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from msgspec import Raw, convert
+from msgspec import Raw, Struct, convert
 
 from app.core.wire import Outgoing
 from app.modules.reports.models import QualityReport
 from app.redis.cached import Cached
 
 REPORT_ANSWERS = Cached("owner", "reports", "answers", Raw, 30, ("reports",), "Reports on articles, over the API.")
+_NEWEST = "What was last found in an article, on its page."
 
 
 class ReportKind(StrEnum):
@@ -51,6 +52,26 @@ class ReportOwned(ReportRead):
 
     tenant_id: UUID
     run_id: UUID
+
+
+class Verdict(Struct, frozen=True):
+    """What a report says in short. `findings` is how many; `changed_since`: the article is not what was read then."""
+
+    report_id: UUID
+    kind: ReportKind
+    score: int
+    findings: int
+    changed_since: bool
+    created_at: datetime
+
+
+class Verdicts(Struct, frozen=True):
+    """Of the newest report of each kind."""
+
+    newest: list[Verdict]
+
+
+VERDICTS = Cached("tenant", "reports", "verdicts", Verdicts, 3600, ("verdicts",), _NEWEST, per_tenant=True)
 
 
 class ReportPage(Outgoing):
