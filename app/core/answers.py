@@ -38,6 +38,8 @@ CLASHES = ("23505", "23503")
 CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large", 415: "unsupported"}
 # How msgspec says it: Object missing required field `body`, Object contains unknown field `nope`.
 _NO_FIELD = re.compile(r"Object (?:(?P<missing>missing required)|contains unknown) field `(?P<name>[^`]*)`")
+# How the framework says it: Missing required query parameter 'by' for path /api/v1/ai/usage/parts.
+_NO_PARAMETER = re.compile(r"Missing required \w+ parameter '(?P<name>[^']+)'")
 
 
 class ProblemDetails(Outgoing):
@@ -100,6 +102,8 @@ def _of_framework(error: HTTPException, parameters: Mapping[str, Any]) -> Proble
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
         fields = [_field(str(e.get("key", "")), str(e.get("message", "")), parameters) for e in error.extra]
         return Invalid("; ".join(f"{f.field}: {f.message}" if f.field else f.message for f in fields), errors=fields)
+    if isinstance(error, ValidationException) and (found := _NO_PARAMETER.match(error.detail)):
+        return Invalid.field(found["name"], "is wanted")
     code = CODES.get(error.status_code, f"http_{error.status_code}")
     problem = Problem(error.detail or "", code=code, headers=dict(error.headers or {}))
     problem.status = error.status_code

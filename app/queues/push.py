@@ -18,7 +18,7 @@ from app.queues.spec import QueueSpec
 
 log = structlog.get_logger()
 PUSH_BOUND_S = 0.25
-MOST_JOBS, MOST_BYTES = 500, 1_000_000
+MOST_JOBS, MOST_BYTES = 1000, 1_000_000
 """Of one MULTI, during which Redis does nothing else. A payload that is larger goes alone."""
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from math import inf
+from uuid import uuid4
 
 import pytest
 from playwright.async_api import Page
@@ -36,6 +37,8 @@ class Found:
 
 async def follow(furnished: Furnished, most: float = inf, *, home: str = HOME) -> Found:
     """Follow every address from an overview, at most so many of one shape."""
+    # Who reads a trace is written down, and that has a trace of its own: of one chain, so that there is an end to it.
+    furnished.owner.under(str(uuid4()))
     found, seen = Found(), Counter[tuple[str, bool]]()
     noticed: set[tuple[str, bool]] = set()
     todo = [(home, False, "the menu")]

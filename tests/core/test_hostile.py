@@ -83,3 +83,8 @@ async def test_json_is_taken_as_it_is_described(tenant_client: TenantClient, bod
     answer = await app.put("/api/v1/email-preferences", json=body)
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field), answer.text
     assert (await app.get("/api/v1/email-preferences")).json()["items"] == []
+
+
+async def test_a_parameter_that_has_to_be_there_is_named(owner: AsyncClient) -> None:
+    answer = await owner.get("/api/owner/ai/usage/parts")
+    assert (answer.status_code, answer.json()["errors"]) == (422, [{"field": "by", "message": "is wanted"}])

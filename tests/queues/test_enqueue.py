@@ -106,7 +106,7 @@ async def test_what_leaves_together_after_a_commit_is_bounded_by_count_and_size(
     def sizes(*lengths: int) -> list[int]:
         return [len(some) for some in slices([JobRow(payload={"text": "x" * length}) for length in lengths])]
 
-    assert sizes(*[1] * 1001) == [500, 500, 1]
+    assert sizes(*[1] * 1001) == [1000, 1]
     assert sizes(600_000, 600_000, 1, 2_000_000, 1, 1) == [1, 2, 1, 2]
     assert sizes(3_000_000) == [1]
     assert sizes() == []

@@ -258,13 +258,15 @@ async def signs(session: AsyncSession) -> list[Sign]:
     failed, done = last_hour[RunStatus.FAILED], last_hour[RunStatus.COMPLETED]
     here = f"/ai/runs?status={RunStatus.FAILED}"
     if failed and not done:
-        text = f"{counted(failed, 'AI run')} failed in an hour, and none succeeded"
+        text = f"{counted(failed, 'AI run')} failed in the last hour, and none succeeded"
         found = [Sign("AI", "failing", text, Weight.BAD, here)]
     elif failed:
-        text = f"{failed:,} of {failed + done:,} AI runs failed in an hour"
-        found = [Sign("AI", f"{done:,}", text, Weight.WARN, here)]
+        text = f"{failed:,} of {failed + done:,} AI runs failed in the last hour"
+        found = [Sign("AI", f"{failed:,} failed", text, Weight.WARN, here)]
     else:
-        found = [Sign("AI", f"{done:,}", f"{counted(done, 'AI run')} in an hour, none failed", Weight.OK, "/ai/runs")]
+        found = [
+            Sign("AI", f"{done:,}", f"{counted(done, 'AI run')} in the last hour, none failed", Weight.OK, "/ai/runs")
+        ]
     return [*found, await _spend(session, now)]
 
 

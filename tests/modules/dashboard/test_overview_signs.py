@@ -75,7 +75,7 @@ async def test_an_owner_reads_in_one_sentence_that_all_is_well_or_what_is_not(
     assert weights == sorted(weights, key=["bad", "warn", "ok"].index), "the heaviest comes first"
     troubles = {one["part"]: one["text"] for one in found["items"] if one["weight"] != "ok"}
     assert troubles == {
-        "AI": "1 AI run failed in an hour, and none succeeded",
+        "AI": "1 AI run failed in the last hour, and none succeeded",
         "Mail": "1 mail could not be sent since yesterday",
         "Approvals": "1 approval will expire within a day",
         "Paused": "ai:seo is paused",
