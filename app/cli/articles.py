@@ -17,7 +17,7 @@ version_option = click.option("--version", "number", type=click.IntRange(1), hel
 
 @click.group()
 def article() -> None:
-    """Articles of a tenant; ARTICLE is an id."""
+    """Articles of a tenant; ARTICLE is an id, FILE JSON, - for standard input."""
 
 
 def in_articles(slug: str, action: Callable[[Any, Any], Awaitable[T]]) -> T:

@@ -13,7 +13,7 @@ from app.cli.transactions import in_tenant
 
 @click.group()
 def email() -> None:
-    """Mails that people got."""
+    """Mails that people got, what they say, and to whom none are sent. FILE is JSON, - for standard input."""
 
 
 @email.command("list")

@@ -14,7 +14,7 @@ of_tenant = click.option("--tenant", help="Slug or id.")
 
 @click.group()
 def plugins() -> None:
-    """Plugins of tenants, and their webhooks."""
+    """Plugins of tenants, and their webhooks. FILE is JSON, - for standard input."""
 
 
 @plugins.command("list")

@@ -15,7 +15,7 @@ tenant = click.option("--tenant", type=click.UUID, help="Only this tenant's, by 
 
 @click.group()
 def workflows() -> None:
-    """Workflows and their instances."""
+    """Workflows and their instances. FILE is JSON, - for standard input."""
 
 
 @workflows.command("list")
