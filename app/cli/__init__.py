@@ -11,26 +11,38 @@ from app.cli.cache import cache
 from app.cli.doctor import config, doctor
 from app.cli.drafts import drafts, reports
 from app.cli.email import email
+from app.cli.email_preferences import PREFERENCES
+from app.cli.email_templates import TEMPLATES as MAIL_TEMPLATES
+from app.cli.exports import export
+from app.cli.files import file
+from app.cli.funnels import funnel
 from app.cli.imports import import_
 from app.cli.invitations import invitation
 from app.cli.isolation import isolation
 from app.cli.letters import LETTERS
 from app.cli.logs import access, audit
-from app.cli.members import member, role
+from app.cli.members import member
 from app.cli.overview import overview
 from app.cli.owners import owner
+from app.cli.plugin_setup import SETUP
 from app.cli.plugins import plugins
 from app.cli.prompts import TEMPLATES
 from app.cli.queues import queues
+from app.cli.releases import RELEASES
+from app.cli.roles import role
 from app.cli.schedules import schedules
 from app.cli.serve import migrate, suspects, up, web, worker
 from app.cli.taxonomy import category, tag
 from app.cli.tenants import tenant
+from app.cli.token_changes import client_change, token_change
 from app.cli.tokens import client, token
 from app.cli.traces import trace
 from app.cli.users import session, user
 from app.cli.workers import workers
+from app.cli.workflow_drafts import DRAFTS
 from app.cli.workflows import workflows
+from app.cli.workspaces import workspace
+from app.cli.writing import WRITING
 
 OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -42,17 +54,19 @@ def main() -> None:
 
 
 SERVING = (up, web, worker, suspects, migrate)
-PEOPLE = (owner, user, session, tenant, token, client, member, invitation, role)
+PEOPLE = (owner, user, session, tenant, token, client, member, invitation, role, workspace)
 THINGS = (
     article,
     tag,
     category,
     import_,
+    file,
     ai,
     drafts,
     reports,
     email,
     analytics,
+    funnel,
     queues,
     workers,
     schedules,
@@ -62,13 +76,23 @@ THINGS = (
     isolation,
     audit,
     access,
+    export,
     trace,
     plugins,
 )
 
-for command in TEMPLATES:
-    ai.add_command(command)
-for command in LETTERS:
-    queues.add_command(command)
+PARTS = (
+    (article, (*WRITING, *RELEASES)),
+    (ai, TEMPLATES),
+    (queues, LETTERS),
+    (email, (*MAIL_TEMPLATES, *PREFERENCES)),
+    (plugins, SETUP),
+    (workflows, DRAFTS),
+    (token, (token_change,)),
+    (client, (client_change,)),
+)
+for group, commands in PARTS:
+    for part in commands:
+        group.add_command(part)
 for command in (*SERVING, *PEOPLE, *THINGS, overview, doctor, config):
     main.add_command(command)

@@ -6,7 +6,8 @@ from uuid import UUID
 
 import rich_click as click
 
-from app.cli.command import as_json, columns, cursor, in_process, limit, pager_of, show, show_page
+from app.cli.command import as_json, columns, cursor, limit, pager_of, show, show_page
+from app.cli.transactions import in_tenant
 
 T = TypeVar("T")
 tenant_option = click.option("--tenant", "slug", required=True, help="The tenant, by slug or id.")
@@ -16,26 +17,21 @@ version_option = click.option("--version", "number", type=click.IntRange(1), hel
 
 @click.group()
 def article() -> None:
-    """Articles of a tenant; ARTICLE is an id."""
+    """Articles of a tenant; ARTICLE is an id, FILE JSON, - for standard input."""
 
 
-def _in_tenant(slug: str, action: Callable[[Any, Any], Awaitable[T]]) -> T:
-    """Do `action(articles, pager)` with that tenant's rights: what it asks of queues and announces is the tenant's."""
+def in_articles(slug: str, action: Callable[[Any, Any], Awaitable[T]]) -> T:
+    """Do `action(articles, pager)` with that tenant's rights."""
 
-    async def run(process: Any, actor: Any) -> T:
-        from app.core.database import Plane, Scope
+    async def run(process: Any, session: Any, actor: Any) -> T:
         from app.modules.articles.service import ArticleService
-        from app.modules.tenants.service import TenantService
 
-        async with process.database.transaction(actor.scope) as session:
-            tenant = await TenantService(session, actor).find(slug)
-        async with process.database.transaction(Scope(Plane.TENANT, tenant.id)) as session:
-            return await action(ArticleService(session, actor), pager_of(process))
+        return await action(ArticleService(session, actor), pager_of(process))
 
-    return in_process(run)
+    return in_tenant(slug, run)
 
 
-def _act(slug: str, act: Callable[[Any], Awaitable[Any]]) -> dict[str, Any]:
+def act_on(slug: str, act: Callable[[Any], Awaitable[Any]]) -> dict[str, Any]:
     """Do `act(articles)` and tell of the article as the API does."""
 
     async def run(articles: Any, _: Any) -> dict[str, Any]:
@@ -47,7 +43,7 @@ def _act(slug: str, act: Callable[[Any], Awaitable[Any]]) -> dict[str, Any]:
         found: dict[str, Any] = to_builtins(read(article, await articles.filed([article])))
         return found
 
-    return _in_tenant(slug, run)
+    return in_articles(slug, run)
 
 
 @article.command("list")
@@ -80,7 +76,7 @@ def article_list(
         items = [item(row, filed) for row in page.items]
         return ArticlePage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
-    found = _in_tenant(slug, find)
+    found = in_articles(slug, find)
     rows = [(one.title, one.status, one.draft_version, one.published_version, one.id) for one in found.items]
     show_page(as_json, found, ("title", "status", "version", "readers see", "id"), rows)
 
@@ -100,7 +96,7 @@ def article_versions(article_id: UUID, slug: str, limit: int, cursor: str | None
         found = (await articles.versions(pager, article_id, limit=limit, cursor=cursor)).map(item)
         return VersionPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
 
-    found = _in_tenant(slug, find)
+    found = in_articles(slug, find)
     rows = [(one.number, f"{one.created_at:%Y-%m-%d %H:%M}", one.author, one.reason) for one in found.items]
     show_page(as_json, found, ("version", "written", "by", "reason"), rows)
 
@@ -111,7 +107,7 @@ def article_versions(article_id: UUID, slug: str, limit: int, cursor: str | None
 @as_json
 def article_show(article_id: UUID, slug: str, as_json: bool) -> None:
     """Tell of one article, with its Markdown."""
-    found = _act(slug, lambda articles: articles.get(article_id))
+    found = act_on(slug, lambda articles: articles.get(article_id))
     lines = [(name, value) for name, value in found.items() if value is not None and name not in ("body", "html")]
     show(as_json, found, text=f"{columns(('field', 'value'), lines)}\n\n{found['body']}")
 
@@ -123,7 +119,7 @@ def article_show(article_id: UUID, slug: str, as_json: bool) -> None:
 @as_json
 def article_publish(article_id: UUID, slug: str, number: int | None, as_json: bool) -> None:
     """Show a version of an article to readers."""
-    found = _act(slug, lambda articles: articles.publish(article_id, number=number))
+    found = act_on(slug, lambda articles: articles.publish(article_id, number=number))
     show(as_json, found, text=f"Readers see version {found['publishedVersion']} of “{found['title']}” now.")
 
 
@@ -133,7 +129,7 @@ def article_publish(article_id: UUID, slug: str, number: int | None, as_json: bo
 @as_json
 def article_unpublish(article_id: UUID, slug: str, as_json: bool) -> None:
     """Take an article from readers."""
-    found = _act(slug, lambda articles: articles.unpublish(article_id))
+    found = act_on(slug, lambda articles: articles.unpublish(article_id))
     show(as_json, found, text=f"Readers see “{found['title']}” no more.")
 
 
@@ -144,5 +140,5 @@ def article_unpublish(article_id: UUID, slug: str, as_json: bool) -> None:
 @as_json
 def article_restore(article_id: UUID, number: int, slug: str, as_json: bool) -> None:
     """Write an earlier version of an article again, as the newest."""
-    found = _act(slug, lambda articles: articles.restore(article_id, number))
+    found = act_on(slug, lambda articles: articles.restore(article_id, number))
     show(as_json, found, text=f"Version {found['draftVersion']} of “{found['title']}” says what {number} said.")

@@ -8,11 +8,12 @@ import rich_click as click
 from msgspec import to_builtins
 
 from app.cli.command import as_json, cursor, in_process, limit, pager_of, show, show_page
+from app.cli.transactions import in_tenant
 
 
 @click.group()
 def email() -> None:
-    """Mails that people got."""
+    """Mails that people got, what they say, and to whom none are sent. FILE is JSON, - for standard input."""
 
 
 @email.command("list")
@@ -89,17 +90,12 @@ def email_send(template: str, slug: str, to: str, values: str, key: str | None, 
     if not isinstance(given, dict):
         raise click.BadParameter("must be a JSON object", param_hint="--values")
 
-    async def send(process: Any, actor: Any) -> Any:
-        from app.core.database import Plane, Scope
+    async def send(_: Any, session: Any, actor: Any) -> Any:
         from app.modules.email.schemas import EmailSend, read
         from app.modules.email.service import EmailService
-        from app.modules.tenants.service import TenantService
 
-        async with process.database.transaction(actor.scope) as session:
-            tenant = await TenantService(session, actor).find(slug)
-        async with process.database.transaction(Scope(Plane.TENANT, tenant.id)) as session:
-            wanted = EmailSend(template=template, to=to, values=given, deduplication_key=key)
-            return read(await EmailService(session, actor, None).send(wanted))
+        wanted = EmailSend(template=template, to=to, values=given, deduplication_key=key)
+        return read(await EmailService(session, actor, None).send(wanted))
 
-    sent = in_process(send)
+    sent = in_tenant(slug, send)
     show(as_json, to_builtins(sent), text=f"{sent.template} to {sent.recipient}: {sent.status}, {sent.id}")

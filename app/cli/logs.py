@@ -14,7 +14,7 @@ where = click.option(
 )
 
 
-def _filter(given: tuple[str, ...]) -> dict[str, str]:
+def filter_of(given: tuple[str, ...]) -> dict[str, str]:
     pairs = [one.partition("=") for one in given]
     if bad := [name for name, sign, _ in pairs if not sign]:
         raise click.UsageError(f"--where wants NAME=VALUE, not {bad[0]!r}")
@@ -51,7 +51,7 @@ def audit_list(given: tuple[str, ...], limit: int, cursor: str | None, as_json: 
         from app.modules.audit.service import AuditTrail
 
         async with process.database.transaction(actor.scope) as session:
-            wanted = query_of(_filter(given), AuditQuery).filter()
+            wanted = query_of(filter_of(given), AuditQuery).filter()
             page = await AuditTrail(session).search(pager_of(process), wanted, limit=limit, cursor=cursor)
             await record_read(session, actor, LIST_SEEN, rows=len(page.items))
             found = page.map(read)
@@ -76,7 +76,7 @@ def access_list(given: tuple[str, ...], limit: int, cursor: str | None, as_json:
         from app.modules.access.service import AccessTrail
 
         async with process.database.transaction(actor.scope) as session:
-            wanted = query_of(_filter(given), AccessQuery).filter()
+            wanted = query_of(filter_of(given), AccessQuery).filter()
             page = await AccessTrail(session).search(pager_of(process), wanted, limit=limit, cursor=cursor)
             found = page.map(read)
             return AccessPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
@@ -99,17 +99,17 @@ def audit_export(file: Path, form: str, given: tuple[str, ...], as_json: bool) -
         from app.modules.exports.schemas import FILE_SEEN
         from app.modules.exports.service import Writing
 
-        writing = Writing(process.database, actor.scope, "audit", form, _filter(given))
+        writing = Writing(process.database, actor.scope, "audit", form, filter_of(given))
         async with process.database.transaction(actor.scope) as session:
             rows = await writing.count(session)
             await record_read(session, actor, FILE_SEEN, resource_id="audit", rows=rows)
-        return {"file": str(file), "rows": rows, "bytes": await _save(file, writing.pieces())}
+        return {"file": str(file), "rows": rows, "bytes": await save(file, writing.pieces())}
 
     done = in_process(write)
     show(as_json, done, text=f"{done['rows']} rows are in {done['file']}.")
 
 
-async def _save(file: Path, pieces: AsyncIterator[bytes]) -> int:
+async def save(file: Path, pieces: AsyncIterator[bytes]) -> int:
     """Returns how many bytes."""
     try:
         target = file.open("wb")

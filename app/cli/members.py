@@ -1,11 +1,12 @@
-"""`teknav member` and `teknav role`: who belongs to a tenant, and what they may do there."""
+"""`teknav member`: who belongs to a tenant, and with which roles."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeVar
 
 import rich_click as click
 
-from app.cli.command import as_json, columns, cursor, in_process, limit, pager_of, show, show_page
+from app.cli.command import as_json, cursor, in_process, limit, pager_of, show, show_page
+from app.cli.workspaces import workspace_id
 
 T = TypeVar("T")
 tenant_option = click.option("--tenant", "slug", required=True, help="The tenant, by slug or id.")
@@ -16,21 +17,24 @@ class Place(NamedTuple):
     """A tenant, with the services that its commands use, in one transaction."""
 
     tenant: Any
+    tenants: Any
     members: Any
     roles: Any
     pager: Any
 
 
-def _in_tenant(slug: str, action: Callable[[Place], Awaitable[T]]) -> T:
+def with_members(slug: str, action: Callable[[Place], Awaitable[T]]) -> T:
+    """Do `action(place)` with the platform's rights."""
+
     async def run(process: Any, actor: Any) -> T:
         from app.modules.members.service import MemberService
         from app.modules.roles.service import RoleService
         from app.modules.tenants.service import TenantService
 
         async with process.database.transaction(actor.scope) as session:
-            tenant = await TenantService(session, actor).find(slug)
+            tenants = TenantService(session, actor)
             members, roles = MemberService(session, actor), RoleService(session, actor)
-            return await action(Place(tenant, members, roles, pager_of(process)))
+            return await action(Place(await tenants.find(slug), tenants, members, roles, pager_of(process)))
 
     return in_process(run)
 
@@ -58,7 +62,7 @@ def member_list(slug: str, text: str | None, limit: int, cursor: str | None, as_
         found = page.map(read)
         return names, MemberPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
 
-    names, found = _in_tenant(slug, find)
+    names, found = with_members(slug, find)
     rows = [(one.email, one.name, names[one.role_id] if one.role_id else "-", one.id) for one in found.items]
     show_page(as_json, found, ("e-mail", "name", "role", "id"), rows)
 
@@ -76,7 +80,7 @@ def member_add(email: str, slug: str, role: str, as_json: bool) -> None:
         made = await at.members.add(at.tenant.id, email, wanted.id)
         return {"id": str(made.id), "email": made.email, "role": wanted.name, "tenant": at.tenant.slug}
 
-    made = _in_tenant(slug, add)
+    made = with_members(slug, add)
     show(as_json, made, text=f"{made['email']} is {made['role']} of {made['tenant']} now.")
 
 
@@ -95,9 +99,35 @@ def member_role(emails: tuple[str, ...], slug: str, role: str, as_json: bool) ->
         told = {"role": wanted.name, "tenant": at.tenant.slug}
         return [{"id": str(each.id), "email": each.email} | told for each in found]
 
+<<<<<<< HEAD
     made = _in_tenant(slug, change)
     text = "\n".join(f"{each['email']} is {each['role']} of {each['tenant']} now." for each in made)
     show(as_json, made[0] if len(made) == 1 else {"items": made}, text=text)
+=======
+    made = with_members(slug, change)
+    show(as_json, made, text=f"{made['email']} is {made['role']} of {made['tenant']} now.")
+>>>>>>> e4cf84dea1629f55e7966ed7d644cf4fe59cd8c0
+
+
+@member.command("place")
+@click.argument("email")
+@click.argument("workspace")
+@tenant_option
+@click.option("--role", "names", multiple=True, help="By name; more than one may be named, none takes them out of it.")
+@as_json
+def member_place(email: str, workspace: str, slug: str, names: tuple[str, ...], as_json: bool) -> None:
+    """Give a member roles in WORKSPACE, by its name, in place of those before."""
+
+    async def place(at: Place) -> dict[str, Any]:
+        found = await at.members.find(at.tenant.id, email)
+        of = await workspace_id(at.tenants, at.tenant, workspace)
+        wanted = [await at.roles.named(at.tenant.id, name) for name in names]
+        await at.members.set_place(at.tenant.id, found.id, of, [each.id for each in wanted])
+        roles = [each.name for each in wanted]
+        return {"id": str(found.id), "email": found.email, "workspaceId": str(of), "roles": roles}
+
+    made = with_members(slug, place)
+    show(as_json, made, text=f"{made['email']} in {workspace}: {', '.join(made['roles']) or 'nothing'}.")
 
 
 @member.command("remove")
@@ -112,46 +142,5 @@ def member_remove(email: str, slug: str, as_json: bool) -> None:
         await at.members.remove(at.tenant.id, [found.id])
         return {"id": str(found.id), "email": found.email, "tenant": at.tenant.slug}
 
-    gone = _in_tenant(slug, remove)
+    gone = with_members(slug, remove)
     show(as_json, gone, text=f"{gone['email']} is no member of {gone['tenant']} any more.")
-
-
-@click.group()
-def role() -> None:
-    """Roles of tenants' members."""
-
-
-@role.command("list")
-@tenant_option
-@as_json
-def role_list(slug: str, as_json: bool) -> None:
-    """List a tenant's roles: built-in ones first, then its own."""
-
-    async def find(at: Place) -> list[dict[str, Any]]:
-        roles = await at.roles.all(at.tenant.id)
-        rights, holders = await at.roles.rights(roles), await at.roles.holders(at.tenant.id)
-        return [_told(each, rights[each.id]) | {"members": holders.get(each.id, 0)} for each in roles]
-
-    found = _in_tenant(slug, find)
-    rows = [(each["name"], each["builtIn"] or "-", len(each["permissions"]), each["members"]) for each in found]
-    text = columns(("name", "built in", "permissions", "members"), rows)
-    show(as_json, {"items": found}, text=text)
-
-
-@role.command("show")
-@click.argument("name")
-@tenant_option
-@as_json
-def role_show(name: str, slug: str, as_json: bool) -> None:
-    """Tell what a role may do."""
-
-    async def find(at: Place) -> dict[str, Any]:
-        found = await at.roles.named(at.tenant.id, name)
-        return _told(found, (await at.roles.rights([found]))[found.id])
-
-    found = _in_tenant(slug, find)
-    show(as_json, found, text="\n".join([found["name"], *(f"  {name}" for name in found["permissions"])]))
-
-
-def _told(role: Any, rights: Any) -> dict[str, Any]:
-    return {"id": str(role.id), "name": role.name, "builtIn": role.built_in, "permissions": sorted(rights)}

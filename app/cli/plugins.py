@@ -1,37 +1,20 @@
 """`teknav plugins`: what hears of what happens at tenants, and what was delivered."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import as_json, cursor, in_process, limit, pager_of, show, show_page
+from app.cli.command import as_json, cursor, limit, pager_of, show, show_page
+from app.cli.transactions import in_platform, tenant_id
 
-T = TypeVar("T")
 of_tenant = click.option("--tenant", help="Slug or id.")
-
-
-def _in_session(action: Callable[[Any, Any, Any], Awaitable[T]]) -> T:
-    """Run `action(process, session, actor)` in a transaction of its own."""
-
-    async def run(process: Any, actor: Any) -> T:
-        async with process.database.transaction(actor.scope) as session:
-            return await action(process, session, actor)
-
-    return in_process(run)
-
-
-async def _tenant_id(session: Any, actor: Any, name: str | None) -> UUID | None:
-    from app.modules.tenants.service import TenantService
-
-    return None if name is None else (await TenantService(session, actor).find(name)).id
 
 
 @click.group()
 def plugins() -> None:
-    """Plugins of tenants, and their webhooks."""
+    """Plugins of tenants, and their webhooks. FILE is JSON, - for standard input."""
 
 
 @plugins.command("list")
@@ -50,12 +33,12 @@ def plugins_list(
         from app.modules.plugins.schemas import PluginPage, read
         from app.modules.plugins.service import PluginFilter, PluginService
 
-        wanted = PluginFilter(search, state, await _tenant_id(session, actor, tenant))
+        wanted = PluginFilter(search, state, await tenant_id(session, actor, tenant))
         service = PluginService(session, actor)
         page = (await service.search(pager_of(process), wanted, limit=limit, cursor=cursor)).map(read)
         return PluginPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
-    found = _in_session(find)
+    found = in_platform(find)
     rows = [
         (
             one.manifest.name,
@@ -86,12 +69,12 @@ def plugins_deliveries(
         from app.modules.plugins.schemas import DeliveryPage, read_delivery
         from app.modules.plugins.service import DeliveryFilter, DeliveryService
 
-        wanted = DeliveryFilter(status, None, plugin, await _tenant_id(session, actor, tenant))
+        wanted = DeliveryFilter(status, None, plugin, await tenant_id(session, actor, tenant))
         service = DeliveryService(session, actor)
         page = (await service.search(pager_of(process), wanted, limit=limit, cursor=cursor)).map(read_delivery)
         return DeliveryPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
-    found = _in_session(find)
+    found = in_platform(find)
     rows = [
         (one.type, one.status, one.http_code or "-", one.attempts, f"{one.created_at:%Y-%m-%d %H:%M}", one.id)
         for one in found.items
@@ -111,7 +94,7 @@ def plugins_redeliver(delivery: UUID, as_json: bool) -> None:
 
         return read_delivery(await DeliveryService(session, actor).redeliver(delivery))
 
-    found = _in_session(act)
+    found = in_platform(act)
     show(as_json, to_builtins(found), text=f"{found.type} is on its way once more.")
 
 
@@ -132,5 +115,5 @@ def plugins_redeliver_failed(plugin: UUID, since: str, until: str, as_json: bool
         redelivered, left = await DeliveryService(session, actor).redeliver_failed(plugin, *span)
         return Redelivered(redelivered=redelivered, left=left)
 
-    found = _in_session(act)
+    found = in_platform(act)
     show(as_json, to_builtins(found), text=f"{found.redelivered} on their way once more, {found.left} left.")

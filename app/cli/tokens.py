@@ -48,7 +48,7 @@ class ScopesInHelp(click.RichCommand):
         super().format_help(ctx, formatter)
 
 
-async def _holder(session: Any, actor: Any, slug: str | None, platform: bool) -> UUID:
+async def holder_of(session: Any, actor: Any, slug: str | None, platform: bool) -> UUID:
     from app.core.ids import PLATFORM_TENANT
     from app.modules.tenants.service import TenantService
 
@@ -57,7 +57,7 @@ async def _holder(session: Any, actor: Any, slug: str | None, platform: bool) ->
     return (await TenantService(session, actor).find(slug)).id if slug else PLATFORM_TENANT
 
 
-def _service(noun: str, session: Any, actor: Any) -> Any:
+def service_of(noun: str, session: Any, actor: Any) -> Any:
     from app.modules.tokens.service import ClientService, TokenService
 
     return (ClientService if noun == "client" else TokenService)(session, actor)
@@ -70,8 +70,8 @@ def _list(
         from app.modules.tokens.schemas import ClientPage, TokenPage, read, read_client
 
         async with process.database.transaction(actor.scope) as session:
-            holder = await _holder(session, actor, slug, platform)
-            page = await _service(noun, session, actor).search(
+            holder = await holder_of(session, actor, slug, platform)
+            page = await service_of(noun, session, actor).search(
                 pager_of(process), holder, state=state, limit=limit, cursor=cursor
             )
             found = page.map(read_client if noun == "client" else read)
@@ -86,8 +86,8 @@ def _list(
 def _create(noun: str, slug: str | None, platform: bool, as_json: bool, **wanted: Any) -> None:
     async def create(process: Any, actor: Any) -> dict[str, Any]:
         async with process.database.transaction(actor.scope) as session:
-            holder = await _holder(session, actor, slug, platform)
-            made, secret = await _service(noun, session, actor).create(holder, **wanted)
+            holder = await holder_of(session, actor, slug, platform)
+            made, secret = await service_of(noun, session, actor).create(holder, **wanted)
             return _told(noun, made, secret)
 
     made = in_process(create)
@@ -97,9 +97,9 @@ def _create(noun: str, slug: str | None, platform: bool, as_json: bool, **wanted
 def _rotate(noun: str, named: UUID, slug: str | None, platform: bool, overlap_hours: int, as_json: bool) -> None:
     async def rotate(process: Any, actor: Any) -> dict[str, Any]:
         async with process.database.transaction(actor.scope) as session:
-            holder = await _holder(session, actor, slug, platform)
+            holder = await holder_of(session, actor, slug, platform)
             overlap = timedelta(hours=overlap_hours)
-            return _told(noun, *await _service(noun, session, actor).rotate(holder, named, overlap=overlap))
+            return _told(noun, *await service_of(noun, session, actor).rotate(holder, named, overlap=overlap))
 
     made = in_process(rotate)
     show(as_json, made, text=_once(noun, made))
@@ -108,8 +108,8 @@ def _rotate(noun: str, named: UUID, slug: str | None, platform: bool, overlap_ho
 def _revoke(noun: str, named: UUID, slug: str | None, platform: bool, as_json: bool) -> None:
     async def revoke(process: Any, actor: Any) -> dict[str, Any]:
         async with process.database.transaction(actor.scope) as session:
-            holder = await _holder(session, actor, slug, platform)
-            row = await _service(noun, session, actor).revoke(holder, named)
+            holder = await holder_of(session, actor, slug, platform)
+            row = await service_of(noun, session, actor).revoke(holder, named)
             return {"id": str(row.id), "name": row.name}
 
     gone = in_process(revoke)
@@ -238,7 +238,7 @@ def client_end_jwts(client: UUID, slug: str, as_json: bool) -> None:
         from app.modules.tokens.service import ClientService
 
         async with process.database.transaction(actor.scope) as session:
-            row = await ClientService(session, actor).end_jwts(await _holder(session, actor, slug, False), client)
+            row = await ClientService(session, actor).end_jwts(await holder_of(session, actor, slug, False), client)
             return {"id": str(row.id), "name": row.name, "epoch": row.epoch}
 
     ended = in_process(end)

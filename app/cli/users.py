@@ -8,6 +8,7 @@ import rich_click as click
 from msgspec import to_builtins
 
 from app.cli.command import Failed, as_json, cursor, in_process, limit, pager_of, show, show_page
+from app.cli.given import fitting
 
 who = click.argument("who", metavar="EMAIL_OR_ID")
 
@@ -111,6 +112,23 @@ def user_reset_factor(who: str, as_json: bool) -> None:
     """Switch the second factor off for a person who lost it; the person's sessions end."""
     found = _act(who, lambda people, row: people.drop_factor(row.id))
     show(as_json, to_builtins(found), text=f"{found.email} has no second factor.")
+
+
+@user.command("change")
+@who
+@click.option("--name")
+@click.option("--email")
+@click.option("--phone", help="In the international form; an empty one takes it away.")
+@as_json
+def user_change(who: str, name: str | None, email: str | None, phone: str | None, as_json: bool) -> None:
+    """Correct what is known of a person."""
+    from app.modules.people.schemas import UserChange
+
+    given: dict[str, str | None] = {"name": name, "email": email, "phone": phone}
+    given = {field: value or None for field, value in given.items() if value is not None}
+    change = fitting(given, UserChange)
+    found = _act(who, lambda people, row: people.update(row.id, change))
+    show(as_json, to_builtins(found), text=f"{found.email}, {found.name}, is changed.")
 
 
 @user.command("role")

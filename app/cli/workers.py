@@ -1,5 +1,6 @@
 """`teknav workers`: the worker processes, from another process."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -42,7 +43,7 @@ def workers_list(as_json: bool) -> None:
 @as_json
 def workers_quiet(worker: UUID, as_json: bool) -> None:
     """Start nothing more there; what runs comes to its end."""
-    _tell("quiet", worker, as_json, "starts nothing more")
+    _tell(lambda service: service.quiet(worker), as_json, "starts nothing more")
 
 
 @workers.command("resume")
@@ -50,7 +51,7 @@ def workers_quiet(worker: UUID, as_json: bool) -> None:
 @as_json
 def workers_resume(worker: UUID, as_json: bool) -> None:
     """Let a quiet worker start jobs again."""
-    _tell("resume", worker, as_json, "goes on")
+    _tell(lambda service: service.resume(worker), as_json, "goes on")
 
 
 @workers.command("stop")
@@ -58,16 +59,16 @@ def workers_resume(worker: UUID, as_json: bool) -> None:
 @as_json
 def workers_stop(worker: UUID, as_json: bool) -> None:
     """End the process; jobs that run longer than twenty seconds are handed back."""
-    _tell("stop", worker, as_json, "is told to stop")
+    _tell(lambda service: service.stop(worker), as_json, "is told to stop")
 
 
-def _tell(command: str, worker: UUID, as_json: bool, text: str) -> None:
+def _tell(tell: Callable[[Any], Awaitable[Any]], as_json: bool, text: str) -> None:
     async def act(process: Any, actor: Any) -> Any:
         from app.modules.workers.schemas import read
         from app.modules.workers.service import WorkerService
 
         async with process.database.transaction(actor.scope) as session:
-            return read(await getattr(WorkerService(session, actor), command)(worker))
+            return read(await tell(WorkerService(session, actor)))
 
     found = in_process(act)
     show(as_json, to_builtins(found), text=f"The worker {found.id} (process {found.pid} on {found.host}) {text}.")

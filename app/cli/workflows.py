@@ -15,7 +15,7 @@ tenant = click.option("--tenant", type=click.UUID, help="Only this tenant's, by 
 
 @click.group()
 def workflows() -> None:
-    """Workflows and their instances."""
+    """Workflows and their instances. FILE is JSON, - for standard input."""
 
 
 @workflows.command("list")
@@ -75,7 +75,7 @@ def workflows_instances(
 @as_json
 def workflows_show(workflow: UUID, as_json: bool) -> None:
     """Show a workflow with its draft and its versions."""
-    _definition(lambda service: service.get(workflow), as_json)
+    on_definition(lambda service: service.get(workflow), as_json)
 
 
 @workflows.command("publish")
@@ -83,7 +83,7 @@ def workflows_show(workflow: UUID, as_json: bool) -> None:
 @as_json
 def workflows_publish(workflow: UUID, as_json: bool) -> None:
     """Make the draft the version that runs."""
-    _definition(lambda service: service.publish(workflow), as_json)
+    on_definition(lambda service: service.publish(workflow), as_json)
 
 
 @workflows.command("switch-off")
@@ -91,7 +91,7 @@ def workflows_publish(workflow: UUID, as_json: bool) -> None:
 @as_json
 def workflows_switch_off(workflow: UUID, as_json: bool) -> None:
     """Start it no more; what runs goes on."""
-    _definition(lambda service: service.switch_off(workflow), as_json)
+    on_definition(lambda service: service.switch_off(workflow), as_json)
 
 
 @workflows.command("instance")
@@ -162,7 +162,7 @@ def workflows_restart(instance: UUID, step: str | None, as_json: bool) -> None:
     _act(lambda service: service.restart(instance, step), as_json, "was started")
 
 
-def _definition(act: Callable[[Any], Awaitable[Any]], as_json: bool) -> None:
+def on_definition(act: Callable[[Any], Awaitable[Any]], as_json: bool) -> None:
     """Do something with one workflow, and print how it is then."""
     from app.modules.workflows.schemas import read
     from app.modules.workflows.service import WorkflowService
@@ -171,7 +171,10 @@ def _definition(act: Callable[[Any], Awaitable[Any]], as_json: bool) -> None:
         row = await act(service)
         return read(row, await service.versions(row.id))
 
-    found = asked(WorkflowService, run)
+    show_definition(asked(WorkflowService, run), as_json)
+
+
+def show_definition(found: Any, as_json: bool) -> None:
     state = f"runs version {found.versions[0].number}" if found.active_version_id else "is switched off"
     rows = [(one.number, one.published_by, f"{one.created_at:%Y-%m-%d %H:%M}") for one in found.versions]
     head = f"{found.key} {state}, and starts on {found.topic or 'demand'}."

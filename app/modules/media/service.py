@@ -21,9 +21,10 @@ from app.core.uploads import Upload, plain_name
 from app.modules.audit.service import record
 from app.modules.media import repository
 from app.modules.media.client import ALIASES, KINDS, PICTURES, WEBP, Folder, NotAPicture, kind_of, size_of
+from app.modules.media.client import folder_of as folder_of
 from app.modules.media.jobs import MakeImages
 from app.modules.media.models import File, Images, MediaAsset
-from app.modules.media.repository import FileFilter
+from app.modules.media.repository import FileFilter as FileFilter
 from app.modules.media.schemas import MAX_NAME
 from app.modules.tenants.service import require_room
 from app.queues.enqueue import enqueue

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from app.modules.exports.jobs import PurgeExports
 from app.modules.exports.schemas import cell
 from app.modules.exports.service import Exports
 from app.queues.enqueue import enqueue
+from tests.modules.conftest import Teknav
 
 Transaction = Callable[[Scope], AbstractAsyncContextManager[AsyncSession]]
 Drain = Callable[..., Awaitable[int]]
@@ -222,3 +224,19 @@ async def test_the_pages_make_list_and_remove(
     export = (await owner.get(PATH)).json()["items"][0]
     removed = await owner.post(f"{PAGE}/{export['id']}/removal", headers={"HX-Request": "true"})
     assert "There is no export" in removed.text and "is removed" in removed.headers["hx-trigger"]
+
+
+async def test_an_export_is_made_saved_and_removed_by_commands(
+    teknav: Teknav, owner: AsyncClient, transaction: Transaction, operator: Actor, drain: Drain, tmp_path: Path
+) -> None:
+    await fill(transaction, operator, 3)
+    made = json.loads(await teknav("export", "create", "audit", "--where", "action=thing", "--json"))
+    file = tmp_path / "audit.ndjson"
+    assert "is queued" in await teknav("export", "save", made["id"], str(file), code=1) and not file.exists()
+    assert await drain() == 1
+    assert json.loads(await teknav("export", "list", "--json")) == (await owner.get(PATH)).json()
+    assert "3 rows" in await teknav("export", "save", made["id"], str(file))
+    assert file.read_bytes() == (await owner.get(f"{PATH}/{made['id']}/file")).content
+    assert "list: must be one of" in await teknav("export", "create", "nonsense", code=1)
+    assert "is removed" in await teknav("export", "remove", made["id"])
+    assert "no such export" in await teknav("export", "remove", made["id"], code=1)

@@ -1,7 +1,11 @@
 """People: made, found, changed, banned and deleted, by the API, the pages and the command."""
 
+<<<<<<< HEAD
 import html
 import re
+=======
+import json
+>>>>>>> e4cf84dea1629f55e7966ed7d644cf4fe59cd8c0
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -274,6 +278,10 @@ async def _enter(make_person: Callable[..., Awaitable[User]], sign_in: Person, e
 async def test_the_command_knows_people(teknav: Teknav, owner: AsyncClient, mailbox: Mailbox) -> None:
     assert EMAIL in await teknav("user", "create", "--email", EMAIL, "--name", "Ada")
     assert EMAIL in await teknav("user", "list", "--state", "invited") and EMAIL in await teknav("user", "show", EMAIL)
+    changed = json.loads(await teknav("user", "change", EMAIL, "--name", "Ada L", "--phone", "+442079460018", "--json"))
+    assert (changed["name"], changed["email"], changed["phone"]) == ("Ada L", EMAIL, "+442079460018")
+    assert json.loads(await teknav("user", "change", EMAIL, "--phone", "", "--json"))["phone"] is None
+    assert "email: " in await teknav("user", "change", EMAIL, "--email", "nobody", code=1)
     assert "There is no such person" in await teknav("user", "show", "nobody@example.org", code=1)
     assert "on its way" in await teknav("user", "reset-password", EMAIL)
     assert [mail.subject for mail in await mailbox(EMAIL)] == ["Your TekNav account", "A new password for TekNav"]

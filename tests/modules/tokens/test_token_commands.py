@@ -51,6 +51,12 @@ async def test_tokens_and_clients_are_made_rotated_and_ended_by_command(
         here = f"/api/owner/tenants/{tenant.id}/{noun}s/{made['id']}"
         read = (await owner.get(here)).json()
         assert (read["addresses"], read["plan"]) == (["10.0.0.0/8"], "plus")
+        changes = ("--name", "Harbour", "--scope", "articles:read", "--scope", "files:read", "--plan", "standard")
+        changed = json.loads(await teknav(noun, "change", made["id"], *holder, *changes, "--json"))
+        assert changed == (await owner.get(here)).json()
+        assert (changed["name"], changed["scopes"]) == ("Harbour", ["articles:read", "files:read"])
+        assert (changed["addresses"], changed["expiresAt"]) == (read["addresses"], read["expiresAt"]), "not named"
+        assert "scopes: " in await teknav(noun, "change", made["id"], *holder, "--scope", "nonsense", code=1)
         rotated = json.loads(await teknav(noun, "rotate", made["id"], *holder, "--overlap-hours", "2", "--json"))
         assert rotated[secret] != made[secret] and rotated["id"] == made["id"]
         assert (await owner.get(here)).json()["overlapUntil"] is not None
