@@ -99,14 +99,9 @@ def member_role(emails: tuple[str, ...], slug: str, role: str, as_json: bool) ->
         told = {"role": wanted.name, "tenant": at.tenant.slug}
         return [{"id": str(each.id), "email": each.email} | told for each in found]
 
-<<<<<<< HEAD
-    made = _in_tenant(slug, change)
+    made = with_members(slug, change)
     text = "\n".join(f"{each['email']} is {each['role']} of {each['tenant']} now." for each in made)
     show(as_json, made[0] if len(made) == 1 else {"items": made}, text=text)
-=======
-    made = with_members(slug, change)
-    show(as_json, made, text=f"{made['email']} is {made['role']} of {made['tenant']} now.")
->>>>>>> e4cf84dea1629f55e7966ed7d644cf4fe59cd8c0
 
 
 @member.command("place")

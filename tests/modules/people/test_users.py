@@ -1,11 +1,8 @@
 """People: made, found, changed, banned and deleted, by the API, the pages and the command."""
 
-<<<<<<< HEAD
 import html
-import re
-=======
 import json
->>>>>>> e4cf84dea1629f55e7966ed7d644cf4fe59cd8c0
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
