@@ -39,15 +39,15 @@ MONTHS = """
 DO $$ DECLARE month timestamptz; name text; BEGIN
     FOR n IN 2 .. 5 LOOP
         month := date_trunc('month', now() AT TIME ZONE 'UTC') - make_interval(months => n);
-        name := 'job_' || to_char(month, 'YYYY_MM');
-        EXECUTE format('CREATE TABLE IF NOT EXISTS %I PARTITION OF job FOR VALUES FROM (%L) TO (%L)',
+        name := '{table}_' || to_char(month, 'YYYY_MM');
+        EXECUTE format('CREATE TABLE IF NOT EXISTS %I PARTITION OF {table} FOR VALUES FROM (%L) TO (%L)',
                        name, teknav_floor_id(month), teknav_floor_id(month + interval '1 month'));
     END LOOP;
 END $$
 """
 INDEXES = """
 SELECT c.relname AS name, pg_get_indexdef(i.indexrelid) AS made FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-WHERE i.indrelid = 'job'::regclass AND NOT i.indisprimary
+WHERE i.indrelid = '{table}'::regclass AND NOT i.indisprimary
 """
 # Of a thousand jobs: 900 completed, 30 dead, 20 cancelled, 10 removed, 25 wait, 10 for their time, 3 to be retried.
 FILL = """
@@ -86,8 +86,8 @@ async def fill(place: Ground, rows: int) -> dict[str, str]:
     await place.empty()
     connection = await asyncpg.connect(place.urls.admin_database_url)
     try:
-        await connection.execute(MONTHS)
-        indexes = await connection.fetch(INDEXES)
+        await connection.execute(MONTHS.format(table="job"))
+        indexes = await connection.fetch(INDEXES.format(table="job"))
         # Built over rows that are there: many times as quick, and as dense.
         for index in indexes:
             await connection.execute(f'DROP INDEX "{index["name"]}"')

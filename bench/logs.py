@@ -21,7 +21,7 @@ from app.core.ids import PLATFORM_TENANT
 from app.core.settings import load
 from app.process import Process
 from bench.contest import percentile
-from bench.lists import DEEP, EMAIL, GOAL_RATIO, PASSWORD, ROUNDS, owner, timed
+from bench.lists import DEEP, EMAIL, GOAL_RATIO, INDEXES, MONTHS, PASSWORD, ROUNDS, owner, timed
 from bench.report import aligned
 from bench.servers import Ground, ground
 from bench.web import served
@@ -29,20 +29,6 @@ from bench.web import served
 ROWS = (10_000, 2_000_000)
 SEALED = (10_000, 100_000)
 LOGS = {"audit": "audit_log", "access": "data_access_log"}
-MONTHS = """
-DO $$ DECLARE month timestamptz; name text; BEGIN
-    FOR n IN 2 .. 5 LOOP
-        month := date_trunc('month', now() AT TIME ZONE 'UTC') - make_interval(months => n);
-        name := '{table}_' || to_char(month, 'YYYY_MM');
-        EXECUTE format('CREATE TABLE IF NOT EXISTS %I PARTITION OF {table} FOR VALUES FROM (%L) TO (%L)',
-                       name, teknav_floor_id(month), teknav_floor_id(month + interval '1 month'));
-    END LOOP;
-END $$
-"""
-INDEXES = """
-SELECT c.relname AS name, pg_get_indexdef(i.indexrelid) AS made FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-WHERE i.indrelid = '{table}'::regclass AND NOT i.indisprimary
-"""
 DRAWN = """
 WITH drawn AS (
     SELECT n, (n::bigint * 7919) % 1000 AS d, now() - interval '150 days' * (1 - n::float8 / $1) AS at,

@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import as_json, columns, in_process, show
+from app.cli.command import as_json, columns, show
+from app.cli.transactions import in_platform
 
 T = TypeVar("T")
 
@@ -14,13 +15,12 @@ T = TypeVar("T")
 def _with(action: Callable[[Any], Awaitable[T]]) -> T:
     """Run `action(CacheService)` in a transaction of its own."""
 
-    async def run(process: Any, actor: Any) -> T:
+    async def run(_: Any, session: Any, actor: Any) -> T:
         from app.modules.cache.service import CacheService
 
-        async with process.database.transaction(actor.scope) as session:
-            return await action(CacheService(session, actor))
+        return await action(CacheService(session, actor))
 
-    return in_process(run)
+    return in_platform(run)
 
 
 @click.group()

@@ -7,8 +7,8 @@ from uuid import UUID
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import as_json, cursor, in_process, limit, pager_of, show, show_page
-from app.cli.transactions import in_tenant
+from app.cli.command import as_json, cursor, limit, pager_of, show, show_page
+from app.cli.transactions import in_platform, in_tenant
 
 
 @click.group()
@@ -35,19 +35,18 @@ def email_list(
 ) -> None:
     """List mails, newest first."""
 
-    async def find(process: Any, actor: Any) -> Any:
+    async def find(process: Any, session: Any, actor: Any) -> Any:
         from app.modules.email.schemas import EmailPage, EmailQuery, read
         from app.modules.email.service import EmailService
         from app.modules.tenants.service import TenantService
 
-        async with process.database.transaction(actor.scope) as session:
-            tenant_id = str((await TenantService(session, actor).find(slug)).id) if slug else None
-            asked = EmailQuery(q=to, status=status, template=template, tenant_id=tenant_id).filter()
-            emails = EmailService(session, actor, None)
-            found = (await emails.search(pager_of(process), asked, limit=limit, cursor=cursor)).map(read)
-            return EmailPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
+        tenant_id = str((await TenantService(session, actor).find(slug)).id) if slug else None
+        asked = EmailQuery(q=to, status=status, template=template, tenant_id=tenant_id).filter()
+        emails = EmailService(session, actor, None)
+        found = (await emails.search(pager_of(process), asked, limit=limit, cursor=cursor)).map(read)
+        return EmailPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
 
-    found = in_process(find)
+    found = in_platform(find)
     rows = [
         (one.recipient, one.template, one.status, f"{one.created_at:%Y-%m-%d %H:%M}", one.id) for one in found.items
     ]
@@ -60,16 +59,15 @@ def email_list(
 def email_show(email: UUID, as_json: bool) -> None:
     """Show one mail; what it says if it is of a tenant's template, or mails are kept in a folder."""
 
-    async def find(process: Any, actor: Any) -> Any:
+    async def find(process: Any, session: Any, actor: Any) -> Any:
         from app.modules.email.schemas import read
         from app.modules.email.service import EmailService, folder
 
-        async with process.database.transaction(actor.scope) as session:
-            emails = EmailService(session, actor, folder(process.settings))
-            row = await emails.get(email)
-            return read(row, await emails.said(row))
+        emails = EmailService(session, actor, folder(process.settings))
+        row = await emails.get(email)
+        return read(row, await emails.said(row))
 
-    found = in_process(find)
+    found = in_platform(find)
     head = f"To: {found.recipient}\nMail: {found.template}, {found.status}"
     show(as_json, to_builtins(found), text=f"{head}\n\n{found.text or 'What it says is not kept here.'}")
 

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple, TypeVar
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import as_json, cursor, in_process, limit, pager_of, show, show_page
+from app.cli.command import as_json, cursor, limit, pager_of, show, show_page
 from app.cli.members import role_option, tenant_option
+from app.cli.transactions import in_platform
 
 T = TypeVar("T")
 which = click.argument("ids", type=click.UUID, nargs=-1, required=True, metavar="ID...")
@@ -23,18 +24,17 @@ class Place(NamedTuple):
     base_url: str
 
 
-def _in_tenant(slug: str, action: Callable[[Place], Awaitable[T]]) -> T:
-    async def run(process: Any, actor: Any) -> T:
+def _with_invitations(slug: str, action: Callable[[Place], Awaitable[T]]) -> T:
+    async def act(process: Any, session: Any, actor: Any) -> T:
         from app.modules.invitations.service import InvitationService
         from app.modules.roles.service import RoleService
         from app.modules.tenants.service import TenantService
 
-        async with process.database.transaction(actor.scope) as session:
-            tenant = await TenantService(session, actor).find(slug)
-            services = InvitationService(session, actor), RoleService(session, actor)
-            return await action(Place(tenant, *services, pager_of(process), process.settings.base_url))
+        tenant = await TenantService(session, actor).find(slug)
+        services = InvitationService(session, actor), RoleService(session, actor)
+        return await action(Place(tenant, *services, pager_of(process), process.settings.base_url))
 
-    return in_process(run)
+    return in_platform(act)
 
 
 @click.group()
@@ -60,7 +60,7 @@ def invitation_list(slug: str, text: str | None, state: Any, limit: int, cursor:
         found = page.map(read)
         return names, InvitationPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
 
-    names, found = _in_tenant(slug, find)
+    names, found = _with_invitations(slug, find)
     rows = [(one.email, one.state, names[one.role_id], f"{one.expires_at:%F %H:%M}", one.id) for one in found.items]
     show_page(as_json, found, ("e-mail", "state", "role", "good until", "id"), rows)
 
@@ -81,7 +81,7 @@ def invitation_create(email: str, slug: str, role: str, as_json: bool) -> None:
         told: dict[str, Any] = to_builtins(made(row, f"{at.base_url}/invitations/{secret}"))
         return told
 
-    told = _in_tenant(slug, create)
+    told = _with_invitations(slug, create)
     show(as_json, told, text=f"{told['email']} is invited ({told['id']}). The link, shown once:\n{told['link']}")
 
 
@@ -97,7 +97,7 @@ def invitation_resend(ids: tuple[Any, ...], slug: str, as_json: bool) -> None:
 
         return [to_builtins(read(row)) for row in await at.invitations.resend(at.tenant.id, ids)]
 
-    rows = _in_tenant(slug, resend)
+    rows = _with_invitations(slug, resend)
     show(as_json, {"items": rows}, text="\n".join(f"A mail to {row['email']} is on its way." for row in rows))
 
 
@@ -112,5 +112,5 @@ def invitation_revoke(ids: tuple[Any, ...], slug: str, as_json: bool) -> None:
         changed: int = await at.invitations.revoke_many(at.tenant.id, ids)
         return changed
 
-    changed = _in_tenant(slug, revoke)
+    changed = _with_invitations(slug, revoke)
     show(as_json, {"changed": changed}, text=f"Taken back now: {changed}.")

@@ -6,7 +6,8 @@ from uuid import UUID
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import Failed, as_json, columns, cursor, in_process, limit, pager_of, show, show_page
+from app.cli.command import Failed, as_json, columns, cursor, limit, pager_of, show, show_page
+from app.cli.transactions import in_platform
 
 
 @click.group()
@@ -20,13 +21,12 @@ def isolation_run(as_json: bool) -> None:
     """Have a worker try everything, against the live database."""
     from app.modules.isolation.schemas import IsolationRunRead, read
 
-    async def act(process: Any, actor: Any) -> IsolationRunRead:
+    async def act(_: Any, session: Any, actor: Any) -> IsolationRunRead:
         from app.modules.isolation.service import IsolationService
 
-        async with process.database.transaction(actor.scope) as session:
-            return read(await IsolationService(session, actor).ask(), IsolationRunRead)
+        return read(await IsolationService(session, actor).ask(), IsolationRunRead)
 
-    found = in_process(act)
+    found = in_platform(act)
     show(as_json, to_builtins(found), text=f"It is on its way: teknav isolation show {found.id}")
 
 
@@ -38,14 +38,13 @@ def isolation_list(limit: int, cursor: str | None, as_json: bool) -> None:
     """The runs that are kept, newest first."""
     from app.modules.isolation.schemas import IsolationRunPage, read
 
-    async def ask(process: Any, actor: Any) -> IsolationRunPage:
+    async def ask(process: Any, session: Any, actor: Any) -> IsolationRunPage:
         from app.modules.isolation.service import IsolationService
 
-        async with process.database.transaction(actor.scope) as session:
-            service = IsolationService(session, actor)
-            return read(await service.list(pager_of(process), limit=limit, cursor=cursor), IsolationRunPage)
+        service = IsolationService(session, actor)
+        return read(await service.list(pager_of(process), limit=limit, cursor=cursor), IsolationRunPage)
 
-    page = in_process(ask)
+    page = in_platform(ask)
     rows = [
         (one.id, one.status, one.tried, one.got_through, one.skipped, one.created_at.isoformat(timespec="seconds"))
         for one in page.items
@@ -60,13 +59,12 @@ def isolation_show(run: UUID, as_json: bool) -> None:
     """One run: what got through and what was skipped; with --json, all that was tried. Fails where it did not hold."""
     from app.modules.isolation.schemas import IsolationRunDetail, Result, read
 
-    async def ask(process: Any, actor: Any) -> IsolationRunDetail:
+    async def ask(_: Any, session: Any, actor: Any) -> IsolationRunDetail:
         from app.modules.isolation.service import IsolationService
 
-        async with process.database.transaction(actor.scope) as session:
-            return read(await IsolationService(session, actor).get(run), IsolationRunDetail)
+        return read(await IsolationService(session, actor).get(run), IsolationRunDetail)
 
-    found = in_process(ask)
+    found = in_platform(ask)
     told = [case for case in found.cases if case.result != Result.HELD]
     rows = [(case.result, case.subject, case.context, case.tried, case.found) for case in told]
     head = ("result", "table", "as", "statement", "found")

@@ -8,6 +8,7 @@ import rich_click as click
 from msgspec import to_builtins
 
 from app.cli.command import Failed, as_json, cursor, in_process, limit, pager_of, settings_of, show, show_page
+from app.cli.transactions import in_platform
 
 where = click.option(
     "--where", "given", multiple=True, metavar="NAME=VALUE", help="A filter as in the list's address; several times."
@@ -44,20 +45,19 @@ def _moment(row: Any) -> str:
 def audit_list(given: tuple[str, ...], limit: int, cursor: str | None, as_json: bool) -> None:
     """List who did what, newest first. Reading it leaves a row in the access log."""
 
-    async def find(process: Any, actor: Any) -> Any:
+    async def find(process: Any, session: Any, actor: Any) -> Any:
         from app.core.queries import query_of
         from app.modules.access.service import record_read
         from app.modules.audit.schemas import LIST_SEEN, AuditPage, AuditQuery, read
         from app.modules.audit.service import AuditTrail
 
-        async with process.database.transaction(actor.scope) as session:
-            wanted = query_of(filter_of(given), AuditQuery).filter()
-            page = await AuditTrail(session).search(pager_of(process), wanted, limit=limit, cursor=cursor)
-            await record_read(session, actor, LIST_SEEN, rows=len(page.items))
-            found = page.map(read)
-            return AuditPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
+        wanted = query_of(filter_of(given), AuditQuery).filter()
+        page = await AuditTrail(session).search(pager_of(process), wanted, limit=limit, cursor=cursor)
+        await record_read(session, actor, LIST_SEEN, rows=len(page.items))
+        found = page.map(read)
+        return AuditPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
 
-    found = in_process(find)
+    found = in_platform(find)
     rows = [(_moment(r), r.action, r.outcome, r.actor_label, r.resource_label or r.resource_id) for r in found.items]
     show_page(as_json, found, ("when", "action", "outcome", "who", "what"), rows)
 
@@ -70,18 +70,17 @@ def audit_list(given: tuple[str, ...], limit: int, cursor: str | None, as_json: 
 def access_list(given: tuple[str, ...], limit: int, cursor: str | None, as_json: bool) -> None:
     """List who read what sensitive thing, newest first."""
 
-    async def find(process: Any, actor: Any) -> Any:
+    async def find(process: Any, session: Any, actor: Any) -> Any:
         from app.core.queries import query_of
         from app.modules.access.schemas import AccessPage, AccessQuery, read
         from app.modules.access.service import AccessTrail
 
-        async with process.database.transaction(actor.scope) as session:
-            wanted = query_of(filter_of(given), AccessQuery).filter()
-            page = await AccessTrail(session).search(pager_of(process), wanted, limit=limit, cursor=cursor)
-            found = page.map(read)
-            return AccessPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
+        wanted = query_of(filter_of(given), AccessQuery).filter()
+        page = await AccessTrail(session).search(pager_of(process), wanted, limit=limit, cursor=cursor)
+        found = page.map(read)
+        return AccessPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
 
-    found = in_process(find)
+    found = in_platform(find)
     rows = [(_moment(r), r.action, r.actor_label, r.resource_type, r.resource_id, r.row_count) for r in found.items]
     show_page(as_json, found, ("when", "action", "who", "what", "id", "rows"), rows)
 

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import rich_click as click
 
-from app.cli.command import as_json, cursor, in_process, limit, pager_of, show, show_page
+from app.cli.command import as_json, cursor, limit, pager_of, show, show_page
+from app.cli.transactions import in_platform
 from app.cli.workspaces import workspace_id
 
 T = TypeVar("T")
@@ -26,17 +27,16 @@ class Place(NamedTuple):
 def with_members(slug: str, action: Callable[[Place], Awaitable[T]]) -> T:
     """Do `action(place)` with the platform's rights."""
 
-    async def run(process: Any, actor: Any) -> T:
+    async def act(process: Any, session: Any, actor: Any) -> T:
         from app.modules.members.service import MemberService
         from app.modules.roles.service import RoleService
         from app.modules.tenants.service import TenantService
 
-        async with process.database.transaction(actor.scope) as session:
-            tenants = TenantService(session, actor)
-            members, roles = MemberService(session, actor), RoleService(session, actor)
-            return await action(Place(await tenants.find(slug), tenants, members, roles, pager_of(process)))
+        tenants = TenantService(session, actor)
+        members, roles = MemberService(session, actor), RoleService(session, actor)
+        return await action(Place(await tenants.find(slug), tenants, members, roles, pager_of(process)))
 
-    return in_process(run)
+    return in_platform(act)
 
 
 @click.group()

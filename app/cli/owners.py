@@ -6,6 +6,7 @@ from typing import Any
 import rich_click as click
 
 from app.cli.command import Failed, as_json, in_process, settings_of, show
+from app.cli.transactions import in_platform
 
 
 @click.group()
@@ -21,14 +22,13 @@ def owner_create(email: str, password_stdin: bool, as_json: bool) -> None:
     """Make an owner who can sign in to the dashboard."""
     password = _ask_password(password_stdin)
 
-    async def create(process: Any, actor: Any) -> dict[str, Any]:
+    async def create(_: Any, session: Any, actor: Any) -> dict[str, Any]:
         from app.modules.identity.service import IdentityService
 
-        async with process.database.transaction(actor.scope) as session:
-            user = await IdentityService(session, actor).create_owner(email, password)
-            return {"id": str(user.id), "email": user.email}
+        user = await IdentityService(session, actor).create_owner(email, password)
+        return {"id": str(user.id), "email": user.email}
 
-    made = in_process(create)
+    made = in_platform(create)
     show(as_json, made, text=f"{made['email']} is an owner now.")
 
 
@@ -60,14 +60,13 @@ def owner_password(email: str, password_stdin: bool, as_json: bool) -> None:
     """Give an owner another password, and end all sessions of that person."""
     password = _ask_password(password_stdin)
 
-    async def change(process: Any, actor: Any) -> dict[str, Any]:
+    async def change(_: Any, session: Any, actor: Any) -> dict[str, Any]:
         from app.modules.identity.service import IdentityService
 
-        async with process.database.transaction(actor.scope) as session:
-            user = await IdentityService(session, actor).reset_password(email, password)
-            return {"id": str(user.id), "email": user.email}
+        user = await IdentityService(session, actor).reset_password(email, password)
+        return {"id": str(user.id), "email": user.email}
 
-    made = in_process(change)
+    made = in_platform(change)
     show(as_json, made, text=f"{made['email']} has a new password. All sessions are ended.")
 
 

@@ -9,6 +9,7 @@ import rich_click as click
 from msgspec import ValidationError, convert, to_builtins
 
 from app.cli.command import as_json, columns, cursor, in_process, limit, pager_of, show, show_page
+from app.cli.transactions import in_platform
 
 T = TypeVar("T")
 queue_name = click.argument("queue")
@@ -20,13 +21,12 @@ STATES = ("any", "waiting", "delayed", "active", "completed", "failed", "waiting
 def with_service(action: Callable[[Any], Awaitable[T]]) -> T:
     """Run `action(QueueService)` in a transaction of its own."""
 
-    async def run(process: Any, actor: Any) -> T:
+    async def run(_: Any, session: Any, actor: Any) -> T:
         from app.modules.queues.service import QueueService
 
-        async with process.database.transaction(actor.scope) as session:
-            return await action(QueueService(session, actor))
+        return await action(QueueService(session, actor))
 
-    return in_process(run)
+    return in_platform(run)
 
 
 @click.group()

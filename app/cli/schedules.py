@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 import rich_click as click
 from msgspec import UNSET, to_builtins
 
-from app.cli.command import as_json, columns, in_process, show
+from app.cli.command import as_json, columns, show
+from app.cli.transactions import in_platform
 
 T = TypeVar("T")
 schedule_name = click.argument("name")
@@ -16,13 +17,12 @@ reason = click.option("--reason", help="Shown beside the schedule and kept in th
 def _with(action: Callable[[Any], Awaitable[T]]) -> T:
     """Run `action(ScheduleService)` in a transaction of its own."""
 
-    async def run(process: Any, actor: Any) -> T:
+    async def run(_: Any, session: Any, actor: Any) -> T:
         from app.modules.schedules.service import ScheduleService
 
-        async with process.database.transaction(actor.scope) as session:
-            return await action(ScheduleService(session, actor))
+        return await action(ScheduleService(session, actor))
 
-    return in_process(run)
+    return in_platform(run)
 
 
 def _act(name: str, act: Callable[[Any], Awaitable[object]], as_json: bool, what: str) -> None:

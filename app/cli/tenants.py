@@ -6,6 +6,7 @@ from typing import Any
 import rich_click as click
 
 from app.cli.command import as_json, columns, cursor, in_process, limit, pager_of, show, show_page
+from app.cli.transactions import in_platform
 
 named = click.argument("tenant")
 reason_option = click.option("--reason", help="For people, and the audit log.")
@@ -19,18 +20,17 @@ def tenant() -> None:
 def _act(name: str, action: Callable[[Any, Any], Awaitable[Any]]) -> dict[str, Any]:
     """Do `action(service, tenant)` and tell of the tenant as the API does."""
 
-    async def run(process: Any, actor: Any) -> dict[str, Any]:
+    async def run(_: Any, session: Any, actor: Any) -> dict[str, Any]:
         from msgspec import to_builtins
 
         from app.modules.tenants.schemas import read
         from app.modules.tenants.service import TenantService
 
-        async with process.database.transaction(actor.scope) as session:
-            service = TenantService(session, actor)
-            found: dict[str, Any] = to_builtins(read(await action(service, await service.find(name))))
-            return found
+        service = TenantService(session, actor)
+        found: dict[str, Any] = to_builtins(read(await action(service, await service.find(name))))
+        return found
 
-    return in_process(run)
+    return in_platform(run)
 
 
 def _change(tenant: str, **wanted: Any) -> dict[str, Any]:
@@ -48,14 +48,13 @@ def _change(tenant: str, **wanted: Any) -> dict[str, Any]:
 def tenant_create(name: str, as_json: bool) -> None:
     """Make a tenant, with a first workspace."""
 
-    async def create(process: Any, actor: Any) -> dict[str, Any]:
+    async def create(_: Any, session: Any, actor: Any) -> dict[str, Any]:
         from app.modules.tenants.service import TenantService
 
-        async with process.database.transaction(actor.scope) as session:
-            made = await TenantService(session, actor).create(name)
-            return {"id": str(made.id), "name": made.name, "slug": made.slug}
+        made = await TenantService(session, actor).create(name)
+        return {"id": str(made.id), "name": made.name, "slug": made.slug}
 
-    made = in_process(create)
+    made = in_platform(create)
     show(as_json, made, text=f"{made['name']} was made, as {made['slug']} ({made['id']}).")
 
 
@@ -67,17 +66,16 @@ def tenant_create(name: str, as_json: bool) -> None:
 def tenant_list(status: str | None, limit: int, cursor: str | None, as_json: bool) -> None:
     """List tenants, newest first."""
 
-    async def find(process: Any, actor: Any) -> Any:
+    async def find(process: Any, session: Any, actor: Any) -> Any:
         from app.modules.tenants.schemas import TenantPage, read
         from app.modules.tenants.service import TenantService
 
-        async with process.database.transaction(actor.scope) as session:
-            service = TenantService(session, actor)
-            page = await service.search(pager_of(process), status=status, limit=limit, cursor=cursor)
-            found = page.map(read)
-            return TenantPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
+        service = TenantService(session, actor)
+        page = await service.search(pager_of(process), status=status, limit=limit, cursor=cursor)
+        found = page.map(read)
+        return TenantPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
 
-    found = in_process(find)
+    found = in_platform(find)
     rows = [(one.slug, one.name, one.status, f"{one.created_at:%Y-%m-%d}", one.id) for one in found.items]
     show_page(as_json, found, ("slug", "name", "status", "created", "id"), rows)
 

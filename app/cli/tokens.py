@@ -6,7 +6,8 @@ from uuid import UUID
 
 import rich_click as click
 
-from app.cli.command import as_json, cursor, in_process, limit, pager_of, show, show_page
+from app.cli.command import as_json, cursor, limit, pager_of, show, show_page
+from app.cli.transactions import in_platform
 
 tenant_option = click.option("--tenant", "slug", help="The tenant, by slug or id.")
 platform_option = click.option("--platform", is_flag=True, help="The platform's own, for /api/owner, instead.")
@@ -66,53 +67,49 @@ def service_of(noun: str, session: Any, actor: Any) -> Any:
 def _list(
     noun: str, slug: str | None, platform: bool, state: str | None, limit: int, cursor: str | None, as_json: bool
 ) -> None:
-    async def find(process: Any, actor: Any) -> Any:
+    async def find(process: Any, session: Any, actor: Any) -> Any:
         from app.modules.tokens.schemas import ClientPage, TokenPage, read, read_client
 
-        async with process.database.transaction(actor.scope) as session:
-            holder = await holder_of(session, actor, slug, platform)
-            page = await service_of(noun, session, actor).search(
-                pager_of(process), holder, state=state, limit=limit, cursor=cursor
-            )
-            found = page.map(read_client if noun == "client" else read)
-            shape: Any = ClientPage if noun == "client" else TokenPage
-            return shape(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
+        holder = await holder_of(session, actor, slug, platform)
+        page = await service_of(noun, session, actor).search(
+            pager_of(process), holder, state=state, limit=limit, cursor=cursor
+        )
+        found = page.map(read_client if noun == "client" else read)
+        shape: Any = ClientPage if noun == "client" else TokenPage
+        return shape(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
 
-    found = in_process(find)
+    found = in_platform(find)
     rows = [(item.name, f"{item.prefix}…", item.state, ",".join(item.scopes), item.id) for item in found.items]
     show_page(as_json, found, ("name", "begins", "state", "scopes", "id"), rows)
 
 
 def _create(noun: str, slug: str | None, platform: bool, as_json: bool, **wanted: Any) -> None:
-    async def create(process: Any, actor: Any) -> dict[str, Any]:
-        async with process.database.transaction(actor.scope) as session:
-            holder = await holder_of(session, actor, slug, platform)
-            made, secret = await service_of(noun, session, actor).create(holder, **wanted)
-            return _told(noun, made, secret)
+    async def create(_: Any, session: Any, actor: Any) -> dict[str, Any]:
+        holder = await holder_of(session, actor, slug, platform)
+        made, secret = await service_of(noun, session, actor).create(holder, **wanted)
+        return _told(noun, made, secret)
 
-    made = in_process(create)
+    made = in_platform(create)
     show(as_json, made, text=_once(noun, made))
 
 
 def _rotate(noun: str, named: UUID, slug: str | None, platform: bool, overlap_hours: int, as_json: bool) -> None:
-    async def rotate(process: Any, actor: Any) -> dict[str, Any]:
-        async with process.database.transaction(actor.scope) as session:
-            holder = await holder_of(session, actor, slug, platform)
-            overlap = timedelta(hours=overlap_hours)
-            return _told(noun, *await service_of(noun, session, actor).rotate(holder, named, overlap=overlap))
+    async def rotate(_: Any, session: Any, actor: Any) -> dict[str, Any]:
+        holder = await holder_of(session, actor, slug, platform)
+        overlap = timedelta(hours=overlap_hours)
+        return _told(noun, *await service_of(noun, session, actor).rotate(holder, named, overlap=overlap))
 
-    made = in_process(rotate)
+    made = in_platform(rotate)
     show(as_json, made, text=_once(noun, made))
 
 
 def _revoke(noun: str, named: UUID, slug: str | None, platform: bool, as_json: bool) -> None:
-    async def revoke(process: Any, actor: Any) -> dict[str, Any]:
-        async with process.database.transaction(actor.scope) as session:
-            holder = await holder_of(session, actor, slug, platform)
-            row = await service_of(noun, session, actor).revoke(holder, named)
-            return {"id": str(row.id), "name": row.name}
+    async def revoke(_: Any, session: Any, actor: Any) -> dict[str, Any]:
+        holder = await holder_of(session, actor, slug, platform)
+        row = await service_of(noun, session, actor).revoke(holder, named)
+        return {"id": str(row.id), "name": row.name}
 
-    gone = in_process(revoke)
+    gone = in_platform(revoke)
     show(as_json, gone, text=f"{gone['name']} is revoked.")
 
 
@@ -234,14 +231,13 @@ def client_rotate(client: UUID, slug: str, overlap_hours: int, as_json: bool) ->
 def client_end_jwts(client: UUID, slug: str, as_json: bool) -> None:
     """Refuse every JWT that a client has got so far."""
 
-    async def end(process: Any, actor: Any) -> dict[str, Any]:
+    async def end(_: Any, session: Any, actor: Any) -> dict[str, Any]:
         from app.modules.tokens.service import ClientService
 
-        async with process.database.transaction(actor.scope) as session:
-            row = await ClientService(session, actor).end_jwts(await holder_of(session, actor, slug, False), client)
-            return {"id": str(row.id), "name": row.name, "epoch": row.epoch}
+        row = await ClientService(session, actor).end_jwts(await holder_of(session, actor, slug, False), client)
+        return {"id": str(row.id), "name": row.name, "epoch": row.epoch}
 
-    ended = in_process(end)
+    ended = in_platform(end)
     show(as_json, ended, text=f"The JWTs of {ended['name']} are refused from now on.")
 
 

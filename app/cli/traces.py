@@ -6,7 +6,8 @@ from uuid import UUID
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import as_json, columns, in_process, show
+from app.cli.command import as_json, columns, show
+from app.cli.transactions import in_platform
 
 
 @click.command()
@@ -18,18 +19,17 @@ def trace(trace_id: UUID, as_json: bool) -> None:
     Logs, jobs and the audit log name the id. Reading it leaves a row in the access log.
     """
 
-    async def find(process: Any, actor: Any) -> Any:
+    async def find(_: Any, session: Any, actor: Any) -> Any:
         from app import registry
         from app.modules.access.service import record_read
         from app.modules.traces.schemas import TRACE_SEEN, read
         from app.modules.traces.service import Traces
 
-        async with process.database.transaction(actor.scope) as session:
-            found = read(trace_id, await Traces(session, actor, registry.traces()).steps(trace_id))
-            await record_read(session, actor, TRACE_SEEN, resource_id=str(trace_id), rows=len(found.items))
-            return found
+        found = read(trace_id, await Traces(session, actor, registry.traces()).steps(trace_id))
+        await record_read(session, actor, TRACE_SEEN, resource_id=str(trace_id), rows=len(found.items))
+        return found
 
-    found = in_process(find)
+    found = in_platform(find)
     rows = [
         (
             f"+{(one.began_at - found.began_at).total_seconds():.3f} s",

@@ -9,6 +9,7 @@ from msgspec import to_builtins
 
 from app.cli.command import Failed, as_json, cursor, in_process, limit, pager_of, show, show_page
 from app.cli.given import fitting
+from app.cli.transactions import in_platform
 
 who = click.argument("who", metavar="EMAIL_OR_ID")
 
@@ -35,18 +36,17 @@ def user_list(
 ) -> None:
     """List people, newest first."""
 
-    async def find(process: Any, actor: Any) -> Any:
+    async def find(process: Any, session: Any, actor: Any) -> Any:
         from app.modules.people.schemas import UserPage, read
         from app.modules.people.service import People
 
-        async with process.database.transaction(actor.scope) as session:
-            people = People(session, actor)
-            pager = pager_of(process)
-            page = await people.search(pager, text=text, role=role, state=state, limit=limit, cursor=cursor)
-            found = page.map(read)
-            return UserPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
+        people = People(session, actor)
+        pager = pager_of(process)
+        page = await people.search(pager, text=text, role=role, state=state, limit=limit, cursor=cursor)
+        found = page.map(read)
+        return UserPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
 
-    found = in_process(find)
+    found = in_platform(find)
     rows = [(one.email, one.name, one.role, one.state, f"{one.created_at:%F}", one.id) for one in found.items]
     show_page(as_json, found, ("e-mail", "name", "role", "state", "created", "id"), rows)
 
@@ -68,14 +68,13 @@ def user_show(who: str, as_json: bool) -> None:
 def user_create(email: str, name: str, as_json: bool) -> None:
     """Make a person, who gets a mail with a link to set a password."""
 
-    async def create(process: Any, actor: Any) -> Any:
+    async def create(_: Any, session: Any, actor: Any) -> Any:
         from app.modules.people.schemas import read
         from app.modules.people.service import People
 
-        async with process.database.transaction(actor.scope) as session:
-            return read(await People(session, actor).create(email, name))
+        return read(await People(session, actor).create(email, name))
 
-    made = in_process(create)
+    made = in_platform(create)
     show(as_json, to_builtins(made), text=f"{made.email} was made ({made.id}); a mail is on its way.")
 
 
@@ -159,30 +158,28 @@ def user_erase(who: str, as_json: bool) -> None:
 def _act(who: str, change: Callable[[Any, Any], Awaitable[Any]]) -> Any:
     """What `change(people, row)` answers for the person named on the command line, as the API tells it."""
 
-    async def act(process: Any, actor: Any) -> Any:
+    async def act(_: Any, session: Any, actor: Any) -> Any:
         from app.modules.people.schemas import read
         from app.modules.people.service import People
 
-        async with process.database.transaction(actor.scope) as session:
-            people = People(session, actor)
-            return read(await change(people, await people.find(who)))
+        people = People(session, actor)
+        return read(await change(people, await people.find(who)))
 
-    return in_process(act)
+    return in_platform(act)
 
 
 def _act_on_all(whom: tuple[str, ...], change: Callable[[Any, Any], Awaitable[Any]], as_json: bool, now: str) -> None:
-    async def act(process: Any, actor: Any) -> list[Any]:
+    async def act(_: Any, session: Any, actor: Any) -> list[Any]:
         from app.modules.people.schemas import read
         from app.modules.people.service import People
 
-        async with process.database.transaction(actor.scope) as session:
-            people = People(session, actor)
-            ids = [(await people.find(who)).id for who in whom]
-            await change(people, ids)
-            rows = await people.by_ids(ids)
-            return [read(rows[id_]) for id_ in ids]
+        people = People(session, actor)
+        ids = [(await people.find(who)).id for who in whom]
+        await change(people, ids)
+        rows = await people.by_ids(ids)
+        return [read(rows[id_]) for id_ in ids]
 
-    found = in_process(act)
+    found = in_platform(act)
     told = to_builtins(found[0]) if len(found) == 1 else {"items": to_builtins(found)}
     show(as_json, told, text="\n".join(f"{one.email} {now}." for one in found))
 
@@ -217,21 +214,20 @@ def session_list(
 ) -> None:
     """List sessions, newest first."""
 
-    async def find(process: Any, actor: Any) -> Any:
+    async def find(process: Any, session: Any, actor: Any) -> Any:
         from app.modules.people.service import People
         from app.modules.sessions.service import SessionFilter, SessionPage, read_session
 
-        async with process.database.transaction(actor.scope) as session:
-            people = People(session, actor)
-            of = (await people.find(who)).id if who else None
-            wanted, pager = SessionFilter(state, device), pager_of(process)
-            page = await people.sessions(pager, wanted, of, text=text, sort=sort, limit=limit, cursor=cursor)
-            whose = await people.by_ids({row.user_id for row in page.items})
-            found = page.map(read_session)
-            read = SessionPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
-            return read, {user_id: row.email for user_id, row in whose.items()}
+        people = People(session, actor)
+        of = (await people.find(who)).id if who else None
+        wanted, pager = SessionFilter(state, device), pager_of(process)
+        page = await people.sessions(pager, wanted, of, text=text, sort=sort, limit=limit, cursor=cursor)
+        whose = await people.by_ids({row.user_id for row in page.items})
+        found = page.map(read_session)
+        read = SessionPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
+        return read, {user_id: row.email for user_id, row in whose.items()}
 
-    found, emails = in_process(find)
+    found, emails = in_platform(find)
     rows = [(emails[one.user_id], one.ip, f"{one.created_at:%F %H:%M}", one.user_agent, one.id) for one in found.items]
     show_page(as_json, found, ("e-mail", "address", "signed in", "browser", "id"), rows)
 

@@ -7,7 +7,8 @@ from uuid import UUID
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import as_json, columns, in_process, show
+from app.cli.command import as_json, columns, show
+from app.cli.transactions import in_platform
 
 worker_id = click.argument("worker", type=click.UUID)
 
@@ -23,13 +24,12 @@ def workers_list(as_json: bool) -> None:
     """Every worker process, and what it does."""
     from app.modules.workers.schemas import WorkerList, WorkerRead, read
 
-    async def ask(process: Any, actor: Any) -> list[WorkerRead]:
+    async def ask(_: Any, session: Any, actor: Any) -> list[WorkerRead]:
         from app.modules.workers.service import WorkerService
 
-        async with process.database.transaction(actor.scope) as session:
-            return [read(row) for row in await WorkerService(session, actor).list()]
+        return [read(row) for row in await WorkerService(session, actor).list()]
 
-    found = in_process(ask)
+    found = in_platform(ask)
     head = ("worker", "host", "process", "state", "in hand", "lag", "queues")
     rows = [
         (one.id, one.host, one.pid, one.state, one.jobs, f"{one.lag_ms or 0:.0f} ms", ", ".join(one.queues))
@@ -63,12 +63,11 @@ def workers_stop(worker: UUID, as_json: bool) -> None:
 
 
 def _tell(tell: Callable[[Any], Awaitable[Any]], as_json: bool, text: str) -> None:
-    async def act(process: Any, actor: Any) -> Any:
+    async def act(_: Any, session: Any, actor: Any) -> Any:
         from app.modules.workers.schemas import read
         from app.modules.workers.service import WorkerService
 
-        async with process.database.transaction(actor.scope) as session:
-            return read(await tell(WorkerService(session, actor)))
+        return read(await tell(WorkerService(session, actor)))
 
-    found = in_process(act)
+    found = in_platform(act)
     show(as_json, to_builtins(found), text=f"The worker {found.id} (process {found.pid} on {found.host}) {text}.")

@@ -7,7 +7,8 @@ from uuid import UUID
 import rich_click as click
 from msgspec import DecodeError, json, to_builtins
 
-from app.cli.command import as_json, asked, columns, cursor, in_process, limit, show, show_page
+from app.cli.command import as_json, asked, columns, cursor, limit, show, show_page
+from app.cli.transactions import in_platform
 
 STATUSES = ("pending", "running", "waiting", "paused", "succeeded", "failed", "cancelled")
 tenant = click.option("--tenant", type=click.UUID, help="Only this tenant's, by id.")
@@ -102,17 +103,16 @@ def workflows_instance(instance: UUID, as_json: bool) -> None:
     from app.modules.instances.schemas import INSTANCE_SEEN, InstanceOwned, detail
     from app.modules.instances.service import InstanceService
 
-    async def find(process: Any, actor: Any) -> Any:
+    async def find(_: Any, session: Any, actor: Any) -> Any:
         from app.modules.access.service import record_read
 
-        async with process.database.transaction(actor.scope) as session:
-            service = InstanceService(session, actor)
-            row = await service.get(instance)
-            found = InstanceOwned(**detail(row, await service.executions(instance)))
-            await record_read(session, actor, INSTANCE_SEEN, resource_id=str(instance), rows=1)
-            return found
+        service = InstanceService(session, actor)
+        row = await service.get(instance)
+        found = InstanceOwned(**detail(row, await service.executions(instance)))
+        await record_read(session, actor, INSTANCE_SEEN, resource_id=str(instance), rows=1)
+        return found
 
-    found = in_process(find)
+    found = in_platform(find)
     head = f"{found.id} is {found.status} at {found.step}"
     rows = [
         (one.step_key, one.type, one.attempt, one.status, one.error.message if one.error else "")

@@ -56,6 +56,11 @@ def home_of(request: Request[Any, Any, Any]) -> str:
     return prefix_of(request) if tenant is None else f"{PREFIX}/tenants/{tenant}"
 
 
+def gone_to(path: str) -> Response[bytes]:
+    """The answer to a form of htmx after which the browser is to be at another page."""
+    return Response(b"", headers={"HX-Redirect": path})
+
+
 def told(view: Answer, message: str | None, undo: dict[str, Any] | None = None) -> Answer:
     """The answer, with a short message for whoever pressed the button, and the way back: url, target and values."""
     if message is not None:

@@ -19,7 +19,7 @@ from app.core.markdown import for_reading
 from app.core.paging import Page, Pager
 from app.core.policy import Actor, Permission
 from app.core.queries import uuid_of
-from app.core.templating import PREFIX, home_of, prefix_of, render, state_label, told
+from app.core.templating import PREFIX, gone_to, home_of, prefix_of, render, state_label, told
 from app.modules.articles import repository
 from app.modules.articles.models import Article, Status
 from app.modules.articles.permissions import PUBLISH, READ, WRITE
@@ -133,7 +133,7 @@ class ArticleWriting(Controller):
         self, request: AnyRequest, articles: NamedDependency[ArticleService], data: URLEncodedBody[ArticleForm]
     ) -> Response[bytes]:
         article = await articles.create(data.new(), reason=data.reason.strip() or None)
-        return _gone_to(f"{prefix_of(request)}/articles/{article.id}")
+        return gone_to(f"{prefix_of(request)}/articles/{article.id}")
 
     @get("/{article_id:uuid}/edit", permission=WRITE)
     async def edit(
@@ -165,7 +165,7 @@ class ArticleWriting(Controller):
         expected = None if data.version is None else {data.version}
         reason = data.reason.strip() or None
         await articles.update(article_id, data.change(), reason=reason, expected=expected)
-        return _gone_to(f"{prefix_of(request)}/articles/{article_id}")
+        return gone_to(f"{prefix_of(request)}/articles/{article_id}")
 
     @post("/{article_id:uuid}/submission", permission=WRITE, audit="article.submit", status_code=200)
     async def submit(
@@ -208,7 +208,7 @@ class ArticleWriting(Controller):
         data: URLEncodedBody[ActForm],
     ) -> Response[bytes]:
         await articles.delete(article_id, expected=data.expected)
-        return _gone_to(f"{prefix_of(request)}/articles")
+        return gone_to(f"{prefix_of(request)}/articles")
 
 
 class TenantArticleWriting(ArticleWriting):
@@ -259,7 +259,3 @@ async def _told(
 
 def _saying(message: str) -> Response[bytes]:
     return told(Response(b""), message)
-
-
-def _gone_to(path: str) -> Response[bytes]:
-    return Response(b"", headers={"HX-Redirect": path})

@@ -11,7 +11,7 @@ from litestar.response import Stream, Template
 
 from app.core.paging import Pager
 from app.core.policy import Actor
-from app.core.templating import PREFIX, render, told
+from app.core.templating import PREFIX, gone_to, render, told
 from app.modules.exports.permissions import READ, WRITE
 from app.modules.exports.schemas import FILE_SEEN, ExportForm
 from app.modules.exports.service import Exports, stream
@@ -35,7 +35,7 @@ class ExportPages(Controller):
     @post("/", permission=WRITE, audit="owner.export.create", status_code=200)
     async def create(self, exports: NamedDependency[Exports], data: URLEncodedBody[ExportForm]) -> Response[bytes]:
         await exports.create(data.list, data.format, dict(parse_qsl(data.query)))
-        return Response(b"", headers={"HX-Redirect": f"{PREFIX}/exports"})
+        return gone_to(f"{PREFIX}/exports")
 
     @get("/{export_id:uuid}/file", permission=READ, access=FILE_SEEN, uncompressed=True)
     async def file(

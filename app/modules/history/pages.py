@@ -9,7 +9,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Template
 
 from app.core.paging import Pager
-from app.core.templating import home_of, prefix_of, render
+from app.core.templating import gone_to, home_of, prefix_of, render
 from app.modules.articles.service import READ, WRITE, ArticleService
 from app.modules.history.service import compare, pair
 
@@ -56,7 +56,7 @@ class VersionPages(Controller):
         articles: NamedDependency[ArticleService],
     ) -> Response[bytes]:
         await articles.restore(article_id, number)
-        return Response(b"", headers={"HX-Redirect": f"{prefix_of(request)}/articles/{article_id}"})
+        return gone_to(f"{prefix_of(request)}/articles/{article_id}")
 
 
 class TenantVersionPages(VersionPages):

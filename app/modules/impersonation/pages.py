@@ -10,7 +10,7 @@ from litestar.response import Redirect, Template
 
 from app.core.paging import Pager
 from app.core.policy import SIGNED_IN
-from app.core.templating import MEMBERS, PREFIX, home_of, render
+from app.core.templating import MEMBERS, PREFIX, gone_to, home_of, render
 from app.modules.impersonation.permissions import READ, START
 from app.modules.impersonation.schemas import StartForm
 from app.modules.impersonation.service import ImpersonationService
@@ -64,7 +64,7 @@ class StartPages(Controller):
         data: URLEncodedBody[StartForm],
     ) -> Response[bytes]:
         slug = await impersonations.start(tenant_id, member_id, data.reason)
-        return Response(b"", headers={"HX-Redirect": f"{MEMBERS}/{slug}"})
+        return gone_to(f"{MEMBERS}/{slug}")
 
 
 class EndPages(Controller):

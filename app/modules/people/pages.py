@@ -15,7 +15,7 @@ from app.core.paging import Pager
 from app.core.policy import Actor
 from app.core.queries import one_of, uuids_of
 from app.core.roles import PLATFORM
-from app.core.templating import PREFIX, render, told
+from app.core.templating import PREFIX, gone_to, render, told
 from app.core.wire import Ticked
 from app.modules.people.permissions import READ, WRITE
 from app.modules.people.schemas import (
@@ -64,7 +64,7 @@ class UserPages(Controller):
     @post("/", permission=WRITE, audit="owner.user.create", status_code=200)
     async def create(self, people: NamedDependency[People], data: URLEncodedBody[UserForm]) -> Response[bytes]:
         user = await people.create(data.email, data.name, phone=data.phone)
-        return Response(b"", headers={"HX-Redirect": f"{PATH}/{user.id}"})
+        return gone_to(f"{PATH}/{user.id}")
 
     @get("/{user_id:uuid}", permission=READ, access=USER_SEEN)
     async def show(
@@ -161,7 +161,7 @@ class UserPages(Controller):
     @post("/{user_id:uuid}/erasure", permission=WRITE, audit="owner.user.erase", step_up=True, status_code=200)
     async def erase(self, people: NamedDependency[People], user_id: FromPath[UUID]) -> Response[bytes]:
         await people.erase(user_id)
-        return Response(b"", headers={"HX-Redirect": PATH})
+        return gone_to(PATH)
 
 
 class SessionPages(Controller):
@@ -257,4 +257,4 @@ def _given(**asked: str | None) -> dict[str, str]:
 
 
 def _again(user_id: UUID) -> Response[bytes]:
-    return Response(b"", headers={"HX-Redirect": f"{PATH}/{user_id}"})
+    return gone_to(f"{PATH}/{user_id}")

@@ -22,7 +22,7 @@ from app.core.moments import moment
 from app.core.paging import Pager
 from app.core.policy import Actor
 from app.core.queries import one_of, text_of, uuid_of
-from app.core.templating import prefix_of, render, state_label, told
+from app.core.templating import gone_to, prefix_of, render, state_label, told
 from app.modules.audit.service import tenant_names
 from app.modules.plugins import repository
 from app.modules.plugins.jobs import ExecuteHook
@@ -235,7 +235,7 @@ class PluginPages(Controller):
     @post("/{plugin_id:uuid}/removal", permission=MANAGE, audit="plugin.remove", status_code=200)
     async def remove(self, plugin_views: NamedDependency[Views], plugin_id: FromPath[UUID]) -> Response[bytes]:
         await plugin_views.plugins.remove(plugin_id)
-        return Response(b"", headers={"HX-Redirect": prefix_of(plugin_views.request) + PLUGINS})
+        return gone_to(prefix_of(plugin_views.request) + PLUGINS)
 
     @post(
         "/{plugin_id:uuid}/secrets",

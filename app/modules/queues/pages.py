@@ -22,7 +22,7 @@ from app.core.ids import PLATFORM_TENANT
 from app.core.paging import Pager
 from app.core.policy import actor_of
 from app.core.snapshot import Snapshots
-from app.core.templating import PREFIX, render, told
+from app.core.templating import PREFIX, gone_to, render, told
 from app.module import About
 from app.modules.audit.service import tenant_names
 from app.modules.queues.permissions import MANAGE, READ
@@ -362,7 +362,7 @@ class QueuePages(Controller):
         self, queue: FromPath[str], job_id: FromPath[UUID], views: NamedDependency[Views]
     ) -> Response[bytes]:
         new = await views.queues.edit_letter(queue, job_id, payload_of(await views.request.form()))
-        return Response(b"", headers={"HX-Redirect": f"{PREFIX}/queues/{queue}/jobs/{new.id}"})
+        return gone_to(f"{PREFIX}/queues/{queue}/jobs/{new.id}")
 
     @post("/{queue:str}/dlq/{job_id:uuid}/remove", permission=MANAGE, audit="owner.dlq.remove", status_code=200)
     async def discard(self, queue: FromPath[str], job_id: FromPath[UUID], views: NamedDependency[Views]) -> Template:

@@ -14,7 +14,7 @@ from app.core.errors import Invalid
 from app.core.etag import Expected
 from app.core.paging import Pager
 from app.core.queries import text_of, uuid_of
-from app.core.templating import prefix_of, render, told
+from app.core.templating import gone_to, prefix_of, render, told
 from app.modules.audit.service import tenant_names as tenant_names_of
 from app.modules.taxonomy.models import Category, Tag
 from app.modules.taxonomy.permissions import READ, WRITE
@@ -95,14 +95,14 @@ class TagPages(Controller):
         if into is None:
             raise Invalid.field("into", "choose a tag")
         tag = await taxonomy.merge_tags(tag_id, into)
-        return _gone_to(f"{prefix_of(request)}/tags/{tag.id}")
+        return gone_to(f"{prefix_of(request)}/tags/{tag.id}")
 
     @post("/{tag_id:uuid}/removal", permission=WRITE, audit="tag.delete", status_code=200)
     async def discard(
         self, request: AnyRequest, taxonomy: NamedDependency[TaxonomyService], tag_id: FromPath[UUID]
     ) -> Response[bytes]:
         await taxonomy.delete_tag(tag_id)
-        return _gone_to(f"{prefix_of(request)}/tags")
+        return gone_to(f"{prefix_of(request)}/tags")
 
 
 class CategoryPages(Controller):
@@ -166,7 +166,7 @@ class CategoryPages(Controller):
         data: URLEncodedBody[RemovalForm],
     ) -> Response[bytes]:
         await taxonomy.delete_category(category_id, move_to=uuid_of("moveTo", data.move_to))
-        return _gone_to(f"{prefix_of(request)}/categories")
+        return gone_to(f"{prefix_of(request)}/categories")
 
 
 async def _tags(
@@ -243,7 +243,3 @@ def _tenant_of(session: AsyncSession, data: TagForm) -> UUID | None:
 
 def _expected(data: TagForm) -> Expected:
     return None if data.version is None else {data.version}
-
-
-def _gone_to(path: str) -> Response[bytes]:
-    return Response(b"", headers={"HX-Redirect": path})

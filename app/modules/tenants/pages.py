@@ -11,7 +11,7 @@ from litestar.response import Template
 from app.core.errors import Invalid
 from app.core.paging import Pager
 from app.core.queries import one_of
-from app.core.templating import PREFIX, render, told
+from app.core.templating import PREFIX, gone_to, render, told
 from app.modules.tenants.permissions import OWN, READ, WRITE
 from app.modules.tenants.schemas import NameForm, ReasonForm, Sort, Status, TenantForm, WorkspaceForm
 from app.modules.tenants.service import QuotaService, TenantService
@@ -106,7 +106,7 @@ class TenantPages(Controller):
     @post("/", permission=WRITE, audit="owner.tenant.create", status_code=200)
     async def create(self, tenants: NamedDependency[TenantService], data: URLEncodedBody[NameForm]) -> Response[bytes]:
         tenant = await tenants.create(data.name)
-        return Response(b"", headers={"HX-Redirect": f"{PATH}/{tenant.id}"})
+        return gone_to(f"{PATH}/{tenant.id}")
 
     @get("/{tenant_id:uuid}", permission=READ)
     async def show(
@@ -120,19 +120,19 @@ class TenantPages(Controller):
     ) -> Response[bytes]:
         expected = None if data.version is None else {data.version}
         await tenants.update(tenant_id, data.change(), expected=expected)
-        return Response(b"", headers={"HX-Redirect": f"{PATH}/{tenant_id}"})
+        return gone_to(f"{PATH}/{tenant_id}")
 
     @post("/{tenant_id:uuid}/deletion", permission=WRITE, audit="owner.tenant.delete", status_code=200, step_up=True)
     async def delete(
         self, tenants: NamedDependency[TenantService], tenant_id: FromPath[UUID], data: URLEncodedBody[ReasonForm]
     ) -> Response[bytes]:
         await tenants.delete(tenant_id, reason=data.reason)
-        return Response(b"", headers={"HX-Redirect": f"{PATH}/{tenant_id}"})
+        return gone_to(f"{PATH}/{tenant_id}")
 
     @post("/{tenant_id:uuid}/restoration", permission=WRITE, audit="owner.tenant.undelete", status_code=200)
     async def undelete(self, tenants: NamedDependency[TenantService], tenant_id: FromPath[UUID]) -> Response[bytes]:
         await tenants.undelete(tenant_id)
-        return Response(b"", headers={"HX-Redirect": f"{PATH}/{tenant_id}"})
+        return gone_to(f"{PATH}/{tenant_id}")
 
     @post("/{tenant_id:uuid}/quotas", permission=WRITE, audit="owner.quota.update", status_code=200)
     async def change_quotas(

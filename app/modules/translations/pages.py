@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, URLEncodedBody
 from litestar.response import Template
 
-from app.core.templating import home_of, prefix_of, render, told
+from app.core.templating import gone_to, home_of, prefix_of, render, told
 from app.modules.articles.service import READ, WRITE
 from app.modules.translations.schemas import TranslationCreate, TranslationForm
 from app.modules.translations.service import TranslationService
@@ -34,7 +34,7 @@ class TranslationPages(Controller):
         data: URLEncodedBody[TranslationForm],
     ) -> Response[bytes]:
         made = await translations.create(article_id, TranslationCreate(language=data.language))
-        return Response(b"", headers={"HX-Redirect": f"{home_of(request)}/articles/{made.article_id}/edit"})
+        return gone_to(f"{home_of(request)}/articles/{made.article_id}/edit")
 
     @post("/{language:str}/confirmation", permission=WRITE, audit="article.translation_confirm", status_code=200)
     async def confirm(
