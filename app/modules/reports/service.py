@@ -18,7 +18,6 @@ from app.modules.articles.events import (
     ArticleUnpublished,
     ArticleUpdated,
 )
-from app.modules.articles.service import TOPIC as ARTICLES
 from app.modules.reports import repository
 from app.modules.reports.models import QualityReport
 from app.modules.reports.permissions import READ
@@ -75,9 +74,6 @@ class ReportService:
         await self._session.flush()
         drop(self._session, *REPORT_ANSWERS.tags, _verdicts_on(report.article_id))
         signal(self._session, TOPIC, report.id, tenant_id)
-        # An article's page shows its verdicts, and follows the topic of articles: a topic of their own would open the
-        # stream of signals anew with each drawer, and what is told in between would be missed.
-        signal(self._session, ARTICLES, report.article_id, tenant_id)
         return report
 
     async def get(self, report_id: UUID) -> QualityReport:

@@ -55,8 +55,8 @@ const ask = (part) => {
 const refresh = (part, id = null) => {
   const state = stateOf(part);
   if (frozen(part)) {
-    if (id !== null) chip(part, state.held.add(id).size);
-    else state.held.add("");
+    state.held.add(id ?? ""); // "": something may have changed, nobody said what; it is not counted
+    if (id !== null) chip(part, [...state.held].filter(Boolean).length);
     return;
   }
   if (state.requests > 0) {
