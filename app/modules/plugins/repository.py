@@ -75,6 +75,14 @@ async def installed(
     return None if row is None else (row[0], row[1])
 
 
+async def receiver(session: AsyncSession, plugin_id: UUID, *, lock: bool = False) -> tuple[Plugin, PluginConfig | None]:
+    """A plugin, which may be removed, and how it is set up; None where it is removed."""
+    plugin = await session.get_one(Plugin, plugin_id)
+    query = select(PluginConfig).filter_by(tenant_id=plugin.tenant_id, plugin_id=plugin_id)
+    query = query.execution_options(populate_existing=True)
+    return plugin, await session.scalar(query.with_for_update() if lock else query)
+
+
 async def wanting(session: AsyncSession, tenant_id: UUID, topic: str) -> Sequence[UUID]:
     """The enabled plugins of a tenant that want to hear of a topic."""
     here = (PluginConfig.tenant_id == Plugin.tenant_id, PluginConfig.plugin_id == Plugin.id)

@@ -1,4 +1,4 @@
-"""The rules of plugins: what a tenant installs and sets up, who hears of what, and how each delivery ends."""
+"""The rules of plugins: what a tenant installs and sets up, who hears of what, and what is delivered once more."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -6,25 +6,24 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import scope_of
 from app.core.egress import Egress, Refused
 from app.core.errors import Conflict, FieldError, Invalid, NotFound
 from app.core.etag import Expected, require
-from app.core.events import Event, emit, public
+from app.core.events import Event, public
 from app.core.ids import PLATFORM_TENANT, new_id
 from app.core.live import signal
 from app.core.paging import Page, Pager
-from app.core.policy import SYSTEM_ACTOR, Actor
+from app.core.policy import Actor
 from app.core.request import correlation_id
 from app.core.secrets import Cipher, Secret
 from app.core.wire import one_line
 from app.modules.audit.service import record
 from app.modules.plugins import repository
-from app.modules.plugins.client import Call, Result, new_signing_secret
-from app.modules.plugins.events import DeliveryEnded
+from app.modules.plugins.client import new_signing_secret
 from app.modules.plugins.jobs import ExecuteHook
 from app.modules.plugins.models import Plugin, PluginConfig, PluginDelivery, PluginExecutionLog, Status
 from app.modules.plugins.repository import DeliveryFilter as DeliveryFilter
@@ -38,8 +37,6 @@ from app.redis.cache import drop
 TOPIC, DELIVERIES = "plugins", "plugins.deliveries"
 TEST = "plugin.test"
 MOST_PLUGINS = 50
-MOST_FAILURES = 10
-"""So many deliveries in a row that fail for good, and the plugin is disabled."""
 MOST_AT_ONCE = 200
 MAX_BODY, MAX_TYPE, MAX_KEY = 256 * 1024, 80, 200
 Installed = tuple[Plugin, PluginConfig]
@@ -78,7 +75,7 @@ class PluginService:
         self._session.add(config)
         await self._session.flush()
         await self._session.refresh(config)
-        await self._trace("plugin.install", plugin, None, _audited(plugin, config))
+        await trace(self._session, self._actor, "plugin.install", plugin, None, audited(plugin, config))
         return (plugin, config), secret
 
     async def get(self, plugin_id: UUID) -> Installed:
@@ -107,7 +104,7 @@ class PluginService:
         plugin, config = await self._one(plugin_id, lock=True, expected=expected)
         if manifest.key != plugin.key:
             raise Invalid.field("key", f"this plugin's is {plugin.key}")
-        before = _audited(plugin, config)
+        before = audited(plugin, config)
         for name, value in _described(manifest).items():
             setattr(plugin, name, value)
         secrets = secret_settings(self._session, config)
@@ -125,7 +122,7 @@ class PluginService:
             NotFound, Stale; Invalid: naming the setting.
         """
         plugin, config = await self._one(plugin_id, lock=True, expected=expected)
-        before = _audited(plugin, config)
+        before = audited(plugin, config)
         manifest = manifest_of(plugin)
         self._set(manifest, config, values)
         if config.enabled:
@@ -140,7 +137,7 @@ class PluginService:
         """
         plugin, config = await self._one(plugin_id, lock=True)
         _require_complete(manifest_of(plugin), config)
-        before = _audited(plugin, config)
+        before = audited(plugin, config)
         if not config.enabled:
             self._switch(config, None)
         return await self._changed("plugin.enable", plugin, config, before)
@@ -148,7 +145,7 @@ class PluginService:
     async def disable(self, plugin_id: UUID) -> Installed:
         """Deliver nothing more to it; what waits is skipped. Disabling what is disabled changes nothing."""
         plugin, config = await self._one(plugin_id, lock=True)
-        before = _audited(plugin, config)
+        before = audited(plugin, config)
         if config.enabled:
             self._switch(config, f"by {self._actor.label}")
         return await self._changed("plugin.disable", plugin, config, before)
@@ -159,7 +156,7 @@ class PluginService:
         plugin.removed_at = datetime.now(UTC)
         await self._session.delete(config)
         await self._session.flush()
-        await self._trace("plugin.remove", plugin, _audited(plugin, config), None)
+        await trace(self._session, self._actor, "plugin.remove", plugin, audited(plugin, config), None)
         return plugin
 
     async def rotate(self, plugin_id: UUID, overlap: timedelta) -> tuple[Installed, Secret]:
@@ -167,7 +164,7 @@ class PluginService:
         plugin, config = await self._one(plugin_id, lock=True)
         secret = new_signing_secret()
         sealed = self._seal("signing", plugin.id, secret)
-        before = _audited(plugin, config)
+        before = audited(plugin, config)
         if overlap:
             config.signing_secret = config.next_secret or config.signing_secret
             config.next_secret, config.switch_at = sealed, datetime.now(UTC) + overlap
@@ -180,7 +177,7 @@ class PluginService:
         plugin, _ = await self._one(plugin_id)
         data = {"message": f"This is what {plugin.name} gets from TekNav."}
         delivery = await self._deliver(plugin.tenant_id, plugin.id, TEST, data, f"test:{new_id()}", test=True)
-        await self._trace("plugin.test", plugin, None, {"delivery": str(delivery.id)})
+        await trace(self._session, self._actor, "plugin.test", plugin, None, {"delivery": str(delivery.id)})
         return delivery
 
     async def deliver(self, to: UUID | str, *, type: str, data: Mapping[str, Any], key: str) -> PluginDelivery:
@@ -258,13 +255,8 @@ class PluginService:
         config.updated_at = func.now()  # the version of both is the config's
         await self._session.flush()
         await self._session.refresh(config)
-        await self._trace(action, plugin, before, _audited(plugin, config))
+        await trace(self._session, self._actor, action, plugin, before, audited(plugin, config))
         return plugin, config
-
-    async def _trace(
-        self, action: str, plugin: Plugin, before: dict[str, Any] | None, after: dict[str, Any] | None
-    ) -> None:
-        await _trace(self._session, self._actor, action, plugin, before, after)
 
 
 class DeliveryService:
@@ -307,14 +299,14 @@ class DeliveryService:
         if row.status == Status.QUEUED:
             raise Conflict("This delivery is still under way", code="not_ended")
         if row.plugin_id is not None:
-            plugin, config = await _receiver(self._session, row.plugin_id)
+            plugin, config = await repository.receiver(self._session, row.plugin_id)
             if config is None:
                 raise Conflict("Its plugin was removed", code="plugin_removed")
             if not row.test:
                 _require_enabled(plugin, config)
         before = {"status": row.status}
         job = await self._session.scalar(select(JobRow).where(JobRow.id == row.job_id))
-        _again(row)
+        again(row)
         if job is not None and job.state == State.DEAD:
             await replay(self._session, job)
         else:
@@ -334,7 +326,7 @@ class DeliveryService:
             after=after,
             tenant_id=row.tenant_id,
         )
-        _tell(self._session, row)
+        tell(self._session, row)
         drop(self._session, *PLUGIN_ANSWERS.tags)
         return await self.get(delivery_id)
 
@@ -379,134 +371,6 @@ class DeliveryService:
         return row
 
 
-class HookLog:
-    """A worker's side: opens and closes the tries at one delivery, and says how it ended.
-
-    Each call locks the delivery, so that two workers never write into one try.
-    """
-
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
-
-    async def open(self, delivery_id: UUID, log_id: UUID) -> Call | None:
-        """Begin the next try; None when there is nothing to do: it has ended, or ends here, as nobody wants it."""
-        row = await self._row(delivery_id)
-        if row is None or row.status != Status.QUEUED:
-            return None
-        last = await self._close_open(row)
-        call = await self._call(row)
-        if call is None:
-            return None
-        log = PluginExecutionLog(
-            id=log_id,
-            tenant_id=row.tenant_id,
-            delivery_id=row.id,
-            attempt=last.attempt + 1 if last else 1,
-            url=call.url,
-        )
-        self._session.add(log)
-        _tell(self._session, row)
-        return call
-
-    async def close(self, delivery_id: UUID, log_id: UUID, result: Result) -> bool:
-        """Write down what came of a try; False when the next worker has closed it, and so it counts no more."""
-        row = await self._row(delivery_id)
-        log = await self._session.get(PluginExecutionLog, log_id)
-        if row is None or log is None or log.finished_at is not None:
-            return False
-        log.http_code, log.latency_ms, log.response = result.http_code, result.latency_ms, result.response
-        log.error, log.finished_at = result.error, datetime.now(UTC)
-        row.http_code, row.error = result.http_code, result.error
-        if result.error is None:
-            await self._end(row, Status.DELIVERED)
-            await self._count(row, None)
-        elif result.gone:
-            await self._disable(row, "the receiver answered 410: it is gone")
-        _tell(self._session, row)
-        return True
-
-    async def give_up(self, delivery_id: UUID, error: str) -> None:
-        """The job is out of attempts, or somebody has ended it."""
-        row = await self._row(delivery_id)
-        if row is None or row.status != Status.QUEUED:
-            return
-        await self._close_open(row)
-        # The receiver's failure counts; that somebody removed the job does not.
-        its_own = row.error == error
-        row.error = error
-        await self._end(row, Status.FAILED)
-        if its_own:
-            await self._count(row, error)
-
-    async def take_up(self, delivery_id: UUID) -> None:
-        """The job gets a new run: the delivery is under way again."""
-        row = await self._row(delivery_id)
-        if row is not None and row.status == Status.FAILED:
-            _again(row)
-            _tell(self._session, row)
-
-    async def _row(self, delivery_id: UUID) -> PluginDelivery | None:
-        row: PluginDelivery | None = await self._session.get(PluginDelivery, delivery_id, with_for_update=True)
-        return row
-
-    async def _call(self, row: PluginDelivery) -> Call | None:
-        message = body_of(row)
-        if row.plugin_id is None:
-            return Call(str(row.address), row.id, msgspec.json.encode(message), (), ())
-        plugin, config = await _receiver(self._session, row.plugin_id)
-        if config is None or not (config.enabled or row.test):
-            row.error = "its plugin was removed" if config is None else "its plugin is disabled"
-            await self._end(row, Status.SKIPPED)
-            return None
-        secrets = secret_settings(self._session, config)
-        signing = signing_secrets(self._session, config)
-        body = msgspec.json.encode(message | {"settings": config.settings | secrets})
-        # As a receiver would repeat them: as they are, or as they stand in the body.
-        quoted = (msgspec.json.encode(value).decode()[1:-1] for value in secrets.values())
-        return Call(plugin.endpoint, row.id, body, signing, [*secrets.values(), *quoted, *signing])
-
-    async def _close_open(self, row: PluginDelivery) -> PluginExecutionLog | None:
-        """The latest try, closed if a worker left it open."""
-        query = select(PluginExecutionLog).filter_by(delivery_id=row.id)
-        last = await self._session.scalar(query.order_by(PluginExecutionLog.attempt.desc()).limit(1))
-        if last is not None and last.finished_at is None:
-            last.error, last.finished_at = "the worker was lost during this try", datetime.now(UTC)
-            await self._session.flush()
-        return last
-
-    async def _end(self, row: PluginDelivery, status: Status) -> None:
-        row.status, row.finished_at = status, datetime.now(UTC)
-        await self._session.flush()
-        _tell(self._session, row)
-        await emit(self._session, DeliveryEnded(row.id, status))
-
-    async def _count(self, row: PluginDelivery, error: str | None) -> None:
-        """A delivery ends a row of failures, or makes it longer. Tests count as neither."""
-        if row.plugin_id is None or row.test:
-            return
-        # Not through the mapper: what workers count is no change that people could miss.
-        query = update(PluginConfig).filter_by(tenant_id=row.tenant_id, plugin_id=row.plugin_id)
-        if error is None:
-            query = query.where(PluginConfig.failure_streak > 0).values(failure_streak=0)
-            await self._session.execute(query.execution_options(synchronize_session=False))
-            return
-        longer = query.values(failure_streak=PluginConfig.failure_streak + 1).returning(PluginConfig.failure_streak)
-        streak = await self._session.scalar(longer.execution_options(synchronize_session=False))
-        if streak is not None and streak >= MOST_FAILURES:
-            await self._disable(row, f"{streak} deliveries in a row failed, the last one because {error}")
-
-    async def _disable(self, row: PluginDelivery, reason: str) -> None:
-        if row.plugin_id is None:
-            return
-        plugin, config = await _receiver(self._session, row.plugin_id, lock=True)
-        if config is None or not config.enabled:
-            return
-        before = _audited(plugin, config)
-        config.enabled, config.disabled_reason, config.disabled_at = False, reason, datetime.now(UTC)
-        await self._session.flush()
-        await _trace(self._session, SYSTEM_ACTOR, "plugin.disable", plugin, before, _audited(plugin, config))
-
-
 async def tell_plugins(session: AsyncSession, event: Event) -> None:
     """Subscriber to every public fact: a delivery for each enabled plugin of the tenant that wants to hear of it.
 
@@ -520,15 +384,6 @@ async def tell_plugins(session: AsyncSession, event: Event) -> None:
     if wanting:
         data: dict[str, Any] = msgspec.to_builtins(event)
         await _write(session, tenant_id, wanting, event.topic, data, f"event:{new_id()}", by="system")
-
-
-def signing_secrets(session: AsyncSession, config: PluginConfig) -> list[str]:
-    """What a call is to be signed with now: one secret, or while they overlap both."""
-    cipher: Cipher = session.info["cipher"]
-    sealed = [config.signing_secret]
-    if config.next_secret is not None:
-        sealed = [*sealed, config.next_secret] if config.overlap_until else [config.next_secret]
-    return [cipher.decrypt("plugin signing", config.plugin_id, one) for one in sealed]
 
 
 def secret_settings(session: AsyncSession, config: PluginConfig) -> dict[str, str]:
@@ -588,17 +443,7 @@ async def _write(
         signal(session, DELIVERIES, id_, tenant_id)
 
 
-async def _receiver(
-    session: AsyncSession, plugin_id: UUID, *, lock: bool = False
-) -> tuple[Plugin, PluginConfig | None]:
-    """A plugin, which may be removed, and how it is set up; None where it is removed."""
-    plugin = await session.get_one(Plugin, plugin_id)
-    query = select(PluginConfig).filter_by(tenant_id=plugin.tenant_id, plugin_id=plugin_id)
-    query = query.execution_options(populate_existing=True)
-    return plugin, await session.scalar(query.with_for_update() if lock else query)
-
-
-async def _trace(
+async def trace(
     session: AsyncSession,
     actor: Actor,
     action: str,
@@ -612,11 +457,11 @@ async def _trace(
     drop(session, *PLUGIN_ANSWERS.tags)
 
 
-def _tell(session: AsyncSession, row: PluginDelivery) -> None:
+def tell(session: AsyncSession, row: PluginDelivery) -> None:
     signal(session, DELIVERIES, row.id, row.tenant_id)
 
 
-def _again(row: PluginDelivery) -> None:
+def again(row: PluginDelivery) -> None:
     row.status, row.finished_at, row.error = Status.QUEUED, None, None
 
 
@@ -681,7 +526,7 @@ def _require_complete(manifest: Manifest, config: PluginConfig) -> None:
         raise Invalid("; ".join(f"{error.field}: {error.message}" for error in errors), errors=errors)
 
 
-def _audited(plugin: Plugin, config: PluginConfig) -> dict[str, Any]:
+def audited(plugin: Plugin, config: PluginConfig) -> dict[str, Any]:
     return {
         "name": plugin.name,
         "release": plugin.release,

@@ -15,7 +15,7 @@ from app.core.database import Database, Plane, Scope
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.ids import new_id
 from app.core.policy import SYSTEM_ACTOR
-from app.modules.plugins import service
+from app.modules.plugins import processor, service
 from app.modules.plugins.service import PluginService
 from tests.conftest import Made
 from tests.modules.plugins.conftest import Install, Receiver
@@ -141,7 +141,7 @@ async def test_a_plugin_that_fails_too_often_is_disabled_and_can_be_delivered_to
     admin: asyncpg.Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(service, "MOST_FAILURES", MOST_FAILURES)
+    monkeypatch.setattr(processor, "MOST_FAILURES", MOST_FAILURES)
     plugin = await install("broken")
     address = f"{PLUGINS}/{plugin['id']}"
     for n in range(MOST_FAILURES):
