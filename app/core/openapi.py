@@ -161,7 +161,7 @@ def _describe(operation: Node, method: str, route: HTTPRoute, handler: HTTPRoute
 
 def _headers(status: str, answer: Node, schemas: Node) -> Node:
     found = _always()
-    (shape,) = [media.get("schema", {}) for media in answer.get("content", {}).values()] or [{}]
+    shape: dict[str, Any] = next((media.get("schema", {}) for media in answer.get("content", {}).values()), {})
     named = schemas.get(shape.get("$ref", "").rpartition("/")[2], {})
     if named.get("properties", {}).get("version", {}).get("type") == "integer":
         found["ETag"] = _ref("headers", "ETag")

@@ -1,4 +1,4 @@
-"""Files that callers send: as the body itself, or as the field `file` of a form."""
+"""Files that callers send, as the body itself or as the field `file` of a form; and those that they get."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,15 @@ from typing import Any
 from litestar import Request
 from litestar.datastructures import UploadFile
 from litestar.enums import RequestEncodingType
-from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
+from litestar.openapi.spec import (
+    OpenAPIFormat,
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    OpenAPIType,
+    Operation,
+    RequestBody,
+    Schema,
+)
 
 from app.core.errors import Invalid
 
@@ -58,3 +66,17 @@ class FileOperation(Operation):
         self.request_body = RequestBody(
             {kind: OpenAPIMediaType(shape) for kind, shape in content.items()}, required=True
         )
+
+
+def answering(*kinds: str) -> type[Operation]:
+    """For the API's description: the answer is the bytes of a file, of one of these media types."""
+
+    @dataclass
+    class Served(Operation):
+        def __post_init__(self) -> None:
+            binary = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
+            answer = (self.responses or {})["200"]
+            assert isinstance(answer, OpenAPIResponse)
+            answer.content = {kind: OpenAPIMediaType(binary) for kind in kinds}
+
+    return Served

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from httpx2 import AsyncClient
 
+from app.modules.exports.schemas import Format, media_type
+from app.modules.media.client import KINDS
 from tests.conftest import Made, TenantClient
 
 Document = dict[str, Any]
@@ -98,6 +100,17 @@ def test_a_file_of_markdown_and_its_parameters_are_described(document: Document)
     assert {"application/json", "text/markdown"} == made["requestBody"]["content"].keys()
     names = {parameter.get("name") for parameter in made["parameters"]}
     assert {"title", "slug", "language"} <= names
+
+
+def test_files_are_described_as_what_they_are(document: Document) -> None:
+    def kinds(path: str) -> set[str]:
+        return {*document["paths"][path]["get"]["responses"]["200"]["content"]}
+
+    for files in ("/api/v1/files/{file_id}", "/api/owner/tenants/{tenant_id}/files/{file_id}"):
+        assert kinds(f"{files}/content") == {*KINDS}
+        assert kinds(f"{files}/images/{{width}}") == {"image/webp"}
+    forms = {media_type(form).partition(";")[0] for form in Format}
+    assert kinds("/api/owner/exports/{export_id}/file") == forms
 
 
 async def test_answers_have_the_headers_and_statuses_that_are_described(

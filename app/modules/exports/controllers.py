@@ -10,6 +10,7 @@ from litestar.response import Stream
 
 from app.core.paging import Pager
 from app.core.policy import Actor
+from app.core.uploads import answering
 from app.modules.exports.permissions import READ, WRITE
 from app.modules.exports.schemas import FILE_SEEN, ExportCreate, ExportPage, ExportRead, read
 from app.modules.exports.service import Exports, stream
@@ -44,7 +45,13 @@ class ExportController(Controller):
         """Read how far an export is."""
         return read(await exports.get(export_id))
 
-    @get("/{export_id:uuid}/file", permission=READ, access=FILE_SEEN, uncompressed=True)
+    @get(
+        "/{export_id:uuid}/file",
+        permission=READ,
+        access=FILE_SEEN,
+        uncompressed=True,
+        operation_class=answering("text/csv", "application/x-ndjson"),
+    )
     async def file(
         self,
         request: Request[Any, Any, Any],

@@ -10,7 +10,8 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 
 from app.core.paging import Pager
 from app.core.queries import text_of, uuid_of
-from app.core.uploads import FileOperation, upload_of
+from app.core.uploads import FileOperation, answering, upload_of
+from app.modules.media.client import KINDS, WEBP
 from app.modules.media.permissions import READ, WRITE
 from app.modules.media.repository import FileFilter
 from app.modules.media.schemas import FileDetail, FileOwnedPage, FilePage, FileRead, detail, owned, read
@@ -61,14 +62,14 @@ class FileController(Controller):
         """Read what is known of a file, and which smaller pictures there are of it."""
         return detail(await files.get(file_id), await files.assets(file_id))
 
-    @get("/{file_id:uuid}/content", permission=READ, uncompressed=True)
+    @get("/{file_id:uuid}/content", permission=READ, uncompressed=True, operation_class=answering(*KINDS))
     async def content(
         self, request: Request[Any, Any, Any], file_id: FromPath[UUID], files: NamedDependency[FileService]
     ) -> Response[bytes]:
         """Fetch the file itself. Pictures may be shown where they are, other kinds are a download."""
         return await served(request, files, file_id)
 
-    @get("/{file_id:uuid}/images/{width:int}", permission=READ, uncompressed=True)
+    @get("/{file_id:uuid}/images/{width:int}", permission=READ, uncompressed=True, operation_class=answering(WEBP))
     async def image(
         self,
         request: Request[Any, Any, Any],
