@@ -4,6 +4,9 @@
 
 Without its row no answer leaves: the row is in the request's transaction, which commits first. An answer that comes
 from a cache has no transaction; whoever gives it calls `note_hit`.
+
+What changes a thing and answers with its page shows it as well: whatever draws a sensitive fragment says so to
+`render`, and the row is there whichever route it is drawn for. What is declared beside a route comes first.
 """
 
 import hashlib
@@ -77,6 +80,12 @@ def tell(request: AnyRequest, *, rows: int | None = None, tenant_id: UUID | None
     _told(request).update({name: value for name, value in told.items() if value is not None})
 
 
+def show(request: AnyRequest, access: Access) -> None:
+    """This request is answered with something sensitive, though its route is there for something else."""
+    scope: Any = request.scope
+    scope["shown"] = access
+
+
 def keep(request: AnyRequest, response: Response[Any]) -> None:
     """Look at an answer before it is rendered: afterwards it is bytes."""
     access = _access(request)
@@ -91,15 +100,16 @@ def keep(request: AnyRequest, response: Response[Any]) -> None:
     _told(request).update(found | _told(request))
 
 
-async def note(request: AnyRequest, session: AsyncSession, status: int) -> None:
-    """Write the row of this request's read into its transaction; a refusal showed nothing."""
+async def note(request: AnyRequest, session: AsyncSession, status: int) -> bool:
+    """Write the row of this request's read into its transaction, if it was one; a refusal showed nothing."""
     access = _access(request)
     actor = actor_of(request)
     if access is None or actor is None or status >= 400:
-        return
+        return False
     write: Note = request.app.state.note_read
     read = _read(request, access, actor, **_told(request))
     await write(session, read, quick=request.method == "GET")
+    return True
 
 
 async def note_hit(request: AnyRequest, *, rows: int = 1, tenant_id: UUID | None = None) -> None:
@@ -126,8 +136,10 @@ def _told(request: AnyRequest) -> dict[str, Any]:
 
 
 def _access(request: AnyRequest) -> Access | None:
-    handler = request.scope.get("route_handler")
-    return handler.opt.get("access") if handler is not None else None
+    scope: Any = request.scope
+    handler = scope.get("route_handler")
+    declared: Access | None = handler.opt.get("access") if handler is not None else None
+    return declared or scope.get("shown")
 
 
 def _read(request: AnyRequest, access: Access, actor: Actor, **found: Any) -> Read:

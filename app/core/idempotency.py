@@ -65,7 +65,7 @@ class Once:
     async def begin(self, session: AsyncSession) -> None:
         """
         Raises:
-            Replayed: it was answered before. Conflict: it is running now, or its answer held a secret.
+            Replayed: it was answered before. Conflict: it is running now, or its answer is not kept.
             Invalid (`idempotency_key_reused`): the same key came with another body.
         """
         lock = "SELECT pg_try_advisory_xact_lock(hashtextextended(:place, 0))"
@@ -80,14 +80,20 @@ class Once:
             return
         if row.body_hash != self._hash:
             raise Invalid("This Idempotency-Key came before with another body", code="idempotency_key_reused")
-        if self._secret:
+        if row.answer is None:
             headers = {"Location": row.location} if row.location else {}
             raise Conflict(
-                "This was done before, and its secret was shown then", code="secret_already_shown", headers=headers
+                "This was done before, and what it showed is not shown again",
+                code="secret_already_shown",
+                headers=headers,
             )
         raise Replayed(row)
 
-    def finish(self, session: AsyncSession, status: int, headers: dict[str, str], body: bytes) -> None:
+    def finish(self, session: AsyncSession, status: int, headers: dict[str, str], body: bytes | None) -> None:
+        """
+        Args:
+            body: what a repeat gets; None for what may not be shown a second time.
+        """
         session.add(
             IdempotencyKey(
                 tenant_id=scope_of(session).tenant_id,

@@ -17,6 +17,7 @@ from litestar.template import TemplateConfig
 from markupsafe import Markup
 
 from app import __version__
+from app.core.access import Access, show
 from app.core.database import Plane
 from app.core.policy import Actor, Permission, Policy, actor_of
 from app.core.settings import Settings
@@ -239,9 +240,21 @@ def is_htmx(headers: Headers) -> bool:
 
 
 def render(
-    request: Request[Any, Any, Any], page: str, context: dict[str, Any], *, fragment: str, status: int = 200
+    request: Request[Any, Any, Any],
+    page: str,
+    context: dict[str, Any],
+    *,
+    fragment: str,
+    status: int = 200,
+    access: Access | None = None,
 ) -> Page:
-    """The whole page, or for HTMX only the fragment that the page includes."""
+    """The whole page, or for HTMX only the fragment that the page includes.
+
+    Args:
+        access: what it shows that is sensitive, whichever route it answers.
+    """
+    if access is not None:
+        show(request, access)
     name = fragment if is_htmx(request.headers) else page
     return Page(
         template_name=name,

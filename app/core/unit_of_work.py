@@ -63,11 +63,11 @@ async def provide_session(
             await once.begin(session)
         yield session
         rendered: ASGIResponse | None = request.scope.get("rendered")  # type: ignore[assignment]
-        if rendered is not None:
-            await access.note(request, session, rendered.status_code)
+        sensitive = rendered is not None and await access.note(request, session, rendered.status_code)
         if once is not None and rendered is not None:
             headers = {name.decode().lower(): value.decode() for name, value in rendered.encode_headers()}
-            once.finish(session, rendered.status_code, headers, rendered.body)
+            # Given again from here it would have no row.
+            once.finish(session, rendered.status_code, headers, None if sensitive else rendered.body)
 
 
 async def _require_tenant(database: Database, platform: Scope, tenant_id: UUID) -> None:

@@ -1,7 +1,10 @@
 """What other sites, forged headers and caches try on every route of the running app. The routes are not listed here."""
 
+import ast
 import re
 from collections import Counter
+from collections.abc import Collection
+from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import urlencode, urlsplit
 
@@ -10,6 +13,7 @@ import msgspec
 import pytest
 from litestar.response import Redirect, Response
 
+import app
 from app.core.policy import UNSAFE
 from tests.architecture.access import Door, Stage, addresses, ask, body_of, doors, insider, kept
 from tests.conftest import ORIGIN
@@ -51,6 +55,7 @@ NO_PAGE_OF_A_RECORD = {
     ("GET", "/dashboard/owner/queues/{queue:str}/dlq/{job_id:uuid}/edit"),
     ("GET", "/dashboard/owner/exports/{export_id:uuid}/file"),
 }
+HTMX = {"HX-Request": "true"}
 MANIFEST = {"key": "chat", "name": "Chat", "version": "1.0.0", "endpoint": "https://example.com/hook"}
 # What the secrets' routes want, by the end of their path.
 ASKS: dict[str, dict[str, Any]] = {
@@ -60,6 +65,27 @@ ASKS: dict[str, dict[str, Any]] = {
     "/clients": {"name": "App", "scopes": ["articles:read"]},
     "/plugins": {"manifest": MANIFEST},
 }
+# What is ticked, by the part of the path that says in which list; and what the forms of these lists say besides.
+TICKED = {
+    "/users/": "user",
+    "/sessions/": "session",
+    "/members": "tenant_member",
+    "/tokens/": "api_token",
+    "/clients/": "api_client",
+}
+FORMS = {
+    "/bans": ("ids", "reason"),
+    "/unbans": ("ids",),
+    "/revocations": ("ids",),
+    "/removal": ("ids",),
+    "/roles": ("ids", "roleId"),
+    "/place": ("workspaceId",),
+    "/{token_id:uuid}": ("name", "scopes"),
+    "/{client_id:uuid}": ("name", "scopes"),
+}
+# Of what there are acts that answer with it.
+ACTED_ON = ("user", "session", "member", "token", "client", "queue_job", "workflow_instance")
+MODULES = Path(app.__file__).parent / "modules"
 ROWS = "SELECT action, cached FROM data_access_log WHERE id > $1 ORDER BY id"
 NEWEST = "SELECT coalesce(max(id::text)::uuid, gen_random_uuid()) FROM data_access_log"
 
@@ -152,8 +178,98 @@ async def test_every_sensitive_read_has_its_row_cold_and_from_the_cache(
     assert {"user", "member", "token", "job", "audit", "workflow_instance", "trace"} <= told, told
 
 
+@pytest.mark.promise("S4-63")
+async def test_whatever_was_pressed_a_page_shows_nothing_sensitive_without_its_row(
+    stage: Stage, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What sensitive reads alone draw is sensitive, wherever it is drawn: acts answer with the same fragments."""
+    drawn = drawing(stage, monkeypatch)
+    sensitive = await drawn_by_reads_alone(stage, drawn)
+    assert {"people/_list.html", "members/_member.html", "queues/_job.html", "tokens/_body.html"} <= sensitive.keys()
+    wrong, shown = unmarked(sensitive), set()
+    for door in doors(stage.app):
+        if door.method not in UNSAFE or not door.path.startswith("/dashboard/"):
+            continue
+        newest = await admin.fetchval(NEWEST)
+        headers = stage.callers[insider(door)] | HTMX
+        drawn.clear()
+        answer = await ask(stage.app, door, addresses(door, stage)["own"], headers, pressed(door, stage))
+        if answer.status >= 400:
+            continue
+        rows = [row["action"] for row in await admin.fetch(ROWS, newest)]
+        access = door.opt.get("access")
+        due = {access.action} if access else set().union(*(sensitive.get(name, ()) for name in drawn))
+        if len(rows) != bool(due) or not due.issuperset(rows):
+            wrong.append(f"{door.method} {door.path} draws {sorted(drawn & sensitive.keys())}, rows {rows}")
+        shown |= {(door.path, action) for action in rows if not access}
+        await stage.restore()
+    assert not wrong, "\n".join(wrong)
+    assert {action for _, action in shown} >= {f"owner.read.{name}" for name in ACTED_ON}, shown
+    assert len(shown) > 20, sorted(shown)
+
+
 async def without(admin: asyncpg.Connection, names: set[str]) -> dict[str, list[Any]]:
     return {name: rows for name, rows in await kept(admin) if name not in names}
+
+
+def drawing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The names of all templates that are drawn from now on, those that others include among them."""
+    drawn = set[str]()
+    engine: Any = stage.app.template_engine
+    found = engine.engine.get_template
+
+    def draw(name: Any, *more: Any, **options: Any) -> Any:
+        drawn.add(getattr(name, "name", name))
+        return found(name, *more, **options)
+
+    monkeypatch.setattr(engine.engine, "get_template", draw)
+    return drawn
+
+
+async def drawn_by_reads_alone(stage: Stage, drawn: set[str]) -> dict[str, set[str]]:
+    """Templates that no page draws but those with `access`, and the actions of these."""
+    by_reads, by_others = dict[str, set[str]](), set[str]()
+    for door in doors(stage.app):
+        if door.method in UNSAFE or not door.path.startswith("/dashboard/"):
+            continue
+        access = door.opt.get("access")
+        for query, more in (("", {}), ("", HTMX), ("?part=true", HTMX)):
+            drawn.clear()
+            await ask(stage.app, door, addresses(door, stage)["own"] + query, stage.callers[insider(door)] | more)
+            for name in drawn:
+                if access:
+                    by_reads.setdefault(name, set()).add(access.action)
+                else:
+                    by_others.add(name)
+    return {name: actions for name, actions in by_reads.items() if name not in by_others}
+
+
+def unmarked(sensitive: Collection[str]) -> list[str]:
+    """Calls that may draw one of these for an act and name no `access`; the acts' own state does not matter here."""
+    found = []
+    for file in sorted(MODULES.glob("*/*.py")):
+        for function in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                continue
+            if any(word.arg == "access" for each in function.decorator_list for word in getattr(each, "keywords", ())):
+                continue
+            for call in ast.walk(function):
+                if not isinstance(call, ast.Call) or not names_one(call, file.parent.name, sensitive):
+                    continue
+                # The wrapper of a module takes it as its fourth.
+                if len(call.args) < 4 and not any(word.arg == "access" for word in call.keywords):
+                    found.append(f"{file.parent.name}/{file.name}:{call.lineno}: {ast.unparse(call)}")
+    return found
+
+
+def names_one(call: ast.Call, folder: str, sensitive: Collection[str]) -> bool:
+    """Whether a call of `render`, or of a module's `_render`, may draw one of these; without a name it may draw any."""
+    if ast.unparse(call.func).rpartition(".")[::2] not in (("", "render"), ("self", "_render")):
+        return False
+    given = [*call.args, *(word.value for word in call.keywords)]
+    names = [each.value for each in given if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    full = {name if "/" in name else f"{folder}/{name}.html" for name in names}
+    return bool(full & {*sensitive}) if full else any(name.startswith(f"{folder}/") for name in sensitive)
 
 
 def may_lead(door: Door) -> bool:
@@ -187,6 +303,17 @@ def asked(door: Door) -> tuple[bytes, str] | None:
         name: msgspec.json.encode(each).decode() if isinstance(each, dict) else each for name, each in found.items()
     }
     return urlencode(values, doseq=True).encode(), "application/x-www-form-urlencoded"
+
+
+def pressed(door: Door, stage: Stage) -> tuple[bytes, str] | None:
+    """What the form of an act sends: what is ticked, and what else it asks for."""
+    table = next((table for part, table in TICKED.items() if part in door.path), None)
+    given = next((wanted for end, wanted in FORMS.items() if door.path.endswith(end)), None)
+    if given is None or table is None:
+        return asked(door)
+    values = {"name": "App", "scopes": "articles:read", "reason": "Spam"}
+    values |= {"ids": stage.ids[table][0], "roleId": stage.ids["role"][0], "workspaceId": stage.ids["workspace"][0]}
+    return urlencode({name: values[name] for name in given}).encode(), "application/x-www-form-urlencoded"
 
 
 def outside(value: str) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import asyncpg
 from httpx2 import AsyncClient
 
 BODY = {"name": "Once Press"}
@@ -54,3 +55,17 @@ async def test_a_secret_is_not_kept_and_not_shown_twice(owner: AsyncClient) -> N
     again = await owner.post(address, json=body, headers={"Idempotency-Key": "a-5"})
     assert (again.status_code, again.json()["code"]) == (409, "secret_already_shown")
     assert again.headers["location"] == first.headers["location"]
+
+
+async def test_a_page_that_left_a_row_in_the_access_log_is_not_kept_and_not_shown_twice(
+    owner: AsyncClient, admin: asyncpg.Connection
+) -> None:
+    """From what is kept it would be shown without one."""
+    tenant = (await owner.post("/api/owner/tenants", json=BODY)).json()["id"]
+    form, once = {"name": "app", "scopes": "articles:read"}, {"Idempotency-Key": "a-6", "HX-Request": "true"}
+    address = f"/dashboard/owner/tenants/{tenant}/tokens"
+    first = await owner.post(address, data=form, headers=once)
+    assert first.status_code == 200, first.text
+    assert await admin.fetchval("SELECT answer FROM idempotency_key WHERE key = 'a-6'") is None
+    again = await owner.post(address, data=form, headers=once)
+    assert again.status_code == 409

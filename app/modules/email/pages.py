@@ -10,6 +10,7 @@ from litestar.params import FromPath, FromQuery
 from litestar.response import Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.access import Access
 from app.core.paging import Pager
 from app.core.policy import PUBLIC
 from app.core.templating import prefix_of, render
@@ -54,7 +55,7 @@ class EmailPages(Controller):
         session: NamedDependency[AsyncSession],
         email_id: FromPath[UUID],
     ) -> Template:
-        return await _mail(request, emails, session, email_id)
+        return await _mail(request, emails, session, email_id, EMAIL_SEEN)
 
 
 class MemberEmailPages(EmailPages):
@@ -68,10 +69,12 @@ class MemberEmailPages(EmailPages):
         session: NamedDependency[AsyncSession],
         email_id: FromPath[UUID],
     ) -> Template:
-        return await _mail(request, emails, session, email_id)
+        return await _mail(request, emails, session, email_id, OWN_EMAIL_SEEN)
 
 
-async def _mail(request: AnyRequest, emails: EmailService, session: AsyncSession, email_id: UUID) -> Template:
+async def _mail(
+    request: AnyRequest, emails: EmailService, session: AsyncSession, email_id: UUID, access: Access
+) -> Template:
     row = await emails.get(email_id)
     context = {
         "path": f"{prefix_of(request)}/emails",
@@ -80,7 +83,7 @@ async def _mail(request: AnyRequest, emails: EmailService, session: AsyncSession
         "kept_here": emails.kept_here,
         "tenant": (await tenant_names(session, {row.tenant_id})).get(row.tenant_id),
     }
-    return render(request, "email/show.html", context, fragment="email/_drawer.html")
+    return render(request, "email/show.html", context, fragment="email/_drawer.html", access=access)
 
 
 class UnsubscribePages(Controller):
@@ -109,5 +112,5 @@ class UnsubscribePages(Controller):
 
 def _page(request: AnyRequest, ticket: str, offer: object, choice: str = "") -> Template:
     context = {"ticket": ticket, "offer": offer, "choice": choice}
-    page = "email/unsubscribe.html"
-    return render(request, page, context, fragment=page, status=200 if offer else 404)
+    status = 200 if offer else 404
+    return render(request, "email/unsubscribe.html", context, fragment="email/unsubscribe.html", status=status)

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import Controller, Request, get, post
+from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, URLEncodedBody
 from litestar.response import Template
@@ -70,12 +70,11 @@ class InstancePages(Controller):
         request: AnyRequest,
         definition_id: FromPath[UUID],
         instances: NamedDependency[InstanceService],
-        session: NamedDependency[AsyncSession],
         data: URLEncodedBody[RunForm],
-    ) -> Template:
+    ) -> Response[bytes]:
         """The browser goes to the new instance."""
         instance = await instances.run(definition_id, _input(data.input))
-        return await _go(request, instances, session, instance.id)
+        return _go(request, instance.id)
 
     @post("/instances/{instance_id:uuid}/cancel", permission=MANAGE, audit="instance.cancel", status_code=200)
     async def cancel(
@@ -127,12 +126,11 @@ class InstancePages(Controller):
         request: AnyRequest,
         instance_id: FromPath[UUID],
         instances: NamedDependency[InstanceService],
-        session: NamedDependency[AsyncSession],
         data: URLEncodedBody[RestartForm],
-    ) -> Template:
+    ) -> Response[bytes]:
         """The browser goes to the new instance."""
         new = await instances.restart(instance_id, data.step or None)
-        return await _go(request, instances, session, new.id)
+        return _go(request, new.id)
 
 
 def _common(request: AnyRequest) -> dict[str, Any]:
@@ -158,13 +156,13 @@ async def _show(
         "tenants": await tenant_names_of(session, [row.tenant_id]),
         "plain": msgspec.to_builtins(InstanceDetail(**detail(row, executions))),
     }
-    return told(render(request, "instances/show.html", context, fragment=f"instances/{fragment}.html"), done)
+    part = f"instances/{fragment}.html"
+    return told(render(request, "instances/show.html", context, fragment=part, access=INSTANCE_SEEN), done)
 
 
-async def _go(request: AnyRequest, instances: InstanceService, session: AsyncSession, instance_id: UUID) -> Template:
-    view = await _show(request, instances, session, instance_id, "_instance")
-    view.headers["HX-Redirect"] = f"{prefix_of(request)}/workflows/instances/{instance_id}"
-    return view
+def _go(request: AnyRequest, instance_id: UUID) -> Response[bytes]:
+    path = f"{prefix_of(request)}/workflows/instances/{instance_id}"
+    return Response(b"", headers={"HX-Redirect": path})
 
 
 def _input(text: str) -> dict[str, Any]:

@@ -55,7 +55,8 @@ class Views:
         member = await self.members.get(self.holder, member_id)
         places = (await self.members.places([member])).get(member.id, {})
         context = await self._common() | {"member": member, "mine": places}
-        return render(self._request, "members/show.html", context, fragment=f"members/{fragment}.html")
+        part = f"members/{fragment}.html"
+        return render(self._request, "members/show.html", context, fragment=part, access=MEMBER_SEEN)
 
     async def _common(self) -> dict[str, Any]:
         home, roles = home_of(self._request), await self._roles.all(self.holder)

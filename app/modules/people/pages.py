@@ -224,7 +224,7 @@ async def _people(
     )
     tell(request, rows=len(page.items))
     context = {"page": page, "cursor": cursor, "params": asked, "sort": order, "roles": ROLES, "states": STATES}
-    return render(request, "people/index.html", context, fragment="people/_list.html")
+    return render(request, "people/index.html", context, fragment="people/_list.html", access=USERS_SEEN)
 
 
 async def _sessions(
@@ -249,7 +249,7 @@ async def _sessions(
         "people": await people.by_ids({row.user_id for row in page.items}),
         "here": actor.session,
     }
-    return render(request, "people/sessions.html", context, fragment="people/_sessions.html")
+    return render(request, "people/sessions.html", context, fragment="people/_sessions.html", access=SESSIONS_SEEN)
 
 
 def _given(**asked: str | None) -> dict[str, str]:

@@ -118,7 +118,8 @@ class Views:
     async def secret(self, row: tuple[Plugin, PluginConfig], secret: str, fragment: str) -> Template:
         at = f"{prefix_of(self.request)}{PLUGINS}/{row[0].id}"
         context = {"plugin": row[0], "config": row[1], "secret": str(secret), "at": at}
-        return render(self.request, f"plugins/{fragment}.html", context, fragment=f"plugins/{fragment}.html")
+        part = f"plugins/{fragment}.html"
+        return render(self.request, part, context, fragment=part, access=FORM_SEEN)
 
     async def delivery_list(self) -> Template:
         asked = self._asked("status", "type", "pluginId", "tenantId")
@@ -151,7 +152,8 @@ class Views:
             "tenants": await tenant_names(self._session, [row.tenant_id]),
             "plain": msgspec.to_builtins(shown(row, body_of(row), tries)),
         }
-        template = render(self.request, "plugins/delivery.html", context, fragment=f"plugins/{fragment}.html")
+        part = f"plugins/{fragment}.html"
+        template = render(self.request, "plugins/delivery.html", context, fragment=part, access=DELIVERY_SEEN)
         return told(template, message)
 
     @property

@@ -15,7 +15,7 @@ from msgspec import DecodeError, ValidationError, convert
 from msgspec.json import decode
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.access import tell
+from app.core.access import Access, tell
 from app.core.database import scope_of
 from app.core.errors import Invalid
 from app.core.ids import PLATFORM_TENANT
@@ -116,14 +116,14 @@ class Views:
         row = seen.row
         tell(self.request, tenant_id=row.tenant_id)
         context = {"job": row, "seen": seen, "plain": read(seen)} | await self._list(queue, [row])
-        return self._render("job", fragment, context)
+        return self._render("job", fragment, context, JOB_SEEN)
 
     async def edit(self, queue: str, job_id: UUID) -> Template:
         seen = await self.queues.job(queue, job_id)
         tell(self.request, tenant_id=seen.row.tenant_id)
         shown = json.dumps(read(seen).payload, indent=2, ensure_ascii=False)
         context = {"job": seen.row, "payload": shown} | await self._list(queue, [seen.row])
-        return self._render("edit", "edit", context)
+        return self._render("edit", "edit", context, JOB_SEEN)
 
     async def after(self, queue: str, job_id: UUID, message: str, *, undo: bool = False) -> Template:
         """What shows an act on a job: the list that the button stood in, or else the job; and a message."""
@@ -184,9 +184,10 @@ class Views:
                 found |= await known[kind].find(self.session, [row.id for row in rows if row.kind == kind])
         return {id_: (label, PREFIX + path) for id_, (label, path) in found.items()}
 
-    def _render(self, page: str, fragment: str, context: dict[str, Any]) -> Template:
+    def _render(self, page: str, fragment: str, context: dict[str, Any], access: Access | None = None) -> Template:
         context["path"] = f"{PREFIX}/queues"
-        return render(self.request, f"queues/{page}.html", context, fragment=f"queues/{fragment}.html")
+        part = f"queues/{fragment}.html"
+        return render(self.request, f"queues/{page}.html", context, fragment=part, access=access)
 
 
 def payload_of(form: FormMultiDict) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, URLEncodedBody
 from litestar.response import Template
 
+from app.core.access import Access
 from app.core.errors import Invalid
 from app.core.ids import PLATFORM_TENANT
 from app.core.paging import Pager
@@ -44,6 +45,7 @@ class Views:
 
     Args:
         holder: whose they are.
+        seen: what the page of one of them shows.
     """
 
     def __init__(
@@ -53,10 +55,12 @@ class Views:
         tenants: TenantService,
         pager: Pager,
         holder: UUID,
+        seen: Access,
     ) -> None:
         self._request = request
         self._credentials = credentials
         self._holder = holder
+        self._seen = seen
         self._tenants = tenants
         self._pager = pager
 
@@ -82,7 +86,7 @@ class Views:
         return await self.show(await self._credentials.get(self._holder, credential_id), "_drawer")
 
     async def show(self, row: ApiToken | ApiClient, fragment: str, message: str | None = None) -> Template:
-        return told(await self._render("show", fragment, self._one(row)), message)
+        return told(await self._render("show", fragment, self._one(row), self._seen), message)
 
     async def create(self, form: CredentialForm) -> Template:
         row, secret = await self._credentials.create(self._holder, **_wanted(form))
@@ -108,7 +112,7 @@ class Views:
         return await self.index(f"1 {noun} is revoked." if count == 1 else f"{count} {noun}s are revoked.")
 
     async def _made(self, fragment: str, row: ApiToken | ApiClient, secret: Secret) -> Template:
-        return await self._render("show", fragment, self._one(row) | {"secret": str(secret)})
+        return await self._render("show", fragment, self._one(row) | {"secret": str(secret)}, self._seen)
 
     def _one(self, row: ApiToken | ApiClient) -> dict[str, Any]:
         scopes = {item.name: (item.name, item.name, item.label) for item in self._credentials.offered(self._holder)}
@@ -116,7 +120,9 @@ class Views:
         kept = {name: (name, name, "given by somebody else") for name in row.scopes if name not in scopes}
         return {"token": row, "scopes": [*scopes.values(), *kept.values()]}
 
-    async def _render(self, page: str, fragment: str, context: dict[str, Any]) -> Template:
+    async def _render(
+        self, page: str, fragment: str, context: dict[str, Any], access: Access | None = None
+    ) -> Template:
         noun = self._credentials.noun
         home = home_of(self._request)
         context |= {
@@ -128,7 +134,8 @@ class Views:
             "workspaces": await self._tenants.workspace_names(self._holder),
             "plans": PLANS,
         }
-        return render(self._request, f"tokens/{page}.html", context, fragment=f"tokens/{fragment}.html")
+        part = f"tokens/{fragment}.html"
+        return render(self._request, f"tokens/{page}.html", context, fragment=part, access=access)
 
 
 def provide_token_views(
@@ -138,7 +145,7 @@ def provide_token_views(
     pager: NamedDependency[Pager],
     holder: NamedDependency[UUID],
 ) -> Views:
-    return Views(request, tokens, tenants, pager, holder)
+    return Views(request, tokens, tenants, pager, holder, TOKEN_SEEN)
 
 
 def provide_client_views(
@@ -148,7 +155,7 @@ def provide_client_views(
     pager: NamedDependency[Pager],
     holder: NamedDependency[UUID],
 ) -> Views:
-    return Views(request, clients, tenants, pager, holder)
+    return Views(request, clients, tenants, pager, holder, CLIENT_SEEN)
 
 
 class TokenPages(Controller):
