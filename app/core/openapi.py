@@ -136,6 +136,7 @@ def _describe(operation: Node, method: str, route: HTTPRoute, handler: HTTPRoute
     operation["summary"] = f"In any tenant: {summary}" if handler.opt.get("in_tenant") else summary
     parameters = operation.setdefault("parameters", [])
     parameters += [_ref("parameters", "RequestId"), _ref("parameters", "CorrelationId")]
+    refusals = _refusals(operation, method, route)
     answers = {status: answer for status, answer in operation["responses"].items() if status < "400"}
     for status, answer in answers.items():
         answer["headers"] = answer.get("headers", {}) | _headers(status, answer, schemas)
@@ -145,7 +146,7 @@ def _describe(operation: Node, method: str, route: HTTPRoute, handler: HTTPRoute
     if permission == PUBLIC:
         operation["security"] = []
         if route.path.startswith("/api/"):
-            answers |= {status: _ref("responses", f"Problem{status}") for status in _refusals(operation, method, route)}
+            answers |= {status: _ref("responses", f"Problem{status}") for status in refusals}
         return
     operation["description"] = f"{text} Needs the permission `{permission.name}`.".strip()
     operation["security"] = [{"bearer": []}]
@@ -155,7 +156,7 @@ def _describe(operation: Node, method: str, route: HTTPRoute, handler: HTTPRoute
         parameters.append(_ref("parameters", "IdempotencyKey"))
         for answer in answers.values():
             answer["headers"]["Idempotency-Replayed"] = _ref("headers", "IdempotencyReplayed")
-    for status in _refusals(operation, method, route):
+    for status in refusals:
         answers[status] = _ref("responses", f"Problem{status}")
 
 
@@ -179,7 +180,7 @@ def _refusals(operation: Node, method: str, route: HTTPRoute) -> list[str]:
     applies = {
         # What the address, a filter or the body names may not be there.
         "404": bool(route.path_parameters) or "requestBody" in operation or any(name.endswith("Id") for name in asked),
-        "409": method in UNSAFE,
+        "409": method in UNSAFE or "409" in operation["responses"],
         "412": any(parameter.get("name") == "If-Match" for parameter in operation["parameters"]),
         "413": "requestBody" in operation,
         "415": "requestBody" in operation,

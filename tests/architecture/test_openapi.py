@@ -111,6 +111,7 @@ def test_files_are_described_as_what_they_are(document: Document) -> None:
         assert kinds(f"{files}/images/{{width}}") == {"image/webp"}
     forms = {media_type(form).partition(";")[0] for form in Format}
     assert kinds("/api/owner/exports/{export_id}/file") == forms
+    assert "409" in document["paths"]["/api/owner/exports/{export_id}/file"]["get"]["responses"], "until it is made"
 
 
 async def test_answers_have_the_headers_and_statuses_that_are_described(

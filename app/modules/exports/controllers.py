@@ -5,6 +5,7 @@ from uuid import UUID
 
 from litestar import Controller, Request, Response, delete, get, post
 from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.response import Stream
 
@@ -51,6 +52,7 @@ class ExportController(Controller):
         access=FILE_SEEN,
         uncompressed=True,
         operation_class=answering("text/csv", "application/x-ndjson"),
+        responses={409: ResponseSpec(None, description="It is being made, or could not be")},
     )
     async def file(
         self,

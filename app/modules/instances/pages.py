@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.access import tell
 from app.core.errors import Invalid
 from app.core.paging import Pager
-from app.core.templating import prefix_of, render, state_label, told
+from app.core.templating import gone_to, prefix_of, render, state_label, told
 from app.modules.audit.service import tenant_names as tenant_names_of
 from app.modules.instances import repository
 from app.modules.instances.models import UNFINISHED, Status
@@ -161,8 +161,7 @@ async def _show(
 
 
 def _go(request: AnyRequest, instance_id: UUID) -> Response[bytes]:
-    path = f"{prefix_of(request)}/workflows/instances/{instance_id}"
-    return Response(b"", headers={"HX-Redirect": path})
+    return gone_to(f"{prefix_of(request)}/workflows/instances/{instance_id}")
 
 
 def _input(text: str) -> dict[str, Any]:
