@@ -11,7 +11,7 @@ from litestar.config.app import AppConfig
 from litestar.di import Provide
 from litestar.plugins import InitPlugin
 from msgspec import Struct
-from sqlalchemy import Select
+from sqlalchemy import ColumnElement, Select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -76,6 +76,20 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
+class Keyed:
+    """Rows without an id of their own, which are read in the order of their key.
+
+    Args:
+        name: their own among those of the list.
+        key: the columns that name a row, none of them ever NULL.
+    """
+
+    name: str
+    rows: Select[Any]
+    key: Sequence[ColumnElement[Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class Exportable:
     """A list that can leave as a file, newest first.
 
@@ -84,6 +98,7 @@ class Exportable:
         key: their UUIDv7.
         read: a row as it is on the wire.
         columns: the names of CSV, as on the wire.
+        rest: rows without an id that stand behind those, for the same parameters.
         trailer: further lines at the end of NDJSON, for the rows in it.
     """
 
@@ -94,6 +109,7 @@ class Exportable:
     key: InstrumentedAttribute[UUID]
     read: Callable[[Any], Struct]
     columns: Sequence[str]
+    rest: Callable[[Mapping[str, str]], Sequence[Keyed]] | None = None
     trailer: Callable[[AsyncSession, Select[Any]], AsyncIterator[Struct]] | None = None
 
 

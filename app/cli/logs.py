@@ -15,6 +15,9 @@ where = click.option(
 )
 
 
+sort = click.option("--sort", type=click.Choice(["-createdAt", "createdAt"]), help="Newest first, or oldest first.")
+
+
 def filter_of(given: tuple[str, ...]) -> dict[str, str]:
     pairs = [one.partition("=") for one in given]
     if bad := [name for name, sign, _ in pairs if not sign]:
@@ -39,11 +42,12 @@ def _moment(row: Any) -> str:
 
 @audit.command("list")
 @where
+@sort
 @limit
 @cursor
 @as_json
-def audit_list(given: tuple[str, ...], limit: int, cursor: str | None, as_json: bool) -> None:
-    """List who did what, newest first. Reading it leaves a row in the access log."""
+def audit_list(given: tuple[str, ...], sort: str | None, limit: int, cursor: str | None, as_json: bool) -> None:
+    """List who did what, newest first or as --sort says. Reading it leaves a row in the access log."""
 
     async def find(process: Any, session: Any, actor: Any) -> Any:
         from app.core.queries import query_of
@@ -51,8 +55,9 @@ def audit_list(given: tuple[str, ...], limit: int, cursor: str | None, as_json: 
         from app.modules.audit.schemas import LIST_SEEN, AuditPage, AuditQuery, read
         from app.modules.audit.service import AuditTrail
 
-        wanted = query_of(filter_of(given), AuditQuery).filter()
-        page = await AuditTrail(session).search(pager_of(process), wanted, limit=limit, cursor=cursor)
+        asked = query_of(filter_of(given) | ({"sort": sort} if sort else {}), AuditQuery)
+        trail, pager = AuditTrail(session), pager_of(process)
+        page = await trail.search(pager, asked.filter(), sort=asked.order(), limit=limit, cursor=cursor)
         await record_read(session, actor, LIST_SEEN, rows=len(page.items))
         found = page.map(read)
         return AuditPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
@@ -64,19 +69,21 @@ def audit_list(given: tuple[str, ...], limit: int, cursor: str | None, as_json: 
 
 @access.command("list")
 @where
+@sort
 @limit
 @cursor
 @as_json
-def access_list(given: tuple[str, ...], limit: int, cursor: str | None, as_json: bool) -> None:
-    """List who read what sensitive thing, newest first."""
+def access_list(given: tuple[str, ...], sort: str | None, limit: int, cursor: str | None, as_json: bool) -> None:
+    """List who read what sensitive thing, newest first or as --sort says."""
 
     async def find(process: Any, session: Any, actor: Any) -> Any:
         from app.core.queries import query_of
         from app.modules.access.schemas import AccessPage, AccessQuery, read
         from app.modules.access.service import AccessTrail
 
-        wanted = query_of(filter_of(given), AccessQuery).filter()
-        page = await AccessTrail(session).search(pager_of(process), wanted, limit=limit, cursor=cursor)
+        asked = query_of(filter_of(given) | ({"sort": sort} if sort else {}), AccessQuery)
+        trail, pager = AccessTrail(session), pager_of(process)
+        page = await trail.search(pager, asked.filter(), sort=asked.order(), limit=limit, cursor=cursor)
         found = page.map(read)
         return AccessPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
 

@@ -1,17 +1,19 @@
 """Filters and choices as addresses and forms have them. An empty one is none, as browsers send it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from unicodedata import category
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from app.core.choices import explained
 from app.core.errors import Invalid
 
 LONGEST, MOST_AT_ONCE = 200, 100
+Ids = Annotated[Sequence[UUID], Meta(min_length=1, max_length=MOST_AT_ONCE)]
+"""What callers of the API name to be changed together; `at_once` asks the same of everybody."""
 Q = TypeVar("Q", bound=Struct)
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from httpx2 import AsyncClient
@@ -112,6 +113,27 @@ def test_files_are_described_as_what_they_are(document: Document) -> None:
     forms = {media_type(form).partition(";")[0] for form in Format}
     assert kinds("/api/owner/exports/{export_id}/file") == forms
     assert "409" in document["paths"]["/api/owner/exports/{export_id}/file"]["get"]["responses"], "until it is made"
+
+
+async def test_what_is_changed_together_is_bounded_and_the_description_says_so(
+    document: Document, owner: AsyncClient
+) -> None:
+    bounds: dict[tuple[str, str], tuple[int, int]] = {}
+    for method, path, operation in operations(document):
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            body = resolved(document, content["schema"])
+            ids = body.get("properties", {}).get("ids")
+            # `ids` of a choice by several things may be left out; every other list is the whole wish.
+            if ids is not None and "ids" in body.get("required", ()):
+                assert {"minItems", "maxItems"} <= ids.keys(), (method, path, ids)
+                bounds[path, method] = (ids["minItems"], ids["maxItems"])
+    assert len(bounds) > 10, bounds
+    assert {low for low, _ in bounds.values()} == {1}
+    for path, most in (("/api/owner/users/bans", 100), ("/api/owner/sessions/revocations", 100)):
+        assert bounds[path, "post"] == (1, most)
+        for count in (0, most + 1):
+            refused = await owner.post(path, json={"ids": [str(UUID(int=n)) for n in range(count)]})
+            assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "ids"), refused.text
 
 
 async def test_answers_have_the_headers_and_statuses_that_are_described(

@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from app.core.paging import Pager
+from app.core.trails import Order
 from app.modules.access.permissions import READ
 from app.modules.access.schemas import ACCESS_ANSWERS, AccessPage, AccessQuery, AccessRead, read
 from app.modules.access.service import AccessTrail
@@ -21,11 +22,16 @@ class AccessController(Controller):
         reads: NamedDependency[AccessTrail],
         asked_reads: NamedDependency[AccessQuery],
         pager: NamedDependency[Pager],
+        sort: FromQuery[Order] = "-createdAt",
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> AccessPage:
-        """List who read what, newest first. `from` and `to` take days or moments; `action` also a start."""
-        page = (await reads.search(pager, asked_reads.filter(), limit=limit, cursor=cursor)).map(read)
+        """List who read what, newest first or as `sort` says.
+
+        `from` and `to` take days or moments; `action` also a start.
+        """
+        found = await reads.search(pager, asked_reads.filter(), sort=sort, limit=limit, cursor=cursor)
+        page = found.map(read)
         return AccessPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
     @get("/{entry_id:uuid}", permission=READ)

@@ -14,8 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.errors import Invalid
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
-from app.core.queries import columns
+from app.core.queries import columns, one_of
 from app.core.templating import render
+from app.core.trails import Order
 from app.modules.access.models import DataAccessLog
 from app.modules.access.permissions import READ
 from app.modules.access.schemas import AccessQuery, read
@@ -55,12 +56,14 @@ class AccessPages(Controller):
         reads: NamedDependency[AccessTrail],
         asked_reads: NamedDependency[AccessQuery],
         pager: NamedDependency[Pager],
+        sort: FromQuery[str | None] = None,
         cursor: FromQuery[str | None] = None,
     ) -> Template:
         page: Page[DataAccessLog]
         refused: str | None
         try:
-            page, refused = await reads.search(pager, asked_reads.filter(), cursor=cursor), None
+            order: Order = one_of("sort", sort, Order) or "-createdAt"
+            page, refused = await reads.search(pager, asked_reads.filter(), sort=order, cursor=cursor), None
         except Invalid as problem:  # shown where the rows would be: rows that nobody asked for would mislead
             page, refused = Page([], None, None), problem.detail
         context = {

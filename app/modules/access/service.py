@@ -16,6 +16,7 @@ from app.core.months import months_over
 from app.core.paging import Page, Pager
 from app.core.policy import SYSTEM_ACTOR, Actor
 from app.core.request import correlation_id
+from app.core.trails import Order, whole
 from app.modules.access.models import DataAccessLog
 from app.modules.access.repository import fitting, write
 from app.modules.access.schemas import ACCESS_ANSWERS, AccessFilter
@@ -118,11 +119,25 @@ class AccessTrail:
         self._session = session
 
     async def search(
-        self, pager: Pager, wanted: AccessFilter, *, limit: int = 25, cursor: str | None = None
+        self,
+        pager: Pager,
+        wanted: AccessFilter,
+        *,
+        sort: Order = "-createdAt",
+        limit: int = 25,
+        cursor: str | None = None,
     ) -> Page[DataAccessLog]:
-        """Newest first. A cursor is good for the same filter only."""
-        of = f"access {scope_of(self._session).tenant_id} {wanted}"
-        return await pager.page(self._session, fitting(wanted), key=DataAccessLog.id, of=of, limit=limit, cursor=cursor)
+        """Newest first, or as `sort` says. A cursor is good for the same filter and order only."""
+        of = f"access {scope_of(self._session).tenant_id} {wanted} {sort}"
+        return await pager.page(
+            self._session,
+            fitting(wanted, await whole(self._session, DataAccessLog, wanted)),
+            key=DataAccessLog.id,
+            of=of,
+            limit=limit,
+            cursor=cursor,
+            ascending=sort == "createdAt",
+        )
 
     async def latest(self, count: int, *, of: tuple[str, str] | None = None) -> Sequence[DataAccessLog]:
         """The newest reads, of all or of one thing: its type and its id."""

@@ -23,6 +23,7 @@ MAX_TITLE = 300
 MAX_SLUG = 200
 MAX_BODY = 300_000
 MAX_REASON = 300
+MOST_AT_ONCE = 500
 Title = Annotated[str, Meta(min_length=1, max_length=MAX_TITLE, examples=["How we print maps"])]
 Body = Annotated[str, Meta(max_length=MAX_BODY, description="Markdown", examples=["# How we print maps\n\nOn paper."])]
 Slug = Annotated[str, Meta(min_length=1, max_length=MAX_SLUG, examples=["how-we-print-maps"])]
@@ -138,7 +139,7 @@ class BatchCreate(Incoming):
     """What is done with which articles; at most 500."""
 
     treatment: Treatment
-    ids: list[UUID]
+    ids: Annotated[list[UUID], Meta(min_length=1, max_length=MOST_AT_ONCE)]
 
 
 class BatchRead(Outgoing):

@@ -43,7 +43,7 @@ from app.modules.articles.permissions import WRITE as WRITE
 from app.modules.articles.repository import Searched
 from app.modules.articles.repository import titles as titles
 from app.modules.articles.repository import within as within
-from app.modules.articles.schemas import ARTICLE_ANSWERS, MAX_REASON, ArticleFilter, Sort
+from app.modules.articles.schemas import ARTICLE_ANSWERS, MAX_REASON, MOST_AT_ONCE, ArticleFilter, Sort
 from app.modules.articles.schemas import MAX_SLUG as MAX_SLUG
 from app.modules.articles.schemas import MAX_TITLE as MAX_TITLE
 from app.modules.articles.schemas import ArticleChange as ArticleChange
@@ -63,7 +63,6 @@ from app.redis.cached import of_tenant
 TOPIC = "articles"
 _SORTED: dict[str, InstrumentedAttribute[Any]] = {"updatedAt": Article.updated_at, "title": Article.title}
 R = TypeVar("R")
-MOST_AT_ONCE = 500
 MOST_BRACKETS = 3_000  # each may begin a link, and takes the parser long to find out
 
 

@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from app.core.paging import Pager
+from app.core.trails import Order
 from app.modules.audit.permissions import READ
 from app.modules.audit.schemas import AUDIT_ANSWERS, ENTRY_SEEN, LIST_SEEN, AuditPage, AuditQuery, AuditRead, read
 from app.modules.audit.service import AuditTrail
@@ -21,14 +22,17 @@ class AuditController(Controller):
         trail: NamedDependency[AuditTrail],
         asked: NamedDependency[AuditQuery],
         pager: NamedDependency[Pager],
+        sort: FromQuery[Order] = "-createdAt",
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> AuditPage:
-        """List who did what, newest first. `from` and `to` take days or moments; `action` also the start of several.
+        """List who did what, newest first or as `sort` says.
 
+        `from` and `to` take days or moments; `action` also the start of several.
         `q` is the start of a thing's label, or an id: of a thing, of who acted, of the request or what it caused.
         """
-        page = (await trail.search(pager, asked.filter(), limit=limit, cursor=cursor)).map(read)
+        found = await trail.search(pager, asked.filter(), sort=sort, limit=limit, cursor=cursor)
+        page = found.map(read)
         return AuditPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
     @get("/{entry_id:uuid}", permission=READ, access=ENTRY_SEEN)

@@ -12,8 +12,9 @@ from litestar.response import Template
 from app.core.access import tell
 from app.core.errors import Invalid
 from app.core.paging import Page, Pager
-from app.core.queries import columns
+from app.core.queries import columns, one_of
 from app.core.templating import render, where
+from app.core.trails import Order
 from app.modules.audit.models import AuditLog
 from app.modules.audit.permissions import READ
 from app.modules.audit.schemas import ENTRY_SEEN, OUTCOMES, AuditQuery, changes, read
@@ -32,12 +33,14 @@ class AuditPages(Controller):
         trail: NamedDependency[AuditTrail],
         asked: NamedDependency[AuditQuery],
         pager: NamedDependency[Pager],
+        sort: FromQuery[str | None] = None,
         cursor: FromQuery[str | None] = None,
     ) -> Template:
         page: Page[AuditLog]
         refused: str | None
         try:
-            page, refused = await trail.search(pager, asked.filter(), cursor=cursor), None
+            order: Order = one_of("sort", sort, Order) or "-createdAt"
+            page, refused = await trail.search(pager, asked.filter(), sort=order, cursor=cursor), None
         except Invalid as problem:  # shown where the rows would be: rows that nobody asked for would mislead
             page, refused = Page([], None, None), problem.detail
         context = {

@@ -19,6 +19,7 @@ from app.core.paging import Page, Pager
 from app.core.policy import Actor, Attempt, Audit
 from app.core.queries import columns, query_of
 from app.core.request import correlation_id
+from app.core.trails import Order, whole
 from app.module import Exportable
 from app.modules.audit.models import AuditLog
 from app.modules.audit.permissions import READ
@@ -107,18 +108,25 @@ class AuditTrail:
         self._session = session
 
     async def search(
-        self, pager: Pager, wanted: AuditFilter, *, limit: int = 25, cursor: str | None = None
+        self,
+        pager: Pager,
+        wanted: AuditFilter,
+        *,
+        sort: Order = "-createdAt",
+        limit: int = 25,
+        cursor: str | None = None,
     ) -> Page[AuditLog]:
-        """Newest first. A cursor is good for the same filter only."""
-        of = f"audit {scope_of(self._session).tenant_id} {wanted}"
+        """Newest first, or as `sort` says. A cursor is good for the same filter and order only."""
+        of = f"audit {scope_of(self._session).tenant_id} {wanted} {sort}"
         return await pager.page(
             self._session,
-            fitting(wanted),
+            fitting(wanted, await whole(self._session, AuditLog, wanted)),
             key=AuditLog.id,
             of=of,
             limit=limit,
             cursor=cursor,
             branches=places(wanted.text),
+            ascending=sort == "createdAt",
         )
 
     async def tenants(self, rows: Iterable[AuditLog]) -> dict[UUID, str]:

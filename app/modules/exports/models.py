@@ -10,7 +10,10 @@ from app.core.models import Base, Json, TenantRow
 
 
 class Export(TenantRow):
-    """A list with its filters, and how far its file is. `cursor` is the last row that is in the file."""
+    """A list with its filters, and how far its file is. `cursor` is the last row with an id that is in the file.
+
+    `place` says how far it is in the rows without an id that stand behind those: `Place.rest` in the service.
+    """
 
     list: Mapped[str]
     format: Mapped[str]
@@ -21,6 +24,7 @@ class Export(TenantRow):
     byte_count: Mapped[int] = mapped_column(BigInteger)
     chunks: Mapped[int]
     cursor: Mapped[UUID]
+    place: Mapped[Json | None]
     job_id: Mapped[UUID]
     actor_kind: Mapped[str]
     actor_id: Mapped[UUID | None]

@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from litestar import Request
 from litestar.response import Stream
-from sqlalchemy import Select, delete, func, insert, select
+from sqlalchemy import String, cast, delete, func, insert, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.access import tell
@@ -29,6 +29,15 @@ TOPIC = "exports"
 KEPT = timedelta(hours=24)
 AT_ONCE = 2_000
 MOST_UNFINISHED = 10
+
+
+class Place(NamedTuple):
+    """Where a file ends so far."""
+
+    id: UUID
+    """Of the last row that has one."""
+    rest: dict[str, Any] | None = None
+    """Behind those: `of` which rows without an id, and the key of the last one as text, `after`."""
 
 
 class Exports:
@@ -173,15 +182,15 @@ class Writing:
         return await count(session, session.info["exportables"][self._name], self._given, self._begin, most=None)
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        cursor, more, first = self._begin, True, True
+        place, more, first = Place(self._begin), True, True
         while more:
             async with self._database.transaction(self._scope) as session:
                 source: Exportable = session.info["exportables"][self._name]
                 made = [
-                    one async for one in _pieces(session, source, self._form, self._given, self._begin, cursor, first)
+                    one async for one in _pieces(session, source, self._form, self._given, self._begin, place, first)
                 ]
             for _, last, piece in made:
-                cursor, first = last, False
+                place, first = last, False
                 yield piece
             more = bool(made) and made[0][0] == AT_ONCE
 
@@ -190,13 +199,19 @@ async def count(
     session: AsyncSession, source: Exportable, given: Mapping[str, str], begin: UUID, *, most: int | None
 ) -> int:
     """How many rows the file will have; counted no further than to `most`."""
-    rows = source.rows(given).where(source.key < begin).limit(most)
-    return await session.scalar(select(func.count()).select_from(rows.subquery())) or 0
+    parts = [source.rows(given).where(source.key < begin)]
+    parts += [one.rows for one in source.rest(given)] if source.rest else []
+    found = 0
+    for rows in parts:
+        counted = rows.limit(None if most is None else most - found).subquery()
+        found += await session.scalar(select(func.count()).select_from(counted)) or 0
+    return found
 
 
 async def write_next(session: AsyncSession, source: Exportable, export: Export) -> bool:
     """Put the next rows into the file; False when these were the last."""
-    written = _pieces(session, source, export.format, export.filter, export.id, export.cursor, not export.chunks)
+    place = Place(export.cursor, export.place)
+    written = _pieces(session, source, export.format, export.filter, export.id, place, not export.chunks)
     most = 0
     async for rows, last, data in written:
         chunk = {"export_id": export.id, "n": export.chunks, "tenant_id": export.tenant_id, "data": data}
@@ -204,7 +219,7 @@ async def write_next(session: AsyncSession, source: Exportable, export: Export) 
         export.chunks += 1
         export.byte_count += len(data)
         export.row_count += rows
-        export.cursor = last
+        export.cursor, export.place = last
         most = max(most, rows)
     return most == AT_ONCE
 
@@ -215,12 +230,11 @@ async def _pieces(
     form: str,
     given: Mapping[str, str],
     begin: UUID,
-    cursor: UUID,
+    place: Place,
     first: bool,
-) -> AsyncGenerator[tuple[int, UUID, bytes], None]:
-    """The next rows, and behind the last ones what belongs to all: how many rows, the last one's id, the piece."""
-    rows = await _next(session, source.rows(given), source, cursor)
-    last: UUID = getattr(rows[-1], source.key.key) if rows else cursor
+) -> AsyncGenerator[tuple[int, Place, bytes], None]:
+    """The next rows, and behind the last ones what belongs to all: how many rows, where they end, the piece."""
+    rows, last = await next_rows(session, source, given, place)
     # Two thousand rows take a tenth of a second: meanwhile other requests and jobs go on.
     data = await in_thread(lambda: lines(form, [source.read(row) for row in rows], source.columns, first=first))
     if data:
@@ -230,9 +244,30 @@ async def _pieces(
             yield 0, last, lines(form, [one], (), first=False)
 
 
-async def _next(session: AsyncSession, query: Select[Any], source: Exportable, cursor: UUID) -> list[Any]:
-    page = query.where(source.key < cursor).order_by(source.key.desc()).limit(AT_ONCE)
-    return list((await session.scalars(page)).all())
+async def next_rows(
+    session: AsyncSession, source: Exportable, given: Mapping[str, str], place: Place
+) -> tuple[list[Any], Place]:
+    """The rows of the next piece, and where it ends: first those with ids, then the others, each by its own key."""
+    rows: list[Any] = []
+    if place.rest is None:
+        page = source.rows(given).where(source.key < place.id).order_by(source.key.desc()).limit(AT_ONCE)
+        rows = list((await session.scalars(page)).all())
+        place = Place(getattr(rows[-1], source.key.key)) if rows else place
+    keyed = source.rest(given) if source.rest is not None else ()
+    at = next((n for n, one in enumerate(keyed) if place.rest and one.name == place.rest["of"]), 0)
+    for one in keyed[at:]:
+        if len(rows) == AT_ONCE:
+            break
+        named = [cast(column, String).label(f"key_{n}") for n, column in enumerate(one.key)]
+        more = one.rows.add_columns(*named).order_by(*one.key).limit(AT_ONCE - len(rows))
+        if place.rest and place.rest["of"] == one.name:
+            after = [cast(literal(text), key.type) for text, key in zip(place.rest["after"], one.key, strict=True)]
+            more = more.where(tuple_(*one.key) > tuple_(*after))
+        found = (await session.execute(more)).all()
+        rows += found
+        if found:
+            place = Place(place.id, {"of": one.name, "after": list(found[-1][-len(one.key) :])})
+    return rows, place
 
 
 def _what(export: Export) -> tuple[str, UUID, str]:

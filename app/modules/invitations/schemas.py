@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import Meta, convert, field
 
 from app.core.passwords import Password
+from app.core.queries import Ids
 from app.core.wire import Incoming, Outgoing
 from app.modules.invitations.models import Invitation
 
@@ -34,7 +35,7 @@ class InvitationForm(Incoming):
 class InvitationIds(Incoming):
     """Which invitations: all of them or, where one cannot be, none."""
 
-    ids: Sequence[UUID]
+    ids: Ids
 
 
 class InvitationsChanged(Outgoing):

@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType, convert, field
 
 from app.core.access import Access
+from app.core.queries import Ids
 from app.core.wire import Incoming, Outgoing, Ticked
 from app.modules.members.models import TenantMember
 
@@ -32,7 +33,7 @@ class MemberChange(Incoming):
 class MembersChange(Incoming):
     """Who gets which role: all of them or, where one cannot, nobody."""
 
-    ids: Sequence[UUID]
+    ids: Ids
     role_id: UUID
 
 

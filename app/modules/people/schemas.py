@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType, convert, field
 
 from app.core.access import Access
+from app.core.queries import Ids
 from app.core.wire import MAX_REASON, Incoming, Outgoing, Ticked
 from app.modules.people.models import User, UserConsent
 
@@ -68,14 +69,14 @@ class Ban(Incoming):
 class Bans(Incoming):
     """Whom to ban: all of them or, where one cannot be, nobody."""
 
-    ids: Sequence[UUID]
+    ids: Ids
     reason: Reason = ""
 
 
 class Unbans(Incoming):
     """Whom to let in again."""
 
-    ids: Sequence[UUID]
+    ids: Ids
 
 
 class Changed(Outgoing):

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import convert
 
+from app.core.queries import Ids
 from app.core.wire import Incoming, Outgoing
 from app.modules.sessions.models import Session, UserDevice
 
@@ -27,7 +28,7 @@ class SessionFilter(NamedTuple):
 class Revocations(Incoming):
     """Which sessions to end."""
 
-    ids: Sequence[UUID]
+    ids: Ids
 
 
 class Revoked(Outgoing):

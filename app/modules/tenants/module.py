@@ -16,7 +16,7 @@ from app.modules.tenants.pages import OwnPages, TenantPages, WorkspacePages, pro
 from app.modules.tenants.permissions import ALL, OWN, READ, WRITE
 from app.modules.tenants.processor import erase_tenant
 from app.modules.tenants.schemas import RecordRead, read_record
-from app.modules.tenants.service import TOPIC, QuotaService, TenantService, all_of_tenant, calls_today
+from app.modules.tenants.service import TOPIC, QuotaService, TenantService, all_of_tenant, calls_today, rest_of_tenant
 from app.queues.quota import in_flight
 
 
@@ -60,6 +60,7 @@ tenants = Module(
             TenantRecord.id,
             read_record,
             columns(RecordRead),
+            rest=rest_of_tenant,
         ),
     ),
     links={"tenant": ("/tenants/{id}", READ)},

@@ -34,6 +34,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from app.core.database import Plane, scope_of
 from app.core.ids import PLATFORM_TENANT
 from app.core.models import Base
+from app.module import Keyed
 from app.modules.tenants.models import Tenant, TenantQuota, TenantRecord, Workspace
 
 T = TypeVar("T", Tenant, Workspace)
@@ -160,15 +161,20 @@ def rows_of(table: Table, tenant_id: UUID, most: int) -> Delete:
 
 
 def everything(tenant_id: UUID) -> Select[tuple[TenantRecord]]:
-    """The tenant and every row of it, of all tables, without bytes and search words.
-
-    A table whose rows have ids is read by its own key, so that a page costs no more than its rows. The others stand at
-    the end, and are read anew for each page.
-    """
+    """The tenant and every row of it that has an id, of all tables, without bytes and search words."""
     parts = [_part(Tenant.__table__, Tenant.id == tenant_id)]
-    tables = [each for each in Base.metadata.sorted_tables if "tenant_id" in each.c and each.name not in NOT_EXPORTED]
-    parts += [_part(each, each.c.tenant_id == tenant_id) for each in tables]
+    parts += [_part(each, each.c.tenant_id == tenant_id) for each in _exported() if "id" in each.c]
     return select(TenantRecord).add_cte(union_all(*parts).cte("tenant_record"))
+
+
+def without_ids(tenant_id: UUID) -> list[Keyed]:
+    """The rows that `everything` leaves out, each table by its primary key."""
+    tables = [each for each in _exported() if "id" not in each.c]
+    return [Keyed(each.name, _part(each, each.c.tenant_id == tenant_id), [*each.primary_key]) for each in tables]
+
+
+def _exported() -> list[Table]:
+    return [each for each in Base.metadata.sorted_tables if "tenant_id" in each.c and each.name not in NOT_EXPORTED]
 
 
 def _part(rows: FromClause, here: ColumnElement[bool]) -> Select[Any]:

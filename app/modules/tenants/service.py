@@ -1,6 +1,6 @@
 """The rules of tenants: who they are, the workspaces that divide their work, and what they may use at most."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -23,6 +23,7 @@ from app.core.policy import Actor, Membership
 from app.core.queries import text_of
 from app.core.quota import API_CALLS_PER_DAY, JOBS_IN_FLIGHT, Quota, exceeded
 from app.core.wire import one_line
+from app.module import Keyed
 from app.modules.audit.service import record
 from app.modules.tenants import repository
 from app.modules.tenants.events import TenantCreated, TimezoneChanged
@@ -396,13 +397,22 @@ def all_of_tenant(given: Mapping[str, str]) -> Select[tuple[TenantRecord]]:
     Raises:
         Invalid (`tenantId`).
     """
+    return repository.everything(_exported(given))
+
+
+def rest_of_tenant(given: Mapping[str, str]) -> Sequence[Keyed]:
+    """The rows without an id that stand behind those."""
+    return repository.without_ids(_exported(given))
+
+
+def _exported(given: Mapping[str, str]) -> UUID:
     try:
         tenant_id = UUID(given.get("tenantId", ""))
     except ValueError:
         raise Invalid.field("tenantId", "must be the id of a tenant") from None
     if extra := sorted({*given} - {"tenantId"}):
         raise Invalid.field(extra[0], "is not known here")
-    return repository.everything(tenant_id)
+    return tenant_id
 
 
 async def require_room(session: AsyncSession, tenant_id: UUID, name: str, wanted: int = 1) -> None:

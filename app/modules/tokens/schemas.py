@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType, convert, field
 
 from app.core.access import Access
-from app.core.queries import MOST_AT_ONCE
+from app.core.queries import Ids
 from app.core.wire import Incoming, Outgoing, Sensitive
 from app.modules.tokens.models import ApiClient, ApiToken
 
@@ -76,7 +76,7 @@ class Rotation(Incoming):
 class Revocations(Incoming):
     """Which ones to revoke."""
 
-    ids: Annotated[list[UUID], Meta(min_length=1, max_length=MOST_AT_ONCE)]
+    ids: Ids
 
 
 class Revoked(Outgoing):

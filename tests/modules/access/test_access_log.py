@@ -123,7 +123,10 @@ async def test_reads_are_found_by_what_they_say(
         ({"resource": "job"}, 1),
         ({"resource": "jobs:jobs"}, 1),
         ({"action": "owner.read"}, 2),
+        ({"action": "owner.read.j"}, 0),
         ({"actor": "CLI:"}, 2),
+        ({"actor": operator.label}, 2),
+        ({"actor": operator.label, "action": "owner.read.jobs"}, 1),
         ({"actor": "%"}, 0),
         ({"tenantId": str(tenant.id)}, 2),
         ({"tenantId": str(uuid4())}, 0),
@@ -135,7 +138,16 @@ async def test_reads_are_found_by_what_they_say(
     ):
         assert len(await found(owner, **params)) == count, params
     assert row["resourceId"] == "job"
-    for params in ({"exported": "perhaps"}, {"correlationId": "x"}, {"from": "soon"}, {"nothing": "known"}):
+    newest = [each["resourceId"] for each in await found(owner, action="owner.read")]
+    assert newest == ["jobs", "job"]
+    assert [each["resourceId"] for each in await found(owner, action="owner.read", sort="createdAt")] == newest[::-1]
+    for params in (
+        {"exported": "perhaps"},
+        {"correlationId": "x"},
+        {"from": "soon"},
+        {"sort": "action"},
+        {"nothing": "known"},
+    ):
         answer = await owner.get(PATH, params=params)
         assert answer.status_code == 422 and next(iter(params)) in answer.text
 

@@ -1,5 +1,7 @@
 """The audit log's pages."""
 
+import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -9,6 +11,7 @@ from app.core.ids import new_id
 
 PATH = "/dashboard/owner/logs/audit"
 HTMX = {"HX-Request": "true"}
+Teknav = Callable[..., Awaitable[str]]
 
 
 async def test_the_list_shows_who_did_what(owner: AsyncClient, tenant: Any) -> None:
@@ -28,6 +31,31 @@ async def test_filters_stay_in_the_address(owner: AsyncClient, tenant: Any) -> N
     assert page.count("data-drawer>") == 1
     assert '<option value="owner.tenant.create" selected>' in page
     assert "Nothing fits" in (await owner.get(PATH, params={"to": "2020-01-01"})).text
+
+
+async def test_the_oldest_come_first_where_that_is_asked_for_on_every_page_and_in_the_command(
+    owner: AsyncClient, teknav: Teknav
+) -> None:
+    for n in range(3):
+        await owner.post("/api/owner/tenants", json={"name": f"Press {n}"})
+    wanted = {"action": "owner.tenant.create", "sort": "createdAt"}
+
+    def names(items: list[Any]) -> list[str]:
+        return [item["resourceLabel"] for item in items]
+
+    first = (await owner.get("/api/owner/logs/audit", params=wanted | {"limit": "2"})).json()
+    rest = (
+        await owner.get("/api/owner/logs/audit", params=wanted | {"limit": "2", "cursor": first["nextCursor"]})
+    ).json()
+    assert names(first["items"]) + names(rest["items"]) == ["Press 0", "Press 1", "Press 2"]
+    other_way = {"action": "owner.tenant.create", "cursor": first["nextCursor"]}
+    assert (await owner.get("/api/owner/logs/audit", params=other_way)).status_code == 400
+    page = (await owner.get(PATH, params=wanted)).text
+    assert page.index("Press 0") < page.index("Press 1") < page.index("Press 2")
+    assert 'aria-sort="ascending"' in page and 'name="sort" value="createdAt"' in page
+    assert (await owner.get(PATH, params={"sort": "action"})).status_code == 422
+    given = ("--where", "action=owner.tenant.create", "--sort", "createdAt", "--json")
+    assert names(json.loads(await teknav("audit", "list", *given))["items"]) == ["Press 0", "Press 1", "Press 2"]
 
 
 async def test_a_bad_filter_is_told_in_place_of_the_rows(owner: AsyncClient) -> None:
