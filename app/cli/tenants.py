@@ -9,6 +9,7 @@ from app.cli.command import as_json, columns, cursor, in_process, limit, pager_o
 from app.cli.transactions import in_platform
 
 named = click.argument("tenant")
+several = click.argument("tenants", metavar="TENANT...", nargs=-1, required=True)
 reason_option = click.option("--reason", help="For people, and the audit log.")
 
 
@@ -115,22 +116,37 @@ def tenant_timezone(tenant: str, zone: str, as_json: bool) -> None:
 
 
 @tenant.command("suspend")
-@named
+@several
 @reason_option
 @as_json
-def tenant_suspend(tenant: str, reason: str | None, as_json: bool) -> None:
-    """Refuse a tenant's tokens and clients, until it is resumed."""
-    found = _change(tenant, status="suspended", reason=reason)
-    show(as_json, found, text=f"{found['name']} is suspended.")
+def tenant_suspend(tenants: tuple[str, ...], reason: str | None, as_json: bool) -> None:
+    """Refuse the tokens and clients of tenants, of all or of none, until they are resumed."""
+    _act_on_all(tenants, lambda service, ids: service.suspend_many(ids, reason), as_json, "is suspended")
 
 
 @tenant.command("resume")
-@named
+@several
 @as_json
-def tenant_resume(tenant: str, as_json: bool) -> None:
-    """Let a suspended tenant go on."""
-    found = _change(tenant, status="active")
-    show(as_json, found, text=f"{found['name']} goes on.")
+def tenant_resume(tenants: tuple[str, ...], as_json: bool) -> None:
+    """Let suspended tenants go on, all or none."""
+    _act_on_all(tenants, lambda service, ids: service.resume_many(ids), as_json, "goes on")
+
+
+def _act_on_all(names: tuple[str, ...], change: Callable[[Any, Any], Awaitable[Any]], as_json: bool, now: str) -> None:
+    async def act(_: Any, session: Any, actor: Any) -> list[Any]:
+        from app.modules.tenants.schemas import read
+        from app.modules.tenants.service import TenantService
+
+        service = TenantService(session, actor)
+        ids = [(await service.find(name)).id for name in names]
+        await change(service, ids)
+        return [read(await service.get(tenant_id)) for tenant_id in ids]
+
+    from msgspec import to_builtins
+
+    found = in_platform(act)
+    told = to_builtins(found[0]) if len(found) == 1 else {"items": to_builtins(found)}
+    show(as_json, told, text="\n".join(f"{one.name} {now}." for one in found))
 
 
 @tenant.command("delete")

@@ -76,6 +76,8 @@ TICKED = {
 FORMS = {
     "/bans": ("ids", "reason"),
     "/unbans": ("ids",),
+    "/suspensions": ("ids", "reason"),
+    "/resumptions": ("ids",),
     "/revocations": ("ids",),
     "/removal": ("ids",),
     "/roles": ("ids", "roleId"),

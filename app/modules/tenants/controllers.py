@@ -14,12 +14,15 @@ from app.modules.tenants.schemas import (
     Deletion,
     QuotaChange,
     QuotaList,
+    Resumptions,
     Sort,
     Status,
+    Suspensions,
     TenantChange,
     TenantCreate,
     TenantPage,
     TenantRead,
+    TenantsChanged,
     WorkspaceChange,
     WorkspaceCreate,
     WorkspacePage,
@@ -71,6 +74,18 @@ class TenantController(Controller):
     ) -> Response[TenantRead]:
         """Rename, suspend or reactivate a tenant."""
         return _answer(await tenants.update(tenant_id, data, expected=versions(if_match)))
+
+    @post("/suspensions", permission=WRITE, audit="owner.tenant.update", status_code=200)
+    async def suspend_many(
+        self, tenants: NamedDependency[TenantService], data: JSONBody[Suspensions]
+    ) -> TenantsChanged:
+        """Refuse the tokens and clients of several tenants, of all or of none."""
+        return TenantsChanged(changed=await tenants.suspend_many(data.ids, data.reason))
+
+    @post("/resumptions", permission=WRITE, audit="owner.tenant.update", status_code=200)
+    async def resume_many(self, tenants: NamedDependency[TenantService], data: JSONBody[Resumptions]) -> TenantsChanged:
+        """Let several suspended tenants go on, all or none."""
+        return TenantsChanged(changed=await tenants.resume_many(data.ids))
 
     @post("/{tenant_id:uuid}/deletion", permission=WRITE, audit="owner.tenant.delete", status_code=200, step_up=True)
     async def erase(

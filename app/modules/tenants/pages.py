@@ -10,10 +10,11 @@ from litestar.response import Template
 
 from app.core.errors import Invalid
 from app.core.paging import Pager
-from app.core.queries import one_of
+from app.core.queries import one_of, uuids_of
 from app.core.templating import PREFIX, gone_to, render, told
+from app.core.wire import Ticked
 from app.modules.tenants.permissions import OWN, READ, WRITE
-from app.modules.tenants.schemas import NameForm, ReasonForm, Sort, Status, TenantForm, WorkspaceForm
+from app.modules.tenants.schemas import NameForm, ReasonForm, Sort, Status, SuspensionsForm, TenantForm, WorkspaceForm
 from app.modules.tenants.service import QuotaService, TenantService
 
 PATH = f"{PREFIX}/tenants"
@@ -30,8 +31,9 @@ class Views:
         self.quotas = quotas
         self._pager = pager
 
-    async def index(self) -> Template:
-        wanted, cursor = self._asked("q", "status", "sort")
+    async def index(self, message: str | None = None) -> Template:
+        """The list that the address asks for; after an act, with a message, the list from its beginning."""
+        wanted, cursor = self._asked("q", "status", "sort") if message is None else ({}, None)
         page = await self.tenants.search(
             self._pager,
             text=wanted.get("q"),
@@ -40,7 +42,7 @@ class Views:
             cursor=cursor,
         )
         context = {"page": page, "cursor": cursor, "params": wanted, "statuses": STATUSES}
-        return render(self._request, "tenants/index.html", context, fragment="tenants/_list.html")
+        return told(render(self._request, "tenants/index.html", context, fragment="tenants/_list.html"), message)
 
     async def tenant(self, tenant_id: UUID, fragment: str, message: str | None = None) -> Template:
         context = {
@@ -121,6 +123,16 @@ class TenantPages(Controller):
         expected = None if data.version is None else {data.version}
         await tenants.update(tenant_id, data.change(), expected=expected)
         return gone_to(f"{PATH}/{tenant_id}")
+
+    @post("/suspensions", permission=WRITE, audit="owner.tenant.update", status_code=200)
+    async def suspend_many(self, views: NamedDependency[Views], data: URLEncodedBody[SuspensionsForm]) -> Template:
+        done = await views.tenants.suspend_many(uuids_of("ids", data.ids), data.reason)
+        return await views.index(f"Suspended now: {done}.")
+
+    @post("/resumptions", permission=WRITE, audit="owner.tenant.update", status_code=200)
+    async def resume_many(self, views: NamedDependency[Views], data: URLEncodedBody[Ticked]) -> Template:
+        done = await views.tenants.resume_many(uuids_of("ids", data.ids))
+        return await views.index(f"Go on: {done}.")
 
     @post("/{tenant_id:uuid}/deletion", permission=WRITE, audit="owner.tenant.delete", status_code=200, step_up=True)
     async def delete(

@@ -1,6 +1,6 @@
 """Queries on tenants. The platform's own tenant is never among what they find."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import count
 from typing import Any, TypeVar
 from uuid import UUID
@@ -58,6 +58,11 @@ def tenants(words: str | None = None, status: str | None = None) -> Select[tuple
 async def tenant(session: AsyncSession, tenant_id: UUID, *, lock: bool = False) -> Tenant | None:
     query = tenants().where(Tenant.id == tenant_id)
     return (await session.scalars(query.with_for_update() if lock else query)).one_or_none()
+
+
+async def locked(session: AsyncSession, ids: Collection[UUID]) -> Sequence[Tenant]:
+    """Those of these that there are, in the order in which everybody locks them."""
+    return (await session.scalars(tenants().where(Tenant.id.in_(ids)).order_by(Tenant.id).with_for_update())).all()
 
 
 async def tenant_by_slug(session: AsyncSession, slug: str) -> Tenant | None:

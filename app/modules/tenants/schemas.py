@@ -8,7 +8,8 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType, convert, field
 
 from app.core.logging import redact
-from app.core.wire import Incoming, Outgoing
+from app.core.queries import Ids
+from app.core.wire import Incoming, Outgoing, Ticked
 from app.modules.tenants.models import Tenant, TenantRecord, Workspace
 
 MAX_NAME, MAX_REASON = 120, 500
@@ -34,6 +35,25 @@ class TenantChange(Incoming):
     status: Literal["active", "suspended"] | UnsetType = UNSET
     reason: Reason | None = None
     timezone: Annotated[str, Meta(description="When its days begin", examples=["Europe/Berlin"])] | UnsetType = UNSET
+
+
+class Suspensions(Incoming):
+    """Which tenants to suspend: all of them or, where one is being deleted, none."""
+
+    ids: Ids
+    reason: Reason | None = None
+
+
+class Resumptions(Incoming):
+    """Which suspended tenants go on: all of them or, where one is being deleted, none."""
+
+    ids: Ids
+
+
+class TenantsChanged(Outgoing):
+    """How many tenants were changed; what is so already is not counted."""
+
+    changed: int
 
 
 class Deletion(Incoming):
@@ -76,6 +96,12 @@ class NameForm(Incoming):
 
     name: str = ""
     csrf_token: str = field(name="_csrf_token", default="")
+
+
+class SuspensionsForm(Ticked):
+    """The dashboard's form for that."""
+
+    reason: str = ""
 
 
 class TenantForm(Incoming):

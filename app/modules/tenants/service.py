@@ -1,6 +1,6 @@
 """The rules of tenants: who they are, the workspaces that divide their work, and what they may use at most."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,7 @@ from app.core.limits import DAY_S, Limiter, Window, today
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor, Membership
-from app.core.queries import text_of
+from app.core.queries import at_once, text_of
 from app.core.quota import API_CALLS_PER_DAY, JOBS_IN_FLIGHT, Quota, exceeded
 from app.core.wire import one_line
 from app.module import Keyed
@@ -163,6 +163,32 @@ class TenantService:
             if tenant.timezone != before["timezone"]:
                 await emit(self._session, TimezoneChanged(tenant.id))
         return tenant
+
+    async def suspend_many(self, ids: Collection[UUID], reason: str | None = None) -> int:
+        """Refuse the tokens and clients of these tenants, of all or of none; returns how many were not suspended.
+
+        Raises:
+            NotFound: one is no tenant. Invalid (`ids`, `reason`). Conflict (`deleting`).
+        """
+        return await self._each(ids, TenantChange(status="suspended", reason=reason))
+
+    async def resume_many(self, ids: Collection[UUID]) -> int:
+        """Let these tenants go on, all or none; returns how many were suspended.
+
+        Raises:
+            NotFound: one is no tenant. Invalid (`ids`). Conflict (`deleting`).
+        """
+        return await self._each(ids, TenantChange(status="active"))
+
+    async def _each(self, ids: Collection[UUID], change: TenantChange) -> int:
+        chosen = at_once(ids)
+        rows = await repository.locked(self._session, chosen)
+        if len(rows) != len(chosen):
+            raise NotFound("There is no such tenant")
+        others = [row.id for row in rows if row.status != change.status]
+        for tenant_id in others:
+            await self.update(tenant_id, change)
+        return len(others)
 
     async def delete(self, tenant_id: UUID, *, reason: str | None = None, expected: Expected = None) -> Tenant:
         """Shut the tenant's doors now, and erase all that is its in seven days, unless that is taken back.

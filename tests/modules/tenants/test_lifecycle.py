@@ -13,11 +13,13 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import DBAPIError
 
 from app.core.database import Database, Plane, Scope
+from app.core.ids import PLATFORM_TENANT, new_id
 from app.core.models import Base
 from app.modules.tenants import service
 from app.modules.tenants.processor import KEPT
 from tests.conftest import Made, TenantClient
 from tests.modules.ai.stage import article, ask
+from tests.modules.conftest import Teknav
 
 PATH = "/api/owner/tenants"
 HTMX = {"HX-Request": "true"}
@@ -45,6 +47,47 @@ async def rows_of(admin: asyncpg.Connection, tenant: Made) -> dict[str, int]:
         name: await admin.fetchval(f"SELECT count(*) FROM {name} WHERE tenant_id = $1", tenant.id) for name in tables
     }
     return {name: count for name, count in counts.items() if count}
+
+
+@pytest.mark.promise("S4-49")
+async def test_many_tenants_are_suspended_together_or_none_and_resumed_in_api_page_and_command(
+    owner: AsyncClient,
+    make_tenant: MakeTenant,
+    tenant_client: TenantClient,
+    teknav: Teknav,
+    admin: asyncpg.Connection,
+) -> None:
+    one, two, gone = [await make_tenant(name) for name in ("One", "Two", "Gone")]
+    program = await tenant_client("articles:read", of=one)
+    await owner.post(f"{PATH}/{gone.id}/deletion", json={})
+    for wrong, status in ((str(gone.id), 409), (str(new_id()), 404), (str(PLATFORM_TENANT), 404)):
+        for act in ("suspensions", "resumptions"):
+            answer = await owner.post(f"{PATH}/{act}", json={"ids": [str(one.id), wrong]})
+            assert answer.status_code == status, answer.text
+    assert (await program.get("/api/v1/articles")).status_code == 200, "one could not be, so none was"
+    ids = [str(one.id), str(two.id)]
+    assert (await owner.post(f"{PATH}/suspensions", json={"ids": ids, "reason": "Unpaid"})).json() == {"changed": 2}
+    assert (await program.get("/api/v1/articles")).status_code == 401
+    assert (await owner.post(f"{PATH}/suspensions", json={"ids": ids})).json() == {"changed": 0}
+    rows = await admin.fetch(
+        "SELECT resource_id, reason, after FROM audit_log WHERE action = 'owner.tenant.update' AND outcome = 'success'"
+    )
+    assert sorted(row["resource_id"] for row in rows) == sorted(ids)
+    assert all(row["reason"] == "Unpaid" and '"suspended"' in row["after"] for row in rows)
+    pages = "/dashboard/owner/tenants"
+    listed = (await owner.get(pages)).text
+    assert listed.count("data-row ") == 2 and "Suspend the ticked" in listed, "one that is being deleted has no box"
+    done = await owner.post(f"{pages}/resumptions", data={"ids": ids[0]}, headers=HTMX)
+    assert done.status_code == 200 and "Go on: 1." in done.headers["hx-trigger"]
+    assert (await program.get("/api/v1/articles")).status_code == 200
+    done = await owner.post(f"{pages}/suspensions", data={"ids": ids, "reason": "Audit"}, headers=HTMX)
+    assert "Suspended now: 1." in done.headers["hx-trigger"]
+    refused = await owner.post(f"{pages}/suspensions", data={}, headers=HTMX)
+    assert refused.status_code == 422 and 'data-field="ids"' in refused.text
+    assert "One goes on.\nTwo goes on." in await teknav("tenant", "resume", one.slug, two.slug)
+    assert "deleted" in await teknav("tenant", "suspend", two.slug, gone.slug, code=1)
+    statuses = await admin.fetch("SELECT status FROM tenant WHERE id = ANY($1::uuid[])", [one.id, two.id])
+    assert [row["status"] for row in statuses] == ["active", "active"]
 
 
 @pytest.mark.promise("S4-49")
