@@ -76,8 +76,6 @@ TICKED = {
 FORMS = {
     "/bans": ("ids", "reason"),
     "/unbans": ("ids",),
-    "/suspensions": ("ids", "reason"),
-    "/resumptions": ("ids",),
     "/revocations": ("ids",),
     "/removal": ("ids",),
     "/roles": ("ids", "roleId"),
