@@ -83,7 +83,9 @@ class Quarantine:
     def close(self) -> None:
         """End the other processes, whatever they do."""
         for each in self._at_work:
-            _kill(each)
+            # The guard first: it must not tell that the job has ended its process.
+            _kill(each.guard)
+            _kill(each.pid)
         self._template.close()
 
     async def _run(self, request: Request, bound: asyncio.Timeout, limit_s: float) -> Report | Ended:
@@ -106,7 +108,7 @@ class Quarantine:
                 raise RuntimeError("the process for a suspect was ended")
         except BaseException:
             if ready is not None:
-                _kill(ready)
+                _kill(ready.pid)  # the guard notes it, finds nobody to tell, and ends
             raise
         finally:
             if ready is not None:
@@ -131,11 +133,9 @@ class Quarantine:
         return row if row is not None and row.run == run else None
 
 
-def _kill(ready: Ready) -> None:
-    """The guard first: it must not tell that the job has ended its process."""
-    for pid in (ready.guard, ready.pid):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def _how(ended: Ended) -> str:
