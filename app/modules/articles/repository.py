@@ -23,7 +23,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import TSQUERY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.database import Plane, scope_of
 from app.core.ids import PLATFORM_TENANT, new_id
@@ -43,8 +42,9 @@ Workspaces = frozenset[UUID] | None
 _BODIES = {"body_markdown", "body_html", "search"}
 
 
-def _columns(kind: Searched) -> list[InstrumentedAttribute[Any]]:
-    return [getattr(kind, column.key) for column in kind.__mapper__.column_attrs if column.key not in _BODIES]
+def _columns(kind: Searched) -> list[ColumnElement[Any]]:
+    # Of the table, not of the class: the ORM would look at each row again.
+    return [column for column in kind.__table__.c if column.key not in _BODIES]
 
 
 _LISTED, _SEEN = _columns(Article), _columns(Publication)

@@ -350,8 +350,10 @@ class ArticleService:
 
     async def filed(self, articles: Sequence[Listed]) -> dict[UUID, Terms]:
         """Under what these articles stand, by their ids; those that stand under nothing are left out."""
-        named = [(row.tenant_id, getattr(row, "article_id", None) or row.id) for row in articles]
-        return await terms_of(self._session, named) if named else {}
+        if not articles:
+            return {}
+        key = "article_id" if hasattr(articles[0], "article_id") else "id"
+        return await terms_of(self._session, [(row.tenant_id, getattr(row, key)) for row in articles])
 
     async def _best(self, query: Select[Any], table: Searched, words: str, limit: int) -> Page[Row[Any]]:
         if not 1 <= limit <= MAX_LIMIT:
