@@ -103,4 +103,5 @@ def oldest_first(sort: str | None) -> bool:
     Raises:
         Invalid (`sort`).
     """
-    return one_of("sort", sort, ByAge) == "createdAt"
+    found: ByAge | None = one_of("sort", sort, ByAge)
+    return found == "createdAt"

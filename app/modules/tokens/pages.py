@@ -13,7 +13,7 @@ from app.core.access import Access
 from app.core.errors import Invalid
 from app.core.ids import PLATFORM_TENANT
 from app.core.listing import asked_of, filled, kept
-from app.core.paging import Pager
+from app.core.paging import Page, Pager
 from app.core.queries import many, one_of, uuid_of, uuids_of
 from app.core.secrets import Secret
 from app.core.templating import home_of, render, told
@@ -74,12 +74,13 @@ class Views:
         )
         state, sort = one_of("state", wanted.get("state"), State), one_of("sort", wanted.get("sort"), Sort)
         words, order = wanted.get("q"), sort or "-createdAt"
-        page, cursor = await filled(
-            lambda at: self._credentials.search(
+
+        async def read(at: str | None) -> Page[Any]:
+            return await self._credentials.search(
                 self._pager, self._holder, words=words, state=state, sort=order, cursor=at
-            ),
-            cursor,
-        )
+            )
+
+        page, cursor = await filled(read, cursor)
         context = {
             "page": page,
             "cursor": cursor,
