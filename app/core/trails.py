@@ -2,7 +2,7 @@
 
 from collections.abc import Set
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
@@ -11,10 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.ids import floor_id
 from app.core.moments import moment
-from app.core.queries import one_of, text_of, uuid_of, wire_name
+from app.core.queries import ByAge, one_of, text_of, uuid_of, wire_name
 
-Order = Literal["-createdAt", "createdAt"]
-"""Newest first, or oldest first."""
 _IN_BYTES = {"action": "action USING ~<~", "actor": "lower(actor_label) USING ~<~"}
 _PLANNED_ANEW = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
 
@@ -69,12 +67,12 @@ class TrailQuery(Struct, frozen=True, kw_only=True, rename=wire_name):
             "until": moment("to", self.until, end=True),
         }
 
-    def order(self) -> Order:
+    def order(self) -> ByAge:
         """
         Raises:
             Invalid (`sort`).
         """
-        found: Order = one_of("sort", self.sort, Order) or "-createdAt"
+        found: ByAge = one_of("sort", self.sort, ByAge) or "-createdAt"
         return found
 
 

@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from app.core.paging import Pager
-from app.core.trails import Order
+from app.core.queries import ByAge
 from app.modules.access.permissions import READ
 from app.modules.access.schemas import ACCESS_ANSWERS, AccessPage, AccessQuery, AccessRead, read
 from app.modules.access.service import AccessTrail
@@ -22,7 +22,7 @@ class AccessController(Controller):
         reads: NamedDependency[AccessTrail],
         asked_reads: NamedDependency[AccessQuery],
         pager: NamedDependency[Pager],
-        sort: FromQuery[Order] = "-createdAt",
+        sort: FromQuery[ByAge] = "-createdAt",
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> AccessPage:

@@ -1,4 +1,4 @@
-"""`/dashboard/owner/logs`, `/logs/access`, and "Who saw this" on the page of whatever was seen."""
+"""`/logs`, `/logs/access` of both dashboards, and "Who saw this" on the page of whatever was seen."""
 
 from typing import Any
 from uuid import UUID
@@ -14,9 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.errors import Invalid
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
-from app.core.queries import columns, one_of
+from app.core.queries import ByAge, columns, one_of
 from app.core.templating import render
-from app.core.trails import Order
 from app.modules.access.models import DataAccessLog
 from app.modules.access.permissions import READ
 from app.modules.access.schemas import AccessQuery, read
@@ -62,7 +61,7 @@ class AccessPages(Controller):
         page: Page[DataAccessLog]
         refused: str | None
         try:
-            order: Order = one_of("sort", sort, Order) or "-createdAt"
+            order: ByAge = one_of("sort", sort, ByAge) or "-createdAt"
             page, refused = await reads.search(pager, asked_reads.filter(), sort=order, cursor=cursor), None
         except Invalid as problem:  # shown where the rows would be: rows that nobody asked for would mislead
             page, refused = Page([], None, None), problem.detail

@@ -15,8 +15,9 @@ from app.core.live import signal
 from app.core.months import months_over
 from app.core.paging import Page, Pager
 from app.core.policy import SYSTEM_ACTOR, Actor
+from app.core.queries import ByAge
 from app.core.request import correlation_id
-from app.core.trails import Order, whole
+from app.core.trails import whole
 from app.modules.access.models import DataAccessLog
 from app.modules.access.repository import fitting, write
 from app.modules.access.schemas import ACCESS_ANSWERS, AccessFilter
@@ -123,7 +124,7 @@ class AccessTrail:
         pager: Pager,
         wanted: AccessFilter,
         *,
-        sort: Order = "-createdAt",
+        sort: ByAge = "-createdAt",
         limit: int = 25,
         cursor: str | None = None,
     ) -> Page[DataAccessLog]:

@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from app.core.paging import Pager
-from app.core.trails import Order
+from app.core.queries import ByAge
 from app.modules.audit.permissions import READ
 from app.modules.audit.schemas import AUDIT_ANSWERS, ENTRY_SEEN, LIST_SEEN, AuditPage, AuditQuery, AuditRead, read
 from app.modules.audit.service import AuditTrail
@@ -22,7 +22,7 @@ class AuditController(Controller):
         trail: NamedDependency[AuditTrail],
         asked: NamedDependency[AuditQuery],
         pager: NamedDependency[Pager],
-        sort: FromQuery[Order] = "-createdAt",
+        sort: FromQuery[ByAge] = "-createdAt",
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> AuditPage:

@@ -12,9 +12,8 @@ from litestar.response import Template
 from app.core.access import tell
 from app.core.errors import Invalid
 from app.core.paging import Page, Pager
-from app.core.queries import columns, one_of
+from app.core.queries import ByAge, columns, one_of
 from app.core.templating import render, where
-from app.core.trails import Order
 from app.modules.audit.models import AuditLog
 from app.modules.audit.permissions import READ
 from app.modules.audit.schemas import ENTRY_SEEN, OUTCOMES, AuditQuery, changes, read
@@ -39,7 +38,7 @@ class AuditPages(Controller):
         page: Page[AuditLog]
         refused: str | None
         try:
-            order: Order = one_of("sort", sort, Order) or "-createdAt"
+            order: ByAge = one_of("sort", sort, ByAge) or "-createdAt"
             page, refused = await trail.search(pager, asked.filter(), sort=order, cursor=cursor), None
         except Invalid as problem:  # shown where the rows would be: rows that nobody asked for would mislead
             page, refused = Page([], None, None), problem.detail

@@ -17,9 +17,9 @@ from app.core.live import signal
 from app.core.logging import redact
 from app.core.paging import Page, Pager
 from app.core.policy import Actor, Attempt, Audit
-from app.core.queries import columns, query_of
+from app.core.queries import ByAge, columns, query_of
 from app.core.request import correlation_id
-from app.core.trails import Order, whole
+from app.core.trails import whole
 from app.module import Exportable
 from app.modules.audit.models import AuditLog
 from app.modules.audit.permissions import READ
@@ -112,7 +112,7 @@ class AuditTrail:
         pager: Pager,
         wanted: AuditFilter,
         *,
-        sort: Order = "-createdAt",
+        sort: ByAge = "-createdAt",
         limit: int = 25,
         cursor: str | None = None,
     ) -> Page[AuditLog]:
