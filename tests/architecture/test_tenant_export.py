@@ -56,14 +56,14 @@ async def test_rows_of_a_key_of_several_columns_come_in_its_order_over_several_p
     days = """
     INSERT INTO user_engagement_daily
     SELECT (jsonb_populate_record(one, jsonb_build_object('day', date '2026-01-01' + n / 5, 'user_id', u || n % 5))).*
-    FROM (SELECT * FROM user_engagement_daily WHERE tenant_id = $1 LIMIT 1) one, generate_series(1, 20) n,
+    FROM (SELECT found FROM user_engagement_daily found WHERE tenant_id = $1 LIMIT 1) held (one), generate_series(1, 20) n,
          unnest(ARRAY['a', 'B', 'ä']) u
     """
     counted = """
     INSERT INTO analytics_aggregate
     SELECT (jsonb_populate_record(one, jsonb_build_object(
-        'dims_hash', '\\x' || md5(n::text), 'bucket_utc', one.bucket_utc + n * interval '1.000001 second'))).*
-    FROM (SELECT * FROM analytics_aggregate WHERE tenant_id = $1 LIMIT 1) one, generate_series(1, 20) n
+        'dims_hash', '\\x' || md5(n::text), 'bucket_utc', (one).bucket_utc + n * interval '1.000001 second'))).*
+    FROM (SELECT found FROM analytics_aggregate found WHERE tenant_id = $1 LIMIT 1) held (one), generate_series(1, 20) n
     """
     before = [await admin.fetchval(f"SELECT count(*) FROM {name} WHERE tenant_id = $1", ours) for name in KEYED]
     await admin.execute(days, ours)

@@ -43,11 +43,11 @@ _BODIES = {"body_markdown", "body_html", "search"}
 
 
 def _columns(kind: Searched) -> list[ColumnElement[Any]]:
-    # Of the table, not of the class: the ORM would look at each row again.
     return [column for column in kind.__table__.c if column.key not in _BODIES]
 
 
-_LISTED, _SEEN = _columns(Article), _columns(Publication)
+_LISTED = select(*_columns(Article)).where(Article.deleted_at.is_(None))
+_SEEN = select(*_columns(Publication))
 _WORKSPACE = table("workspace", column("id"), column("tenant_id"))
 _TENANT = table("tenant", column("id"), column("name"))
 _ASKED = """
@@ -67,7 +67,7 @@ _LANGUAGES = """
 
 def fitting(wanted: ArticleFilter, *, workspaces: Workspaces = None) -> Select[Any]:
     """The articles that fit, in no order: the columns that lists show."""
-    query = select(*_LISTED).where(Article.deleted_at.is_(None))
+    query = _LISTED
     if workspaces is not None:
         query = query.where(Article.workspace_id.in_(workspaces))
     if wanted.tenant_id is not None:
@@ -206,7 +206,7 @@ def public(
     workspaces: Workspaces = None,
 ) -> Select[Any]:
     """What readers see, in no order: the columns that lists show."""
-    query = select(*_SEEN)
+    query = _SEEN
     if workspaces is not None:
         query = query.where(Publication.workspace_id.in_(workspaces))
     if language is not None:

@@ -263,7 +263,12 @@ def read(row: Article, filed: Filed) -> ArticleRead:
 
 def _with_terms(row: Listed, shape: type[Shape], terms: Terms | None) -> Shape:
     found = terms or Terms()
-    own = {name: getattr(row, name) for name in shape.__struct_fields__ if name not in ("tags", "categories")}
+    names = [name for name in shape.__struct_fields__ if name not in ("tags", "categories")]
+    if isinstance(row, Row):  # which is slow to tell its values one by one
+        held = row._asdict()
+        own = {name: held[name] for name in names}
+    else:
+        own = {name: getattr(row, name) for name in names}
     return shape(**own, tags=found.tags, categories=found.categories)
 
 

@@ -113,15 +113,15 @@ async def test_an_attempt_that_ends_early_is_taken_up_where_it_stopped(
 ) -> None:
     monkeypatch.setattr(service, "AT_ONCE", 2)
     await fill(transaction, operator, 5)
-    real, calls = service._next, []
+    real, calls = service.next_rows, []
 
-    async def failing(*arguments: Any) -> list[Any]:
+    async def failing(*arguments: Any) -> Any:
         calls.append(1)
         if len(calls) == 2:
             raise OSError("the disk is full")
         return await real(*arguments)
 
-    monkeypatch.setattr(service, "_next", failing)
+    monkeypatch.setattr(service, "next_rows", failing)
     answer = await owner.post(PATH, json={"list": "audit", "filter": {"action": "thing"}})
     await drain(retries=True)
     export = (await owner.get(answer.headers["location"])).json()
