@@ -56,8 +56,8 @@ async def test_rows_of_a_key_of_several_columns_come_in_its_order_over_several_p
     days = """
     INSERT INTO user_engagement_daily
     SELECT (jsonb_populate_record(one, jsonb_build_object('day', date '2026-01-01' + n / 5, 'user_id', u || n % 5))).*
-    FROM (SELECT found FROM user_engagement_daily found WHERE tenant_id = $1 LIMIT 1) held (one), generate_series(1, 20) n,
-         unnest(ARRAY['a', 'B', 'ä']) u
+    FROM (SELECT found FROM user_engagement_daily found WHERE tenant_id = $1 LIMIT 1) held (one),
+         generate_series(1, 20) n, unnest(ARRAY['a', 'B', 'ä']) u
     """
     counted = """
     INSERT INTO analytics_aggregate
