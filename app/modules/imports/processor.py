@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.errors import Problem
+from app.core.errors import Problem, RateLimited
 from app.core.live import signal
 from app.modules.imports.client import Entry, Unreadable, entries
 from app.modules.imports.jobs import ImportArticles
@@ -55,6 +55,8 @@ async def _one(work: Work, run: ImportRun, n: int, entry: Entry) -> None:
                 return
         except _Undo:
             pass
+        except RateLimited:
+            raise  # the job goes on from here later
         except Problem as error:
             outcome, reason = Outcome.FAILED, error.detail
     async with work.transaction(step) as session:

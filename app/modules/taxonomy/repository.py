@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from slugify import slugify
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, literal, or_, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
@@ -17,7 +17,6 @@ from app.modules.taxonomy.schemas import MAX_NAME, TermFilter
 T = TypeVar("T", Tag, Category)
 Link = type[ArticleTag] | type[ArticleCategory]
 _INTO: dict[Link, Insert] = {ArticleTag: insert(ArticleTag), ArticleCategory: insert(ArticleCategory)}
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
 def link_of(kind: type[Tag] | type[Category]) -> Link:
@@ -48,11 +47,6 @@ async def counts(session: AsyncSession, kind: type[T], ids: Collection[UUID]) ->
 
 async def number(session: AsyncSession, kind: type[T], tenant_id: UUID) -> int:
     return await session.scalar(select(func.count()).where(kind.tenant_id == tenant_id)) or 0
-
-
-async def hold(session: AsyncSession, tenant_id: UUID) -> None:
-    """Nobody else changes the tenant's categories until this transaction has ended."""
-    await session.execute(_LOCK, {"name": f"categories {tenant_id}"})
 
 
 async def taken(session: AsyncSession, kind: type[T], tenant_id: UUID, but: UUID | None, *same: Any) -> bool:

@@ -172,3 +172,17 @@ async def test_members_upload_on_their_page_and_the_owner_sees_it(
     assert removed.status_code == 200 and (await owner.get(api)).json()["items"] == []
     log = (await owner.get("/api/owner/logs/audit", params={"tenantId": str(tenant.id)})).json()["items"]
     assert [row["action"] for row in log][:2] == ["file.delete", "file.create"]
+
+
+def test_a_picture_with_broken_notes_is_shown_as_it_lies() -> None:
+    out, notes = io.BytesIO(), Image.Exif()
+    notes[0x0112], notes[0x8825] = 6, {1: "N", 2: (1.0, 2.0, 3.0)}
+    Image.new("RGB", (8, 4)).save(out, "JPEG", exif=notes)
+    whole, shapes = out.getvalue(), set()
+    assert [made[:2] for made in pictures.smaller("image/jpeg", whole)] == [(4, 8)]
+    begin = whole.index(b"Exif")
+    for place in range(begin, begin + int.from_bytes(whole[begin - 2 : begin], "big") - 2):
+        for sign in (0, 5, 255):
+            broken = whole[:place] + bytes([sign]) + whole[place + 1 :]
+            shapes |= {made[:2] for made in pictures.smaller("image/jpeg", broken)}
+    assert shapes == {(4, 8), (8, 4)}
