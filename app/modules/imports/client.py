@@ -26,7 +26,7 @@ LARGEST, LARGEST_TOGETHER = 1_000_000, 40_000_000
 MOST_TAGS, LONGEST_TAG, LONGEST_SOURCE = 50, 100, 500
 MOST_LEVELS = 5
 LONGEST_FRONT_MATTER, LONGEST_HTML = 16_000, 600_000
-MOST_WRITTEN, MOST_DEEP, MOST_NESTED = 2 * LONGEST_HTML, 100, 20
+MOST_WRITTEN, MOST_ELEMENTS, MOST_DEEP, MOST_NESTED = 2 * LONGEST_HTML, 20_000, 100, 20
 MARKDOWN = (".md", ".markdown")
 _CONTENT = "{http://purl.org/rss/1.0/modules/content/}encoded"
 _WORDPRESS = "{http://wordpress.org/export/"
@@ -375,7 +375,7 @@ def _even(html: str) -> str:
     Raises:
         Unreadable: too much would come out of it, or its elements stand too deep in each other.
     """
-    parts, left = list[str](), MOST_WRITTEN
+    parts, left, elements = list[str](), MOST_WRITTEN, 0
     still, depth = list[tuple[str, int]](), 0
     for found in _MARKUP.finditer(html):
         end, name = found["end"], (found["name"] or "").lower()
@@ -384,6 +384,9 @@ def _even(html: str) -> str:
             continue
         if name not in nh3.ALLOWED_TAGS:
             continue
+        elements += not end
+        if elements > MOST_ELEMENTS:
+            raise Unreadable(f"it has more than {MOST_ELEMENTS:,} elements")
         if name in _TABLE:  # formatting goes neither into a table nor out of its cells
             parts.extend(f"</{each}>" for each, _ in reversed(still))
             still.clear()

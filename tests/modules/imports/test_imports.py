@@ -309,6 +309,7 @@ async def test_an_export_of_wordpress_becomes_drafts_of_markdown(
         "<p>" + "".join(f"<b title='{n}></b>'>" for n in range(60)) + "</p>" + "<p>x</p>" * 40,
         "<b>" * 60 + "<table><td>" + "</b>" * 60 + "<i>" * 60 + "</table>" + "<p>x</p>" * 40,
         "<p><a href=" + "y" * 1_000 + "><p>" + "<p>x</p>" * 40,
+        "<p>" * 20_001,
         "<i><b x='\"'><u>" * 30 + "<p>x</p>" * 40,
     ],
 )
