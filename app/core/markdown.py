@@ -15,14 +15,14 @@ from uuid import UUID
 
 import nh3
 from markdown_it import MarkdownIt
-from markdown_it.rules_block import StateBlock, table
+from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
 from app.core.errors import Invalid, RateLimited
 
 EXCERPT = 200
 HEADING_WITHIN = 2_000
-MOST_CELLS = 20_000
+MOST_CELLS, MOST_ADDED, MOST_TOKENS = 20_000, 1_000, 100_000
 LONGEST_HTML = 1_200_000  # characters; four times the longest body of an article
 MOST_WAITING = 1_200_000  # characters of one tenant; five seconds' work
 _THREAD = ThreadPoolExecutor(1, "markdown")
@@ -127,24 +127,35 @@ def _too_much() -> Invalid:
     return Invalid.field("body", f"becomes more than {LONGEST_HTML:,} characters of HTML")
 
 
-def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """The library's rule, which fills rows up to 65,536 cells in each table.
+class _Tokens(list[Token]):
+    """What a text is read as, until it becomes too much: tables are filled up to 65,536 cells each."""
 
-    Raises:
-        Invalid (`body`): the tables together have too many.
-    """
-    before = len(state.tokens)
-    found = table(state, start, end, silent)
-    if found and not silent:
-        state.env["cells"] = state.env.get("cells", 0) + sum(t.tag in ("td", "th") for t in state.tokens[before:]) // 2
-        if state.env["cells"] > MOST_CELLS:
-            raise Invalid.field("body", f"must not have more than {MOST_CELLS:,} cells in its tables")
-    return found
+    def __init__(self, cells: int) -> None:
+        super().__init__()
+        self._cells = cells
+
+    def append(self, token: Token) -> None:
+        """
+        Raises:
+            Invalid (`body`).
+        """
+        if token.type in ("td_open", "th_open"):
+            self._cells -= 1
+        if self._cells < 0:
+            raise Invalid.field("body", "has too many cells in its tables, or too many that are not written out")
+        if len(self) >= MOST_TOKENS:
+            raise Invalid.field("body", "has too many paragraphs, list items, quotes and cells")
+        super().append(token)
+
+
+def _begin(state: StateCore) -> None:
+    # A cell that is written has two characters and more, so what a table costs goes with the length of the text.
+    state.tokens = _Tokens(min(MOST_CELLS, MOST_ADDED + len(state.src) // 2))
 
 
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
-    parser.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
+    parser.core.ruler.before("block", "bound", _begin)
     return parser
 
 

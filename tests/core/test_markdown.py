@@ -110,7 +110,8 @@ ADDRESS = "[x]: " + "y" * 3_000 + "\n\n"
     ],
 )
 def test_a_small_text_of_which_much_would_come_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(markdown, "MOST_CELLS", 1_000)
+    monkeypatch.setattr(markdown, "MOST_ADDED", 200)
+    monkeypatch.setattr(markdown, "MOST_TOKENS", 4_000)
     monkeypatch.setattr(markdown, "LONGEST_HTML", 30_000)
     cleaned: list[int] = []
     monkeypatch.setattr(markdown, "_CLEANER", Counting(cleaned))
