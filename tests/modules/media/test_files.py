@@ -174,6 +174,7 @@ async def test_members_upload_on_their_page_and_the_owner_sees_it(
     assert [row["action"] for row in log][:2] == ["file.delete", "file.create"]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_picture_with_broken_notes_is_shown_as_it_lies() -> None:
     out, notes = io.BytesIO(), Image.Exif()
     notes[0x0112], notes[0x8825] = 6, {1: "N", 2: (1.0, 2.0, 3.0)}
