@@ -61,6 +61,15 @@ class Work:
         return self._row.attempt
 
     @property
+    def this_try(self) -> str:
+        """Names this attempt among all of the job's, also those before a replay or an undone removal.
+
+        For steps that each attempt takes anew, such as reading what is to be done: a new run counts its attempts
+        from 1 again, and what the job has committed under a step's name stays done in all of its runs.
+        """
+        return f"{self._row.run}.{self._row.attempt}"
+
+    @property
     def last_attempt(self) -> bool:
         return self._row.last_attempt
 
@@ -113,7 +122,9 @@ class Work:
 
     @asynccontextmanager
     async def transaction(self, step: str) -> AsyncGenerator[AsyncSession | None, None]:
-        """The transaction of one step; None when an earlier attempt has committed this step already.
+        """The transaction of one step; None when an earlier attempt, of any run, has committed this step already.
+
+        A step that every attempt has to take carries `this_try` in its name.
 
         ```
         async with work.transaction("result") as session:
