@@ -200,22 +200,20 @@ def _with_hidden(new: Any, old: Any, shown: Any, place: str) -> Any:
             name: _with_hidden(value, was.get(name), seen.get(name), f"{place}.{name}") for name, value in new.items()
         }
     if isinstance(new, list):
-        was, seen = (old, shown) if isinstance(shown, list) else ([], [])
-        froms = [_counterpart(n, new, seen) for n in range(len(new))]
-        return [
-            _with_hidden(value, None if at is None else was[at], None if at is None else seen[at], f"{place}[{n}]")
-            for n, (value, at) in enumerate(zip(new, froms, strict=True))
-        ]
+        pairs = list(zip(old, shown, strict=True)) if isinstance(shown, list) else []
+        return [_with_hidden(value, *_pair(n, new, pairs), f"{place}[{n}]") for n, value in enumerate(new)]
     if isinstance(new, str) and is_hidden(new):
         raise Invalid.field(place, "is hidden, and it cannot be told what it was: write the value itself")
     return new
 
 
-def _counterpart(n: int, new: list[Any], shown: list[Any]) -> int | None:
-    """Which item of `shown` the item `n` is: the only one that looks like it, else the one at its place."""
-    if shown.count(new[n]) == 1:
-        return shown.index(new[n])
-    return n if len(new) == len(shown) else None
+def _pair(n: int, new: list[Any], pairs: list[tuple[Any, Any]]) -> tuple[Any, Any]:
+    """What the item `n` of a list was, and how that was shown: the only one that looked like it, else the one in its
+    place, where no item came or went."""
+    alike = [pair for pair in pairs if pair[1] == new[n]]
+    if len(alike) == 1:
+        return alike[0]
+    return pairs[n] if len(new) == len(pairs) else (None, None)
 
 
 def _named(error: msgspec.ValidationError) -> Invalid:

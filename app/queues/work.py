@@ -16,7 +16,7 @@ from app.queues.batch import Claim
 from app.queues.children import Child
 from app.queues.children import children as children_of
 from app.queues.failure import RecordAway, Superseded, plain
-from app.queues.progress import Teller
+from app.queues.progress import Teller, Told
 from app.queues.quota import inside_a_job
 
 MAX_LOG_LINES = 200
@@ -87,14 +87,14 @@ class Work:
         if len(self.lines) < MAX_LOG_LINES:
             self.lines.append(plain(line)[:MAX_LINE])
 
-    async def progress(self, percent: float, note: str | None = None) -> None:
+    async def progress(self, percent: float | None, note: str | None = None) -> None:
         """Show people how far this attempt is, with the lines logged so far. Cheap: written twice a second at most.
 
         Args:
-            percent: from 0 to 100; what lies outside is cut off.
+            percent: from 0 to 100; what lies outside is cut off. None: nobody knows how much is left, so no bar.
             note: what is being done, "page 4 of 10"; secrets in it are hidden.
         """
-        cut = round(min(100.0, max(0.0, percent)))
+        cut = None if percent is None else round(min(100.0, max(0.0, percent)))
         await self._teller.say((cut, plain(note)[:MAX_NOTE] if note else None))
 
     def end(self) -> None:
@@ -110,7 +110,7 @@ class Work:
         if self._over:
             raise Superseded
 
-    async def _tell(self, told: tuple[int, str | None]) -> None:
+    async def _tell(self, told: Told) -> None:
         await self.claim.confirm()
         async with self._database.transaction(self.scope) as session:
             await record.tell(session, self._row, *told, self.lines)

@@ -163,7 +163,7 @@ HIDDEN_PLACES: list[tuple[Any, Any, Any]] = [
     ({"at": "redis://u:p@h/0"}, {"at": "redis://u:***@h/0"}, {"at": "redis://u:p@h/0"}),
     ({"at": "redis://u:p@h/0"}, {"at": "redis://u:***@other/0"}, None),
     ({"password": {"of": "a"}}, {"password": {"of": "***"}}, None),
-    ({"keys": [{"api_key": "a"}]}, {"keys": [{"api_key": "***"}, {"api_key": "***"}]}, None),
+    ({"keys": [{"api_key": "a"}, {"api_key": "b"}]}, {"keys": [{"api_key": "***"}]}, None),
     ({"token": "s"}, {"other": {"token": "***"}}, None),
     ({"a": "s"}, {"a": "***"}, None),
     ({"a": {"token": "***"}}, {"a": {"token": "***"}, "b": 1}, {"a": {"token": "***"}, "b": 1}),
