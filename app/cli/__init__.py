@@ -31,7 +31,7 @@ from app.cli.queues import queues
 from app.cli.releases import RELEASES
 from app.cli.roles import role
 from app.cli.schedules import schedules
-from app.cli.serve import migrate, suspects, up, web, worker
+from app.cli.serve import migrate, up, web, worker
 from app.cli.taxonomy import category, tag
 from app.cli.tenants import tenant
 from app.cli.token_changes import client_change, token_change
@@ -53,7 +53,7 @@ def main() -> None:
     """TekNav: the control room and API of a multi-tenant publishing platform that works with AI."""
 
 
-SERVING = (up, web, worker, suspects, migrate)
+SERVING = (up, web, worker, migrate)
 PEOPLE = (owner, user, session, tenant, token, client, member, invitation, role, workspace)
 THINGS = (
     article,

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,15 @@ async def step(work: Work, deed: Deed) -> None:
     await asyncio.sleep(deed.seconds)
 
 
+async def deaf(work: Work, deed: Deed) -> None:
+    """Lets nobody stop it, and has its effect all the same."""
+    end = time.monotonic() + deed.seconds
+    while (left_s := end - time.monotonic()) > 0:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(left_s)
+    await effect(work, Deed(mark=deed.mark, what="effect"))
+
+
 async def plain(_: Work, deed: Deed) -> dict[str, Any]:
     """No effect in the database at all: what it was asked for is done when its line stands."""
     await asyncio.sleep(deed.seconds)
@@ -106,7 +116,10 @@ async def flaky(work: Work, deed: Deed) -> None:
 
 
 async def mend(work: Work, deed: Deed) -> None:
-    """Dies at once, until somebody has mended its cause."""
+    """Dies at once, until somebody has mended its cause. Each try looks for itself, in a step that it names."""
+    async with work.transaction(f"look:{work.this_try}") as session:
+        if session is None:
+            return  # a name that an earlier run has used: nothing was looked at, so nothing is done
     if not (_folder() / "mended").exists():
         raise Unrecoverable("nobody has mended it yet")
     await effect(work, deed)
@@ -208,6 +221,7 @@ SINS: dict[str, Callable[[Work, Deed], Awaitable[Any]]] = {
 DOINGS = SINS | {
     "effect": effect,
     "step": step,
+    "deaf": deaf,
     "plain": plain,
     "call": call,
     "fail": fail,

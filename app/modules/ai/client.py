@@ -16,11 +16,13 @@ from app.modules.ai.local.checks import DESCRIPTION, SLUG, TITLE, Finding, Level
 from app.modules.ai.local.ranking import LONGEST_SUMMARY, examine
 from app.modules.ai.local.tidy import tidy
 from app.modules.prompts.service import Prompts
+from app.queues.failure import AskedToWait
 
 MOST_KEYWORDS = 12
 MOST_FINDINGS = 20  # that a model may add to a report
 LONGEST_NOTE = 500
 SHARE = 0.2  # of a text, at most, for its summary
+PROBE_S = 5.0
 LONGEST_READ = 60_000  # characters of a text that `local` reads: a long chapter
 
 RULES = (
@@ -133,22 +135,26 @@ class Completion(Struct, frozen=True, kw_only=True):
     template_version: int | None = None
 
 
-class ProviderError(Exception):
+class ProviderError(AskedToWait):
     """No answer, and why.
 
     `code` is a stable word; the message names host and status, never the key or the text. `retryable` says whether
-    the same call may succeed later, `retry_after` after how many seconds, where the provider said so.
+    the same call may succeed later, `retry_after` after how many seconds, where the provider said so; the queue obeys.
     """
 
     def __init__(self, code: str, message: str, *, retryable: bool, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.code, self.retryable, self.retry_after = code, retryable, retry_after
+        self.least_wait_s = retry_after
 
 
 class Provider(Protocol):
     """Does what can be asked of AI. `run_id` lets a server recognise a repeated call. It raises `ProviderError`."""
 
     name: str
+
+    async def probe(self) -> None:
+        """Come back if it can be asked; nothing is asked of it that costs."""
 
     async def write(self, order: Order, *, run_id: str | None = None) -> Completion:
         """A summary is shorter than a fifth of the text and than 1,200 characters, and has up to 12 key words."""
@@ -163,6 +169,9 @@ class Local:
     """Picks, counts and mends: no model, no network, the same answer every time. It writes nothing of its own."""
 
     name = "local"
+
+    async def probe(self) -> None:
+        """It is always there: it is this program."""
 
     async def write(self, order: Order, *, run_id: str | None = None) -> Completion:
         # In a thread: 20,000 characters take some 30 ms, which is long for a loop that others share.
@@ -240,6 +249,13 @@ class OpenRouter:
         self._url = settings.openrouter_base_url.rstrip("/") + "/chat/completions"
         self._host = urlsplit(self._url).netloc.rpartition("@")[2]
 
+    async def probe(self) -> None:
+        """By its list of models, which is free. A server that has none answers too."""
+        url = self._settings.openrouter_base_url.rstrip("/") + "/models"
+        found = await self._call("GET", url, self._key(), timeout=PROBE_S, cut_at=0)
+        if found.status in (401, 402, 403, 429) or found.status >= 500:
+            raise self._failure(found.status, found.headers.get("retry-after", ""))
+
     async def write(self, order: Order, *, run_id: str | None = None) -> Completion:
         report: Report | None = None
         if order.kind in ("seo_audit", "quality_check"):
@@ -295,20 +311,19 @@ class OpenRouter:
         }
 
     async def _post(self, messages: list[Message], config: dict[str, Any], run_id: str | None) -> Response:
-        headers = {"Idempotency-Key": run_id} if run_id else {}
-        if self._settings.openrouter_api_key:
-            headers["Authorization"] = f"Bearer {self._settings.openrouter_api_key}"
+        headers = self._key() | ({"Idempotency-Key": run_id} if run_id else {})
         body = {"model": self._settings.ai_model, "messages": messages, "response_format": {"type": "json_object"}}
         body |= config
+        return await self._call("POST", self._url, headers, json=body, timeout=self._settings.ai_timeout_s)
+
+    def _key(self) -> dict[str, str]:
+        key = self._settings.openrouter_api_key
+        return {"Authorization": f"Bearer {key}"} if key else {}
+
+    async def _call(self, method: str, url: str, headers: dict[str, str], **more: Any) -> Response:
         try:
-            return await self._egress.request(
-                "POST",
-                self._url,
-                json=body,
-                headers=headers,
-                timeout=self._settings.ai_timeout_s,
-                private_ok=True,  # the address is the operator's own setting
-            )
+            # Private addresses are fine: it is the operator's own setting.
+            return await self._egress.request(method, url, headers=headers, private_ok=True, **more)
         except (TimedOut, Unreachable) as error:
             code = "timed_out" if isinstance(error, TimedOut) else "unreachable"
             raise ProviderError(code, str(error), retryable=True) from error

@@ -22,8 +22,9 @@ class _Undo(Exception):
 @processor(ImportArticles, timeout_s=3600)
 async def import_articles(work: Work, job: ImportArticles) -> None:
     """An attempt that ends early is taken up by the next where it stopped."""
-    async with work.transaction(f"start:{work.attempt}") as session:
-        begun = None if session is None else await Importing(session).begin(job.import_id)
+    async with work.transaction(f"start:{work.this_try}") as session:
+        assert session is not None
+        begun = await Importing(session).begin(job.import_id)
     if begun is None:
         return
     run, data = begun

@@ -136,6 +136,33 @@ async def test_an_attempt_that_ends_early_is_taken_up_where_it_stopped(
     assert counts(run) == ("completed", 4, 4, 0, 0) and len(calls) == 5
 
 
+async def test_a_dead_import_that_is_replayed_goes_on_where_it_stopped(
+    tenant_client: Client,
+    drain: Drain,
+    owner: AsyncClient,
+    admin: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = Importing.create
+
+    async def failing(self: Importing, run: Any, entry: Any) -> Any:
+        if entry.source.endswith("2.md"):
+            raise OSError("the cable is out")
+        return await real(self, run, entry)
+
+    client = await tenant_client(*SCOPES)
+    with monkeypatch.context() as broken:
+        broken.setattr(Importing, "create", failing)
+        answer = await client.post(PATH, files={"file": ("a.zip", packed({f"{n}.md": f"# {n}" for n in range(4)}))})
+        await drain(retries=True)
+    dead = (await client.get(answer.headers["location"])).json()
+    assert counts(dead) == ("failed", 4, 2, 0, 0)
+    job = await admin.fetchval("SELECT id FROM job WHERE state = 'dead'")
+    assert (await owner.post(f"/api/owner/queues/platform:tasks/dlq/{job}/replay")).status_code == 200
+    await drain()
+    assert counts((await client.get(answer.headers["location"])).json()) == ("completed", 4, 4, 0, 0)
+
+
 async def test_what_cannot_be_read_is_said_and_others_see_nothing(
     tenant_client: Client, make_tenant: Callable[[str], Awaitable[Made]], drain: Drain, monkeypatch: pytest.MonkeyPatch
 ) -> None:

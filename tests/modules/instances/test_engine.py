@@ -1,5 +1,7 @@
 """What the engine does with an instance: each step once, through waits, failures, people and killed workers."""
 
+import io
+import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
@@ -18,7 +20,7 @@ from app.modules.email_templates.service import EmailTemplates
 from app.modules.instances import processor
 from app.modules.instances.jobs import ExecuteWorkflowStep
 from app.modules.workflows.schemas import Step
-from app.queues import control
+from app.queues import control, trash
 from app.queues.batch import Batch
 from app.queues.models import JobRow, State
 from app.queues.work import Work
@@ -365,6 +367,44 @@ async def test_a_dead_job_fails_its_instance_and_its_replay_goes_on(
     assert (await flows.instance(client, instance))["status"] == "succeeded"
 
 
+@pytest.mark.parametrize("undone", [True, False])
+async def test_a_step_whose_alarm_was_removed_or_died_is_tried_again_when_that_comes_back(
+    client: AsyncClient,
+    drain: Drain,
+    ring: Drain,
+    monkeypatch: pytest.MonkeyPatch,
+    database: Database,
+    operator: Any,
+    admin: asyncpg.Connection,
+    undone: bool,
+) -> None:
+    rest = {"type": "wait", "key": "rest", "seconds": 600}
+    instance = await flows.run(client, await flows.workflow(client, rest))
+    await drain()
+    assert flows.steps(await flows.instance(client, instance)) == [("rest", 1, 1, "waiting")]
+    if not undone:
+        with monkeypatch.context() as broken:
+            broken.setattr(processor, "_STEPS", {})
+            await ring()
+            await drain(retries=True)
+    async with database.transaction(operator.scope) as session:
+        query = select(JobRow).where(JobRow.state.in_([State.PENDING, State.QUEUED] if undone else [State.DEAD]))
+        alarm = (await session.scalars(query)).one()
+        await (control.remove(session, alarm) if undone else control.replay(session, alarm))
+    if undone:
+        found = await flows.instance(client, instance)
+        assert (found["status"], found["error"]["code"]) == ("failed", "crashed")
+        async with database.transaction(operator.scope) as session:
+            await trash.restore(session, await session.get_one(JobRow, alarm.id))
+    assert (await flows.instance(client, instance))["status"] == "running"
+    await drain()
+    found = await flows.instance(client, instance)
+    assert flows.steps(found) == [("rest", 1, 1, "cancelled"), ("rest", 1, 2, "waiting")]
+    await ring()
+    assert (await flows.instance(client, instance))["status"] == "succeeded"
+    assert await admin.fetchval("SELECT count(*) FROM job WHERE state <> 'completed'") == 0
+
+
 # What PostgreSQL does when the other end of a connection is gone.
 HANG_UP = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -428,3 +468,50 @@ async def die_on_the_way(database: Database, admin: asyncpg.Connection, job: asy
                 event.remove(engine, what, watch)
         await admin.execute(HANG_UP)
         await database.engine(Plane.TENANT).dispose()
+
+
+async def test_what_was_approved_is_published_and_nothing_that_was_written_since(
+    client: AsyncClient, tenant_client: TenantClient, drain: Drain
+) -> None:
+    other = await tenant_client(*flows.SCOPES)
+    definition = await flows.workflow(client, ASK, PUBLISH)
+    draft = await flows.article(client)
+    path = f"/api/v1/articles/{draft}"
+    instance = await flows.run(client, definition, articleId=draft)
+    await drain()
+    (waiting,) = (await other.get("/api/v1/approvals?status=pending")).json()["items"]
+    assert waiting["note"] == "It is about version 1 of “How the ladder was built”."
+    assert (await client.patch(path, json={"body": "Changed after the question."})).status_code == 200
+    assert (await decide(other, "approve")).status_code == 200
+    await drain()
+    shown = (await client.get(f"{path}/publication")).json()
+    assert (shown["version"], "weir" in shown["html"]) == (1, True)
+
+    # Beginning behind the approval asks nobody again, so it shows nothing newer either, and takes nothing newer away.
+    assert (await client.patch(path, json={"body": "Changed after the publication."})).status_code == 200
+    restarts = f"/api/v1/workflows/instances/{instance}/restart"
+    assert (await client.post(restarts, json={"step": "publish"})).status_code == 202
+    await drain()
+    assert (await client.get(f"{path}/publication")).json()["version"] == 1
+    assert (await client.post(f"{path}/publication", json={})).status_code == 200
+    assert (await client.post(restarts, json={"step": "publish"})).status_code == 202
+    await drain()
+    newest, before = await flows.instances(client), (await client.get(f"{path}/publication")).json()["version"]
+    assert ([one["status"] for one in newest], before) == (["succeeded"] * 3, 3)
+
+
+async def test_who_imports_an_article_has_started_what_follows_from_it(
+    client: AsyncClient, tenant_client: TenantClient, drain: Drain
+) -> None:
+    importer = await tenant_client(*flows.SCOPES, "imports:write")
+    await flows.workflow(client, ASK, PUBLISH, on="article.created")
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("weir.md", "# The weir\n\nIt stands in the town.")
+    headers = {"Content-Type": "application/zip"}
+    sent = await importer.post("/api/v1/imports", content=archive.getvalue(), headers=headers)
+    assert sent.status_code == 202, sent.text
+    await drain()
+    refused = await decide(importer, "approve")
+    assert (refused.status_code, refused.json()["code"]) == (403, "self_approval")
+    assert (await decide(client, "approve")).status_code == 200

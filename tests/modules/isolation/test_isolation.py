@@ -10,7 +10,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import ARRAY
 
 from app.core.database import Database
-from app.core.ids import PLATFORM_TENANT
+from app.core.ids import PLATFORM_TENANT, new_id
 from app.core.models import Base
 from app.modules.isolation.repository import MINE, THEIRS, examine, sample
 from app.modules.isolation.schemas import Case, Result
@@ -72,6 +72,16 @@ async def test_nothing_of_another_tenant_can_be_seen_changed_or_made(
         assert await admin.fetchval(f'SELECT count(*) FROM "{name}"') == count, f"{name}: all is taken back"
     sandbox = [MINE, THEIRS]
     assert await admin.fetchval("SELECT count(*) FROM tenant WHERE id = ANY($1)", sandbox) == 0
+
+
+async def test_what_somebody_put_into_the_sandbox_goes_with_it(database: Database, admin: asyncpg.Connection) -> None:
+    await admin.execute("INSERT INTO tenant (id, name, slug) VALUES ($1, 'Left behind', 'left-behind')", THEIRS)
+    await admin.execute(
+        "INSERT INTO workspace (id, tenant_id, name, slug) VALUES ($1, $2, 'Made meanwhile', 'w')", new_id(), THEIRS
+    )
+    assert by_result(await examine(database), Result.BREACHED) == []
+    for table, column in (("tenant", "id"), ("workspace", "tenant_id")):
+        assert await admin.fetchval(f"SELECT count(*) FROM {table} WHERE {column} = $1", THEIRS) == 0
 
 
 BREACHES = {
@@ -153,7 +163,7 @@ async def test_an_owner_asks_for_a_run_and_reads_what_came_of_it(
     page = await owner.get(PAGE)
     assert "Everything held" in page.text and "Held" in page.text
     drawer = await owner.get(f"{PAGE}/{run['id']}", headers=HTMX)
-    assert "workspace" in drawer.text and "another tenant" in drawer.text and "<html" not in drawer.text
+    assert "workspace" in drawer.text and "as another tenant" in drawer.text and "<html" not in drawer.text
     pressed = await owner.post(PAGE, headers=HTMX)
     assert pressed.status_code == 200 and "toast" in pressed.headers["hx-trigger"]
     assert len((await owner.get(RUNS)).json()["items"]) == 2
@@ -172,6 +182,17 @@ async def test_a_run_that_cannot_end_says_why_and_the_next_one_may_begin(
     run = (await owner.get(place)).json()
     assert run["status"] == "failed" and "the sandbox cannot be made" in run["error"]
     assert run["error"] in (await owner.get(PAGE)).text
+    seen: list[str] = []
+
+    async def looking(_: Database) -> list[Case]:
+        seen.append((await owner.get(place)).json()["status"])
+        return []
+
+    monkeypatch.setattr("app.modules.isolation.processor.examine", looking)
+    job = (await owner.get("/api/owner/queues/platform:tasks/dlq")).json()["items"][0]["id"]
+    assert (await owner.post(f"/api/owner/queues/platform:tasks/dlq/{job}/replay")).status_code == 200
+    await drain()
+    assert (seen, (await owner.get(place)).json()["status"]) == (["running"], "held")
     assert (await owner.post(RUNS)).status_code == 202
 
 

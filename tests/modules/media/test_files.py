@@ -130,6 +130,45 @@ async def test_a_broken_picture_says_so_and_the_folder_is_tidied(
     assert not any(path.exists() for path in lying) and len(list(folder.glob(f"*/{kept['id']}*"))) == 2
 
 
+async def test_a_dead_job_of_pictures_that_is_replayed_makes_them(
+    tenant_client: Client,
+    drain: Drain,
+    owner: AsyncClient,
+    settings: Settings,
+    admin: asyncpg.Connection,
+    database: Any,
+    operator: Actor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client, queue = await tenant_client(*SCOPES), "/api/owner/queues/platform:tasks"
+    file = (await client.post(PATH, content=picture("PNG"))).json()
+    lying = next((settings.data_dir / "files").glob(f"*/{file['id']}"))
+    away = lying.rename(lying.with_name("away"))
+    await drain(retries=True)
+    assert (await client.get(f"{PATH}/{file['id']}")).json()["images"] == "failed"
+    away.rename(lying)
+    job = await admin.fetchval("SELECT id FROM job WHERE state = 'dead'")
+    assert (await owner.post(f"{queue}/dlq/{job}/replay")).status_code == 200
+    assert (await client.get(f"{PATH}/{file['id']}")).json()["images"] == "pending"
+    await drain()
+    assert (await client.get(f"{PATH}/{file['id']}")).json()["images"] == "completed"
+
+    def broken(self: Any, tenant: Any, name: str) -> None:
+        raise OSError("the disk is away")
+
+    stray = lying.with_name("cut.1.part")
+    stray.write_bytes(b"x")
+    os.utime(stray, (0, 0))
+    async with database.transaction(operator.scope) as session:
+        await enqueue(session, SweepFiles())
+    with monkeypatch.context() as patched:
+        patched.setattr(pictures.Folder, "discard", broken)
+        await drain()
+    assert stray.exists()
+    await drain(retries=True)
+    assert not stray.exists(), "the next attempt looks for itself"
+
+
 async def test_members_upload_on_their_page_and_the_owner_sees_it(
     member: Client, owner: AsyncClient, tenant: Made, drain: Drain, admin: asyncpg.Connection
 ) -> None:
