@@ -97,6 +97,14 @@ async def test_every_address_on_the_pages_answers(found: Found) -> None:
     assert kinds >= {"/articles/{id}", "/queues/{queue}/jobs/{id}", "/queues/{queue}/dlq", "/logs/audit/{id}"}
 
 
+async def test_what_a_request_set_going_leads_to_its_trace(furnished: Furnished, found: Found) -> None:
+    of_kind = {kind(page).removeprefix(HOME): page for page in found.pages}
+    for each in ("ai/tasks", "approvals", "deliveries", "emails", "imports", "workflows/instances"):
+        page = (await furnished.owner.get(of_kind[f"/{each}/{{id}}"])).text
+        assert f"{HOME}/traces/" in page, each
+        assert "Harbour Press</a>" in page or each == "emails", f"{each}: the tenant has its name and is linked"
+
+
 @pytest.mark.promise("S4-59", "S4-60")
 async def test_every_button_does_something(furnished: Furnished, found: Found, open_window: OpenWindow) -> None:
     page = (await open_window(furnished.address, session=furnished.owner.cookie)).page
