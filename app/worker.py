@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 import structlog
+import uvloop
 
 from app import checks, registry
 from app.core.settings import Settings, SettingsError
 from app.process import Process, collect_less
-from app.queues import isolated
+from app.queues.isolated import Template
 from app.queues.loops import Loop
 from app.queues.runner import Runner
 from app.queues.worker import WorkerProcess
@@ -22,11 +23,19 @@ from app.queues.worker import WorkerProcess
 CLOCK_S = 600.0
 LEAVE_S = 23.5
 """Jobs have 20 s to end and 3 s to stop; supervisors wait 24 s at least."""
-SUSPECTS = (sys.executable, "-m", "app.cli", "suspects")
 
 
-async def run(settings: Settings, queues: tuple[str, ...] = ()) -> None:
+def serve(settings: Settings, queues: tuple[str, ...] = ()) -> None:
     """Serve `queues` (all, where none is named) until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsError: a part is missing or unsafe, or a queue is unknown.
+    """
+    uvloop.run(run(settings, queues, suspects_of(settings)))
+
+
+async def run(settings: Settings, queues: tuple[str, ...], template: Template | None) -> None:
+    """As `serve`, with suspects in processes that are forked from `template`.
 
     Raises:
         SettingsError: a part is missing or unsafe, or a queue is unknown.
@@ -53,7 +62,7 @@ async def run(settings: Settings, queues: tuple[str, ...] = ()) -> None:
             led=process.loops(),
             own=[Loop("clock", CLOCK_S, process.database.measure_clock)],
             broker=process.broker,
-            quarantine=SUSPECTS,
+            template=template,
             hang_s=settings.worker_hang_s,
             stopping=lambda: leave_within(LEAVE_S),
         )
@@ -63,8 +72,8 @@ async def run(settings: Settings, queues: tuple[str, ...] = ()) -> None:
         await process.close()
 
 
-def serve_suspects(settings: Settings) -> None:
-    """Run each job that a worker asks for in a process of its own, until the worker ends."""
+def suspects_of(settings: Settings) -> Template | None:
+    """What the processes are forked from that run the jobs of workers that died."""
 
     @asynccontextmanager
     async def runner(worker: UUID) -> AsyncGenerator[Runner, None]:
@@ -74,8 +83,7 @@ def serve_suspects(settings: Settings) -> None:
         finally:
             await process.close()
 
-    collect_less()
-    isolated.serve(runner)
+    return Template(runner)
 
 
 def leave_within(seconds: float) -> None:

@@ -74,9 +74,14 @@ async def measure(counts: Sequence[int], seconds: float) -> list[dict[str, Any]]
                 "postgres_transactions_per_s": rate["commits"],
                 "postgres_connections": after["logins"],
                 "cpu_percent": 100 * rate["cpu_s"] / count,
-                "memory_mb": sum(each.memory_full_info().pss for each in workers) / count / 1e6,
+                "memory_mb": sum(map(_memory, workers)) / count / 1e6,
             })  # fmt: skip
     return rows
+
+
+def _memory(worker: psutil.Process) -> int:
+    """Proportional, in bytes, with the template that it has forked."""
+    return sum(int(each.memory_full_info().pss) for each in (worker, *worker.children(recursive=True)))
 
 
 async def _shown(admin: asyncpg.Connection, count: int) -> None:

@@ -31,7 +31,7 @@ from app.cli.queues import queues
 from app.cli.releases import RELEASES
 from app.cli.roles import role
 from app.cli.schedules import schedules
-from app.cli.serve import migrate, suspects, up, web, worker
+from app.cli.serve import migrate, up, web, worker
 from app.cli.taxonomy import category, tag
 from app.cli.tenants import tenant
 from app.cli.token_changes import client_change, token_change
@@ -75,7 +75,6 @@ PARTS = (
 for group, commands in PARTS:
     for part in commands:
         group.add_command(part)
-main.add_command(suspects)  # hidden: workers start it
 for title, commands in PANELS.items():
     for command in commands:
         main.add_command(command)

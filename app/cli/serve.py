@@ -84,22 +84,12 @@ def worker(names: str, processes: int | None) -> None:
         _export(settings)
         sys.exit(asyncio.run(workers.run(count, ("-m", "app.cli", "worker", "--queues", ",".join(chosen)))))
 
-    import uvloop
-
     from app import worker as root
 
     try:
-        uvloop.run(root.run(settings, chosen))
+        root.serve(settings, chosen)
     except SettingsError as error:
         raise Failed(str(error), 2) from None
-
-
-@click.command(hidden=True)
-def suspects() -> None:
-    """Run jobs that may have ended their worker; started by workers."""
-    from app import worker as root
-
-    root.serve_suspects(serving(settings_of()))
 
 
 @click.command()

@@ -1,4 +1,7 @@
-"""The one seam to BullMQ: what goes into Redis and what is asked of it. Names and ids are translated here."""
+"""What goes into Redis and what is asked of it, in BullMQ's terms. Names and ids are translated here.
+
+What takes jobs out stands in `consumer`, the lists of the dead in `deadletter`, strangers' jobs in `adopt`.
+"""
 
 import asyncio
 import contextlib

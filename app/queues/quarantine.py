@@ -6,22 +6,21 @@ If it ends that process too, the attempt is its own and nobody else's. An innoce
 import asyncio
 import os
 import signal
-from collections.abc import Sequence
 from contextlib import suppress
 from uuid import UUID
 
 import msgspec
 import structlog
 
-from app.core import leash
 from app.core.database import SYSTEM, Database
 from app.queues.failure import Failure
-from app.queues.isolated import Began, Broken, Ended, Message, Report, Request
+from app.queues.isolated import Broken, Ended, Message, Ready, Report, Request, Template
 from app.queues.models import UNFINISHED, JobRow, State
 from app.queues.runner import Outcome, Runner
 
 log = structlog.get_logger()
-IDLE_S = 30.0
+AT_ONCE = 4
+"""After a crash there may be fifty suspects with long work before them. Each has connections of its own."""
 GRACE_S = 5.0
 """Beyond its time limit, within which the process itself should have ended the attempt."""
 START_S = 60.0
@@ -31,18 +30,23 @@ LONGEST_LINE = 16_000_000
 class Quarantine:
     """
     Args:
-        command: starts a process that calls `isolated.serve`.
+        template: what the processes are forked from.
         runner: of this worker process, for what the other one cannot write into the record any more.
     """
 
-    def __init__(self, command: Sequence[str], database: Database, runner: Runner) -> None:
-        self._command = command
+    def __init__(self, template: Template, database: Database, runner: Runner) -> None:
+        self._template = template
         self._database = database
         self._runner = runner
-        self._alone = asyncio.Lock()
-        self._process: asyncio.subprocess.Process | None = None
-        self._at_work: int | None = None
-        self._idle: asyncio.TimerHandle | None = None
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._at_work: set[Ready] = set()
+
+    async def watch(self) -> None:
+        """
+        Raises:
+            RuntimeError: there can be no further process.
+        """
+        await self._template.watch()
 
     async def attempt(self, job_id: UUID, run: int) -> Outcome:
         """As `Runner.attempt` does it, in the other process.
@@ -55,7 +59,7 @@ class Quarantine:
             return Outcome(None)
         limit_s = self._runner.limit_s(row)
         try:
-            async with self._alone:
+            async with self._places:
                 log.info("job.quarantined", job_id=str(job_id))
                 async with asyncio.timeout(START_S + limit_s + GRACE_S) as bound:
                     told = await self._run(Request(self._runner.worker, job_id, run), bound, limit_s)
@@ -76,67 +80,43 @@ class Quarantine:
             return Outcome(None)
         return Outcome(row, told.failure, told.lines)
 
-    async def close(self) -> None:
-        """End the other process, whatever it does."""
-        if self._idle is not None:
-            self._idle.cancel()
-        process, self._process = self._process, None
-        if process is None:
-            return
-        for pid in (self._at_work, process.pid if process.returncode is None else None):
-            if pid is not None:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        self._at_work = None
-        await process.wait()
+    def close(self) -> None:
+        """End the other processes, whatever they do."""
+        for each in self._at_work:
+            # The guard first: it must not tell that the job has ended its process.
+            _kill(each.guard)
+            _kill(each.pid)
+        self._template.close()
 
     async def _run(self, request: Request, bound: asyncio.Timeout, limit_s: float) -> Report | Ended:
         """What was reported; else how the process ended that had the job."""
-        process = await self._ready()
-        assert process.stdin is not None
-        assert process.stdout is not None
+        reader, writer = await asyncio.open_unix_connection(sock=self._template.ask(), limit=LONGEST_LINE)
         report: Report | Broken | None = None
+        ready: Ready | None = None
         try:
-            process.stdin.write(msgspec.json.encode(request) + b"\n")
-            while line := await process.stdout.readline():
+            while line := await reader.readline():
                 match msgspec.json.decode(line, type=Message):
-                    case Began(pid=pid):
-                        self._at_work = pid
+                    case Ready() as ready:
+                        self._at_work.add(ready)
                         bound.reschedule(asyncio.get_running_loop().time() + limit_s + GRACE_S)
+                        writer.write(msgspec.json.encode(request) + b"\n")
                     case Ended() as ended:
-                        self._at_work = None
-                        self._end_when_idle()
                         break
                     case report:
                         pass
             else:
-                raise RuntimeError(f"the process for suspects ended: {_how(Ended(await process.wait()))}")
+                raise RuntimeError("the process for a suspect was ended")
         except BaseException:
-            await self.close()
+            if ready is not None:
+                _kill(ready.pid)  # the guard notes it, finds nobody to tell, and ends
             raise
+        finally:
+            if ready is not None:
+                self._at_work.discard(ready)
+            writer.close()
         if isinstance(report, Broken):
             raise RuntimeError(report.message)
         return report or ended
-
-    async def _ready(self) -> asyncio.subprocess.Process:
-        if self._idle is not None:
-            self._idle.cancel()
-        if self._process is None or self._process.returncode is not None:
-            # In a session of its own, so that Ctrl-C at the terminal reaches this worker alone.
-            self._process = await asyncio.create_subprocess_exec(
-                *leash.command(*self._command),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                start_new_session=True,
-                limit=LONGEST_LINE,
-            )
-        return self._process
-
-    def _end_when_idle(self) -> None:
-        process = self._process
-        assert process is not None
-        assert process.stdin is not None
-        self._idle = asyncio.get_running_loop().call_later(IDLE_S, process.stdin.close)
 
     async def _died(self, job_id: UUID, run: int, failure: Failure) -> Outcome:
         row = await self._row(job_id, run)
@@ -151,6 +131,11 @@ class Quarantine:
         async with self._database.transaction(SYSTEM) as session:
             row = await session.get(JobRow, job_id)
         return row if row is not None and row.run == run else None
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def _how(ended: Ended) -> str:

@@ -22,7 +22,6 @@ from app.queues.runner import Runner
 log = structlog.get_logger()
 PUSH_S = 10.0
 SLICE = 1000
-HANDED_BACK_AT_ONCE = 10_000
 GRACE = timedelta(seconds=15)
 NOTHING = UUID(int=0)
 ENDED = ("dead", "completed", "failed")
@@ -47,7 +46,8 @@ class Relay:
     async def push_pending(self, tell: Callable[[int], object] = lambda _: None) -> int:
         """Push everything that is pending; returns how many. Each slice is marked before the next one leaves.
 
-        The jobs of a slice that cannot be pushed are tried one by one, after all others.
+        The jobs of a slice that cannot be pushed are tried one by one, after all others: there may be thousands of
+        them, such as all of a queue, and those behind them are not to wait for each.
 
         Args:
             tell: called after each slice with its size.
@@ -141,29 +141,28 @@ class Reconciler:
         return refilled
 
     async def _hand_back(self) -> int:
-        """In batches, so that a round that is cut off has done its part. What is pushed meanwhile stays pushed.
+        """In slices, so that a round that is cut off has done its part. What is pushed meanwhile stays pushed.
 
-        What a living worker has in hand is left to it, and to the reconciler if it loses that.
+        What a living worker has in hand is left to it, and what somebody changes right now to them, and to the sweep
+        if that is lost: so nobody waits for anybody.
         """
-        handed_back = 0
+        handed_back, after = 0, NOTHING
         async with self._database.transaction(SYSTEM) as session:
             began = (await session.scalars(select(func.clock_timestamp()))).one()
         alive = select(WorkerRow.id).where(WorkerRow.beat_at > ALIVE)
         left = and_(JobRow.state == State.ACTIVE, or_(JobRow.worker.is_(None), JobRow.worker.not_in(alive)))
         there = (or_(JobRow.state.in_((State.QUEUED, State.RETRYING)), left), JobRow.finished_at.is_(None))
-        some = select(JobRow.id).where(*there, JobRow.updated_at < began).limit(HANDED_BACK_AT_ONCE)
-        query = (
-            update(JobRow)
-            .where(JobRow.id.in_(some), *there)
-            .values(state=State.PENDING, worker=None, updated_at=JobRow.updated_at)
-            .execution_options(synchronize_session=False)
-        )
+        lost = select(JobRow.id).where(*there, JobRow.updated_at < began).order_by(JobRow.id).limit(SLICE)
+        values = {"state": State.PENDING, "worker": None, "updated_at": JobRow.updated_at}
         while True:
             async with self._database.transaction(SYSTEM) as session:
-                found: int = (await session.execute(query)).rowcount  # type: ignore[attr-defined]
-            handed_back += found
-            if found < HANDED_BACK_AT_ONCE:
+                some = (await session.scalars(lost.where(JobRow.id > after).with_for_update(skip_locked=True))).all()
+                query = update(JobRow).where(JobRow.id.in_(some)).values(values)
+                await session.execute(query.execution_options(synchronize_session=False))
+            handed_back += len(some)
+            if len(some) < SLICE:
                 return handed_back
+            after = some[-1]
 
     async def mirror_pauses(self) -> None:
         """Redis may have been away when somebody paused or resumed a queue; the row is what counts."""

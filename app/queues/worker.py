@@ -16,6 +16,7 @@ from app.queues.engine import Engine
 from app.queues.failure import Failure
 from app.queues.group_commit import is_away
 from app.queues.heartbeat import Heartbeat
+from app.queues.isolated import Template
 from app.queues.leader import Leader
 from app.queues.loops import Loop, Loops
 from app.queues.models import JobRow, WorkerState
@@ -26,7 +27,6 @@ from app.queues.runner import Runner
 from app.queues.slots import Slots
 from app.queues.spec import QueueSpec
 from app.queues.tidy import Tidier
-from app.queues.wards import Wards
 from app.queues.watchdog import Watchdog
 
 log = structlog.get_logger()
@@ -42,7 +42,7 @@ class WorkerProcess:
         client: waits for Redis for ever.
         led: loops for while this process leads; `own` run always.
         broker: carries signals of what people want; without one the record is asked every two seconds.
-        quarantine: the command that starts a process for suspects; without one they run here, as all jobs do.
+        template: processes for suspects are forked from it; without one they run here, as all jobs do.
         hang_s: seconds after which a process that hangs ends itself; 0: never.
         stopping: called when the process begins to stop.
     """
@@ -59,7 +59,7 @@ class WorkerProcess:
         led: Sequence[Loop] = (),
         own: Sequence[Loop] = (),
         broker: Broker | None = None,
-        quarantine: Sequence[str] = (),
+        template: Template | None = None,
         hang_s: float = 0,
         stopping: Callable[[], object] = lambda: None,
     ) -> None:
@@ -87,7 +87,7 @@ class WorkerProcess:
         ]
         clocks = Loop("queue-clock", MEASURE_EVERY_S, lambda: clock.measure(client))
         self._loops = Loops(Leader(database, runner.worker), led, own=[clocks, *own])
-        self._quarantine = Wards(lambda: Quarantine(quarantine, database, runner)) if quarantine else None
+        self._quarantine = Quarantine(template, database, runner) if template else None
         self._watchdog = Watchdog(hang_s, self.slots.idle_s)
         names = [spec.name for spec in specs]
         self._heartbeat = Heartbeat(
@@ -111,6 +111,8 @@ class WorkerProcess:
             asyncio.create_task(self._orders.run(self._broker)),
             asyncio.create_task(self._watchdog.run()),
         ]
+        if self._quarantine is not None:
+            running.append(asyncio.create_task(self._quarantine.watch()))
         told: list[asyncio.Task[object]] = [asyncio.create_task(each.wait()) for each in (stop, self._stop)]
         # None ends by itself: a worker that lives on without one of them would only look healthy.
         done, _ = await asyncio.wait([*told, *running], return_when=asyncio.FIRST_COMPLETED)
@@ -120,7 +122,7 @@ class WorkerProcess:
         self._stop.set()
         await self.slots.close(STOP_S, STOPPED_S)
         if self._quarantine is not None:
-            await self._quarantine.close()
+            self._quarantine.close()
         for task in (*running, *told):
             task.cancel()
         await asyncio.gather(*running, *told, return_exceptions=True)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 MOST_BYTES = 512 * 1024
 """A stored value is not larger, with its first line and after compression; a larger one is not kept."""
 COMPRESSED_FROM = 16 * 1024
-"""`make bench-cache`: from here on zlib saves two thirds of the bytes for less than a third of a millisecond."""
+"""From here on zlib takes off two thirds of a list of rows, and more, in less than a third of a millisecond."""
 _LEVEL = 1
 _PLAIN, _DEFLATED = "p", "z"
 

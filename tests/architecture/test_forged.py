@@ -49,11 +49,13 @@ TAKEN_ALONG = re.compile(rf'(?:href|action|src|value|hx-\w+)="[^"]*{ELSEWHERE}')
 SHOWS_NOTHING = {
     ("GET", "/api/owner/exports/{export_id:uuid}/file"),
     ("GET", "/dashboard/owner/exports/{export_id:uuid}/file"),
+    ("GET", "/dashboard/t/{slug:str}/exports/{export_id:uuid}/file"),
 }
 # A form for a job that has its own page, and a file of no page.
 NO_PAGE_OF_A_RECORD = {
     ("GET", "/dashboard/owner/queues/{queue:str}/dlq/{job_id:uuid}/edit"),
     ("GET", "/dashboard/owner/exports/{export_id:uuid}/file"),
+    ("GET", "/dashboard/t/{slug:str}/exports/{export_id:uuid}/file"),
 }
 HTMX = {"HX-Request": "true"}
 MANIFEST = {"key": "chat", "name": "Chat", "version": "1.0.0", "endpoint": "https://example.com/hook"}

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,15 @@ async def step(work: Work, deed: Deed) -> None:
         if session is not None:
             await write(session, deed.mark, "effect", str(work.job_id))
     await asyncio.sleep(deed.seconds)
+
+
+async def deaf(work: Work, deed: Deed) -> None:
+    """Lets nobody stop it, and has its effect all the same."""
+    end = time.monotonic() + deed.seconds
+    while (left_s := end - time.monotonic()) > 0:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(left_s)
+    await effect(work, Deed(mark=deed.mark, what="effect"))
 
 
 async def plain(_: Work, deed: Deed) -> dict[str, Any]:
@@ -208,6 +218,7 @@ SINS: dict[str, Callable[[Work, Deed], Awaitable[Any]]] = {
 DOINGS = SINS | {
     "effect": effect,
     "step": step,
+    "deaf": deaf,
     "plain": plain,
     "call": call,
     "fail": fail,

@@ -4,13 +4,15 @@ Each function takes something out of the running program. A name that is not the
 has to follow the product.
 """
 
+import math
 import os
 import signal
 from collections.abc import Callable
 from typing import Any
 
 from app import worker as worker_root
-from app.core import unit_of_work
+from app.core import snapshot, unit_of_work
+from app.core.live import Hub
 from app.modules.queues import service
 from app.queues import consumer, record
 from app.queues.clock import Clock
@@ -91,7 +93,7 @@ def no_compare_and_set() -> None:
 
 def no_quarantine() -> None:
     """A job that was in hand when its worker died runs among the others again."""
-    _replace(worker_root, "SUSPECTS", ())
+    _replace(worker_root, "suspects_of", lambda _: None)
 
 
 def no_patience() -> None:
@@ -104,6 +106,12 @@ def no_clock() -> None:
     _replace(Clock, "measure", _nothing)
 
 
+def no_new_readings() -> None:
+    """What many look at is read once and never again, whatever a signal or the time says."""
+    _replace(Hub, "heard", lambda *_: 0.0)
+    _replace(snapshot, "GOOD_FOR_S", math.inf)
+
+
 GUARDS: dict[str, Callable[[], None]] = {
     "relay": no_relay,
     "reconciler": no_reconciler,
@@ -114,6 +122,7 @@ GUARDS: dict[str, Callable[[], None]] = {
     "quarantine": no_quarantine,
     "patience": no_patience,
     "clock": no_clock,
+    "new-readings": no_new_readings,
 }
 
 

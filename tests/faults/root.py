@@ -10,7 +10,7 @@ import json
 import os
 import sys
 
-from app import cli, migrate, registry, worker
+from app import cli, migrate, registry
 from app.core.database import PLATFORM_TENANT
 from app.core.policy import Actor, Plane
 from app.core.settings import load
@@ -28,8 +28,6 @@ registry.MODULES = (*registry.MODULES, faults)
 registry.CORE_QUEUES = tuple(
     dataclasses.replace(spec, attempts=2, backoff=Backoff("fixed", 0.2), timeout_s=10) for spec in registry.CORE_QUEUES
 )
-# A suspect's process has to know the harness's kinds too.
-worker.SUSPECTS = (sys.executable, "-m", "tests.faults.root", "suspects")
 guards.switch_off(os.environ.get("FAULTS_OFF", ""))
 clock.set_ahead(float(os.environ.get("FAULTS_CLOCK_S", "0")))
 

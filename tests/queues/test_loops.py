@@ -244,7 +244,7 @@ async def test_a_refill_hands_back_in_batches_all_that_redis_lost(
     until_state: Callable[..., Awaitable[JobRow]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(relay, "HANDED_BACK_AT_ONCE", 2)
+    monkeypatch.setattr(relay, "SLICE", 2)
     async with own_database.transaction(PLATFORM) as session:
         ids = [await enqueue(session, Note(text=str(n))) for n in range(5)]
     rows = [await until_state(job_id, State.QUEUED) for job_id in ids]
@@ -257,6 +257,20 @@ async def test_a_refill_hands_back_in_batches_all_that_redis_lost(
     sizes: list[int] = []
     assert await Relay(own_database, engine).push_pending(sizes.append) == sum(sizes) == 5
     assert await engine.places(rows) == ["here"] * 5
+
+
+async def test_a_refill_waits_for_nobody_who_changes_a_row(
+    own_database: Database, engine: Engine, quick_runner: Runner, row_of: Callable[..., Awaitable[JobRow]]
+) -> None:
+    rows = [await pending(own_database, engine) for _ in range(3)]
+    async with own_database.transaction(SYSTEM) as session:
+        await session.execute(update(JobRow).values(state=State.QUEUED, updated_at=LONG_AGO))
+    async with own_database.transaction(SYSTEM) as session:
+        await session.get(JobRow, rows[1].id, with_for_update=True)
+        async with asyncio.timeout(5):
+            assert await Reconciler(own_database, engine, quick_runner).refill() == 2
+    states = [(await row_of(row.id)).state for row in rows]
+    assert states == [State.PENDING, State.QUEUED, State.PENDING], "what somebody changes is left to the sweep"
 
 
 async def test_the_relay_pushes_in_slices_bounded_by_count_and_size(

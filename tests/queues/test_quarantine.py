@@ -1,12 +1,15 @@
 """Worker processes that die, block and come back: nobody pays for what another job has done."""
 
 import asyncio
+import os
+import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
 from uuid import UUID
 
 import asyncpg
+import psutil
 import pytest
 from litestar import Litestar
 from sqlalchemy import select
@@ -25,6 +28,9 @@ from tests.queues.fleet import Fleet
 from tests.queues.kinds import PLATFORM, SHELL, Act
 
 Effects = Callable[[], Awaitable[Counter[int]]]
+ROOT = Path(__file__).parents[2]
+LEAVES_S = 8.0
+"""The program leaves after 4.5 s at the latest; the rest is the machine's."""
 OVER = (State.COMPLETED, State.DEAD, State.CANCELLED)
 
 
@@ -180,3 +186,41 @@ async def test_the_places_of_a_killed_worker_come_back(shell_database: Database,
         await cancel(session, (await session.get_one(JobRow, held)), by="owner@example.org")
     rows = await until_over(shell_database, [held, waiting])
     assert [row.state for row in rows] == [State.CANCELLED, State.COMPLETED]
+
+
+async def test_a_worker_that_loses_its_template_ends_to_be_started_again(
+    shell_database: Database, fleet: Fleet, effects: Effects
+) -> None:
+    """Without it every suspect would be handed back again and again."""
+    first = await fleet.start(keep=False)
+    [job] = await ask(shell_database, Act(what="note"))
+    await until_over(shell_database, [job])
+    [template] = [each for each in psutil.Process(first.pid).children() if os.getsid(each.pid) == each.pid]
+    template.kill()
+    async with asyncio.timeout(30):
+        assert await first.wait() != 0
+
+
+async def test_sigterm_ends_a_worker_whose_handler_lets_nobody_stop_it_and_loses_no_job(
+    shell_database: Database, servers: Urls, settings: Settings, tmp_path: Path
+) -> None:
+    """The command itself: from the signal on, handing back and leaving are bounded."""
+    [job] = await ask(shell_database, Act(what="deaf"))
+    ledger = tmp_path / "began"
+    secrets = {name.upper(): getattr(settings, name) for name in ("secret_key", "jwt_secret", "encryption_key")}
+    own = {"APP_ENV": "test", "PYTHONPATH": str(ROOT), "TEKNAV_DATA_DIR": str(settings.data_dir), "LEDGER": str(ledger)}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.queues.programs.command", "worker", "--queues", "test:shell", cwd=ROOT,
+        env={"PATH": os.environ["PATH"]} | servers.environment() | secrets | own,
+    )  # fmt: skip
+    try:
+        await until(ledger.exists, 60)
+        process.terminate()
+        async with asyncio.timeout(LEAVES_S):
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    [row] = await rows_of(shell_database, [job])
+    assert (row.state, row.attempts_made, row.worker) == (State.QUEUED, 0, None)

@@ -61,6 +61,7 @@ access = Module(
     name="access",
     owner_api=(AccessController,),
     pages=(LogPages, AccessPages),
+    member_pages=(LogPages, AccessPages),
     providers={"reads": provide_reads, "asked_reads": provide_query},
     permissions=ALL,
     actions=("log.month.drop", "person.erase"),

@@ -1,4 +1,4 @@
-"""`/dashboard/owner/logs`, `/logs/access`, and "Who saw this" on the page of whatever was seen."""
+"""`/logs`, `/logs/access` of both dashboards, and "Who saw this" on the page of whatever was seen."""
 
 from typing import Any
 from uuid import UUID

@@ -2,5 +2,5 @@
 
 from app.core.policy import Permission
 
-READ = Permission("access:read", "See who read what")
+READ = Permission("access:read", "See who read what", roles=())
 ALL = (READ,)

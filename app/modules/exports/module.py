@@ -25,6 +25,7 @@ exports = Module(
     name="exports",
     owner_api=(ExportController,),
     pages=(ExportPages,),
+    member_pages=(ExportPages,),
     providers={"exports": provide_exports},
     processors=(export_list, purge_exports),
     schedules=(Schedule("purge-exports", Timing(cron="27 * * * *"), PurgeExports()),),

@@ -1,4 +1,4 @@
-"""`/dashboard/owner/exports`: files made of lists."""
+"""`/exports` of both dashboards: files made of lists."""
 
 from typing import Any
 from urllib.parse import parse_qsl
@@ -11,7 +11,7 @@ from litestar.response import Stream, Template
 
 from app.core.paging import Pager
 from app.core.policy import Actor
-from app.core.templating import PREFIX, gone_to, render, told
+from app.core.templating import gone_to, prefix_of, render, told
 from app.modules.exports.permissions import READ, WRITE
 from app.modules.exports.schemas import FILE_SEEN, ExportForm
 from app.modules.exports.service import Exports, stream
@@ -33,9 +33,11 @@ class ExportPages(Controller):
         return await _list(request, exports, pager, cursor)
 
     @post("/", permission=WRITE, audit="owner.export.create", status_code=200)
-    async def create(self, exports: NamedDependency[Exports], data: URLEncodedBody[ExportForm]) -> Response[bytes]:
+    async def create(
+        self, request: AnyRequest, exports: NamedDependency[Exports], data: URLEncodedBody[ExportForm]
+    ) -> Response[bytes]:
         await exports.create(data.list, data.format, dict(parse_qsl(data.query)))
-        return gone_to(f"{PREFIX}/exports")
+        return gone_to(f"{prefix_of(request)}/exports")
 
     @get("/{export_id:uuid}/file", permission=READ, access=FILE_SEEN, uncompressed=True)
     async def file(
@@ -61,5 +63,10 @@ class ExportPages(Controller):
 
 async def _list(request: AnyRequest, exports: Exports, pager: Pager, cursor: str | None = None) -> Template:
     page = await exports.search(pager, cursor=cursor)
-    context = {"page": page, "cursor": cursor, "lists": {name: one.label for name, one in exports.lists.items()}}
+    context = {
+        "page": page,
+        "cursor": cursor,
+        "tenants": await exports.tenants(page.items),
+        "lists": {name: one.label for name, one in exports.lists.items()},
+    }
     return render(request, "exports/index.html", context, fragment="exports/_list.html")

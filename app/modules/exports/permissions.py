@@ -2,6 +2,6 @@
 
 from app.core.policy import Permission
 
-READ = Permission("exports:read", "See exports, and fetch the files of lists one may read")
-WRITE = Permission("exports:write", "Export lists, and remove exports")
+READ = Permission("exports:read", "See exports, and fetch the files of lists one may read", roles=())
+WRITE = Permission("exports:write", "Export lists, and remove exports", roles=())
 ALL = (READ, WRITE)

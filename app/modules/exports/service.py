@@ -1,6 +1,6 @@
 """The rules of exports: who may make one, what is in its file, how long it lies there."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -19,7 +19,7 @@ from app.core.paging import Page, Pager
 from app.core.policy import Actor
 from app.core.threads import in_thread
 from app.module import Exportable
-from app.modules.audit.service import record
+from app.modules.audit.service import record, tenant_names
 from app.modules.exports.jobs import ExportList
 from app.modules.exports.models import Export, ExportChunk
 from app.modules.exports.schemas import Format, file_name, lines, media_type, wire_filter
@@ -84,6 +84,10 @@ class Exports:
         query = select(Export).where(Export.expires_at > func.now())
         of = f"exports {scope_of(self._session).tenant_id}"
         return await pager.page(self._session, query, key=Export.id, of=of, limit=limit, cursor=cursor)
+
+    async def tenants(self, rows: Iterable[Export]) -> dict[UUID, str]:
+        """The names of the tenants whose exports these are. For the platform."""
+        return await tenant_names(self._session, (row.tenant_id for row in rows))
 
     async def get(self, export_id: UUID) -> Export:
         """

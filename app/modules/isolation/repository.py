@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Column, Executable, Table, delete, insert, literal, select, text, update
 from sqlalchemy import table as named
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.core.database import Database, Plane, Scope
 from app.core.ids import new_id
@@ -61,9 +61,8 @@ async def examine(database: Database) -> list[Case]:
 @asynccontextmanager
 async def _sandbox(database: Database) -> AsyncGenerator[None, None]:
     tenants = Base.metadata.tables["tenant"]
-    gone = delete(tenants).where(tenants.c.id.in_((MINE, THEIRS)))
     async with database.transaction(Scope(Plane.PLATFORM)) as session:
-        await session.execute(gone)  # what a run left behind that was killed
+        await _clear(session)  # what a run left behind that was killed
         for id_, name in ((MINE, "Isolation sandbox"), (THEIRS, "Isolation sandbox, the other")):
             slug = f"isolation-sandbox-{id_.hex[-1]}"
             await session.execute(insert(tenants).values(id=id_, name=name, slug=slug, status="suspended"))
@@ -71,7 +70,17 @@ async def _sandbox(database: Database) -> AsyncGenerator[None, None]:
         yield
     finally:
         async with database.transaction(Scope(Plane.PLATFORM)) as session:
-            await session.execute(gone)
+            await _clear(session)
+
+
+async def _clear(session: AsyncSession) -> None:
+    """Remove the sandbox, with what somebody put into it: owners see it while a run goes on."""
+    both = (MINE, THEIRS)
+    for table in reversed(Base.metadata.sorted_tables):
+        if table.foreign_keys and "tenant_id" in table.columns:
+            await session.execute(delete(table).where(table.c.tenant_id.in_(both)))
+    tenants = Base.metadata.tables["tenant"]
+    await session.execute(delete(tenants).where(tenants.c.id.in_(both)))
 
 
 @dataclass(frozen=True, slots=True)

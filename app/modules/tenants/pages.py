@@ -53,24 +53,19 @@ class Views:
     async def workspaces(self, tenant_id: UUID, message: str | None = None) -> Template:
         """The list that the address asks for; after an act, with a message, the list from its beginning."""
         params, cursor = self._asked("q", "sort") if message is None else ({}, None)
-        sort = one_of("sort", params.get("sort"), Sort) or "-createdAt"
-        text = params.get("q")
         context = {
             "tenant": await self.tenants.get(tenant_id),
-            "workspaces": await self.tenants.workspaces(self._pager, tenant_id, text=text, sort=sort, cursor=cursor),
-            "params": params,
-            "cursor": cursor,
+            **await self._workspaces(tenant_id, params, cursor),
         }
         page = render(self._request, "tenants/workspaces.html", context, fragment="tenants/_workspaces.html")
         return told(page, message)
 
     async def own(self, tenant_id: UUID) -> Template:
         """A tenant as its members see it."""
-        cursor = self._request.query_params.get("cursor")
         context = {
             "tenant": await self.tenants.called(tenant_id),
             "quotas": await self.quotas.all(tenant_id),
-            "page": await self.tenants.workspaces(self._pager, tenant_id, cursor=cursor),
+            **await self._workspaces(tenant_id, *self._asked("q", "sort")),
         }
         return render(self._request, "tenants/own.html", context, fragment="tenants/_own.html")
 
@@ -80,6 +75,12 @@ class Views:
             "workspace": await self.tenants.workspace(tenant_id, workspace_id),
         }
         return render(self._request, "tenants/workspace.html", context, fragment="tenants/_workspace_drawer.html")
+
+    async def _workspaces(self, tenant_id: UUID, params: dict[str, str], cursor: str | None) -> dict[str, Any]:
+        sort = one_of("sort", params.get("sort"), Sort) or "-createdAt"
+        text = params.get("q")
+        found = await self.tenants.workspaces(self._pager, tenant_id, text=text, sort=sort, cursor=cursor)
+        return {"workspaces": found, "params": params, "cursor": cursor}
 
     def _asked(self, *names: str) -> tuple[dict[str, str], str | None]:
         """What the address says of these filters, and its cursor."""

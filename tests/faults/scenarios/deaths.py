@@ -9,6 +9,8 @@ from tests.faults.run import Run, Scenario
 LONG_QUEUE = "faults:long"
 END_WITHIN_S, WEB_ENDS_WITHIN_S = 25.0, 10.0
 VIEWERS = 20
+DEAF_S = 30.0
+"""Beyond all that a worker waits for at its end."""
 
 
 async def web_killed(run: Run) -> None:
@@ -72,10 +74,12 @@ async def everything_killed(run: Run) -> None:
 
 
 async def deploys(run: Run) -> None:
-    """Workers get SIGTERM while each has jobs that take longer than it may wait; new ones come up beside them."""
+    """Workers get SIGTERM while each has jobs that take longer than it may wait, among them two that do not let
+    themselves be stopped; new ones come up beside them."""
     await run.dress()
-    count, seconds = (6, 22.0) if run.size.short else (20, 30.0)
+    count, seconds = (4, 22.0) if run.size.short else (18, 30.0)
     wanted = [run.wanted(f"long-{n}", "effect", queue=LONG_QUEUE, seconds=seconds) for n in range(count)]
+    wanted += [run.wanted(f"deaf-{n}", "deaf", queue=LONG_QUEUE, seconds=DEAF_S) for n in range(2)]
     await run.load.send(wanted)
     # Without its hand-back a job is lost after the third worker that it outlives.
     rounds = 4 if run.scenario.off else 1 if run.size.short else 10

@@ -36,8 +36,9 @@ async def redis_killed(run: Run) -> None:
 
 async def redis_emptied(run: Run) -> None:
     await run.dress()
-    # Longer than the workers can keep up with, so that Redis holds jobs when it is emptied.
-    async with run.under_load(run.plan(seconds=4.0)) as points:
+    # Twice or three times what the workers keep up with, so that Redis holds jobs when it is emptied; and not so much
+    # that the time for the drain does not suffice.
+    async with run.under_load(run.plan(seconds=2.0)) as points:
         for point in points:
             await run.load.reached(point)
             async with run.stage.redis() as redis:

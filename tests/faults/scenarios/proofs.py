@@ -5,7 +5,7 @@ import signal
 
 from tests.faults.judge import traces_of
 from tests.faults.run import Run, Scenario
-from tests.faults.scenarios import deaths, edges, handlers, outages
+from tests.faults.scenarios import deaths, edges, handlers, outages, viewers
 
 SHORT_S = 25.0
 
@@ -72,4 +72,8 @@ SCENARIOS = (
         finds="dead wrong",
     ),
     Scenario("no-clock", "a clock ahead, and nobody asks Redis", edges.clock_ahead, off="clock", finds="early"),
+    Scenario(
+        "no-new-readings", "a page that is looked at, and readings are kept", viewers.looked_at, off="new-readings",
+        finds="a viewer sees",
+    ),
 )  # fmt: skip

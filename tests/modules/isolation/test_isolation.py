@@ -10,7 +10,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import ARRAY
 
 from app.core.database import Database
-from app.core.ids import PLATFORM_TENANT
+from app.core.ids import PLATFORM_TENANT, new_id
 from app.core.models import Base
 from app.modules.isolation.repository import MINE, THEIRS, examine, sample
 from app.modules.isolation.schemas import Case, Result
@@ -72,6 +72,16 @@ async def test_nothing_of_another_tenant_can_be_seen_changed_or_made(
         assert await admin.fetchval(f'SELECT count(*) FROM "{name}"') == count, f"{name}: all is taken back"
     sandbox = [MINE, THEIRS]
     assert await admin.fetchval("SELECT count(*) FROM tenant WHERE id = ANY($1)", sandbox) == 0
+
+
+async def test_what_somebody_put_into_the_sandbox_goes_with_it(database: Database, admin: asyncpg.Connection) -> None:
+    await admin.execute("INSERT INTO tenant (id, name, slug) VALUES ($1, 'Left behind', 'left-behind')", THEIRS)
+    await admin.execute(
+        "INSERT INTO workspace (id, tenant_id, name, slug) VALUES ($1, $2, 'Made meanwhile', 'w')", new_id(), THEIRS
+    )
+    assert by_result(await examine(database), Result.BREACHED) == []
+    for table, column in (("tenant", "id"), ("workspace", "tenant_id")):
+        assert await admin.fetchval(f"SELECT count(*) FROM {table} WHERE {column} = $1", THEIRS) == 0
 
 
 BREACHES = {

@@ -180,5 +180,11 @@ async def test_members_see_their_workspaces_and_what_the_tenant_may_use(
         assert words in shown
     assert re.search(r"1\s+of 40", shown) and "of 5 MB" in shown and "Main" in shown
     assert f'href="/dashboard/t/{tenant.slug}/members?workspaceId=' in shown and "Change" not in shown
+    await owner.post(f"{PATH}/{tenant.id}/workspaces", json={"name": "Maps"})
+    for query, names in (("q=AP", ["Maps"]), ("sort=name", ["Main", "Maps"]), ("sort=-name", ["Maps", "Main"])):
+        found = (await admin_of_it.get(f"{place}?{query}", headers={"HX-Request": "true"})).text
+        assert re.findall(r'aria-label="Members of (\w+)"', found) == names and "<html" not in found, query
+    assert "No workspace fits" in (await admin_of_it.get(f"{place}?q=nothing")).text
+    assert (await admin_of_it.get(f"{place}?sort=slug")).status_code == 422
     assert (await (await member("reader@example.org", "viewer")).get(place)).status_code == 403
     assert (await (await member("programs@example.org", "operator")).get(place)).status_code == 200

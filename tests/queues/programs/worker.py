@@ -1,4 +1,4 @@
-"""A worker process with kinds that end it, block it and take their time. `worker.py suspects` is its quarantine.
+"""A worker process with kinds that end it, block it and take their time.
 
 LEDGER is a file into which its handlers write where they began; locks, stall checks and leases
 are scaled down to a second.
@@ -9,7 +9,6 @@ import ctypes
 import dataclasses
 import os
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -82,21 +81,18 @@ async def open_runner(worker: UUID) -> AsyncIterator[Runner]:
     await database.close()
 
 
-async def main(settings: Settings) -> None:
+async def main(settings: Settings, template: isolated.Template) -> None:
     database, engine, runner = runner_of(settings, new_id())
     client, stop = patient(settings.redis_url), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     process = WorkerProcess(
         database, engine, runner, [SPEC], concurrency=int(os.environ["CONCURRENCY"]), client=client,
         broker=RedisBroker(engine.client, client, settings.key("live", "signals", "all")),
-        quarantine=(sys.executable, __file__, "suspects"),
+        template=template,
     )  # fmt: skip
     await process.run(stop)
 
 
 if __name__ == "__main__":
     configure(load(os.environ))
-    if sys.argv[1:] == ["suspects"]:
-        isolated.serve(open_runner)
-    else:
-        asyncio.run(main(load(os.environ)))
+    asyncio.run(main(load(os.environ), isolated.Template(open_runner)))
