@@ -75,7 +75,7 @@ PARTS = (
 for group, commands in PARTS:
     for part in commands:
         group.add_command(part)
-for title, commands in PANELS.items():
-    for command in commands:
+for title, shown in PANELS.items():
+    for command in shown:
         main.add_command(command)
-    main.add_panel(click.RichCommandPanel(title, commands=[command.name or "" for command in commands]))
+    main.add_panel(click.RichCommandPanel(title, commands=[command.name or "" for command in shown]))

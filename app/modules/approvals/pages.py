@@ -16,7 +16,7 @@ from app.modules.approvals.models import Status
 from app.modules.approvals.permissions import DECIDE, READ
 from app.modules.approvals.schemas import DecisionForm, read
 from app.modules.approvals.service import ApprovalService
-from app.modules.tenants.service import tenant_names
+from app.modules.audit.service import tenant_names
 
 AnyRequest = Request[Any, Any, Any]
 
