@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+import msgspec
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from app import __version__
 from app.core.database import SYSTEM, Database, Plane
 from app.core.egress import Egress, EgressError, TooLarge
 from app.core.errors import Unavailable
@@ -154,7 +156,7 @@ def mail(settings: Settings) -> Finding:
 
 
 async def web(egress: Egress, address: str) -> Finding:
-    """Whether the web process answers."""
+    """Whether the web process answers, and is of this version."""
     remedy = "Start `teknav web`, or set PUBLIC_URL, or HOST and PORT, to where it is"
     try:
         answer = await egress.request("GET", f"{address}/health", timeout=REACH_S, private_ok=True)
@@ -162,7 +164,19 @@ async def web(egress: Egress, address: str) -> Finding:
         return Finding("web", "error", str(error), remedy)
     if answer.status != 200:
         return Finding("web", "error", f"{address}/health answers {answer.status}", remedy)
-    return Finding("web", "ok", f"answers at {address}")
+    version = _version(answer.body)
+    if version != __version__:
+        message = f"what answers at {address} is of version {version}, and this is {__version__}"
+        return Finding("web", "warning", message, "Start `teknav web` anew")
+    return Finding("web", "ok", f"answers at {address}, of version {version}")
+
+
+def _version(health: bytes) -> str:
+    """What an answer of `/health` says; what is not one says none."""
+    try:
+        return msgspec.json.decode(health, type=dict[str, str]).get("version", "none")
+    except msgspec.MsgspecError:
+        return "none"
 
 
 async def provider(egress: Egress, settings: Settings) -> Finding:

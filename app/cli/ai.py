@@ -8,8 +8,7 @@ import rich_click as click
 from msgspec import to_builtins
 
 from app.cli.command import as_json, asked, columns, cursor, limit, show, show_page
-
-tenant = click.option("--tenant", type=click.UUID, help="Only this tenant's, by id.")
+from app.cli.transactions import asked_of, of_tenant
 
 
 @click.group()
@@ -20,12 +19,12 @@ def ai() -> None:
 @ai.command("tasks")
 @click.option("--status", type=click.Choice(["queued", "running", "completed", "failed", "cancelled"]))
 @click.option("--kind", help="Such as summarize_article.")
-@tenant
+@of_tenant
 @limit
 @cursor
 @as_json
 def ai_tasks(
-    status: str | None, kind: str | None, tenant: UUID | None, limit: int, cursor: str | None, as_json: bool
+    status: str | None, kind: str | None, tenant: str | None, limit: int, cursor: str | None, as_json: bool
 ) -> None:
     """List tasks, newest first."""
     from app.modules.ai.schemas import AiTaskOwnedPage, Kind, read
@@ -33,9 +32,12 @@ def ai_tasks(
 
     if kind is not None and kind not in {*Kind}:
         raise click.BadParameter(f"must be one of {', '.join(Kind)}", param_hint="--kind")
-    wanted = TaskFilter(TaskStatus(status) if status else None, tenant, kind=kind)
-    found = asked(AiService, lambda service, pager: service.tasks(pager, wanted, limit=limit, cursor=cursor))
-    page = read(found, AiTaskOwnedPage)
+
+    async def find(service: AiService, pager: Any, of: UUID | None) -> Any:
+        wanted = TaskFilter(TaskStatus(status) if status else None, of, kind=kind)
+        return await service.tasks(pager, wanted, limit=limit, cursor=cursor)
+
+    page = read(asked_of(tenant, AiService, find), AiTaskOwnedPage)
     rows = [
         (one.id, one.kind, one.status, one.article_id, one.error.message if one.error else "") for one in page.items
     ]
@@ -83,22 +85,22 @@ def _task(act: Callable[[Any], Awaitable[Any]], as_json: bool) -> None:
 @ai.command("runs")
 @click.option("--status", type=click.Choice(["running", "completed", "failed"]))
 @click.option("--task", type=click.UUID, help="Only those of this task.")
-@tenant
+@of_tenant
 @limit
 @cursor
 @as_json
 def ai_runs(
-    status: str | None, task: UUID | None, tenant: UUID | None, limit: int, cursor: str | None, as_json: bool
+    status: str | None, task: UUID | None, tenant: str | None, limit: int, cursor: str | None, as_json: bool
 ) -> None:
     """List the tries at tasks, newest first."""
     from app.modules.runs.schemas import AiRunPage, read
     from app.modules.runs.service import RunFilter, Runs, RunStatus
 
-    wanted = RunFilter(RunStatus(status) if status else None, tenant, task)
-    found = asked(
-        lambda session, _: Runs(session), lambda runs, pager: runs.runs(pager, wanted, limit=limit, cursor=cursor)
-    )
-    page = read(found, AiRunPage)
+    async def find(runs: Runs, pager: Any, of: UUID | None) -> Any:
+        wanted = RunFilter(RunStatus(status) if status else None, of, task)
+        return await runs.runs(pager, wanted, limit=limit, cursor=cursor)
+
+    page = read(asked_of(tenant, lambda session, _: Runs(session), find), AiRunPage)
     rows = [
         (
             one.id,
@@ -116,23 +118,27 @@ def ai_runs(
 @ai.command("usage")
 @click.option("--month", help="Such as 2026-11; this one where none is named.")
 @click.option("--by", type=click.Choice(["tenant", "day", "kind", "model"]), default="tenant", show_default=True)
-@tenant
+@of_tenant
 @as_json
-def ai_usage(month: str | None, by: str, tenant: UUID | None, as_json: bool) -> None:
+def ai_usage(month: str | None, by: str, tenant: str | None, as_json: bool) -> None:
     """What runs used in a month: the dearest first, or the newest day."""
     from app.modules.runs.schemas import AiUsageList, AiUsagePart, AiUsageParts, AiUsageRead, read
     from app.modules.runs.service import By, Runs
 
     if by != "tenant":
         part = By(by)
-        of, used = asked(lambda session, _: Runs(session), lambda runs, _: runs.parts(part, month, tenant))
-        parts = AiUsageParts(month=of, by=part, items=[read(row, AiUsagePart) for row in used])
+        told, used = asked_of(tenant, lambda session, _: Runs(session), lambda runs, _, of: runs.parts(part, month, of))
+        parts = AiUsageParts(month=told, by=part, items=[read(row, AiUsagePart) for row in used])
         cells = [(one.key, one.runs, one.failed, one.input, one.output, one.cost_usd) for one in parts.items]
         titles = (by, "runs", "failed", "tokens sent", "answered", "US dollars")
-        show(as_json, to_builtins(parts), text=f"{of}\n\n{columns(titles, cells)}")
+        show(as_json, to_builtins(parts), text=f"{told}\n\n{columns(titles, cells)}")
         return
-    name, spent = asked(lambda session, _: Runs(session), lambda runs, _: runs.usage(month))
-    found = AiUsageList(month=name, items=[read(row, AiUsageRead) for row in spent if tenant in (None, row.tenant_id)])
+
+    async def find(runs: Runs, _: Any, of: UUID | None) -> AiUsageList:
+        name, spent = await runs.usage(month)
+        return AiUsageList(month=name, items=[read(row, AiUsageRead) for row in spent if of in (None, row.tenant_id)])
+
+    found = asked_of(tenant, lambda session, _: Runs(session), find)
     rows = [(one.tenant_id, one.runs, one.failed, one.input, one.output, one.cost_usd) for one in found.items]
     head = ("tenant", "runs", "failed", "tokens sent", "answered", "US dollars")
-    show(as_json, to_builtins(found), text=f"{name}\n\n{columns(head, rows)}")
+    show(as_json, to_builtins(found), text=f"{found.month}\n\n{columns(head, rows)}")

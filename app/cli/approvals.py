@@ -7,6 +7,7 @@ import rich_click as click
 from msgspec import to_builtins
 
 from app.cli.command import as_json, asked, columns, cursor, limit, show, show_page
+from app.cli.transactions import asked_of, of_tenant
 
 
 @click.group()
@@ -16,17 +17,21 @@ def approvals() -> None:
 
 @approvals.command("list")
 @click.option("--status", type=click.Choice(["pending", "approved", "rejected", "expired", "cancelled"]))
-@click.option("--tenant", type=click.UUID, help="Only this tenant's, by id.")
+@of_tenant
 @limit
 @cursor
 @as_json
-def approvals_list(status: str | None, tenant: UUID | None, limit: int, cursor: str | None, as_json: bool) -> None:
+def approvals_list(status: str | None, tenant: str | None, limit: int, cursor: str | None, as_json: bool) -> None:
     """List what waits or waited, newest first."""
     from app.modules.approvals.schemas import ApprovalPage, item
     from app.modules.approvals.service import ApprovalService, Status
 
-    wanted = (Status(status) if status else None, tenant)
-    found = asked(ApprovalService, lambda service, pager: service.search(pager, *wanted, limit=limit, cursor=cursor))
+    wanted = Status(status) if status else None
+    found = asked_of(
+        tenant,
+        ApprovalService,
+        lambda service, pager, of: service.search(pager, wanted, of, limit=limit, cursor=cursor),
+    )
     items = [item(row) for row in found.items]
     page = ApprovalPage(items=items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
     rows = [(one.id, one.status, one.title, f"{one.expires_at:%Y-%m-%d %H:%M}") for one in items]

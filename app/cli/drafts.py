@@ -8,8 +8,8 @@ import rich_click as click
 from msgspec import to_builtins
 
 from app.cli.command import as_json, asked, columns, cursor, limit, show, show_page
+from app.cli.transactions import asked_of, of_tenant
 
-tenant = click.option("--tenant", type=click.UUID, help="Only this tenant's, by id.")
 article = click.option("--article", type=click.UUID, help="Only those of this article.")
 
 
@@ -20,20 +20,23 @@ def drafts() -> None:
 
 @drafts.command("list")
 @click.option("--status", type=click.Choice(["proposed", "accepted", "rejected"]))
-@tenant
+@of_tenant
 @article
 @limit
 @cursor
 @as_json
 def drafts_list(
-    status: str | None, tenant: UUID | None, article: UUID | None, limit: int, cursor: str | None, as_json: bool
+    status: str | None, tenant: str | None, article: UUID | None, limit: int, cursor: str | None, as_json: bool
 ) -> None:
     """List proposals, newest first."""
     from app.modules.drafts.schemas import DraftOwnedPage, owned
     from app.modules.drafts.service import DraftFilter, DraftService, DraftStatus
 
-    wanted = DraftFilter(DraftStatus(status) if status else None, tenant, article)
-    found = asked(DraftService, lambda service, pager: service.search(pager, wanted, limit=limit, cursor=cursor))
+    async def find(service: DraftService, pager: Any, of: UUID | None) -> Any:
+        wanted = DraftFilter(DraftStatus(status) if status else None, of, article)
+        return await service.search(pager, wanted, limit=limit, cursor=cursor)
+
+    found = asked_of(tenant, DraftService, find)
     page = DraftOwnedPage(
         items=[owned(row) for row in found.items], next_cursor=found.next_cursor, prev_cursor=found.prev_cursor
     )
@@ -86,20 +89,23 @@ def reports() -> None:
 
 @reports.command("list")
 @click.option("--kind", type=click.Choice(["quality", "seo"]))
-@tenant
+@of_tenant
 @article
 @limit
 @cursor
 @as_json
 def reports_list(
-    kind: str | None, tenant: UUID | None, article: UUID | None, limit: int, cursor: str | None, as_json: bool
+    kind: str | None, tenant: str | None, article: UUID | None, limit: int, cursor: str | None, as_json: bool
 ) -> None:
     """List reports, newest first."""
     from app.modules.reports.schemas import ReportKind, ReportOwnedPage, owned
     from app.modules.reports.service import ReportFilter, ReportService
 
-    wanted = ReportFilter(ReportKind(kind) if kind else None, tenant, article)
-    found = asked(ReportService, lambda service, pager: service.search(pager, wanted, limit=limit, cursor=cursor))
+    async def find(service: ReportService, pager: Any, of: UUID | None) -> Any:
+        wanted = ReportFilter(ReportKind(kind) if kind else None, of, article)
+        return await service.search(pager, wanted, limit=limit, cursor=cursor)
+
+    found = asked_of(tenant, ReportService, find)
     page = ReportOwnedPage(
         items=[owned(row) for row in found.items], next_cursor=found.next_cursor, prev_cursor=found.prev_cursor
     )

@@ -8,7 +8,7 @@ import rich_click as click
 from msgspec import to_builtins
 
 from app.cli.command import as_json, cursor, limit, pager_of, show, show_page
-from app.cli.transactions import in_platform, in_tenant
+from app.cli.transactions import in_platform, in_tenant, of_tenant, tenant_id
 
 
 @click.group()
@@ -20,7 +20,7 @@ def email() -> None:
 @click.option("--to", help="How the recipient's address begins.")
 @click.option("--status", type=click.Choice(["queued", "sent", "failed", "expired", "suppressed"]))
 @click.option("--template", help="The name of the mail, or of the tenant's template.")
-@click.option("--tenant", "slug", help="The tenant, by slug or id.")
+@of_tenant
 @limit
 @cursor
 @as_json
@@ -28,7 +28,7 @@ def email_list(
     to: str | None,
     status: Any,
     template: str | None,
-    slug: str | None,
+    tenant: str | None,
     limit: int,
     cursor: str | None,
     as_json: bool,
@@ -38,10 +38,9 @@ def email_list(
     async def find(process: Any, session: Any, actor: Any) -> Any:
         from app.modules.email.schemas import EmailPage, EmailQuery, read
         from app.modules.email.service import EmailService
-        from app.modules.tenants.service import TenantService
 
-        tenant_id = str((await TenantService(session, actor).find(slug)).id) if slug else None
-        asked = EmailQuery(q=to, status=status, template=template, tenant_id=tenant_id).filter()
+        of = await tenant_id(session, actor, tenant)
+        asked = EmailQuery(q=to, status=status, template=template, tenant_id=str(of) if of else None).filter()
         emails = EmailService(session, actor, None)
         found = (await emails.search(pager_of(process), asked, limit=limit, cursor=cursor)).map(read)
         return EmailPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)

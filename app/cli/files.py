@@ -9,7 +9,7 @@ from msgspec import to_builtins
 
 from app.cli.command import Failed, as_json, columns, cursor, limit, pager_of, show, show_page
 from app.cli.imports import LARGEST
-from app.cli.transactions import in_platform, in_tenant, tenant_id
+from app.cli.transactions import in_platform, in_tenant, of_tenant, tenant_id
 
 file_argument = click.argument("file_id", type=click.UUID, metavar="FILE")
 tenant_option = click.option("--tenant", "slug", required=True, help="The tenant, by slug or id.")
@@ -27,7 +27,7 @@ def file() -> None:
 
 
 @file.command("list")
-@click.option("--tenant", help="Only this tenant's, by slug or id.")
+@of_tenant
 @click.option("--search", "text", help="A part of the name.")
 @click.option("--type", "media_type", help="image/png, or image for all of them.")
 @limit

@@ -9,7 +9,7 @@ from msgspec import to_builtins
 
 from app.cli.command import as_json, asked, columns, cursor, limit, pager_of, show, show_page
 from app.cli.given import document, json_file
-from app.cli.transactions import in_platform, tenant_id
+from app.cli.transactions import in_platform, of_tenant, tenant_id
 
 funnel_argument = click.argument("funnel_id", type=click.UUID, metavar="FUNNEL")
 day = click.DateTime(formats=["%Y-%m-%d"])
@@ -21,7 +21,7 @@ def funnel() -> None:
 
 
 @funnel.command("list")
-@click.option("--tenant", help="Only this tenant's, by slug or id.")
+@of_tenant
 @limit
 @cursor
 @as_json

@@ -1,7 +1,7 @@
 """The commands of `teknav queues` on dead letters: one run again or mended, many at once."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from msgspec import ValidationError, convert, to_builtins
 
 from app.cli.command import Failed, as_json, show
 from app.cli.queues import job_id, print_job, queue_name, with_service
+from app.cli.transactions import asked_of, of_tenant
 
 
 @click.command("replay")
@@ -44,7 +45,7 @@ def _which(command: Callable[..., None]) -> Callable[..., None]:
     """The options that choose dead letters of a queue; those that are given all have to fit."""
     for option in (
         click.option("--all", "every", is_flag=True, help="All dead letters of the queue."),
-        click.option("--tenant", type=click.UUID, help="Only this tenant's, by id."),
+        of_tenant,
         click.option("--fingerprint", help="Only those with this cause, as `errorFingerprint` of a job names it."),
         click.option("--kind", help="Only those of this kind."),
         click.option("--job", "jobs", type=click.UUID, multiple=True, help="This one; may be given again."),
@@ -59,8 +60,8 @@ def _which(command: Callable[..., None]) -> Callable[..., None]:
 @as_json
 def letters_replay_all(queue: str, as_json: bool, **which: Any) -> None:
     """Run dead letters again, each once; at most 1,000, oldest first."""
-    choice = _choice(**which)
-    _print_done(queue, with_service(lambda service: service.replay_letters(queue, choice)), as_json, "replayed")
+    done = _with_letters(lambda service, choice: service.replay_letters(queue, choice), **which)
+    _print_done(queue, done, as_json, "replayed")
 
 
 @click.command("remove-all")
@@ -69,8 +70,8 @@ def letters_replay_all(queue: str, as_json: bool, **which: Any) -> None:
 @as_json
 def letters_remove_all(queue: str, as_json: bool, **which: Any) -> None:
     """Remove dead letters, at most 1,000, oldest first; for ten minutes `restore-all` brings them back."""
-    choice = _choice(**which)
-    _print_done(queue, with_service(lambda service: service.remove_letters(queue, choice)), as_json, "removed")
+    done = _with_letters(lambda service, choice: service.remove_letters(queue, choice), **which)
+    _print_done(queue, done, as_json, "removed")
 
 
 @click.command("restore-all")
@@ -88,10 +89,24 @@ def letters_restore_all(queue: str, removed_at: str, as_json: bool) -> None:
     _print_done(queue, with_service(lambda service: service.restore_letters(queue, removal)), as_json, "restored")
 
 
-def _choice(jobs: Sequence[UUID], kind: str | None, fingerprint: str | None, tenant: UUID | None, every: bool) -> Any:
+def _with_letters(
+    act: Callable[[Any, Any], Awaitable[Any]],
+    *,
+    jobs: Sequence[UUID],
+    kind: str | None,
+    fingerprint: str | None,
+    tenant: str | None,
+    every: bool,
+) -> Any:
+    """Do `act(service, choice)` with the dead letters that the options choose."""
     from app.modules.queues.schemas import LetterChoice
+    from app.modules.queues.service import QueueService
 
-    return LetterChoice(ids=jobs or None, kind=kind, fingerprint=fingerprint, tenant_id=tenant, all=every)
+    async def run(service: Any, _: Any, of: UUID | None) -> Any:
+        choice = LetterChoice(ids=jobs or None, kind=kind, fingerprint=fingerprint, tenant_id=of, all=every)
+        return await act(service, choice)
+
+    return asked_of(tenant, QueueService, run)
 
 
 def _print_done(queue: str, done: Any, as_json: bool, what: str) -> None:

@@ -7,9 +7,7 @@ import rich_click as click
 from msgspec import to_builtins
 
 from app.cli.command import as_json, cursor, limit, pager_of, show, show_page
-from app.cli.transactions import in_platform, tenant_id
-
-of_tenant = click.option("--tenant", help="Slug or id.")
+from app.cli.transactions import in_platform, of_tenant, tenant_id
 
 
 @click.group()

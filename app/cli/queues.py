@@ -8,8 +8,8 @@ from uuid import UUID
 import rich_click as click
 from msgspec import ValidationError, convert, to_builtins
 
-from app.cli.command import as_json, columns, cursor, in_process, limit, pager_of, show, show_page
-from app.cli.transactions import in_platform
+from app.cli.command import as_json, columns, cursor, in_process, limit, show, show_page
+from app.cli.transactions import asked_of, in_platform, of_tenant
 
 T = TypeVar("T")
 queue_name = click.argument("queue")
@@ -123,7 +123,7 @@ def queues_resume(queue: str, reason: str | None, as_json: bool) -> None:
 @queue_name
 @click.option("--state", type=click.Choice(STATES), help="Without one: waiting.")
 @click.option("--kind", help="Only jobs of this kind.")
-@click.option("--tenant", type=click.UUID, help="Only this tenant's, by id.")
+@of_tenant
 @click.option("--search", help="A job's or tenant's id, or a part of an error message or kind.")
 @limit
 @cursor
@@ -132,7 +132,7 @@ def queues_jobs(
     queue: str,
     state: str | None,
     kind: str | None,
-    tenant: UUID | None,
+    tenant: str | None,
     search: str | None,
     limit: int,
     cursor: str | None,
@@ -140,17 +140,15 @@ def queues_jobs(
 ) -> None:
     """Jobs of one state or of any, newest first; `failed` are the dead letters. A search is of any state."""
     from app.modules.queues.schemas import JobPage, item
+    from app.modules.queues.service import JobFilter, JobState, QueueService
 
-    async def find(process: Any, actor: Any) -> Any:
-        from app.modules.queues.service import JobFilter, JobState, QueueService
+    named = state or ("any" if search else "waiting")
 
-        pager = pager_of(process)
-        named = state or ("any" if search else "waiting")
-        wanted = JobFilter(None if named == "any" else JobState(named), kind, tenant, text=search)
-        async with process.database.transaction(actor.scope) as session:
-            return await QueueService(session, actor).jobs(pager, queue, wanted, limit=limit, cursor=cursor)
+    async def find(service: QueueService, pager: Any, of: UUID | None) -> Any:
+        wanted = JobFilter(None if named == "any" else JobState(named), kind, of, text=search)
+        return await service.jobs(pager, queue, wanted, limit=limit, cursor=cursor)
 
-    page = in_process(find)
+    page = asked_of(tenant, QueueService, find)
     found = JobPage(items=[item(row) for row in page.items], next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
     rows = [
         (row.id, row.kind, f"{row.attempts_made}/{row.max_attempts}", row.error_message or "") for row in page.items

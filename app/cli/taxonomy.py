@@ -7,22 +7,21 @@ from uuid import UUID
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import as_json, asked, cursor, limit, show, show_page
+from app.cli.command import as_json, cursor, limit, show, show_page
+from app.cli.transactions import asked_of, of_tenant
 
-of_tenant = click.option("--tenant", type=click.UUID, help="Only this tenant's, by id.")
-for_tenant = click.option("--tenant", type=click.UUID, required=True, help="Whose it is to be, by id.")
+for_tenant = click.option("--tenant", required=True, help="Whose it is to be, by slug or id.")
 search = click.option("--search", "text", help="A part of the name.")
 name_option = click.option("--name", help="What it is called from now on.")
 slug_option = click.option("--slug", help="Its part of an address.")
 
 
-def _list(kind: str, tenant: UUID | None, text: str | None, limit: int, cursor: str | None, as_json: bool) -> None:
+def _list(kind: str, tenant: str | None, text: str | None, limit: int, cursor: str | None, as_json: bool) -> None:
     from app.modules.taxonomy import schemas
     from app.modules.taxonomy.service import TaxonomyService
 
-    wanted = schemas.TermFilter(tenant, text)
-
-    async def find(taxonomy: TaxonomyService, pager: Any) -> Any:
+    async def find(taxonomy: TaxonomyService, pager: Any, of: UUID | None) -> Any:
+        wanted = schemas.TermFilter(of, text)
         if kind == "tag":
             tags = await taxonomy.tags(pager, wanted, limit=limit, cursor=cursor)
             counts = await taxonomy.counts(tags.items)
@@ -33,32 +32,34 @@ def _list(kind: str, tenant: UUID | None, text: str | None, limit: int, cursor: 
         items = [schemas.category_read(row, counts) for row in page.items]
         return schemas.CategoryPage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
-    found = asked(TaxonomyService, find)
+    found = asked_of(tenant, TaxonomyService, find)
     rows = [("  " * getattr(one, "depth", 0) + one.name, one.slug, one.articles, one.id) for one in found.items]
     show_page(as_json, found, (kind, "slug", "articles", "id"), rows)
 
 
-def _tag(act: Callable[[Any], Awaitable[Any]], as_json: bool, done: str) -> None:
+def _tag(act: Callable[[Any, Any], Awaitable[Any]], as_json: bool, done: str, tenant: str | None = None) -> None:
+    """Do `act(taxonomy, tenant_id)`, and print the tag as it is then."""
     from app.modules.taxonomy.schemas import tag_read
     from app.modules.taxonomy.service import TaxonomyService
 
-    async def run(taxonomy: TaxonomyService, _: Any) -> Any:
-        row = await act(taxonomy)
+    async def run(taxonomy: TaxonomyService, _: Any, of: UUID | None) -> Any:
+        row = await act(taxonomy, of)
         return tag_read(row, await taxonomy.counts([row]))
 
-    found = asked(TaxonomyService, run)
+    found = asked_of(tenant, TaxonomyService, run)
     show(as_json, to_builtins(found), text=f"{found.name} {done}.")
 
 
-def _category(act: Callable[[Any], Awaitable[Any]], as_json: bool, done: str) -> None:
+def _category(act: Callable[[Any, Any], Awaitable[Any]], as_json: bool, done: str, tenant: str | None = None) -> None:
+    """Do `act(taxonomy, tenant_id)`, and print the category as it is then."""
     from app.modules.taxonomy.schemas import category_read
     from app.modules.taxonomy.service import TaxonomyService
 
-    async def run(taxonomy: TaxonomyService, _: Any) -> Any:
-        row = await act(taxonomy)
+    async def run(taxonomy: TaxonomyService, _: Any, of: UUID | None) -> Any:
+        row = await act(taxonomy, of)
         return category_read(row, await taxonomy.counts([row]))
 
-    found = asked(TaxonomyService, run)
+    found = asked_of(tenant, TaxonomyService, run)
     show(as_json, to_builtins(found), text=f"{found.name} {done}.")
 
 
@@ -73,7 +74,7 @@ def tag() -> None:
 @limit
 @cursor
 @as_json
-def tag_list(tenant: UUID | None, text: str | None, limit: int, cursor: str | None, as_json: bool) -> None:
+def tag_list(tenant: str | None, text: str | None, limit: int, cursor: str | None, as_json: bool) -> None:
     """List tags by name."""
     _list("tag", tenant, text, limit, cursor, as_json)
 
@@ -83,11 +84,11 @@ def tag_list(tenant: UUID | None, text: str | None, limit: int, cursor: str | No
 @for_tenant
 @slug_option
 @as_json
-def tag_create(name: str, tenant: UUID, slug: str | None, as_json: bool) -> None:
+def tag_create(name: str, tenant: str, slug: str | None, as_json: bool) -> None:
     """Make a tag."""
     from app.modules.taxonomy.schemas import TagCreate
 
-    _tag(lambda taxonomy: taxonomy.create_tag(TagCreate(name=name, slug=slug), tenant), as_json, "is made")
+    _tag(lambda taxonomy, of: taxonomy.create_tag(TagCreate(name=name, slug=slug), of), as_json, "is made", tenant)
 
 
 @tag.command("change")
@@ -102,7 +103,7 @@ def tag_change(tag_id: UUID, name: str | None, slug: str | None, as_json: bool) 
     from app.modules.taxonomy.schemas import TagChange
 
     change = TagChange(name=UNSET if name is None else name, slug=UNSET if slug is None else slug)
-    _tag(lambda taxonomy: taxonomy.change_tag(tag_id, change), as_json, "is changed")
+    _tag(lambda taxonomy, _: taxonomy.change_tag(tag_id, change), as_json, "is changed")
 
 
 @tag.command("merge")
@@ -111,7 +112,7 @@ def tag_change(tag_id: UUID, name: str | None, slug: str | None, as_json: bool) 
 @as_json
 def tag_merge(tag_id: UUID, into: UUID, as_json: bool) -> None:
     """Give the articles of TAG the tag INTO instead, and delete TAG."""
-    _tag(lambda taxonomy: taxonomy.merge_tags(tag_id, into), as_json, "has its articles now")
+    _tag(lambda taxonomy, _: taxonomy.merge_tags(tag_id, into), as_json, "has its articles now")
 
 
 @tag.command("delete")
@@ -119,7 +120,7 @@ def tag_merge(tag_id: UUID, into: UUID, as_json: bool) -> None:
 @as_json
 def tag_delete(tag_id: UUID, as_json: bool) -> None:
     """Delete a tag; its articles stay, without it."""
-    _tag(lambda taxonomy: taxonomy.delete_tag(tag_id), as_json, "is deleted")
+    _tag(lambda taxonomy, _: taxonomy.delete_tag(tag_id), as_json, "is deleted")
 
 
 @click.group()
@@ -133,7 +134,7 @@ def category() -> None:
 @limit
 @cursor
 @as_json
-def category_list(tenant: UUID | None, text: str | None, limit: int, cursor: str | None, as_json: bool) -> None:
+def category_list(tenant: str | None, text: str | None, limit: int, cursor: str | None, as_json: bool) -> None:
     """List categories, each followed by those under it."""
     _list("category", tenant, text, limit, cursor, as_json)
 
@@ -144,12 +145,12 @@ def category_list(tenant: UUID | None, text: str | None, limit: int, cursor: str
 @slug_option
 @click.option("--parent", type=click.UUID, help="That it stands under, by id.")
 @as_json
-def category_create(name: str, tenant: UUID, slug: str | None, parent: UUID | None, as_json: bool) -> None:
+def category_create(name: str, tenant: str, slug: str | None, parent: UUID | None, as_json: bool) -> None:
     """Make a category."""
     from app.modules.taxonomy.schemas import CategoryCreate
 
     new = CategoryCreate(name=name, slug=slug, parent_id=parent)
-    _category(lambda taxonomy: taxonomy.create_category(new, tenant), as_json, "is made")
+    _category(lambda taxonomy, of: taxonomy.create_category(new, of), as_json, "is made", tenant)
 
 
 @category.command("change")
@@ -170,7 +171,7 @@ def category_change(
     place = None if root else parent or UNSET
     named = {"name": UNSET if name is None else name, "slug": UNSET if slug is None else slug}
     change = CategoryChange(**named, parent_id=place)
-    _category(lambda taxonomy: taxonomy.change_category(category_id, change), as_json, "is changed")
+    _category(lambda taxonomy, _: taxonomy.change_category(category_id, change), as_json, "is changed")
 
 
 @category.command("delete")
@@ -179,4 +180,4 @@ def category_change(
 @as_json
 def category_delete(category_id: UUID, move_to: UUID | None, as_json: bool) -> None:
     """Delete a category; what stands under it moves up, and its articles stay."""
-    _category(lambda taxonomy: taxonomy.delete_category(category_id, move_to=move_to), as_json, "is deleted")
+    _category(lambda taxonomy, _: taxonomy.delete_category(category_id, move_to=move_to), as_json, "is deleted")

@@ -4,9 +4,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from uuid import UUID
 
-from app.cli.command import in_process
+import rich_click as click
+
+from app.cli.command import in_process, pager_of
 
 T = TypeVar("T")
+of_tenant = click.option("--tenant", help="Only this tenant's, by slug or id.")
 Act = Callable[[Any, Any, Any], Awaitable[T]]
 
 
@@ -34,6 +37,17 @@ def in_tenant(name: str, act: Act[T]) -> T:
             return await act(process, session, actor)
 
     return in_process(run)
+
+
+def asked_of(
+    name: str | None, service: Callable[[Any, Any], Any], ask: Callable[[Any, Any, UUID | None], Awaitable[T]]
+) -> T:
+    """`ask(service, pager, tenant_id)`, with the platform's rights, about the tenant with this slug or id, or all."""
+
+    async def run(process: Any, session: Any, actor: Any) -> T:
+        return await ask(service(session, actor), pager_of(process), await tenant_id(session, actor, name))
+
+    return in_platform(run)
 
 
 async def tenant_id(session: Any, actor: Any, name: str | None) -> UUID | None:

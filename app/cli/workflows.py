@@ -8,10 +8,9 @@ import rich_click as click
 from msgspec import DecodeError, json, to_builtins
 
 from app.cli.command import as_json, asked, columns, cursor, limit, show, show_page
-from app.cli.transactions import in_platform
+from app.cli.transactions import asked_of, in_platform, of_tenant
 
 STATUSES = ("pending", "running", "waiting", "paused", "succeeded", "failed", "cancelled")
-tenant = click.option("--tenant", type=click.UUID, help="Only this tenant's, by id.")
 
 
 @click.group()
@@ -20,16 +19,18 @@ def workflows() -> None:
 
 
 @workflows.command("list")
-@tenant
+@of_tenant
 @limit
 @cursor
 @as_json
-def workflows_list(tenant: UUID | None, limit: int, cursor: str | None, as_json: bool) -> None:
+def workflows_list(tenant: str | None, limit: int, cursor: str | None, as_json: bool) -> None:
     """Every workflow, newest first."""
     from app.modules.workflows.schemas import WorkflowPage, item
     from app.modules.workflows.service import WorkflowService
 
-    found = asked(WorkflowService, lambda service, pager: service.search(pager, tenant, limit=limit, cursor=cursor))
+    found = asked_of(
+        tenant, WorkflowService, lambda service, pager, of: service.search(pager, of, limit=limit, cursor=cursor)
+    )
     items = [item(row) for row in found.items]
     rows = [(one.id, one.key, "active" if one.active_version_id else "draft", one.topic or "by hand") for one in items]
     page = WorkflowPage(items=items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
@@ -52,19 +53,22 @@ def workflows_run(workflow: UUID, given: str, as_json: bool) -> None:
 @workflows.command("instances")
 @click.option("--status", type=click.Choice(STATUSES))
 @click.option("--workflow", type=click.UUID, help="Only this workflow's, by id.")
-@tenant
+@of_tenant
 @limit
 @cursor
 @as_json
 def workflows_instances(
-    status: str | None, workflow: UUID | None, tenant: UUID | None, limit: int, cursor: str | None, as_json: bool
+    status: str | None, workflow: UUID | None, tenant: str | None, limit: int, cursor: str | None, as_json: bool
 ) -> None:
     """What runs and has run, newest first."""
     from app.modules.instances.schemas import InstancePage, item
     from app.modules.instances.service import InstanceFilter, InstanceService, Status
 
-    wanted = InstanceFilter(Status(status) if status else None, tenant, workflow)
-    found = asked(InstanceService, lambda service, pager: service.search(pager, wanted, limit=limit, cursor=cursor))
+    async def find(service: InstanceService, pager: Any, of: UUID | None) -> Any:
+        wanted = InstanceFilter(Status(status) if status else None, of, workflow)
+        return await service.search(pager, wanted, limit=limit, cursor=cursor)
+
+    found = asked_of(tenant, InstanceService, find)
     items = [item(row) for row in found.items]
     rows = [(one.id, one.status, one.step, one.trigger, one.error.message if one.error else "") for one in items]
     page = InstancePage(items=items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)

@@ -17,6 +17,7 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from app.core.choices import choices, choices_of_field
 from app.core.database import is_unavailable
+from app.core.direct import UNSTORABLE
 from app.core.errors import (
     BadRequest,
     Conflict,
@@ -64,7 +65,7 @@ def wants_html(request: AnyRequest) -> bool:
 
 
 # U+0000 in text, and in JSON.
-UNSTORABLE = ("invalid byte sequence", "unsupported Unicode escape sequence")
+REFUSED = ("invalid byte sequence", "unsupported Unicode escape sequence")
 
 
 def problem_of(error: Exception, parameters: Mapping[str, Any] | None = None) -> Problem:
@@ -83,10 +84,10 @@ def problem_of(error: Exception, parameters: Mapping[str, Any] | None = None) ->
         return Unavailable("The database is not available; try again soon", headers={"Retry-After": "2"})
     if isinstance(error, DBAPIError) and "value out of int" in str(error.orig):
         return Invalid("A number in the input is larger than any that can be there", code="number_too_large")
-    # The second is what a look-up of callers says, which does not go through SQLAlchemy.
+    # The second is what statements on asyncpg's own connection say, which do not go through SQLAlchemy.
     said = error.orig if isinstance(error, DBAPIError) else error if isinstance(error, asyncpg.PostgresError) else None
-    if any(words in str(said) for words in UNSTORABLE):
-        return Invalid("The input holds the character U+0000, which cannot be stored", code="bad_character")
+    if any(words in str(said) for words in REFUSED):
+        return Invalid(UNSTORABLE, code="bad_character")
     if isinstance(error, RecursionError):
         return BadRequest("body: is nested too deeply", errors=[FieldError("body", "is nested too deeply")])
     if isinstance(error, UnicodeDecodeError):

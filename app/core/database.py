@@ -19,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
 
-from app.core.direct import Direct, begun, direct
+from app.core.direct import ENTER, Direct, begun, direct
 from app.core.ids import PLATFORM_TENANT, set_clock_offset
 from app.core.settings import Settings
 
@@ -29,7 +29,6 @@ AWAY = ("53", "08", "57P")
 # The second is what asyncpg says where a connection ends in the middle of an answer.
 CUT_OFF = (ConnectionDoesNotExistError, InternalClientError)
 AfterCommit = Callable[[], Awaitable[None]]
-_ENTER = text("SELECT set_config('role', :role, true), set_config('app.tenant_id', :tenant, true)")
 
 
 class Plane(enum.StrEnum):
@@ -62,7 +61,7 @@ def _enter_scope(session: Session, transaction: SessionTransaction, connection: 
     if transaction.nested:
         return
     scope: Scope = session.info["scope"]
-    connection.execute(_ENTER, {"role": scope.plane.value, "tenant": str(scope.tenant_id)})
+    connection.exec_driver_sql(ENTER, (scope.plane.value, str(scope.tenant_id)))
 
 
 def after_commit(session: AsyncSession | Direct, action: AfterCommit) -> None:

@@ -14,10 +14,13 @@ import asyncpg
 from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from app.core.errors import Invalid
+
 MOST_AT_ONCE = 100
+UNSTORABLE = "The input holds the character U+0000, which cannot be stored"
 LOOK_S = 5.0
 Asked = tuple[tuple[Any, ...], asyncio.Future[tuple[Any, ...] | None]]
-_ENTER = "SELECT set_config('role', $1, true), set_config('app.tenant_id', $2, true)"
+ENTER = "SELECT set_config('role', $1, true), set_config('app.tenant_id', $2, true)"
 
 
 @dataclass(slots=True, eq=False)
@@ -50,7 +53,7 @@ async def begun(engine: AsyncEngine, role: str, tenant_id: UUID) -> AsyncGenerat
     try:
         try:
             async with connection.transaction():
-                await connection.fetchrow(_ENTER, role, str(tenant_id))
+                await connection.fetchrow(ENTER, role, str(tenant_id))
                 yield connection
         finally:
             if connection.is_closed() or connection.is_in_transaction():
@@ -80,9 +83,12 @@ class Lookups:
         """The columns after the first; None where there is no row.
 
         Raises:
+            Invalid (`bad_character`): an argument holds U+0000. In a statement with others it would hold them up.
             OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError: PostgreSQL went away, or did not
                 answer in time.
         """
+        if any(isinstance(one, str) and "\0" in one for one in arguments):
+            raise Invalid(UNSTORABLE, code="bad_character")
         future: asyncio.Future[tuple[Any, ...] | None] = asyncio.get_running_loop().create_future()
         self._asked.append((arguments, future))
         if self._task is None or self._task.done():

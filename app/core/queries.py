@@ -1,7 +1,7 @@
 """Filters and choices as addresses and forms have them. An empty one is none, as browsers send it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from unicodedata import category
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from app.core.choices import explained
 from app.core.errors import Invalid
 
 LONGEST, MOST_AT_ONCE = 200, 100
+ByAge = Literal["-createdAt", "createdAt"]
 Q = TypeVar("Q", bound=Struct)
 
 
@@ -94,3 +95,13 @@ def one_of(field: str, value: str | None, kind: Any) -> Any:
         return msgspec.convert(value, kind) if value else None
     except msgspec.ValidationError as error:
         raise Invalid.field(field, explained(error, kind)) from None
+
+
+def oldest_first(sort: str | None) -> bool:
+    """How a list that is sorted by age alone is sorted; newest first where nothing is said.
+
+    Raises:
+        Invalid (`sort`).
+    """
+    found: ByAge | None = one_of("sort", sort, ByAge)
+    return found == "createdAt"

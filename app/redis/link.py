@@ -1,6 +1,7 @@
 """The coalescing client: redis.asyncio's commands over one socket, written together."""
 
 import asyncio
+import random
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from redis.client import EMPTY_RESPONSE, NEVER_DECODE
 from app.redis.home import Home, Place
 from app.redis.wire import Traffic, Wire
 
-RECONNECT_S = 0.2
+RECONNECT_S, MOST_PAUSE_S = 0.2, 2.0
 CONNECT_S = 5.0
 DROP_SILENT_S = 5.0
 HOPS = 5
@@ -35,7 +36,8 @@ class Link(Redis):
     Args:
         bound_s: a caller waits so long at most, for the connection and the reply together, and not at all while Redis
             has been silent for longer than that. None: until there is a connection and the reply comes.
-        reconnect_s: one attempt to connect in so many seconds, whoever asks.
+        reconnect_s: one attempt to connect in so many seconds, whoever asks; after failures twice as many each time, up
+            to MOST_PAUSE_S. Each pause is up to a half shorter, so that processes do not come all at once.
         prefix: the hash tag that all keys have in common; None: the link stays with the node of the pool's address.
     """
 
@@ -50,7 +52,8 @@ class Link(Redis):
         super().__init__(connection_pool=pool)
         self.traffic = Traffic()
         self._bound_s = bound_s
-        self._reconnect_s = reconnect_s
+        self._reconnect_s = self._pause_s = reconnect_s
+        self._failures = 0
         self._home = Home(prefix, pool) if prefix and "path" not in pool.connection_kwargs else None
         self._wire: Wire | None = None
         self._wire_at: Place | None = None
@@ -158,14 +161,14 @@ class Link(Redis):
         while self._wire is None or self._wire.closed is not None:
             since_s = loop.time() - self._connect_began
             if self._connecting is None or self._connecting.done():
-                if since_s < self._reconnect_s:
+                if since_s < self._pause_s:
                     if self._bound_s is not None:
                         raise exceptions.ConnectionError("Redis is down")
-                    await asyncio.sleep(self._reconnect_s - since_s)
+                    await asyncio.sleep(self._pause_s - since_s)
                     continue
                 self._connect_began = loop.time()
                 self._connecting = asyncio.create_task(self._connect())
-                self._connecting.add_done_callback(lambda task: task.cancelled() or task.exception())
+                self._connecting.add_done_callback(self._tried)
             elif self._bound_s is not None and since_s > self._bound_s:
                 raise exceptions.ConnectionError("Redis accepts no connection")
             try:
@@ -182,6 +185,12 @@ class Link(Redis):
                         f"no connection to Redis: {error or type(error).__name__}"
                     ) from error
         return self._wire
+
+    def _tried(self, attempt: asyncio.Task[None]) -> None:
+        failed = attempt.cancelled() or attempt.exception() is not None
+        self._failures = min(self._failures + 1, 10) if failed else 0
+        longest_s = min(self._reconnect_s * 2 ** max(self._failures - 1, 0), MOST_PAUSE_S)
+        self._pause_s = longest_s * random.uniform(0.5, 1)  # noqa: S311 - no secret
 
     async def _connect(self) -> None:
         for _ in range(HOPS):

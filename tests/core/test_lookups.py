@@ -13,6 +13,7 @@ from pytest import MonkeyPatch
 from app import registry
 from app.core.database import Database, Plane
 from app.core.direct import Lookups
+from app.core.errors import Invalid
 from app.core.settings import Settings
 from app.modules.bearers.service import Bearers, jwts_of
 from app.modules.sessions.service import Sessions
@@ -77,15 +78,24 @@ async def test_a_use_is_noted_once_in_a_minute(tenant_client: TenantClient, admi
     assert await admin.fetchval("SELECT last_used_at FROM api_token") == noted
 
 
-async def test_who_sends_what_postgresql_cannot_read_fails_alone(
+async def test_who_sends_what_postgresql_cannot_read_is_refused_before_it_holds_up_others(
     owner: AsyncClient, database: Database, statements: list[int]
 ) -> None:
     sessions, cookie = Sessions(database, registry.permissions()), owner.cookies["teknav_session"]
     asked = [sessions.actor(cookie, slug) for slug in (None, "no\0slug", "nobody", None)]
     first, broken, member, last = await asyncio.gather(*asked, return_exceptions=True)
-    assert isinstance(broken, asyncpg.DataError)
+    assert isinstance(broken, Invalid) and broken.code == "bad_character"
     assert [getattr(one, "kind", None) for one in (first, member, last)] == ["user"] * 3
-    assert statements == [4, 1, 1, 1, 1]
+    assert statements == [3]
+
+
+async def test_one_argument_of_another_type_fails_alone(database: Database, statements: list[int]) -> None:
+    rows = "unnest($1::int[]) WITH ORDINALITY a(number, place)"
+    lookups = Lookups(database.engine(Plane.TENANT), f"SELECT place, number FROM {rows}")
+    first, broken, last = await asyncio.gather(*map(lookups.find, (1, 2**40, 3)), return_exceptions=True)
+    assert (first, last) == ((1,), (3,))
+    assert isinstance(broken, asyncpg.DataError)
+    assert statements == [3, 1, 1, 1]
 
 
 async def test_who_leaves_disturbs_nobody(app: Litestar, database: Database, settings: Settings) -> None:

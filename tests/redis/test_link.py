@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -167,6 +168,40 @@ async def test_a_patient_caller_waits_for_redis_and_a_hasty_one_fails(open_link:
     server = await asyncio.start_server(proxy._accept, "127.0.0.1", port)
     async with asyncio.timeout(5):
         assert await waiting == "late"
+    server.close()
+
+
+async def test_the_longer_redis_is_away_the_seldomer_it_is_tried_and_no_two_processes_keep_step(
+    open_link: Open, behind: Behind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.redis.link.MOST_PAUSE_S", 0.16)
+    tried: list[float] = []
+    connect = Link._connect
+
+    async def noted(self: Link) -> None:
+        tried.append(asyncio.get_running_loop().time())
+        await connect(self)
+
+    monkeypatch.setattr(Link, "_connect", noted)
+    proxy, url = behind()
+    async with proxy.listening() as port:
+        pass
+    link = open_link(url(port), lambda url: Link(patient(url).connection_pool, bound_s=None, reconnect_s=0.01))
+    waiting = asyncio.create_task(link.echo("late"))
+    pauses = set[float]()
+    async with asyncio.timeout(20):
+        while len(tried) < 10:
+            await asyncio.sleep(0.005)
+            pauses.add(link._pause_s)
+    gaps = [after - before for before, after in pairwise(tried)]
+    least = [min(0.01 * 2**failures, 0.16) / 2 for failures in range(len(gaps))]
+    assert all(gap >= wanted * 0.99 for gap, wanted in zip(gaps, least, strict=True)), gaps
+    assert len({pause for pause in pauses if pause >= 0.08}) > 2, "always the same"
+    assert max(pauses) <= 0.16
+    server = await asyncio.start_server(proxy._accept, "127.0.0.1", port)
+    async with asyncio.timeout(10):
+        assert await waiting == "late"
+    assert link._pause_s <= 0.01
     server.close()
 
 

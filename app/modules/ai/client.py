@@ -21,6 +21,7 @@ MOST_KEYWORDS = 12
 MOST_FINDINGS = 20  # that a model may add to a report
 LONGEST_NOTE = 500
 SHARE = 0.2  # of a text, at most, for its summary
+PROBE_S = 5.0
 LONGEST_READ = 60_000  # characters of a text that `local` reads: a long chapter
 
 RULES = (
@@ -150,6 +151,9 @@ class Provider(Protocol):
 
     name: str
 
+    async def probe(self) -> None:
+        """Come back if it can be asked; nothing is asked of it that costs."""
+
     async def write(self, order: Order, *, run_id: str | None = None) -> Completion:
         """A summary is shorter than a fifth of the text and than 1,200 characters, and has up to 12 key words."""
 
@@ -163,6 +167,9 @@ class Local:
     """Picks, counts and mends: no model, no network, the same answer every time. It writes nothing of its own."""
 
     name = "local"
+
+    async def probe(self) -> None:
+        """It is always there: it is this program."""
 
     async def write(self, order: Order, *, run_id: str | None = None) -> Completion:
         # In a thread: 20,000 characters take some 30 ms, which is long for a loop that others share.
@@ -240,6 +247,13 @@ class OpenRouter:
         self._url = settings.openrouter_base_url.rstrip("/") + "/chat/completions"
         self._host = urlsplit(self._url).netloc.rpartition("@")[2]
 
+    async def probe(self) -> None:
+        """By its list of models, which is free. A server that has none answers too."""
+        url = self._settings.openrouter_base_url.rstrip("/") + "/models"
+        found = await self._call("GET", url, self._key(), timeout=PROBE_S, cut_at=0)
+        if found.status in (401, 402, 403, 429) or found.status >= 500:
+            raise self._failure(found.status, found.headers.get("retry-after", ""))
+
     async def write(self, order: Order, *, run_id: str | None = None) -> Completion:
         report: Report | None = None
         if order.kind in ("seo_audit", "quality_check"):
@@ -295,20 +309,19 @@ class OpenRouter:
         }
 
     async def _post(self, messages: list[Message], config: dict[str, Any], run_id: str | None) -> Response:
-        headers = {"Idempotency-Key": run_id} if run_id else {}
-        if self._settings.openrouter_api_key:
-            headers["Authorization"] = f"Bearer {self._settings.openrouter_api_key}"
+        headers = self._key() | ({"Idempotency-Key": run_id} if run_id else {})
         body = {"model": self._settings.ai_model, "messages": messages, "response_format": {"type": "json_object"}}
         body |= config
+        return await self._call("POST", self._url, headers, json=body, timeout=self._settings.ai_timeout_s)
+
+    def _key(self) -> dict[str, str]:
+        key = self._settings.openrouter_api_key
+        return {"Authorization": f"Bearer {key}"} if key else {}
+
+    async def _call(self, method: str, url: str, headers: dict[str, str], **more: Any) -> Response:
         try:
-            return await self._egress.request(
-                "POST",
-                self._url,
-                json=body,
-                headers=headers,
-                timeout=self._settings.ai_timeout_s,
-                private_ok=True,  # the address is the operator's own setting
-            )
+            # Private addresses are fine: it is the operator's own setting.
+            return await self._egress.request(method, url, headers=headers, private_ok=True, **more)
         except (TimedOut, Unreachable) as error:
             code = "timed_out" if isinstance(error, TimedOut) else "unreachable"
             raise ProviderError(code, str(error), retryable=True) from error

@@ -12,7 +12,7 @@ from app.core.etag import etag
 from app.core.moments import moment
 from app.core.paging import Pager
 from app.core.policy import Actor
-from app.core.queries import one_of, uuid_of
+from app.core.queries import oldest_first, one_of, uuid_of
 from app.modules.ai.models import AiTask, TaskStatus
 from app.modules.ai.permissions import READ, RUN
 from app.modules.ai.repository import TaskFilter
@@ -48,6 +48,7 @@ def provide_task_filter(
     article: Article = None,
     since: Since = None,
     until: Until = None,
+    sort: FromQuery[Text] = None,
 ) -> TaskFilter:
     """The filters of the address; an empty one is none, as browsers send it.
 
@@ -61,6 +62,7 @@ def provide_task_filter(
         one_of("kind", kind, Kind),
         moment("from", since),
         moment("to", until, end=True),
+        oldest_first(sort),
     )
 
 
@@ -95,11 +97,12 @@ class AiTaskController(Controller):
         article: Article = None,
         since: Since = None,
         until: Until = None,
+        sort: FromQuery[Text] = None,
         limit: FromQuery[int] = 25,
         cursor: FromQuery[Text] = None,
     ) -> AiTaskPage:
-        """List AI tasks, newest first."""
-        wanted = provide_task_filter(status, kind, None, article, since, until)
+        """List AI tasks, newest first unless `sort=createdAt`."""
+        wanted = provide_task_filter(status, kind, None, article, since, until, sort)
         return read(await ai.tasks(pager, wanted, limit=limit, cursor=cursor), AiTaskPage)
 
     @get("/{task_id:uuid}", permission=READ)
@@ -130,7 +133,7 @@ class OwnerAiController(Controller):
         limit: FromQuery[int] = 25,
         cursor: FromQuery[Text] = None,
     ) -> AiTaskOwnedPage:
-        """List all tenants' AI tasks, newest first."""
+        """List all tenants' AI tasks, newest first unless `sort=createdAt`."""
         return read(await ai.tasks(pager, wanted_tasks, limit=limit, cursor=cursor), AiTaskOwnedPage)
 
     @get("/tasks/{task_id:uuid}", permission=READ)

@@ -41,4 +41,8 @@ class SeoAudit(Job, kind="seo_audit", queue="ai:seo"):
     task_id: UUID
 
 
+class ProbeProvider(Job, kind="probe_provider", queue="platform:tasks"):
+    """Ask the AI provider whether it is there, at no cost."""
+
+
 AiJob = GenerateArticleDraft | RewriteArticle | SummarizeArticle | QualityCheck | SeoGenerate | SeoAudit

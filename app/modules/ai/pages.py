@@ -23,7 +23,7 @@ from app.modules.ai.service import JOBS, AiService
 from app.modules.runs.service import Runs
 
 TASKS = "/ai/tasks"
-FILTERS = ("status", "kind", "tenantId", "articleId", "from", "to")
+FILTERS = ("status", "kind", "tenantId", "articleId", "from", "to", "sort")
 MOST_RUNS = 100  # that a drawer shows
 AnyRequest = Request[Any, Any, Any]
 

@@ -17,7 +17,15 @@ from app.core.policy import SYSTEM_ACTOR
 from app.modules.ai import repository
 from app.modules.ai.client import Completion, Order, Provider, ProviderError, Usage, told
 from app.modules.ai.events import TaskEnded
-from app.modules.ai.jobs import AiJob, GenerateArticleDraft, QualityCheck, RewriteArticle, SeoAudit, SummarizeArticle
+from app.modules.ai.jobs import (
+    AiJob,
+    GenerateArticleDraft,
+    ProbeProvider,
+    QualityCheck,
+    RewriteArticle,
+    SeoAudit,
+    SummarizeArticle,
+)
 from app.modules.ai.models import AiTask, TaskStatus
 from app.modules.ai.schemas import AiResult
 from app.modules.ai.service import KINDS, TASKS, take_up
@@ -27,7 +35,7 @@ from app.modules.drafts.service import DraftService
 from app.modules.reports.service import ReportService
 from app.modules.runs.service import RunLog
 from app.queues.failure import Failure, Superseded, Unrecoverable
-from app.queues.job import Processor
+from app.queues.job import Processor, processor
 from app.queues.models import State
 from app.queues.work import Work
 
@@ -88,7 +96,21 @@ async def on_replay(session: AsyncSession, job: AiJob) -> None:
     await take_up(session, job.task_id)
 
 
-PROCESSORS = [Processor(kind, perform, on_dead, on_replay) for kind in KINDS]
+@processor(ProbeProvider, timeout_s=30)
+async def probe(work: Work, _: ProbeProvider) -> None:
+    """What came of it is the job's result, which the overview reads: a provider that is away fails no job."""
+    provider = work.resource(Provider)  # type: ignore[type-abstract]  # a protocol is the key
+    found = {"provider": provider.name, "error": None}
+    try:
+        await provider.probe()
+    except ProviderError as error:
+        found["error"] = str(error)
+    async with work.transaction("found") as session:
+        if session is not None:
+            await work.complete(session, found)
+
+
+PROCESSORS = [*(Processor(kind, perform, on_dead, on_replay) for kind in KINDS), probe]
 
 
 async def _read(session: AsyncSession, task: AiTask) -> tuple[Order, Seen] | None:

@@ -2,18 +2,21 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Select, Uuid, column, func, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.ids import floor_id
+from app.core.signs import Sign, Weight
+from app.modules.ai.jobs import ProbeProvider
 from app.modules.ai.models import AiTask, TaskStatus, Tries
 from app.modules.articles.service import titles, within
 from app.modules.tenants.service import tenant_names
 from app.queues.models import JobRow, State
 
+PROBED = timedelta(minutes=10)
 # A table of a module below, by name: its model is its own.
 _ARTICLE = table("article", column("id"), column("title"))
 
@@ -28,6 +31,7 @@ class TaskFilter:
     kind: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    ascending: bool = False
 
 
 def tasks(wanted: TaskFilter, workspaces: frozenset[UUID] | None) -> Select[tuple[AiTask]]:
@@ -88,3 +92,21 @@ async def about_jobs(session: AsyncSession, jobs: Collection[UUID]) -> dict[UUID
     query = select(AiTask.id, AiTask.job_id, _ARTICLE.c.title).join(_ARTICLE, _ARTICLE.c.id == AiTask.article_id)
     rows = await session.execute(query.where(AiTask.job_id.in_(jobs)))
     return {row.job_id: (row.title, f"/ai/tasks/{row.id}") for row in rows}
+
+
+async def signs(session: AsyncSession) -> list[Sign]:
+    """Whether the provider answers, by the newest result of the job that asks it each minute."""
+    query = select(JobRow.result).where(
+        JobRow.queue == ProbeProvider.queue,
+        JobRow.kind == ProbeProvider.kind,
+        JobRow.state == State.COMPLETED,
+        JobRow.finished_at > func.now() - PROBED,
+    )
+    found = await session.scalar(query.order_by(JobRow.id.desc()).limit(1))
+    part, here = "AI provider", "/schedules"
+    if not isinstance(found, dict):
+        return [Sign(part, "not asked", "The AI provider was not asked for ten minutes", Weight.OK, here)]
+    name, error = found["provider"], found["error"]
+    if error:
+        return [Sign(part, "away", f"The AI provider {name} does not answer: {error}", Weight.BAD, here)]
+    return [Sign(part, name, f"The AI provider {name} is there", Weight.OK, here)]

@@ -200,11 +200,13 @@ class AiService:
     async def tasks(
         self, pager: Pager, wanted: TaskFilter, *, limit: int = 25, cursor: str | None = None
     ) -> Page[AiTask]:
-        """Newest first."""
+        """Newest first, unless it is wanted otherwise."""
         own = self._actor.reach(READ)
         query = repository.tasks(wanted, own)
         place = f"tasks {scope_of(self._session).tenant_id} {sorted(own or ())} {wanted}"
-        page = await pager.page(self._session, query, key=AiTask.id, of=place, limit=limit, cursor=cursor)
+        page = await pager.page(
+            self._session, query, key=AiTask.id, of=place, limit=limit, cursor=cursor, ascending=wanted.ascending
+        )
         await repository.add_tries(self._session, page.items)
         return page
 

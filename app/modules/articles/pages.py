@@ -11,6 +11,7 @@ from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, URLEncodedBody
 from litestar.response import Redirect, Template
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Plane, scope_of
@@ -45,7 +46,7 @@ class ArticlePages(Controller):
         asked: NamedDependency[ArticleQuery],
         cursor: FromQuery[str] = "",
     ) -> Template:
-        page: Page[Article]
+        page: Page[Row[Any]]
         refused: str | None
         scope, of_tenant = scope_of(session), None
         try:

@@ -23,7 +23,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import TSQUERY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import defer
 
 from app.core.database import Plane, scope_of
 from app.core.ids import PLATFORM_TENANT, new_id
@@ -40,6 +39,15 @@ Searched = type[Article] | type[Publication]
 SEARCHED_CHARACTERS = 100_000
 Workspaces = frozenset[UUID] | None
 """Those whose articles the caller may treat; None for all."""
+_BODIES = {"body_markdown", "body_html", "search"}
+
+
+def _columns(kind: Searched) -> list[ColumnElement[Any]]:
+    return [column for column in kind.__table__.c if column.key not in _BODIES]
+
+
+_LISTED = select(*_columns(Article)).where(Article.deleted_at.is_(None))
+_SEEN = select(*_columns(Publication))
 _WORKSPACE = table("workspace", column("id"), column("tenant_id"))
 _TENANT = table("tenant", column("id"), column("name"))
 _ASKED = """
@@ -57,10 +65,9 @@ _LANGUAGES = """
 """
 
 
-def fitting(wanted: ArticleFilter, *, workspaces: Workspaces = None) -> Select[tuple[Article]]:
-    """The articles that fit, without their bodies, in no order."""
-    bodies = (defer(Article.body_markdown, raiseload=True), defer(Article.body_html, raiseload=True))
-    query = select(Article).where(Article.deleted_at.is_(None)).options(*bodies)
+def fitting(wanted: ArticleFilter, *, workspaces: Workspaces = None) -> Select[Any]:
+    """The articles that fit, in no order: the columns that lists show."""
+    query = _LISTED
     if workspaces is not None:
         query = query.where(Article.workspace_id.in_(workspaces))
     if wanted.tenant_id is not None:
@@ -197,9 +204,9 @@ def public(
     category: str | None = None,
     *,
     workspaces: Workspaces = None,
-) -> Select[tuple[Publication]]:
-    """What readers see, without bodies, in no order."""
-    query = select(Publication).options(defer(Publication.body_html, raiseload=True))
+) -> Select[Any]:
+    """What readers see, in no order: the columns that lists show."""
+    query = _SEEN
     if workspaces is not None:
         query = query.where(Publication.workspace_id.in_(workspaces))
     if language is not None:

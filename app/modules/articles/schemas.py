@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
+from sqlalchemy import Row
 
 from app.core.errors import Invalid
 from app.core.etag import Expected
@@ -233,11 +234,13 @@ class PublicationPage(Outgoing):
 
 
 Shape = TypeVar("Shape", bound=Outgoing)
+Listed = Article | Publication | Row[Any]
+"""An article, what readers see of one, or a row of a list of either."""
 Filed = Mapping[UUID, Terms]
 """Under what articles stand, by their ids; those that stand under nothing are left out."""
 
 
-def publication_item(row: Publication, filed: Filed) -> PublicationItem:
+def publication_item(row: Publication | Row[Any], filed: Filed) -> PublicationItem:
     return _with_terms(row, PublicationItem, filed.get(row.article_id))
 
 
@@ -245,11 +248,11 @@ def publication_read(row: Publication, filed: Filed) -> PublicationRead:
     return _with_terms(row, PublicationRead, filed.get(row.article_id))
 
 
-def item(row: Article, filed: Filed) -> ArticleItem:
+def item(row: Article | Row[Any], filed: Filed) -> ArticleItem:
     return _with_terms(row, ArticleItem, filed.get(row.id))
 
 
-def owned(row: Article, filed: Filed) -> OwnedArticle:
+def owned(row: Article | Row[Any], filed: Filed) -> OwnedArticle:
     return _with_terms(row, OwnedArticle, filed.get(row.id))
 
 
@@ -257,9 +260,14 @@ def read(row: Article, filed: Filed) -> ArticleRead:
     return _with_terms(row, ArticleRead, filed.get(row.id))
 
 
-def _with_terms(row: Article | Publication, shape: type[Shape], terms: Terms | None) -> Shape:
+def _with_terms(row: Listed, shape: type[Shape], terms: Terms | None) -> Shape:
     found = terms or Terms()
-    own = {name: getattr(row, name) for name in shape.__struct_fields__ if name not in ("tags", "categories")}
+    names = [name for name in shape.__struct_fields__ if name not in ("tags", "categories")]
+    if isinstance(row, Row):  # which is slow to tell its values one by one
+        held = row._asdict()
+        own = {name: held[name] for name in names}
+    else:
+        own = {name: getattr(row, name) for name in names}
     return shape(**own, tags=found.tags, categories=found.categories)
 
 

@@ -1,14 +1,14 @@
 """The rules of articles: every change of content is a version, and readers see the one that was published."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from msgspec import UNSET, UnsetType
 from slugify import slugify
-from sqlalchemy import Select, select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -43,7 +43,7 @@ from app.modules.articles.permissions import WRITE as WRITE
 from app.modules.articles.repository import Searched
 from app.modules.articles.repository import titles as titles
 from app.modules.articles.repository import within as within
-from app.modules.articles.schemas import ARTICLE_ANSWERS, MAX_REASON, ArticleFilter, Sort
+from app.modules.articles.schemas import ARTICLE_ANSWERS, MAX_REASON, ArticleFilter, Listed, Sort
 from app.modules.articles.schemas import MAX_SLUG as MAX_SLUG
 from app.modules.articles.schemas import MAX_TITLE as MAX_TITLE
 from app.modules.articles.schemas import ArticleChange as ArticleChange
@@ -62,7 +62,6 @@ from app.redis.cached import of_tenant
 
 TOPIC = "articles"
 _SORTED: dict[str, InstrumentedAttribute[Any]] = {"updatedAt": Article.updated_at, "title": Article.title}
-R = TypeVar("R")
 MOST_AT_ONCE = 500
 MOST_BRACKETS = 3_000  # each may begin a link, and takes the parser long to find out
 
@@ -127,8 +126,8 @@ class ArticleService:
         sort: Sort = "-createdAt",
         limit: int = 25,
         cursor: str | None = None,
-    ) -> Page[Article]:
-        """Without bodies. A cursor is good for the same filter and order only; by relevance there is one page."""
+    ) -> Page[Row[Any]]:
+        """Rows without bodies. A cursor is good for the same filter and order only; by relevance there is one page."""
         own = self._actor.reach(READ)
         query = repository.fitting(wanted, workspaces=own)
         if sort == "relevance" and wanted.text is not None:
@@ -142,6 +141,7 @@ class ArticleService:
             cursor=cursor,
             sort=_SORTED.get(sort.removeprefix("-")),
             ascending=not sort.startswith("-"),
+            as_rows=True,
         )
 
     async def update(
@@ -328,8 +328,8 @@ class ArticleService:
         *,
         limit: int = 25,
         cursor: str | None = None,
-    ) -> Page[Publication]:
-        """What readers see, without bodies: what was published last first, or one page of what fits the words best.
+    ) -> Page[Row[Any]]:
+        """Rows of what readers see, without bodies: the newest first, or one page of what fits the words best.
 
         Args:
             tag, category: slugs.
@@ -345,18 +345,21 @@ class ArticleService:
             of=f"publications {scope_of(self._session).tenant_id} {sorted(own or ())} {language} {tag} {category}",
             limit=limit,
             cursor=cursor,
+            as_rows=True,
         )
 
-    async def filed(self, articles: Collection[Article] | Collection[Publication]) -> dict[UUID, Terms]:
+    async def filed(self, articles: Sequence[Listed]) -> dict[UUID, Terms]:
         """Under what these articles stand, by their ids; those that stand under nothing are left out."""
-        named = [(row.tenant_id, row.id if isinstance(row, Article) else row.article_id) for row in articles]
-        return await terms_of(self._session, named) if named else {}
+        if not articles:
+            return {}
+        key = "article_id" if hasattr(articles[0], "article_id") else "id"
+        return await terms_of(self._session, [(row.tenant_id, getattr(row, key)) for row in articles])
 
-    async def _best(self, query: Select[tuple[R]], table: Searched, words: str, limit: int) -> Page[R]:
+    async def _best(self, query: Select[Any], table: Searched, words: str, limit: int) -> Page[Row[Any]]:
         if not 1 <= limit <= MAX_LIMIT:
             raise Invalid.field("limit", f"must be from 1 to {MAX_LIMIT}")
         query = query.order_by(repository.relevance(table, words).desc(), table.id.desc()).limit(limit)
-        return Page((await self._session.scalars(query)).all(), None, None)
+        return Page((await self._session.execute(query)).all(), None, None)
 
     async def _revise(
         self,

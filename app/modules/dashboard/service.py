@@ -6,17 +6,26 @@ from time import perf_counter
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import __version__
 from app.core.database import scope_of
 from app.core.policy import Actor
 from app.core.signs import Sign, SignSource, Weight
 from app.core.snapshot import Snapshots
 
+WEB = Sign("Web", "up", f"The web process answers, of version {__version__}", Weight.OK)
+"""Who reads this in the dashboard or from the API has been answered by it."""
+
 
 class Signs:
-    """`sources` are those that modules declare; the actor gets what they may see."""
+    """`sources` are those that modules declare; the actor gets what they may see.
 
-    def __init__(self, session: AsyncSession, actor: Actor, sources: Sequence[SignSource]) -> None:
+    Args:
+        web: what is known of the web process.
+    """
+
+    def __init__(self, session: AsyncSession, actor: Actor, sources: Sequence[SignSource], web: Sign = WEB) -> None:
         self._session = session
+        self._web = web
         self._own = [source for source in sources if actor.may(source.permission)]
 
     @property
@@ -31,7 +40,7 @@ class Signs:
             snapshots: where the readings are that serve many; None reads anew.
         """
         found = [sign for source in reversed(self._own) for sign in await self._read(source, snapshots)]
-        return sorted(found, key=lambda sign: sign.weight)
+        return sorted([*found, self._web], key=lambda sign: sign.weight)
 
     async def _read(self, source: SignSource, snapshots: Snapshots | None) -> Sequence[Sign]:
         if snapshots is None:
@@ -41,7 +50,7 @@ class Signs:
 
 
 async def signs(session: AsyncSession) -> list[Sign]:
-    """Who reads this has been answered by the web process; and by PostgreSQL, as quickly as this."""
+    """How quickly PostgreSQL answers whoever reads this."""
     began = perf_counter()
     await session.scalar(select(1))
     took_ms = (perf_counter() - began) * 1000

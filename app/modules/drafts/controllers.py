@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.paging import Pager
 from app.core.policy import Actor
-from app.core.queries import one_of, uuid_of
+from app.core.queries import oldest_first, one_of, uuid_of
 from app.modules.drafts.models import DraftStatus
 from app.modules.drafts.permissions import DECIDE, READ
 from app.modules.drafts.repository import DraftFilter
@@ -35,14 +35,19 @@ def provide_drafts(session: NamedDependency[AsyncSession], actor: NamedDependenc
     return DraftService(session, actor)
 
 
-def provide_filter(status: FromQuery[Text] = None, tenant: Tenant = None, article: Article = None) -> DraftFilter:
+def provide_filter(
+    status: FromQuery[Text] = None, tenant: Tenant = None, article: Article = None, sort: FromQuery[Text] = None
+) -> DraftFilter:
     """The filters of the address; an empty one is none, as browsers send it.
 
     Raises:
         Invalid: naming the parameter.
     """
     return DraftFilter(
-        one_of("status", status, DraftStatus), uuid_of("tenantId", tenant), uuid_of("articleId", article)
+        one_of("status", status, DraftStatus),
+        uuid_of("tenantId", tenant),
+        uuid_of("articleId", article),
+        oldest_first(sort),
     )
 
 
@@ -56,11 +61,12 @@ class DraftController(Controller):
         pager: NamedDependency[Pager],
         status: FromQuery[Text] = None,
         article: Article = None,
+        sort: FromQuery[Text] = None,
         limit: FromQuery[int] = 25,
         cursor: FromQuery[Text] = None,
     ) -> DraftPage:
         """List what AI proposes for articles, newest first, without the texts."""
-        wanted = provide_filter(status, None, article)
+        wanted = provide_filter(status, None, article, sort)
         page = (await drafts.search(pager, wanted, limit=limit, cursor=cursor)).map(item)
         return DraftPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 

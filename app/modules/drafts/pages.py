@@ -23,7 +23,7 @@ from app.modules.drafts.service import DraftService, difference
 from app.modules.tenants.service import tenant_names
 
 AnyRequest = Request[Any, Any, Any]
-FILTERS = ("status", "tenantId", "articleId")
+FILTERS = ("status", "tenantId", "articleId", "sort")
 
 
 class DraftPages(Controller):

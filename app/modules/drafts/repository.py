@@ -16,6 +16,7 @@ class DraftFilter:
     status: DraftStatus | None = None
     tenant_id: UUID | None = None
     article_id: UUID | None = None
+    ascending: bool = False
 
 
 def fitting(wanted: DraftFilter, workspaces: frozenset[UUID] | None) -> Select[tuple[AiDraft]]:

@@ -91,7 +91,7 @@ class DraftService:
     async def search(
         self, pager: Pager, wanted: DraftFilter, *, limit: int = 25, cursor: str | None = None
     ) -> Page[AiDraft]:
-        """Newest first."""
+        """Newest first, unless it is wanted otherwise."""
         own = self._actor.reach(READ)
         return await pager.page(
             self._session,
@@ -100,6 +100,7 @@ class DraftService:
             of=f"drafts {scope_of(self._session).tenant_id} {sorted(own or ())} {wanted}",
             limit=limit,
             cursor=cursor,
+            ascending=wanted.ascending,
         )
 
     async def accept(self, draft_id: UUID) -> AiDraft:

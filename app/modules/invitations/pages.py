@@ -9,6 +9,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter, URLEncodedBody
 from litestar.response import Redirect, Template
 
 from app.core.errors import Invalid, Problem
+from app.core.listing import filled, kept
 from app.core.paging import Pager
 from app.core.policy import PUBLIC, SIGNED_IN, Actor, actor_of
 from app.core.queries import one_of, uuid_of, uuids_of
@@ -22,6 +23,7 @@ from app.modules.roles.service import RoleService
 from app.modules.tenants.service import TenantService
 
 AnyRequest = Request[Any, Any, Any]
+LISTED = ("q", "state", "sort")
 
 
 class Views:
@@ -43,9 +45,16 @@ class Views:
         state: State | None = one_of("state", params.get("state"), State)
         sort: Sort = one_of("sort", params.get("sort"), Sort) or "-createdAt"
         text = params.get("q")
-        page = await self.invitations.search(self._pager, self.holder, text=text, state=state, sort=sort, cursor=cursor)
+        page, cursor = await filled(
+            lambda at: self.invitations.search(self._pager, self.holder, text=text, state=state, sort=sort, cursor=at),
+            cursor,
+        )
         context = await self._common() | {"page": page, "cursor": cursor, "params": params, "states": _STATES}
         return render(self._request, "invitations/index.html", context, fragment="invitations/_list.html")
+
+    async def again(self) -> Template:
+        """The list as the reader has it, after an act on it."""
+        return await self.index(*kept(self._request, f"{home_of(self._request)}/invitations", LISTED))
 
     async def show(self, invitation_id: UUID) -> Template:
         context = await self._common() | {"invitation": await self.invitations.get(self.holder, invitation_id)}
@@ -101,18 +110,18 @@ class InvitationPages(Controller):
     @post("/{invitation_id:uuid}/revocation", permission=WRITE, audit="invitation.revoke", status_code=200)
     async def revoke(self, views: NamedDependency[Views], invitation_id: FromPath[UUID]) -> Template:
         row = await views.invitations.revoke(views.holder, invitation_id)
-        return told(await views.index({}), f"The invitation of {row.email} is taken back.")
+        return told(await views.again(), f"The invitation of {row.email} is taken back.")
 
     @post("/revocations", permission=WRITE, audit="invitation.revoke", status_code=200)
     async def revoke_many(self, views: NamedDependency[Views], data: URLEncodedBody[Ticked]) -> Template:
         done = await views.invitations.revoke_many(views.holder, uuids_of("ids", data.ids))
-        return told(await views.index({}), f"Taken back now: {done}.")
+        return told(await views.again(), f"Taken back now: {done}.")
 
     @post("/reminders", permission=WRITE, audit="invitation.resend", status_code=200)
     async def resend(self, views: NamedDependency[Views], data: URLEncodedBody[Ticked]) -> Template:
         rows = await views.invitations.resend(views.holder, uuids_of("ids", data.ids))
         who = rows[0].email if len(rows) == 1 else f"{len(rows)} people"
-        return told(await views.index({}), f"A mail to {who} is on its way.")
+        return told(await views.again(), f"A mail to {who} is on its way.")
 
 
 class TenantInvitationPages(InvitationPages):

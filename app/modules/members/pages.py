@@ -9,6 +9,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter, URLEncodedBody
 from litestar.response import Template
 
 from app.core.errors import Invalid
+from app.core.listing import filled, kept
 from app.core.paging import Pager
 from app.core.queries import one_of, uuid_of, uuids_of
 from app.core.templating import home_of, render, told
@@ -21,6 +22,7 @@ from app.modules.roles.service import RoleService
 from app.modules.tenants.service import TenantService
 
 AnyRequest = Request[Any, Any, Any]
+LISTED = ("q", "roleId", "workspaceId", "sort")
 
 
 class Views:
@@ -42,7 +44,9 @@ class Views:
         role, workspace = uuid_of("roleId", params.get("roleId")), uuid_of("workspaceId", params.get("workspaceId"))
         wanted = MemberFilter(params.get("q"), role, workspace)
         sort: Sort = one_of("sort", params.get("sort"), Sort) or "-createdAt"
-        page = await self.members.search(self._pager, self.holder, wanted, sort=sort, cursor=cursor)
+        page, cursor = await filled(
+            lambda at: self.members.search(self._pager, self.holder, wanted, sort=sort, cursor=at), cursor
+        )
         context = await self._common() | {
             "page": page,
             "cursor": cursor,
@@ -50,6 +54,10 @@ class Views:
             "places": await self.members.places(page.items),
         }
         return render(self._request, "members/index.html", context, fragment="members/_list.html")
+
+    async def again(self) -> Template:
+        """The list as the reader has it, after an act on it."""
+        return await self.index(*kept(self._request, f"{home_of(self._request)}/members", LISTED))
 
     async def show(self, member_id: UUID, fragment: str) -> Template:
         member = await self.members.get(self.holder, member_id)
@@ -109,7 +117,7 @@ class MemberPages(Controller):
     async def set_roles(self, views: NamedDependency[Views], data: URLEncodedBody[RolesForm]) -> Template:
         role = _role(data.role_id)
         done = await views.members.set_roles(views.holder, uuids_of("ids", data.ids), role)
-        return told(await views.index({}), f"Have another role now: {done}.")
+        return told(await views.again(), f"Have another role now: {done}.")
 
     @post("/{member_id:uuid}/place", permission=WRITE, audit="member.place", status_code=200)
     async def set_place(
@@ -126,7 +134,7 @@ class MemberPages(Controller):
     async def remove(self, views: NamedDependency[Views], data: URLEncodedBody[Ticked]) -> Template:
         gone = await views.members.remove(views.holder, uuids_of("ids", data.ids))
         who = gone[0].name if len(gone) == 1 else f"{len(gone)} members"
-        return told(await views.index({}), f"{who} left the tenant.")
+        return told(await views.again(), f"{who} left the tenant.")
 
 
 class TenantMemberPages(MemberPages):
@@ -137,7 +145,7 @@ class TenantMemberPages(MemberPages):
     @post("/", permission=WRITE, audit="member.add", status_code=200)
     async def add(self, views: NamedDependency[Views], data: URLEncodedBody[MemberForm]) -> Template:
         member = await views.members.add(views.holder, data.email, _role(data.role_id))
-        return told(await views.index({}), f"{member.name} is a member now.")
+        return told(await views.again(), f"{member.name} is a member now.")
 
 
 def _role(chosen: str) -> UUID:

@@ -1,7 +1,5 @@
 """`/dashboard/owner/users` and `/dashboard/owner/sessions`."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Annotated, Any, get_args
 from uuid import UUID
 
@@ -11,6 +9,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter, URLEncodedBody
 from litestar.response import Template
 
 from app.core.access import tell
+from app.core.listing import Asked, filled, kept
 from app.core.paging import Pager
 from app.core.policy import Actor
 from app.core.queries import one_of, uuids_of
@@ -36,8 +35,8 @@ from app.modules.sessions.service import SessionBook, SessionFilter
 from app.modules.sessions.service import Sort as SessionSort
 from app.modules.sessions.service import State as SessionState
 
-PATH = f"{PREFIX}/users"
-NOTHING: Mapping[str, str] = MappingProxyType({})
+PATH, SESSIONS = f"{PREFIX}/users", f"{PREFIX}/sessions"
+PEOPLE_LISTED, SESSIONS_LISTED = ("q", "role", "state", "sort"), ("q", "device", "state", "sort")
 AnyRequest = Request[Any, Any, Any]
 ROLES = [*PLATFORM.items(), ("user", "Ordinary person")]
 STATES = [(state, state.capitalize()) for state in get_args(State)]
@@ -59,7 +58,7 @@ class UserPages(Controller):
         sort: FromQuery[str | None] = None,
         cursor: FromQuery[str | None] = None,
     ) -> Template:
-        return await _people(request, people, pager, _given(q=q, role=role, state=state_, sort=sort), cursor)
+        return await _people(request, people, pager, Asked(_given(q=q, role=role, state=state_, sort=sort), cursor))
 
     @post("/", permission=WRITE, audit="owner.user.create", status_code=200)
     async def create(self, people: NamedDependency[People], data: URLEncodedBody[UserForm]) -> Response[bytes]:
@@ -124,7 +123,8 @@ class UserPages(Controller):
         data: URLEncodedBody[BansForm],
     ) -> Template:
         done = await people.ban_many(uuids_of("ids", data.ids), data.reason)
-        return told(await _people(request, people, pager), f"Banned now: {done}.")
+        view = await _people(request, people, pager, kept(request, PATH, PEOPLE_LISTED))
+        return told(view, f"Banned now: {done}.")
 
     @post("/unbans", permission=WRITE, audit="owner.user.unban", status_code=200)
     async def unban_many(
@@ -135,7 +135,8 @@ class UserPages(Controller):
         data: URLEncodedBody[Ticked],
     ) -> Template:
         done = await people.unban_many(uuids_of("ids", data.ids))
-        return told(await _people(request, people, pager), f"May sign in again: {done}.")
+        view = await _people(request, people, pager, kept(request, PATH, PEOPLE_LISTED))
+        return told(view, f"May sign in again: {done}.")
 
     @post("/{user_id:uuid}/unban", permission=WRITE, audit="owner.user.unban", status_code=200)
     async def unban(self, people: NamedDependency[People], user_id: FromPath[UUID]) -> Response[bytes]:
@@ -180,8 +181,8 @@ class SessionPages(Controller):
         sort: FromQuery[str | None] = None,
         cursor: FromQuery[str | None] = None,
     ) -> Template:
-        asked = _given(q=q, device=device, state=state_, sort=sort)
-        return await _sessions(request, actor, people, pager, asked, cursor)
+        asked = Asked(_given(q=q, device=device, state=state_, sort=sort), cursor)
+        return await _sessions(request, actor, people, pager, asked)
 
     @post("/revocations", permission=WRITE, audit="session.revoke", status_code=200)
     async def revoke_many(
@@ -194,7 +195,8 @@ class SessionPages(Controller):
         data: URLEncodedBody[Ticked],
     ) -> Template:
         ended = await book.revoke_many(uuids_of("ids", data.ids))
-        return told(await _sessions(request, actor, people, pager), f"Ended now: {ended}.")
+        view = await _sessions(request, actor, people, pager, kept(request, SESSIONS, SESSIONS_LISTED))
+        return told(view, f"Ended now: {ended}.")
 
     @post("/{session_id:uuid}/revocation", permission=WRITE, audit="session.revoke", status_code=200)
     async def revoke(
@@ -207,38 +209,31 @@ class SessionPages(Controller):
         session_id: FromPath[UUID],
     ) -> Template:
         await book.revoke(session_id)
-        return told(await _sessions(request, actor, people, pager), "The session has ended.")
+        view = await _sessions(request, actor, people, pager, kept(request, SESSIONS, SESSIONS_LISTED))
+        return told(view, "The session has ended.")
 
 
-async def _people(
-    request: AnyRequest, people: People, pager: Pager, asked: Mapping[str, str] = NOTHING, cursor: str | None = None
-) -> Template:
+async def _people(request: AnyRequest, people: People, pager: Pager, wanted: Asked) -> Template:
+    asked = wanted.params
     order: Sort = one_of("sort", asked.get("sort"), Sort) or "-createdAt"
-    page = await people.search(
-        pager,
-        text=asked.get("q"),
-        role=one_of("role", asked.get("role"), Role),
-        state=one_of("state", asked.get("state"), State),
-        sort=order,
-        cursor=cursor,
+    role, state = one_of("role", asked.get("role"), Role), one_of("state", asked.get("state"), State)
+    page, cursor = await filled(
+        lambda at: people.search(pager, text=asked.get("q"), role=role, state=state, sort=order, cursor=at),
+        wanted.cursor,
     )
     tell(request, rows=len(page.items))
     context = {"page": page, "cursor": cursor, "params": asked, "sort": order, "roles": ROLES, "states": STATES}
     return render(request, "people/index.html", context, fragment="people/_list.html", access=USERS_SEEN)
 
 
-async def _sessions(
-    request: AnyRequest,
-    actor: Actor,
-    people: People,
-    pager: Pager,
-    asked: Mapping[str, str] = NOTHING,
-    cursor: str | None = None,
-) -> Template:
+async def _sessions(request: AnyRequest, actor: Actor, people: People, pager: Pager, where: Asked) -> Template:
+    asked = where.params
     state: SessionState = one_of("state", asked.get("state"), SessionState) or "open"
     order: SessionSort = one_of("sort", asked.get("sort"), SessionSort) or "-createdAt"
     wanted = SessionFilter(state, asked.get("device"))
-    page = await people.sessions(pager, wanted, text=asked.get("q"), sort=order, cursor=cursor)
+    page, cursor = await filled(
+        lambda at: people.sessions(pager, wanted, text=asked.get("q"), sort=order, cursor=at), where.cursor
+    )
     tell(request, rows=len(page.items))
     context = {
         "page": page,

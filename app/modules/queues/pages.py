@@ -19,8 +19,10 @@ from app.core.access import Access, tell
 from app.core.database import scope_of
 from app.core.errors import Invalid
 from app.core.ids import PLATFORM_TENANT
+from app.core.listing import filled, kept
 from app.core.paging import Pager
 from app.core.policy import actor_of
+from app.core.queries import uuid_of
 from app.core.snapshot import Snapshots
 from app.core.templating import PREFIX, gone_to, render, told
 from app.module import About
@@ -51,7 +53,7 @@ from app.queues.spec import UNLIMITED
 
 SNAPSHOT = QUEUE_ANSWERS.tags[0]
 LIMITS = ("rate.jobs", "rate.perS", "running", "runningPerTenant")
-LISTED = ("list", "cursor", "fingerprint")
+LISTED = ("kind", "tenantId", "fingerprint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,10 @@ class Views:
         context = {"queue": await self._stats(queue), "loads": await self.queues.tenants(queue)}
         return self._render("tenants", "_tenants", context | {"platform": PLATFORM_TENANT})
 
-    async def letters(self, queue: str, wanted: JobFilter, cursor: str) -> Template:
-        page = await self.queues.letters(self.pager, queue, wanted, cursor=cursor or None)
+    async def letters(self, queue: str, wanted: JobFilter, at: str | None) -> Template:
+        page, cursor = await filled(
+            lambda cursor: self.queues.letters(self.pager, queue, wanted, cursor=cursor), at or None
+        )
         filters = {"kind": wanted.kind, "tenantId": wanted.tenant_id, "fingerprint": wanted.fingerprint}
         context = await self._list(queue, page.items) | {
             "page": page,
@@ -129,12 +133,12 @@ class Views:
         """What shows an act on a job: the list that the button stood in, or else the job; and a message."""
         form = await self.request.form()
         if form.get("list"):
-            view, target = await self.letters(queue, listed(form), str(form.get("cursor") or "")), "#letters"
+            view, target = await self._letters_again(queue), "#letters"
         else:
             view, target = await self.job(queue, job_id), "#job"
         if not undo:
             return told(view, message)
-        values = {name: str(form[name]) for name in LISTED if form.get(name)}
+        values = {"list": str(form["list"])} if form.get("list") else {}
         url = f"{PREFIX}/queues/{queue}/jobs/{job_id}/restore"
         return told(view, message, {"url": url, "target": target, "values": values})
 
@@ -144,15 +148,21 @@ class Views:
         told_of = [f"{count} dead letter{'' if count == 1 else 's'} {verb}"]
         told_of += [f"{done.skipped} skipped: their work was asked for again"] if done.skipped else []
         told_of += [f"{done.left - done.skipped} left"] if done.left > done.skipped else []
-        form = await self.request.form()
-        view, message = await self.letters(queue, listed(form), ""), "; ".join(told_of)
+        view, message = await self._letters_again(queue), "; ".join(told_of)
         removed_at = done.rows[0].removed_at if done.rows else None
         if removed_at is None:
             return told(view, message)
-        values = {name: str(form[name]) for name in LISTED if form.get(name)} | {"removedAt": removed_at.isoformat()}
+        values = {"removedAt": removed_at.isoformat()}
         return told(
             view, message, {"url": f"{PREFIX}/queues/{queue}/dlq/restore", "target": "#letters", "values": values}
         )
+
+    async def _letters_again(self, queue: str) -> Template:
+        """The dead letters as the reader has them, after an act on them."""
+        asked, cursor = kept(self.request, f"{PREFIX}/queues/{queue}/dlq", LISTED)
+        tenant = uuid_of("tenantId", asked.get("tenantId"))
+        wanted = JobFilter(JobState.FAILED, asked.get("kind"), tenant, fingerprint=asked.get("fingerprint"))
+        return await self.letters(queue, wanted, cursor)
 
     async def _list(self, queue: str, rows: Sequence[JobRow]) -> dict[str, Any]:
         names = await tenant_names(self.session, (row.tenant_id for row in rows))
@@ -218,11 +228,6 @@ def limits_of(form: FormMultiDict) -> LimitsChange:
     except ValidationError as error:
         message, _, place = str(error).partition(" - at `$.")
         raise Invalid.field(place.rstrip("`"), message) from None
-
-
-def listed(form: FormMultiDict) -> JobFilter:
-    """The filter of the list of dead letters that a button stood in."""
-    return JobFilter(JobState.FAILED, fingerprint=str(form.get("fingerprint") or "") or None)
 
 
 def chosen(form: FormMultiDict) -> LetterChoice:

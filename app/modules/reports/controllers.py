@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.paging import Pager
 from app.core.policy import Actor
-from app.core.queries import one_of, uuid_of
+from app.core.queries import oldest_first, one_of, uuid_of
 from app.modules.reports.permissions import READ
 from app.modules.reports.repository import ReportFilter
 from app.modules.reports.schemas import (
@@ -34,13 +34,17 @@ def provide_reports(session: NamedDependency[AsyncSession], actor: NamedDependen
     return ReportService(session, actor)
 
 
-def provide_filter(kind: FromQuery[Text] = None, tenant: Tenant = None, article: Article = None) -> ReportFilter:
+def provide_filter(
+    kind: FromQuery[Text] = None, tenant: Tenant = None, article: Article = None, sort: FromQuery[Text] = None
+) -> ReportFilter:
     """The filters of the address; an empty one is none, as browsers send it.
 
     Raises:
         Invalid: naming the parameter.
     """
-    return ReportFilter(one_of("kind", kind, ReportKind), uuid_of("tenantId", tenant), uuid_of("articleId", article))
+    return ReportFilter(
+        one_of("kind", kind, ReportKind), uuid_of("tenantId", tenant), uuid_of("articleId", article), oldest_first(sort)
+    )
 
 
 class ReportController(Controller):
@@ -53,11 +57,12 @@ class ReportController(Controller):
         pager: NamedDependency[Pager],
         kind: FromQuery[Text] = None,
         article: Article = None,
+        sort: FromQuery[Text] = None,
         limit: FromQuery[int] = 25,
         cursor: FromQuery[Text] = None,
     ) -> ReportPage:
         """List reports on articles, newest first."""
-        wanted = provide_filter(kind, None, article)
+        wanted = provide_filter(kind, None, article, sort)
         page = (await reports.search(pager, wanted, limit=limit, cursor=cursor)).map(read)
         return ReportPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 

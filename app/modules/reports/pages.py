@@ -22,7 +22,7 @@ from app.modules.reports.service import ReportService
 from app.modules.tenants.service import tenant_names
 
 AnyRequest = Request[Any, Any, Any]
-FILTERS = ("kind", "tenantId", "articleId")
+FILTERS = ("kind", "tenantId", "articleId", "sort")
 
 
 class ReportPages(Controller):

@@ -17,6 +17,7 @@ class ReportFilter:
     kind: ReportKind | None = None
     tenant_id: UUID | None = None
     article_id: UUID | None = None
+    ascending: bool = False
 
 
 def fitting(wanted: ReportFilter, workspaces: frozenset[UUID] | None) -> Select[tuple[QualityReport]]:

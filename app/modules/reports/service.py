@@ -111,7 +111,7 @@ class ReportService:
     async def search(
         self, pager: Pager, wanted: ReportFilter, *, limit: int = 25, cursor: str | None = None
     ) -> Page[QualityReport]:
-        """Newest first."""
+        """Newest first, unless it is wanted otherwise."""
         own = self._actor.reach(READ)
         return await pager.page(
             self._session,
@@ -120,6 +120,7 @@ class ReportService:
             of=f"reports {scope_of(self._session).tenant_id} {sorted(own or ())} {wanted}",
             limit=limit,
             cursor=cursor,
+            ascending=wanted.ascending,
         )
 
 

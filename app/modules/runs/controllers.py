@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.moments import moment
 from app.core.paging import Pager
-from app.core.queries import one_of, text_of, uuid_of
+from app.core.queries import oldest_first, one_of, text_of, uuid_of
 from app.modules.runs.models import RunStatus
 from app.modules.runs.permissions import READ, USE
 from app.modules.runs.repository import EntryFilter, RunFilter, Spent, UsedPart
@@ -43,7 +43,12 @@ def provide_runs(session: NamedDependency[AsyncSession]) -> Runs:
 
 
 def provide_run_filter(
-    status: FromQuery[Text] = None, tenant: Tenant = None, task: Task = None, since: Since = None, until: Until = None
+    status: FromQuery[Text] = None,
+    tenant: Tenant = None,
+    task: Task = None,
+    since: Since = None,
+    until: Until = None,
+    sort: FromQuery[Text] = None,
 ) -> RunFilter:
     """The filters of the address; an empty one is none, as browsers send it. So is the one below.
 
@@ -56,6 +61,7 @@ def provide_run_filter(
         uuid_of("taskId", task),
         moment("from", since),
         moment("to", until, end=True),
+        oldest_first(sort),
     )
 
 
@@ -67,6 +73,7 @@ def provide_entry_filter(
     type_: Type = None,
     since: Since = None,
     until: Until = None,
+    sort: FromQuery[Text] = None,
 ) -> EntryFilter:
     return EntryFilter(
         uuid_of("tenantId", tenant),
@@ -76,6 +83,7 @@ def provide_entry_filter(
         text_of("type", type_),
         moment("from", since),
         moment("to", until, end=True),
+        oldest_first(sort),
     )
 
 

@@ -23,7 +23,7 @@ from app.modules.runs.service import Runs
 from app.modules.tenants.service import tenant_names
 
 RUNS, EVENTS, USAGE = "/ai/runs", "/ai/event-logs", "/ai/usage"
-FILTERS = ("status", "level", "type", "tenantId", "taskId", "runId", "from", "to")
+FILTERS = ("status", "level", "type", "tenantId", "taskId", "runId", "from", "to", "sort")
 EVENT_TYPES = ("run.started", "provider.answered", "run.completed", "run.failed", "run.interrupted")
 MOST = 100  # entries that a drawer shows
 AnyRequest = Request[Any, Any, Any]

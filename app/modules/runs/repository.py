@@ -41,6 +41,7 @@ class RunFilter:
     task_id: UUID | None = None
     since: datetime | None = None
     until: datetime | None = None
+    ascending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class EntryFilter:
     type: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    ascending: bool = False
 
 
 def runs(wanted: RunFilter) -> Select[tuple[AiRun]]:

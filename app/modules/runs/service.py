@@ -52,7 +52,7 @@ class Runs:
         return await self._one(repository.events(EntryFilter()).where(AiEventLog.id == event_id), "event")
 
     async def runs(self, pager: Pager, wanted: RunFilter, *, limit: int = 25, cursor: str | None = None) -> Page[AiRun]:
-        """Newest first."""
+        """Newest first, unless it is wanted otherwise."""
         return await self._page(pager, repository.runs(wanted), AiRun.id, wanted, limit, cursor)
 
     async def of_task(self, pager: Pager, task_id: UUID, *, limit: int) -> Page[AiRun]:
@@ -62,13 +62,13 @@ class Runs:
     async def messages(
         self, pager: Pager, wanted: EntryFilter, *, limit: int = 25, cursor: str | None = None
     ) -> Page[AiMessage]:
-        """Newest first."""
+        """Newest first, unless it is wanted otherwise."""
         return await self._page(pager, repository.messages(wanted), AiMessage.id, wanted, limit, cursor)
 
     async def events(
         self, pager: Pager, wanted: EntryFilter, *, limit: int = 25, cursor: str | None = None
     ) -> Page[AiEventLog]:
-        """Newest first."""
+        """Newest first, unless it is wanted otherwise."""
         return await self._page(pager, repository.events(wanted), AiEventLog.id, wanted, limit, cursor)
 
     async def usage(self, month: str | None = None) -> tuple[str, list[Spent]]:
@@ -102,12 +102,14 @@ class Runs:
         pager: Pager,
         query: Select[tuple[R]],
         key: InstrumentedAttribute[UUID],
-        wanted: object,
+        wanted: RunFilter | EntryFilter,
         limit: int,
         cursor: str | None,
     ) -> Page[R]:
         place = f"{key} {scope_of(self._session).tenant_id} {wanted}"
-        return await pager.page(self._session, query, key=key, of=place, limit=limit, cursor=cursor)
+        return await pager.page(
+            self._session, query, key=key, of=place, limit=limit, cursor=cursor, ascending=wanted.ascending
+        )
 
 
 def _span(month: str | None) -> tuple[datetime, datetime]:

@@ -4,12 +4,14 @@ from collections.abc import Collection, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
+import asyncpg
 from slugify import slugify
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, literal, or_, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, literal, or_, select, text, update
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
+from app.core.direct import direct
 from app.core.ids import new_id
 from app.modules.taxonomy.models import ArticleCategory, ArticleTag, Category, Tag
 from app.modules.taxonomy.schemas import MAX_NAME, TermFilter
@@ -17,6 +19,17 @@ from app.modules.taxonomy.schemas import MAX_NAME, TermFilter
 T = TypeVar("T", Tag, Category)
 Link = type[ArticleTag] | type[ArticleCategory]
 _INTO: dict[Link, Insert] = {ArticleTag: insert(ArticleTag), ArticleCategory: insert(ArticleCategory)}
+_LINKS = """
+    SELECT l.article_id, 'tag' AS kind, t.name, t.slug
+    FROM unnest($1::uuid[], $2::uuid[]) a(tenant_id, article_id)
+        JOIN article_tag l USING (tenant_id, article_id) JOIN tag t ON t.tenant_id = l.tenant_id AND t.id = l.term_id
+    UNION ALL
+    SELECT l.article_id, 'category', c.name, c.slug
+    FROM unnest($1::uuid[], $2::uuid[]) a(tenant_id, article_id)
+        JOIN article_category l USING (tenant_id, article_id)
+        JOIN category c ON c.tenant_id = l.tenant_id AND c.id = l.term_id
+    ORDER BY name, slug
+"""
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
@@ -127,13 +140,12 @@ async def repath(session: AsyncSession, row: Category, path: str) -> None:
     await session.execute(query.execution_options(synchronize_session=False))
 
 
-async def links(session: AsyncSession, kind: type[T], articles: Collection[tuple[UUID, UUID]]) -> dict[UUID, list[T]]:
-    """What articles, each named by its tenant and its id, stand under: by article and in the order of names."""
-    link, found = link_of(kind), dict[UUID, list[T]]()
-    query = select(link.article_id, kind).join(kind, _of(link, kind))
-    query = query.where(tuple_(link.tenant_id, link.article_id).in_(articles)).order_by(kind.name)
-    for article_id, row in await session.execute(query):
-        found.setdefault(article_id, []).append(row)
+async def links(session: AsyncSession, articles: Collection[tuple[UUID, UUID]]) -> Sequence[asyncpg.Record]:
+    """What articles, each named by its tenant and its id, stand under: `article_id`, `kind`, `name` and `slug`, in the
+    order of names. Every list of articles asks this, so it is a statement of its own (decision 0036).
+    """
+    tenants, ids = zip(*articles, strict=True) if articles else ((), ())
+    found: list[asyncpg.Record] = await (await direct(session)).connection.fetch(_LINKS, tenants, ids)
     return found
 
 

@@ -413,15 +413,11 @@ async def terms_of(session: AsyncSession, articles: Collection[tuple[UUID, UUID]
     Args:
         articles: each by its tenant and its id.
     """
-    tags = await repository.links(session, Tag, articles)
-    categories = await repository.links(session, Category, articles)
-    return {
-        id_: Terms(
-            tags=[Term(name=row.name, slug=row.slug) for row in tags.get(id_, ())],
-            categories=[Term(name=row.name, slug=row.slug) for row in categories.get(id_, ())],
-        )
-        for id_ in tags.keys() | categories.keys()
-    }
+    found: dict[UUID, dict[str, list[Term]]] = {}
+    for row in await repository.links(session, articles):
+        terms = found.setdefault(row["article_id"], {"tag": [], "category": []})
+        terms[row["kind"]].append(Term(name=row["name"], slug=row["slug"]))
+    return {id_: Terms(tags=terms["tag"], categories=terms["category"]) for id_, terms in found.items()}
 
 
 def _tag_name(field: str, text: str) -> str:

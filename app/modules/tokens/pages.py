@@ -12,7 +12,8 @@ from litestar.response import Template
 from app.core.access import Access
 from app.core.errors import Invalid
 from app.core.ids import PLATFORM_TENANT
-from app.core.paging import Pager
+from app.core.listing import asked_of, filled, kept
+from app.core.paging import Page, Pager
 from app.core.queries import many, one_of, uuid_of, uuids_of
 from app.core.secrets import Secret
 from app.core.templating import home_of, render, told
@@ -65,14 +66,21 @@ class Views:
         self._pager = pager
 
     async def index(self, message: str | None = None) -> Template:
-        """The list that the address asks for; after an act, with a message, the list from its beginning."""
-        asked = self._request.query_params if message is None else {}
-        wanted = {name: str(asked[name]) for name in LISTED if asked.get(name)}
-        cursor = asked.get("cursor")
-        state, sort = one_of("state", wanted.get("state"), State), one_of("sort", wanted.get("sort"), Sort)
-        page = await self._credentials.search(
-            self._pager, self._holder, words=wanted.get("q"), state=state, sort=sort or "-createdAt", cursor=cursor
+        """The list that the address asks for; after an act, with a message, as the reader has it."""
+        wanted, cursor = (
+            asked_of(self._request.query_params, LISTED)
+            if message is None
+            else kept(self._request, f"{home_of(self._request)}/{self._credentials.noun}s", LISTED)
         )
+        state, sort = one_of("state", wanted.get("state"), State), one_of("sort", wanted.get("sort"), Sort)
+        words, order = wanted.get("q"), sort or "-createdAt"
+
+        async def read(at: str | None) -> Page[Any]:
+            return await self._credentials.search(
+                self._pager, self._holder, words=words, state=state, sort=order, cursor=at
+            )
+
+        page, cursor = await filled(read, cursor)
         context = {
             "page": page,
             "cursor": cursor,

@@ -13,7 +13,10 @@ Origin = Annotated[Literal["human", "ai"], Meta(description="Who translated it")
 
 
 class TranslationCreate(Incoming):
-    """A translation to be written. What is left out is taken from the original, to be translated in its place."""
+    """A translation to be written. What is left out is taken from the original, to be translated in its place.
+
+    It begins under the original's tags and categories, which are its own from then on.
+    """
 
     language: Language
     title: Title | None = None

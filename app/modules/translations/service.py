@@ -12,6 +12,7 @@ from app.core.policy import Actor
 from app.modules.articles.events import ArticleDeleted
 from app.modules.articles.service import TOPIC, WRITE, Article, ArticleCreate, ArticleService, Status
 from app.modules.audit.service import record
+from app.modules.taxonomy.service import Terms
 from app.modules.translations.models import Translation
 from app.modules.translations.schemas import Origin, TranslationCreate, TranslationRead
 
@@ -54,7 +55,7 @@ class TranslationService:
         return article if original is None else await self._articles.get(original)
 
     async def create(self, article_id: UUID, new: TranslationCreate) -> TranslationRead:
-        """Write the draft of a translation.
+        """Write the draft of a translation, under the tags and categories that the original stands under now.
 
         Raises:
             NotFound, QuotaExceeded; Invalid: naming the field. Conflict (`already_translated`; `slug_taken`).
@@ -66,6 +67,7 @@ class TranslationService:
             raise Invalid.field("language", "is that of the original")
         if await self._session.scalar(taken) is not None:
             raise Conflict(f"There is a translation to {new.language} already", code="already_translated")
+        filed = (await self._articles.filed([source])).get(source.id, Terms())
         article = await self._articles.create(
             ArticleCreate(
                 title=new.title or source.title,
@@ -73,6 +75,8 @@ class TranslationService:
                 slug=new.slug,
                 language=new.language,
                 workspace_id=source.workspace_id,
+                tags=[term.name for term in filed.tags],
+                categories=[term.slug for term in filed.categories],
             ),
             reason=f"Translation of version {_current(source)}",
         )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import __version__
 from app.core.signs import Sign, Weight, counted
 from app.modules.workers.schemas import Doing, doing
 from app.queues.models import WorkerRow
@@ -16,7 +17,9 @@ async def workers(session: AsyncSession) -> Sequence[WorkerRow]:
 
 async def signs(session: AsyncSession) -> list[Sign]:
     """Whether anybody works."""
-    found = [doing(row) for row in await workers(session)]
+    rows = await workers(session)
+    found = [doing(row) for row in rows]
+    others = sorted({row.version for row in rows if doing(row) is not Doing.LOST and row.version != __version__})
     running, lost = found.count(Doing.RUNNING), found.count(Doing.LOST)
     at, here = f"{running:,}", "/workers"
     if not running:
@@ -24,4 +27,7 @@ async def signs(session: AsyncSession) -> list[Sign]:
     if lost:
         text = f"{counted(lost, 'worker')} told nothing for 30 seconds"
         return [Sign("Workers", at, text, Weight.WARN, here)]
-    return [Sign("Workers", at, f"{counted(running, 'worker')} at work", Weight.OK, here)]
+    if others:
+        text = f"Some workers are of version {', '.join(others)}, and what reads this is {__version__}"
+        return [Sign("Workers", at, text, Weight.WARN, here)]
+    return [Sign("Workers", at, f"{counted(running, 'worker')} at work, of version {__version__}", Weight.OK, here)]

@@ -113,11 +113,14 @@ class OpenAIServer:
         return True
 
     def _chat(self, request: Received, behaviour: str) -> tuple[int, bytes]:
-        if request.method != "POST" or request.path != "/v1/chat/completions":
+        asked_for = (request.method, request.path)
+        if asked_for not in (("POST", "/v1/chat/completions"), ("GET", "/v1/models")):
             return 404, _json({"error": {"code": 404, "message": "no such address"}})
         bearer = request.headers.get("authorization", "")
         if not bearer.startswith("Bearer ") or (self.key and bearer != f"Bearer {self.key}"):
             return 401, _json({"error": {"code": 401, "message": "no such key"}})
+        if request.method == "GET":
+            return 200, _json({"object": "list", "data": [{"id": "acme/writer-2", "object": "model"}]})
         try:
             asked = json.loads(request.body)
             text = str(asked["messages"][-1]["content"])

@@ -344,3 +344,68 @@ async def test_the_audit_row_tells_what_changed_without_the_body(
     assert "Neap tides" in row["after"]
     assert "A body of its own" not in row["after"]
     assert row["actor_kind"] == "token"
+
+
+SHOWN = [
+    "id",
+    "workspaceId",
+    "slug",
+    "title",
+    "excerpt",
+    "language",
+    "status",
+    "draftVersion",
+    "publishedVersion",
+    "publishedAt",
+    "createdAt",
+    "updatedAt",
+    "version",
+    "tags",
+    "categories",
+]
+SEEN = [
+    "articleId",
+    "version",
+    "slug",
+    "title",
+    "excerpt",
+    "language",
+    "publishedAt",
+    "updatedAt",
+    "tags",
+    "categories",
+]
+
+
+async def test_lists_show_what_each_article_shows_by_itself_field_by_field_in_one_order(
+    tenant_client: Clients, owner: AsyncClient
+) -> None:
+    app = await tenant_client("articles:read", "articles:write", "articles:publish", "taxonomy:write")
+    tree = (await app.post("/api/v1/categories", json={"name": "Printing"})).json()
+    under = {"categories": [tree["slug"]]}
+    made = [await post(app, title="Ebb", tags=["Tides", "Maps", "Currents"], **under)]
+    made += [await post(app, title="Flood", language="pt-BR", tags=["Maps"]), await post(app, title="Spring", **under)]
+    made.append(await post(app, title="Neap"))
+    for one in made[:3]:
+        assert (await app.post(f"{HERE}/{one['id']}/publication")).status_code == 200
+    assert (await app.patch(f"{HERE}/{made[1]['id']}", json={"title": "High water"})).status_code == 200
+    alone = {one["id"]: (await app.get(f"{HERE}/{one['id']}")).json() for one in made}
+    for params in ({"sort": "createdAt"}, {"sort": "title"}, {"q": "tides", "sort": "-updatedAt"}, {"q": "Spring"}):
+        listed: list[dict[str, Any]] = []
+        more: dict[str, Any] = {"limit": 3}
+        while more:
+            page = (await app.get(HERE, params=params | more)).json()
+            listed += page["items"]
+            more = {"limit": 3, "cursor": page["nextCursor"]} if page["nextCursor"] else {}
+        assert {one["id"] for one in listed} == ({made[2]["id"]} if params.get("q") == "Spring" else alone.keys())
+        for one in listed:
+            assert [*one.items()] == [(name, alone[one["id"]][name]) for name in SHOWN]
+    terms = alone[made[0]["id"]]["tags"]
+    assert [term["name"] for term in terms] == ["Currents", "Maps", "Tides"]
+    for one in (await app.get("/api/v1/publications")).json()["items"]:
+        by_itself = (await app.get(f"{HERE}/{one['articleId']}/publication")).json()
+        assert [*one.items()] == [(name, by_itself[name]) for name in SEEN]
+    of_all = (await owner.get("/api/owner/articles")).json()["items"]
+    assert {one["id"]: [one[name] for name in SHOWN] for one in of_all} == {
+        id_: [one[name] for name in SHOWN] for id_, one in alone.items()
+    }

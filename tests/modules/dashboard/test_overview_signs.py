@@ -1,19 +1,31 @@
 """What the overview says of the platform: all is well, or what is not, the heaviest first."""
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import pytest
 from httpx2 import AsyncClient
+from litestar import Litestar
+from msgspec.structs import replace
 from sqlalchemy import func
 
-from app.core.database import SYSTEM, Database
-from app.core.ids import new_id
+from app import __version__
+from app.core.database import SYSTEM, Database, Plane, Scope
+from app.core.ids import PLATFORM_TENANT, new_id
+from app.core.settings import Settings
+from app.modules.ai.client import Local, Provider, provider_for
+from app.modules.ai.jobs import ProbeProvider
+from app.queues.enqueue import enqueue
+from app.queues.inline import drain
 from app.queues.models import LeaseRow, LoopRow, WorkerRow
+from app.queues.runner import Runner
 from tests.modules.ai import stage
+from tests.modules.ai.openai_server import OpenAIServer
 from tests.modules.instances import flows
 
 OVERVIEW, HOME, HTMX = "/api/owner/overview", "/dashboard/owner", {"HX-Request": "true"}
@@ -30,11 +42,26 @@ async def standing(owner: AsyncClient) -> dict[str, Any]:
 async def begin_to_work(database: Database) -> None:
     """As a worker does that leads."""
     async with database.transaction(SYSTEM) as session:
-        worker = WorkerRow(id=new_id(), host="press-1", pid=77, version="0.1.0", queues=[], jobs=0)
+        worker = WorkerRow(id=new_id(), host="press-1", pid=77, version=__version__, queues=[], jobs=0)
         session.add(worker)
         session.add(LeaseRow(name="worker-loops", holder=worker.id, expires_at=func.now() + timedelta(minutes=1)))
         loop = {"name": "relay", "holder": worker.id, "every_s": 0.5, "took_ms": 1.0, "cut_off": 0}
         session.add(LoopRow(ran_at=func.now(), **loop))
+
+
+@asynccontextmanager
+async def web(client: AsyncClient, version: str = __version__) -> AsyncIterator[str]:
+    """The address of a socket behind which the application answers `/health`, as a process of that version."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = (await client.get("/health")).content.replace(__version__.encode(), version.encode())
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1") as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 @pytest.mark.promise("S4-46")
@@ -45,6 +72,7 @@ async def test_an_owner_reads_in_one_sentence_that_all_is_well_or_what_is_not(
     database: Database,
     admin: asyncpg.Connection,
     teknav: Teknav,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     alone = await standing(owner)
     assert not alone["well"]
@@ -55,7 +83,9 @@ async def test_an_owner_reads_in_one_sentence_that_all_is_well_or_what_is_not(
     well = await standing(owner)
     assert well["well"] and well["summary"].startswith("All is well"), well["summary"]
     assert "All is well." in (await owner.get(HOME)).text
-    assert "All is well" in await teknav("overview")
+    async with web(owner) as address:
+        monkeypatch.setenv("PUBLIC_URL", address)
+        assert "All is well" in await teknav("overview")
 
     # One thing after the other goes wrong.
     client = await tenant_client(*flows.SCOPES)
@@ -118,3 +148,59 @@ async def test_the_standing_of_the_platform_is_not_a_tenants_to_see(
     client = await tenant_client()
     for place in (OVERVIEW, f"{HOME}/signs"):
         assert (await client.get(place)).status_code == 403
+
+
+async def test_the_overview_says_whether_web_answers_and_all_are_of_one_version(
+    owner: AsyncClient, database: Database, teknav: Teknav, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await begin_to_work(database)
+    signs = {one["part"]: one for one in (await standing(owner))["items"]}
+    assert signs["Web"]["text"] == f"The web process answers, of version {__version__}"
+    assert signs["Workers"]["text"] == f"1 worker at work, of version {__version__}"
+    async with web(owner) as address:
+        monkeypatch.setenv("PUBLIC_URL", address)
+        found = json.loads(await teknav("overview", "--json"))
+        assert found["well"] and f"The web process answers at {address}, of version {__version__}" in [
+            one["text"] for one in found["items"]
+        ]
+    await teknav("overview", code=1)  # nobody listens there any more
+    async with web(owner, "0.0.9") as address:
+        monkeypatch.setenv("PUBLIC_URL", address)
+        await teknav("overview", code=1)
+    await admin.execute("UPDATE worker SET version = '0.0.9'")
+    older = (await standing(owner))["items"][0]
+    assert (older["part"], older["weight"]) == ("Workers", "warn") and "of version 0.0.9" in older["text"]
+
+
+async def test_the_overview_says_whether_the_ai_provider_answers(
+    owner: AsyncClient, app: Litestar, database: Database, settings: Settings
+) -> None:
+    async def sign() -> tuple[str, str, str]:
+        [found] = [one for one in (await standing(owner))["items"] if one["part"] == "AI provider"]
+        return found["value"], found["weight"], found["text"]
+
+    async def probe(provider: Provider) -> None:
+        process = app.state.process
+        async with database.transaction(Scope(Plane.PLATFORM, PLATFORM_TENANT)) as session:
+            await enqueue(session, ProbeProvider())
+        await drain(database, Runner(database, process.kinds, process.engine.specs, new_id(), {Provider: provider}))
+
+    assert (await sign())[:2] == ("not asked", "ok")
+    await probe(Local())
+    assert await sign() == ("local", "ok", "The AI provider local is there")
+    async with OpenAIServer(key="right") as server:
+        named: Any = {"ai_provider": "openrouter", "ai_model": "acme/writer-2", "openrouter_base_url": server.url}
+        egress = app.state.process.egress
+        provider = provider_for(replace(settings, openrouter_api_key="right", **named), egress)
+        await probe(provider)
+        assert await sign() == ("openrouter", "ok", "The AI provider openrouter is there")
+        assert server.received[-1].path == "/v1/models" and not server.received[-1].body
+        server.behaviour = "503"
+        await probe(provider)
+        assert (await sign())[:2] == ("away", "bad") and "503" in (await sign())[2]
+        server.behaviour = "ok"
+        await probe(provider_for(replace(settings, openrouter_api_key="wrong", **named), egress))
+        value, weight, text = await sign()
+        assert (value, weight) == ("away", "bad") and "wrong" not in text
+    await probe(provider)
+    assert (await sign())[:2] == ("away", "bad"), "nobody listens there any more"

@@ -163,7 +163,7 @@ async def test_an_owner_asks_for_a_run_and_reads_what_came_of_it(
     page = await owner.get(PAGE)
     assert "Everything held" in page.text and "Held" in page.text
     drawer = await owner.get(f"{PAGE}/{run['id']}", headers=HTMX)
-    assert "workspace" in drawer.text and "another tenant" in drawer.text and "<html" not in drawer.text
+    assert "workspace" in drawer.text and "as another tenant" in drawer.text and "<html" not in drawer.text
     pressed = await owner.post(PAGE, headers=HTMX)
     assert pressed.status_code == 200 and "toast" in pressed.headers["hx-trigger"]
     assert len((await owner.get(RUNS)).json()["items"]) == 2

@@ -206,8 +206,10 @@ async def test_sessions_are_found_by_person_browser_and_state_sorted_and_ended_t
     page = await owner.get(f"{pages}?state=ended&device=firefox")
     assert "ann@example.org" in page.text and "bob@example.org" not in page.text and "/revocation" not in page.text
     [bob] = (await owner.get(f"{api}?q=bob")).json()["items"]
+    assert "End the ticked" in (await owner.get(pages)).text
     answer = await owner.post(f"{pages}/revocations", data={"ids": bob["id"]}, headers=HTMX)
     assert answer.status_code == 200 and "bob@example.org" not in answer.text
+    assert "This one" in answer.text and "End the ticked" not in answer.text, "there is none to tick"
     assert "ann@example.org" in await teknav("session", "list", "--state", "ended", "--device", "firefox/140")
     assert "no such session" in await teknav("session", "revoke", bob["id"], code=1)
 

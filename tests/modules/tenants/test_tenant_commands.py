@@ -2,8 +2,10 @@
 
 import json
 
+import rich_click as click
 from httpx2 import AsyncClient
 
+from tests.architecture.commands import commands
 from tests.conftest import Made
 from tests.modules.conftest import Teknav
 
@@ -40,3 +42,21 @@ async def test_quotas_are_set_cleared_and_told_by_command(teknav: Teknav, owner:
     assert "Articles" in await teknav("tenant", "quota", tenant.slug, "--clear", "articles")
     assert "elephants: is no quota" in await teknav("tenant", "quota", tenant.slug, "--set", "elephants=1", code=1)
     assert "NAME=MOST" in await teknav("tenant", "quota", tenant.slug, "--set", "articles", code=2)
+
+
+async def test_every_list_of_one_tenant_takes_its_slug_as_well_as_its_id(teknav: Teknav, tenant: Made) -> None:
+    with_tenant = {
+        words: options
+        for words, command in commands()
+        if "--tenant" in (options := {name: each for each in command.params for name in each.opts})
+    }
+    assert len(with_tenant) > 60 and not [
+        words for words, options in with_tenant.items() if options["--tenant"].type is click.UUID
+    ]
+    one = ("article versions", "article releases")  # of one article, that has to be there
+    lists = [words for words, options in with_tenant.items() if "--limit" in options and words not in one]
+    assert len(lists) > 15
+    for words in lists:
+        command = [*words.split(), *({"queues jobs": ["ai:content"]}.get(words, ())), "--json", "--tenant"]
+        assert await teknav(*command, tenant.slug) == await teknav(*command, str(tenant.id)), words
+        assert "no such tenant" in await teknav(*command, "nowhere", code=1), words

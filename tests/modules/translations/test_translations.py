@@ -2,12 +2,35 @@
 
 from typing import Any
 
+import pytest
 from httpx2 import AsyncClient
 
 from app.core.ids import new_id
 from tests.modules.articles.test_article_api import HERE, Clients, post
 
 HTMX = {"HX-Request": "true"}
+
+
+@pytest.mark.promise("S4-4")
+async def test_a_translation_begins_under_what_its_original_stands_and_goes_its_own_way(tenant_client: Clients) -> None:
+    app = await tenant_client("articles:read", "articles:write", "taxonomy:read", "taxonomy:write")
+    [sea] = [(await app.post("/api/v1/categories", json={"name": "Sea"})).json()]
+    made = await post(app, title="Tides", tags=["Moon", "Water"], categories=[sea["slug"]])
+    begun = (await app.post(f"{HERE}/{made['id']}/translations", json={"language": "de"})).json()
+
+    async def filed(article: str) -> tuple[list[str], list[str]]:
+        found = (await app.get(f"{HERE}/{article}")).json()
+        return [one["name"] for one in found["tags"]], [one["slug"] for one in found["categories"]]
+
+    assert await filed(begun["articleId"]) == (["Moon", "Water"], ["sea"])
+    tags = {one["name"]: one["articles"] for one in (await app.get("/api/v1/tags")).json()["items"]}
+    assert tags == {"Moon": 2, "Water": 2}, "the same tags, and no second ones"
+    await app.patch(f"{HERE}/{made['id']}", json={"tags": ["Moon"], "categories": []})
+    await app.patch(f"{HERE}/{begun['articleId']}", json={"tags": ["Mond", "Water"]})
+    assert await filed(made["id"]) == (["Moon"], [])
+    assert await filed(begun["articleId"]) == (["Mond", "Water"], ["sea"])
+    [listed] = (await app.get(f"{HERE}/{made['id']}/translations")).json()["items"]
+    assert not listed["stale"], "what articles stand under is no content"
 
 
 async def test_a_translation_is_behind_once_readers_see_another_original(tenant_client: Clients) -> None:
