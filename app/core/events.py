@@ -8,6 +8,7 @@ from msgspec import Struct, StructMeta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Scope
+from app.core.policy import Actor
 
 
 class _EventMeta(StructMeta):
@@ -31,21 +32,27 @@ Subscriber = Callable[[AsyncSession, Any], Awaitable[None]]
 """Writes rows or enqueues; what else there is to do belongs into a job."""
 
 
-async def emit(session: AsyncSession, event: Event, *, tenant_id: UUID | None = None) -> None:
+async def emit(
+    session: AsyncSession, event: Event, *, tenant_id: UUID | None = None, actor: Actor | None = None
+) -> None:
     """Tell whoever listens. What a subscriber raises ends the transaction of the fact itself.
 
     Args:
+        actor: on whose behalf it happened, where that may be somebody else than who sent the request; a job acts for
+            whoever asked for it. Subscribers find it in `session.info["actor"]`.
         tenant_id: whose fact it is, where the platform acts on a tenant's things: subscribers find it in `scope_of`,
             so that the jobs they ask for are that tenant's.
     """
     known: Mapping[type[Event], Sequence[Subscriber]] = session.info["subscribers"]
     scope: Scope = session.info["scope"]
+    sender: Actor | None = session.info.get("actor")
     session.info["scope"] = scope if tenant_id is None else Scope(scope.plane, tenant_id)
+    session.info["actor"] = actor or sender
     try:
         for subscriber in (*known.get(type(event), ()), *(known.get(Event, ()) if event.topic else ())):
             await subscriber(session, event)
     finally:
-        session.info["scope"] = scope
+        session.info["scope"], session.info["actor"] = scope, sender
 
 
 def public() -> dict[str, type[Event]]:

@@ -485,7 +485,7 @@ class ArticleService:
         await record(self._session, self._actor, action, resource=resource, tenant_id=tenant, **changes)
         signal(self._session, TOPIC, article.id, tenant)
         drop(self._session, of_tenant(ARTICLE_ANSWERS.tags[0], tenant))
-        await emit(self._session, _FACTS[action](article.id), tenant_id=tenant)
+        await emit(self._session, _FACTS[action](article.id), tenant_id=tenant, actor=self._actor)
 
     async def _workspace(self, tenant: UUID, asked: UUID | None) -> UUID | None:
         own = self._actor.workspace_id

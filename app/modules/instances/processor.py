@@ -5,6 +5,7 @@ the job behind it, goes on from there.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +15,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Plane
-from app.core.errors import Invalid, Problem
+from app.core.errors import Invalid, NotFound, Problem
 from app.core.ids import new_id
 from app.core.policy import SYSTEM_ACTOR, Actor
 from app.modules.ai.service import AiService
@@ -41,6 +42,7 @@ from app.modules.workflows.service import (
     Webhook,
     fill,
     holds,
+    publishes,
     step_of,
     value_at,
 )
@@ -52,6 +54,8 @@ MOST_TRIES = 500
 """At steps of one instance, so that steps that go back to each other come to an end."""
 CLOCK = "clock"
 CRASHED = "crashed"
+VERSIONS = "versions"
+"""In what came of an approval: the number of each article's version that it was about."""
 SOON = timedelta(minutes=1)
 LONGEST = timedelta(days=1)
 """For another queue's work, where the step does not say."""
@@ -287,6 +291,11 @@ class Here:
         """What it waits for is under way: wait on, but not for ever."""
         return Failed("timed_out", "what it waits for did not end in time") if self.late else None
 
+    def approved(self, article_id: UUID) -> int | None:
+        """The newest version of the article that an approval of this instance was about; None where none was."""
+        versions = [step.get(VERSIONS, {}) for step in self.instance.steps.values()]
+        return max((each[str(article_id)] for each in versions if str(article_id) in each), default=None)
+
     def article(self, path: str) -> UUID:
         """
         Raises:
@@ -299,7 +308,12 @@ class Here:
 
 
 async def publish(here: Here, step: Publish) -> Outcome:
-    article = await ArticleService(here.session, here.actor).publish(here.article(step.article))
+    """The version that was approved, where that was asked: what was written since, nobody has agreed to."""
+    articles, article_id = ArticleService(here.session, here.actor), here.article(step.article)
+    approved = here.approved(article_id)
+    article = await articles.get(article_id)
+    if approved is None or approved > (article.published_version or 0):
+        article = await articles.publish(article_id, number=approved)
     return Done({"articleId": str(article.id), "status": str(article.status)})
 
 
@@ -355,10 +369,17 @@ async def waited(here: Here, step: Wait) -> Outcome:
 
 
 async def ask(here: Here, step: Approve) -> Outcome:
+    versions, about = {}, [fill(step.note, here.instance.context)]
+    for path in await publishes(here.session, here.instance.version_id):
+        with suppress(Invalid, NotFound):
+            article = await ArticleService(here.session, here.actor).get(here.article(path))
+            versions[str(article.id)] = article.draft_version
+            about.append(f"It is about version {article.draft_version} of “{article.title}”.")
+    here.instance.steps = here.instance.steps | {step.key: {VERSIONS: versions}}
     names = await repository.workflow_names(here.session, {here.instance.definition_id})
     question = Question(
         title=fill(step.title, here.instance.context)[:500],
-        note=fill(step.note, here.instance.context)[:8000],
+        note="\n\n".join(filter(None, about))[:8000],
         origin=f"{names[here.instance.definition_id]}, step {step.key}",
         link=f"/workflows/instances/{here.instance.id}",
         tenant_id=here.instance.tenant_id,
@@ -376,16 +397,17 @@ async def answered(here: Here, step: Approve) -> Outcome:
     approval = await approvals.get(here.asked_for)
     if approval.status == ApprovalStatus.PENDING and here.late:
         await approvals.close(approval.id, ApprovalStatus.EXPIRED)
-    output = {"approvalId": str(approval.id), "status": str(approval.status)}
+    output: dict[str, Any] = {"approvalId": str(approval.id), "status": str(approval.status)}
+    agreed = output | here.instance.steps.get(step.key, {})
     match approval.status:
         case ApprovalStatus.PENDING:
             return None
         case ApprovalStatus.APPROVED:
-            return Done(output)
+            return Done(agreed)
         case ApprovalStatus.REJECTED if step.rejected is not None:
             return Done(output, step.rejected)
         case ApprovalStatus.EXPIRED if step.on_timeout == "resume":
-            return Done(output)
+            return Done(agreed)
         case ApprovalStatus.EXPIRED if step.on_timeout == "cancel":
             return Failed("expired", "nobody has decided in time", Status.CANCELLED)
         case ApprovalStatus.EXPIRED:

@@ -62,6 +62,7 @@ __all__ = [
     "first_step",
     "holds",
     "listening",
+    "publishes",
     "step_of",
     "value_at",
 ]
@@ -235,7 +236,19 @@ async def step_of(session: AsyncSession, version_id: UUID, key: str) -> tuple[St
     """A step, and the key of the one behind it."""
     query = select(WorkflowStep).where(WorkflowStep.version_id == version_id, WorkflowStep.key == key)
     row = (await session.scalars(query)).one()
-    return msgspec.convert(row.config | {"type": row.type, "key": row.key}, Step), row.next
+    return _step(row), row.next
+
+
+def _step(row: WorkflowStep) -> Step:
+    step: Step = msgspec.convert(row.config | {"type": row.type, "key": row.key}, Step)
+    return step
+
+
+async def publishes(session: AsyncSession, version_id: UUID) -> Sequence[str]:
+    """The places of the articles that steps of this version publish: `input.articleId`."""
+    query = select(WorkflowStep).where(WorkflowStep.version_id == version_id, WorkflowStep.type == "publish")
+    steps = [_step(row) for row in await session.scalars(query)]
+    return sorted({step.article for step in steps if isinstance(step, Publish)})
 
 
 def decode(stored: Any) -> Graph:

@@ -1,5 +1,7 @@
 """What the engine does with an instance: each step once, through waits, failures, people and killed workers."""
 
+import io
+import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
@@ -428,3 +430,50 @@ async def die_on_the_way(database: Database, admin: asyncpg.Connection, job: asy
                 event.remove(engine, what, watch)
         await admin.execute(HANG_UP)
         await database.engine(Plane.TENANT).dispose()
+
+
+async def test_what_was_approved_is_published_and_nothing_that_was_written_since(
+    client: AsyncClient, tenant_client: TenantClient, drain: Drain
+) -> None:
+    other = await tenant_client(*flows.SCOPES)
+    definition = await flows.workflow(client, ASK, PUBLISH)
+    draft = await flows.article(client)
+    path = f"/api/v1/articles/{draft}"
+    instance = await flows.run(client, definition, articleId=draft)
+    await drain()
+    (waiting,) = (await other.get("/api/v1/approvals?status=pending")).json()["items"]
+    assert waiting["note"] == "It is about version 1 of “How the ladder was built”."
+    assert (await client.patch(path, json={"body": "Changed after the question."})).status_code == 200
+    assert (await decide(other, "approve")).status_code == 200
+    await drain()
+    shown = (await client.get(f"{path}/publication")).json()
+    assert (shown["version"], "weir" in shown["html"]) == (1, True)
+
+    # Beginning behind the approval asks nobody again, so it shows nothing newer either, and takes nothing newer away.
+    assert (await client.patch(path, json={"body": "Changed after the publication."})).status_code == 200
+    restarts = f"/api/v1/workflows/instances/{instance}/restart"
+    assert (await client.post(restarts, json={"step": "publish"})).status_code == 202
+    await drain()
+    assert (await client.get(f"{path}/publication")).json()["version"] == 1
+    assert (await client.post(f"{path}/publication", json={})).status_code == 200
+    assert (await client.post(restarts, json={"step": "publish"})).status_code == 202
+    await drain()
+    newest, before = await flows.instances(client), (await client.get(f"{path}/publication")).json()["version"]
+    assert ([one["status"] for one in newest], before) == (["succeeded"] * 3, 3)
+
+
+async def test_who_imports_an_article_has_started_what_follows_from_it(
+    client: AsyncClient, tenant_client: TenantClient, drain: Drain
+) -> None:
+    importer = await tenant_client(*flows.SCOPES, "imports:write")
+    await flows.workflow(client, ASK, PUBLISH, on="article.created")
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("weir.md", "# The weir\n\nIt stands in the town.")
+    headers = {"Content-Type": "application/zip"}
+    sent = await importer.post("/api/v1/imports", content=archive.getvalue(), headers=headers)
+    assert sent.status_code == 202, sent.text
+    await drain()
+    refused = await decide(importer, "approve")
+    assert (refused.status_code, refused.json()["code"]) == (403, "self_approval")
+    assert (await decide(client, "approve")).status_code == 200
