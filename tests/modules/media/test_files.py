@@ -183,7 +183,8 @@ async def test_members_upload_on_their_page_and_the_owner_sees_it(
     for client, prefix in ((ann, page), (owner, "/dashboard/owner/files")):
         assert f'src="{prefix}/{file["id"]}/images/320"' in (await client.get(prefix)).text
         assert (await client.get(f"{prefix}/{file['id']}/images/320")).headers["content-type"] == "image/webp"
-        assert "harbour.png" in (await client.get(f"{prefix}/{file['id']}")).text
+        shown = (await client.get(f"{prefix}/{file['id']}")).text
+        assert "harbour.png" in shown and ("/traces/" in shown) is (client is owner), "the trace is the platform's"
     viewer = await member("vic@example.org", "viewer")
     assert "new-file" not in (await viewer.get(page)).text
     assert (await viewer.post(f"{page}/{file['id']}/removal")).status_code == 403
