@@ -53,33 +53,14 @@ def main() -> None:
     """TekNav: the control room and API of a multi-tenant publishing platform that works with AI."""
 
 
-SERVING = (up, web, worker, migrate)
-PEOPLE = (owner, user, session, tenant, token, client, member, invitation, role, workspace)
-THINGS = (
-    article,
-    tag,
-    category,
-    import_,
-    file,
-    ai,
-    drafts,
-    reports,
-    email,
-    analytics,
-    funnel,
-    queues,
-    workers,
-    schedules,
-    workflows,
-    approvals,
-    cache,
-    isolation,
-    audit,
-    access,
-    export,
-    trace,
-    plugins,
-)
+PANELS = {
+    "Run TekNav": (up, migrate, web, worker, doctor, overview, config),
+    "People and tenants": (owner, user, session, tenant, workspace, member, invitation, role, token, client),
+    "Content and readers": (article, category, tag, file, import_, email, analytics, funnel),
+    "AI, workflows, plugins": (ai, drafts, reports, workflows, approvals, plugins),
+    "Work": (queues, workers, schedules, cache),
+    "Who did what": (audit, access, trace, export, isolation),
+}
 
 PARTS = (
     (article, (*WRITING, *RELEASES)),
@@ -94,5 +75,7 @@ PARTS = (
 for group, commands in PARTS:
     for part in commands:
         group.add_command(part)
-for command in (*SERVING, *PEOPLE, *THINGS, overview, doctor, config):
-    main.add_command(command)
+for title, shown in PANELS.items():
+    for command in shown:
+        main.add_command(command)
+    main.add_panel(click.RichCommandPanel(title, commands=[command.name or "" for command in shown]))

@@ -21,6 +21,14 @@ from app import __version__
 
 NAT64 = IPv6Network("64:ff9b::/96")
 CLOUD_METADATA = IPv4Address("168.63.129.16")  # public in form, but answers inside a cloud only
+# Of IANA's registries of special-purpose addresses, what the tables of some Python that we run on call public.
+SPECIAL = [
+    ip_network(network)
+    for network in (
+        *("192.0.0.0/24", "192.88.99.0/24"),
+        *("64:ff9b:1::/48", "100:0:0:1::/64", "2001::/23", "3fff::/20", "5f00::/16", "fec0::/10"),
+    )
+]
 
 
 class EgressError(Exception):
@@ -58,7 +66,9 @@ def is_public(address: str) -> bool:
         translated = IPv4Address(int(ip) & 0xFFFFFFFF) if ip in NAT64 else None
         if inner := translated or ip.ipv4_mapped or ip.sixtofour or (ip.teredo and ip.teredo[1]):
             return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved and ip != CLOUD_METADATA
+    if ip == CLOUD_METADATA or any(ip in network for network in SPECIAL):
+        return False
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
 class _PublicOnly(httpcore2.AnyIOBackend):

@@ -23,6 +23,7 @@ _TOKENS = re.compile(r"tokens$", re.I)
 _URL_SECRET = re.compile(r"(\w+://[^/\s:@]*):[^@\s/]+@")
 _OWN_SECRET = re.compile(r"\b(tn_|own_|otp_|whsec_|Bearer )[\w.~+/-]{20,}=*")
 HIDDEN = "***"
+_HIDDEN_PART = re.compile(rf"(\w+://[^/\s:@]*:|\b(tn_|own_|otp_|whsec_|Bearer )){re.escape(HIDDEN)}")
 
 
 def redact(value: Any, name: str = "") -> Any:
@@ -46,6 +47,11 @@ def redact(value: Any, name: str = "") -> Any:
             return HIDDEN
         return _OWN_SECRET.sub(r"\1" + HIDDEN, _URL_SECRET.sub(r"\1:" + HIDDEN + "@", value))
     return value
+
+
+def is_hidden(text: str) -> bool:
+    """Whether a text is what `redact` makes of one: hidden as a whole, or with a hidden part."""
+    return text == HIDDEN or _HIDDEN_PART.search(text) is not None
 
 
 def _redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

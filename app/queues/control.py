@@ -112,12 +112,16 @@ async def replay(session: AsyncSession, row: JobRow) -> JobRow:
     return again[0]
 
 
-async def take_key_again(session: AsyncSession, row: JobRow) -> None:
+async def take_key_again(session: AsyncSession, row: JobRow, *, keep: bool = False) -> None:
     """
+    Args:
+        keep: the key stays taken after the job's end.
+
     Raises:
         Conflict (`key_taken`): another unfinished job has the key.
     """
-    if row.key is not None and (holder := (await take_keys(session, [row]))[row.id]) != row.id:
+    kept = [row.id] if keep else []
+    if row.key is not None and (holder := (await take_keys(session, [row], kept))[row.id]) != row.id:
         raise Conflict(f"The job {holder} does the same work and is unfinished", code="key_taken")
 
 

@@ -9,11 +9,19 @@ from app.core.logging import redact
 
 MAX_MESSAGE = 2_000
 MAX_STACK = 20_000
+LONGEST_WAIT_S = 3600.0
+"""Nobody else's word keeps a job waiting for longer."""
 _VARIABLE = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8}-[0-9a-f-]{27}|\d+|'[^']*'|\"[^\"]*\"", re.I)
 
 
 class Unrecoverable(Exception):
     """Raised by a processor: trying again cannot help, so the job goes to the dead letters at once."""
+
+
+class AskedToWait(Exception):
+    """Its kinds may say how long to wait at least before the next attempt, as a busy service does: `least_wait_s`."""
+
+    least_wait_s: float | None = None
 
 
 class Superseded(Exception):
@@ -33,6 +41,8 @@ class Failure:
     stack: str
     fingerprint: str
     final: bool = False
+    least_wait_s: float = 0.0
+    """Before the next attempt, where the error has said so; never longer than LONGEST_WAIT_S."""
 
     @classmethod
     def of(cls, error: BaseException) -> "Failure":
@@ -41,7 +51,9 @@ class Failure:
         place = f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].name}" if frames else ""
         stack = plain("".join(traceback.format_exception(error)))[-MAX_STACK:]
         name = type(error).__name__
-        return cls(name, message, stack, fingerprint(name, place, message), isinstance(error, Unrecoverable))
+        least = error.least_wait_s or 0.0 if isinstance(error, AskedToWait) else 0.0
+        final = isinstance(error, Unrecoverable)
+        return cls(name, message, stack, fingerprint(name, place, message), final, min(least, LONGEST_WAIT_S))
 
     @classmethod
     def told(cls, error_class: str, message: str) -> "Failure":

@@ -59,6 +59,20 @@ async def take_keys(session: AsyncSession, rows: Sequence[JobRow], keep: Collect
     return holders
 
 
+async def holder_of(session: AsyncSession, tenant_id: UUID, queue: str, key: str) -> UUID | None:
+    """The job that has a key now."""
+    found: UUID | None = await session.scalar(
+        select(KeyRow.job_id).filter_by(tenant_id=tenant_id, queue=queue, key=key)
+    )
+    return found
+
+
+async def give_up_keys(session: AsyncSession, job_id: UUID) -> bool:
+    """The keys that an ended job still has, because they outlive the end; whether there were any."""
+    query = delete(KeyRow).where(KeyRow.job_id == job_id, KeyRow.kept).returning(KeyRow.job_id)
+    return bool((await session.scalars(query)).all())
+
+
 async def free_keys(session: AsyncSession, ended: Collection[UUID]) -> None:
     """The keys of jobs that have ended, but for those that outlive the end."""
     await session.execute(delete(KeyRow).where(KeyRow.job_id.in_(ended), KeyRow.kept.is_(False)))

@@ -13,12 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Conflict, Invalid
 from app.core.ids import new_id
-from app.core.logging import redact
+from app.core.logging import is_hidden, redact
 from app.queues import record
 from app.queues.clock import clock
 from app.queues.control import follow_new_runs, remove_all, take_key_again
 from app.queues.enqueue import insert_rows
-from app.queues.keys import take_keys
+from app.queues.keys import give_up_keys, take_keys
 from app.queues.models import JobRow, State
 from app.queues.push import queues_of
 
@@ -110,10 +110,11 @@ async def edit(session: AsyncSession, row: JobRow, payload: dict[str, Any]) -> U
         the new job's id; its `edited_from` is the letter.
 
     Raises:
-        Invalid: naming the field of the payload that does not fit the kind. Conflict: this is no dead letter
+        Invalid: naming the field of the payload that does not fit the kind, or that came back hidden where nothing was
+            hidden, or something else was. Conflict: this is no dead letter
             any more (`not_dead`), nobody runs its kind any more (`unknown_kind`), or its key is taken (`key_taken`).
     """
-    mended = _with_hidden(payload, row.payload, redact(row.payload))
+    mended = _with_hidden(payload, row.payload, redact(row.payload), "payload")
     kinds = queues_of(session).kinds
     if kinds.get(row.kind) is None:
         raise Conflict(f"This program has no processor for the kind {row.kind!r}", code="unknown_kind")
@@ -140,7 +141,7 @@ async def edit(session: AsyncSession, row: JobRow, payload: dict[str, Any]) -> U
         children=0,
         edited_from=row.id,
     )
-    await take_key_again(session, new)
+    await take_key_again(session, new, keep=await give_up_keys(session, row.id))
     await queues_of(session).kinds.tell_replayed(session, new.kind, new.payload)
     await insert_rows(session, [new])
     return new.id
@@ -185,13 +186,34 @@ async def _left(session: AsyncSession, queue: str, which: Which) -> int:
     return (await session.scalars(select(func.count()).select_from(found))).one()
 
 
-def _with_hidden(new: Any, old: Any, shown: Any) -> Any:
-    """`new`, where each value that is still as `shown` is as in `old`."""
+def _with_hidden(new: Any, old: Any, shown: Any, place: str) -> Any:
+    """`new`, where each value that is still as `shown` is as in `old`.
+
+    Raises:
+        Invalid: something in it is hidden, and nothing says what it was.
+    """
     if new == shown:
         return old
-    if isinstance(new, dict) and isinstance(old, dict):
-        return {name: _with_hidden(value, old.get(name), shown.get(name)) for name, value in new.items()}
+    if isinstance(new, dict):
+        was, seen = (old, shown) if isinstance(shown, dict) else ({}, {})
+        return {
+            name: _with_hidden(value, was.get(name), seen.get(name), f"{place}.{name}") for name, value in new.items()
+        }
+    if isinstance(new, list):
+        pairs = list(zip(old, shown, strict=True)) if isinstance(shown, list) else []
+        return [_with_hidden(value, *_pair(n, new, pairs), f"{place}[{n}]") for n, value in enumerate(new)]
+    if isinstance(new, str) and is_hidden(new):
+        raise Invalid.field(place, "is hidden, and it cannot be told what it was: write the value itself")
     return new
+
+
+def _pair(n: int, new: list[Any], pairs: list[tuple[Any, Any]]) -> tuple[Any, Any]:
+    """What the item `n` of a list was, and how that was shown: the only one that looked like it, else the one in its
+    place, where no item came or went."""
+    alike = [pair for pair in pairs if pair[1] == new[n]]
+    if len(alike) == 1:
+        return alike[0]
+    return pairs[n] if len(new) == len(pairs) else (None, None)
 
 
 def _named(error: msgspec.ValidationError) -> Invalid:

@@ -8,7 +8,7 @@ import structlog
 
 log = structlog.get_logger()
 PAUSE_S = 0.5
-Told = tuple[int, str | None]
+Told = tuple[int | None, str | None]
 
 
 class Teller:

@@ -166,7 +166,7 @@ class Runner:
         row, failure = outcome.row, outcome.failure
         assert row is not None
         assert failure is not None
-        wait = self._specs[row.queue].backoff.wait_s(row.attempts_made + 1)
+        wait = max(self._specs[row.queue].backoff.wait_s(row.attempts_made + 1), failure.least_wait_s)
         async with self._database.transaction(SYSTEM) as session:
             await record.retry_later(session, row, failure, outcome.lines, timedelta(seconds=wait))
         return wait

@@ -16,7 +16,7 @@ from app.queues.batch import Claim
 from app.queues.children import Child
 from app.queues.children import children as children_of
 from app.queues.failure import RecordAway, Superseded, plain
-from app.queues.progress import Teller
+from app.queues.progress import Teller, Told
 from app.queues.quota import inside_a_job
 
 MAX_LOG_LINES = 200
@@ -61,6 +61,15 @@ class Work:
         return self._row.attempt
 
     @property
+    def this_try(self) -> str:
+        """Names this attempt among all of the job's, also those before a replay or an undone removal.
+
+        For steps that each attempt takes anew, such as reading what is to be done: a new run counts its attempts
+        from 1 again, and what the job has committed under a step's name stays done in all of its runs.
+        """
+        return f"{self._row.run}.{self._row.attempt}"
+
+    @property
     def last_attempt(self) -> bool:
         return self._row.last_attempt
 
@@ -78,14 +87,14 @@ class Work:
         if len(self.lines) < MAX_LOG_LINES:
             self.lines.append(plain(line)[:MAX_LINE])
 
-    async def progress(self, percent: float, note: str | None = None) -> None:
+    async def progress(self, percent: float | None, note: str | None = None) -> None:
         """Show people how far this attempt is, with the lines logged so far. Cheap: written twice a second at most.
 
         Args:
-            percent: from 0 to 100; what lies outside is cut off.
+            percent: from 0 to 100; what lies outside is cut off. None: nobody knows how much is left, so no bar.
             note: what is being done, "page 4 of 10"; secrets in it are hidden.
         """
-        cut = round(min(100.0, max(0.0, percent)))
+        cut = None if percent is None else round(min(100.0, max(0.0, percent)))
         await self._teller.say((cut, plain(note)[:MAX_NOTE] if note else None))
 
     def end(self) -> None:
@@ -101,7 +110,7 @@ class Work:
         if self._over:
             raise Superseded
 
-    async def _tell(self, told: tuple[int, str | None]) -> None:
+    async def _tell(self, told: Told) -> None:
         await self.claim.confirm()
         async with self._database.transaction(self.scope) as session:
             await record.tell(session, self._row, *told, self.lines)
@@ -113,7 +122,9 @@ class Work:
 
     @asynccontextmanager
     async def transaction(self, step: str) -> AsyncGenerator[AsyncSession | None, None]:
-        """The transaction of one step; None when an earlier attempt has committed this step already.
+        """The transaction of one step; None when an earlier attempt, of any run, has committed this step already.
+
+        A step that every attempt has to take carries `this_try` in its name.
 
         ```
         async with work.transaction("result") as session:

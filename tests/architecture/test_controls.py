@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from app.cli import PANELS, main
 from tests.architecture.commands import actions_of, commands
 
 RIGHTS = Path(__file__).with_name("rights.txt")
@@ -70,3 +71,10 @@ def test_what_has_no_command_is_still_a_control() -> None:
     actions = {action for _, action in changes("/dashboard/owner")}
     assert set(WITHOUT_COMMAND) <= actions
     assert not set(WITHOUT_COMMAND) & {line.split()[1] for line in COMMANDS.read_text().splitlines()[1:]}
+
+
+def test_the_help_has_every_command_in_one_panel() -> None:
+    grouped = [command for commands in PANELS.values() for command in commands]
+    assert {command.name for command in grouped} == {each.name for each in main.commands.values() if not each.hidden}
+    assert len(grouped) == len(set(grouped))
+    assert [panel.name for panel in main.panels] == list(PANELS)

@@ -88,6 +88,9 @@ async def see_that_the_pause_held(page: Page, app: TenantApp, waiting: str) -> N
 
 async def resume(page: Page) -> None:
     await queue(page).get_by_role("button", name="Resume").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("Reason").fill("It answers again")
+    await dialog.get_by_role("button", name="Resume").click()
     await expect(page.get_by_text("ai:content goes on")).to_be_visible()
     await expect(queue(page)).to_contain_text("Open")
     await expect(count(page, "Waiting")).to_have_text("0")

@@ -1,5 +1,6 @@
 """No dead links, no dead buttons: everything that the dashboard offers can be followed and pressed."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from math import inf
@@ -8,7 +9,7 @@ from uuid import uuid4
 import pytest
 from playwright.async_api import Page
 
-from tests.browser.addresses import addresses, kind, shape
+from tests.browser.addresses import UUID, addresses, kind, shape
 from tests.browser.buttons import Presser
 from tests.browser.conftest import OpenWindow, Theme
 from tests.browser.furnished import Furnished
@@ -95,6 +96,16 @@ async def test_every_address_on_the_pages_answers(found: Found) -> None:
         "/funnels/{id}",
     }
     assert kinds >= {"/articles/{id}", "/queues/{queue}/jobs/{id}", "/queues/{queue}/dlq", "/logs/audit/{id}"}
+
+
+async def test_what_a_request_set_going_leads_to_its_trace(furnished: Furnished) -> None:
+    for each in ("ai/tasks", "approvals", "deliveries", "emails", "imports", "workflows/instances"):
+        listed = (await furnished.owner.get(f"{HOME}/{each}")).text
+        row = re.search(rf'href="({HOME}/{each}/{UUID.pattern})"', listed)
+        assert row is not None, each
+        page = (await furnished.owner.get(row[1])).text
+        assert f"{HOME}/traces/" in page, each
+        assert "Harbour Press</a>" in page or each == "emails", f"{each}: the tenant has its name and is linked"
 
 
 @pytest.mark.promise("S4-59", "S4-60")

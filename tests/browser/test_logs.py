@@ -41,6 +41,7 @@ async def test_the_audit_log_is_searched_kept_and_exported(
     await page.get_by_label("NDJSON").check()
     await page.get_by_role("dialog").get_by_role("button", name="Export").click()
     await expect(page).to_have_url(re.compile(r"/exports$"))
+    await expect(page.locator(".menu [aria-current]")).to_be_in_viewport()  # the menu is longer than the window
     async with page.expect_download() as fetched:
         await page.get_by_role("link", name="Fetch").first.click()
     file = tmp_path / "audit.ndjson"

@@ -116,7 +116,10 @@ async def flaky(work: Work, deed: Deed) -> None:
 
 
 async def mend(work: Work, deed: Deed) -> None:
-    """Dies at once, until somebody has mended its cause."""
+    """Dies at once, until somebody has mended its cause. Each try looks for itself, in a step that it names."""
+    async with work.transaction(f"look:{work.this_try}") as session:
+        if session is None:
+            return  # a name that an earlier run has used: nothing was looked at, so nothing is done
     if not (_folder() / "mended").exists():
         raise Unrecoverable("nobody has mended it yet")
     await effect(work, deed)

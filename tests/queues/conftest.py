@@ -25,7 +25,7 @@ from app.queues.runner import Runner
 from app.queues.work import Work
 from app.queues.worker import WorkerProcess
 from app.redis.connection import patient
-from tests.queues.kinds import QUICK, Fail, Note, Sin
+from tests.queues.kinds import QUICK, Fail, Free, Note, Sin
 
 
 @dataclass
@@ -146,7 +146,11 @@ def kinds(ledger: Ledger) -> Kinds:
             raise ValueError("nobody\0mourns")
         ledger.dead.append(error)
 
-    return Kinds((note, fail, sin), frozenset([QUICK.name]))
+    @processor(Free)
+    async def free(work: Work, payload: Free) -> None:
+        ledger.notes.append(str(payload.what))
+
+    return Kinds((note, fail, sin, free), frozenset([QUICK.name]))
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Kinds of job that only the tests know."""
 
+from typing import Any
+
 from app.core.database import Plane, Scope
 from app.queues.job import Job
 from app.queues.spec import Backoff, QueueSpec
@@ -13,6 +15,12 @@ class Note(Job, kind="note", queue="test:quick"):
     """Writes one line into a ledger that has no unique key."""
 
     text: str
+
+
+class Free(Job, kind="free", queue="test:quick"):
+    """Whatever a payload may hold."""
+
+    what: Any
 
 
 class Fail(Job, kind="fail", queue="test:quick"):

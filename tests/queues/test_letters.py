@@ -19,7 +19,7 @@ from app.queues.failure import fingerprint
 from app.queues.flow import Flow, enqueue_flow
 from app.queues.letters import Which, edit, groups, remove_letters, replay_all
 from app.queues.models import JobRow, KeyRow, State
-from tests.queues.kinds import PLATFORM, QUICK, Fail, Note, Sin
+from tests.queues.kinds import PLATFORM, QUICK, Fail, Free, Note, Sin
 
 RowOf = Callable[[UUID], Awaitable[JobRow]]
 ALL = Which()
@@ -132,6 +132,59 @@ async def test_an_edited_letter_becomes_a_new_job_in_its_place_and_cannot_come_b
                 await act(session, await session.get_one(JobRow, old))
     async with own_database.transaction(SYSTEM) as session:
         assert (await session.scalars(select(func.count()).select_from(JobRow))).one() == 2
+
+
+async def test_a_key_that_outlives_its_job_goes_with_the_edited_letter_to_the_new_one(
+    own_database: Database, row_of: RowOf
+) -> None:
+    async with own_database.transaction(PLATFORM) as session:
+        old = await enqueue(session, Note(text="wrong"), key="k", keep_key=True)
+        session.info["to_push"].clear()
+    async with own_database.transaction(SYSTEM) as session:
+        await session.execute(update(JobRow).values(state=State.DEAD, finished_at=func.now()))
+    async with own_database.transaction(PLATFORM) as session:
+        new = await edit(session, await session.get_one(JobRow, old), {"text": "right"})
+    assert (await row_of(new)).key == "k"
+    async with own_database.transaction(SYSTEM) as session:
+        held = (await session.execute(select(KeyRow.job_id, KeyRow.kept))).one()
+    assert tuple(held) == (new, True)
+    async with own_database.transaction(PLATFORM) as session:
+        assert await enqueue(session, Note(text="again"), key="k", keep_key=True) == new
+
+
+HIDDEN_PLACES: list[tuple[Any, Any, Any]] = [
+    # what the letter has, what comes back, what the new job has; None where that is refused
+    ({"token": "s", "n": 1}, {"token": "***", "n": 2}, {"token": "s", "n": 2}),
+    ({"keys": [{"api_key": "a"}, {"api_key": "b"}]}, {"keys": [{"api_key": "***", "x": 1}, {"api_key": "c"}]},
+     {"keys": [{"api_key": "a", "x": 1}, {"api_key": "c"}]}),
+    ({"tokens": ["a", "b"]}, {"tokens": ["***", "c"]}, {"tokens": ["a", "c"]}),
+    ({"keys": [{"api_key": "a", "n": 1}, {"api_key": "b", "n": 2}]}, {"keys": [{"api_key": "***", "n": 2}]},
+     {"keys": [{"api_key": "b", "n": 2}]}),
+    ({"at": "redis://u:p@h/0"}, {"at": "redis://u:***@h/0"}, {"at": "redis://u:p@h/0"}),
+    ({"at": "redis://u:p@h/0"}, {"at": "redis://u:***@other/0"}, None),
+    ({"password": {"of": "a"}}, {"password": {"of": "***"}}, None),
+    ({"keys": [{"api_key": "a"}, {"api_key": "b"}]}, {"keys": [{"api_key": "***"}]}, None),
+    ({"token": "s"}, {"other": {"token": "***"}}, None),
+    ({"a": "s"}, {"a": "***"}, None),
+    ({"a": {"token": "***"}}, {"a": {"token": "***"}, "b": 1}, {"a": {"token": "***"}, "b": 1}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "given", "after"), HIDDEN_PLACES)
+async def test_what_was_hidden_stays_what_it_was_or_is_refused(
+    own_database: Database, row_of: RowOf, before: Any, given: Any, after: Any
+) -> None:
+    (old,) = await dead(own_database, Free(what=before))
+    async with own_database.transaction(PLATFORM) as session:
+        letter = await session.get_one(JobRow, old)
+        if after is None:
+            with pytest.raises(Invalid) as refused:
+                await edit(session, letter, {"what": given})
+            assert "hidden" in refused.value.errors[0].message
+            assert refused.value.errors[0].field.startswith("payload.what.")
+            return
+        new = await edit(session, letter, {"what": given})
+    assert (await row_of(new)).payload == {"what": after}
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,12 @@ async def test_progress_is_a_percentage(work: Work, row_of: RowOf, told: float, 
     assert (row.progress, row.progress_note) == (kept, None)
 
 
+async def test_who_does_not_know_how_much_is_left_tells_it_in_words_alone(work: Work, row_of: RowOf) -> None:
+    await work.progress(None, "7 days")
+    row = await row_of(work.job_id)
+    assert (row.progress, row.progress_note) == (None, "7 days")
+
+
 async def test_a_chatty_job_writes_the_first_and_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "PAUSE_S", 0.05)
     told: list[Any] = []

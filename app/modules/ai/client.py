@@ -16,6 +16,7 @@ from app.modules.ai.local.checks import DESCRIPTION, SLUG, TITLE, Finding, Level
 from app.modules.ai.local.ranking import LONGEST_SUMMARY, examine
 from app.modules.ai.local.tidy import tidy
 from app.modules.prompts.service import Prompts
+from app.queues.failure import AskedToWait
 
 MOST_KEYWORDS = 12
 MOST_FINDINGS = 20  # that a model may add to a report
@@ -134,16 +135,17 @@ class Completion(Struct, frozen=True, kw_only=True):
     template_version: int | None = None
 
 
-class ProviderError(Exception):
+class ProviderError(AskedToWait):
     """No answer, and why.
 
     `code` is a stable word; the message names host and status, never the key or the text. `retryable` says whether
-    the same call may succeed later, `retry_after` after how many seconds, where the provider said so.
+    the same call may succeed later, `retry_after` after how many seconds, where the provider said so; the queue obeys.
     """
 
     def __init__(self, code: str, message: str, *, retryable: bool, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.code, self.retryable, self.retry_after = code, retryable, retry_after
+        self.least_wait_s = retry_after
 
 
 class Provider(Protocol):

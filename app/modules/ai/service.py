@@ -37,7 +37,7 @@ from app.modules.tenants.service import require_room
 from app.queues.cancel import cancel
 from app.queues.control import replay
 from app.queues.enqueue import Wanted, enqueue, insert_rows, row_for
-from app.queues.keys import take_keys
+from app.queues.keys import holder_of, take_keys
 from app.queues.models import State
 from app.redis.cache import drop
 
@@ -75,9 +75,12 @@ class AiService:
             if (first.kind, first.article_id, first.input) != (kind, article_id, asked):
                 raise Conflict("This key was used for another task", code="key_used")
             return first
+        same = None if key is not None else f"{kind}:{article_id}:{_digest(asked)}"
+        # What is under way costs nothing more, so it is found also where the month's money is spent.
+        if same is not None and (first := await self._under_way(JOBS[kind].queue, article.tenant_id, same)):
+            return first
         await require_room(self._session, article.tenant_id, AI_CENTS_PER_MONTH)
         task_id = new_id()
-        same = None if key is not None else f"{kind}:{article_id}:{_digest(asked)}"
         job_id = await enqueue(self._session, JOBS[kind](task_id=task_id), key=same)
         first = await repository.task_of_job(self._session, job_id)
         if first is not None:
@@ -164,6 +167,13 @@ class AiService:
         await self._session.refresh(task)
         await self._trace("ai.task.retry", task)
         return await self._told(task)
+
+    async def _under_way(self, queue: str, tenant_id: UUID, key: str) -> AiTask | None:
+        job_id = await holder_of(self._session, tenant_id, queue, key)
+        task = None if job_id is None else await repository.task_of_job(self._session, job_id)
+        if task is not None:
+            await repository.add_tries(self._session, [task])
+        return task
 
     async def _of_key(self, tenant_id: UUID, key: str) -> AiTask | None:
         # Two callers with one key come one after the other; the second then sees what the first has written.

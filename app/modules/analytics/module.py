@@ -64,6 +64,6 @@ analytics = Module(
     permissions=permissions.ALL,
     actions=["analytics.rebuild"],
     caches=[ANALYTICS_ANSWERS],
-    navigation=[NavigationItem("Content", "Analytics", "/analytics", "chart-bar", permissions.READ, 35)],
+    navigation=[NavigationItem("Content", "Analytics", "/analytics", "chart-bar", permissions.READ, 37)],
     topics=[Topic(TOPIC, permissions.READ)],
 )

@@ -40,4 +40,4 @@ async def _count(work: Work, recount: Callable[[AsyncSession], Awaitable[int]], 
             if not found or time.monotonic() > end:
                 await work.complete(session, {what: done})
                 return
-        await work.progress(0, f"{done} {what}")
+        await work.progress(None, f"{done} {what}")

@@ -8,6 +8,7 @@ from litestar import Controller, Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, URLEncodedBody
 from litestar.response import Template
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.paging import Pager
 from app.core.templating import prefix_of, render, state_label, told
@@ -15,6 +16,7 @@ from app.modules.approvals.models import Status
 from app.modules.approvals.permissions import DECIDE, READ
 from app.modules.approvals.schemas import DecisionForm, read
 from app.modules.approvals.service import ApprovalService
+from app.modules.audit.service import tenant_names
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -27,6 +29,7 @@ class ApprovalPages(Controller):
         self,
         request: AnyRequest,
         approvals: NamedDependency[ApprovalService],
+        session: NamedDependency[AsyncSession],
         pager: NamedDependency[Pager],
         status: FromQuery[str] = "pending",
         cursor: FromQuery[str] = "",
@@ -37,6 +40,7 @@ class ApprovalPages(Controller):
         context = {
             "path": f"{prefix_of(request)}/approvals",
             "page": page,
+            "tenants": await tenant_names(session, (one.tenant_id for one in page.items)),
             "params": {"status": status},
             "here": {"status": status} | ({"cursor": cursor} if cursor else {}),
             "statuses": [(one, state_label(one).capitalize()) for one in Status],
@@ -49,10 +53,12 @@ class ApprovalPages(Controller):
         request: AnyRequest,
         approval_id: FromPath[UUID],
         approvals: NamedDependency[ApprovalService],
+        session: NamedDependency[AsyncSession],
         part: FromQuery[bool] = False,
     ) -> Template:
         """The drawer, or with `part` what in it keeps itself current."""
-        return await _show(request, approvals, approval_id, "approvals/_approval.html" if part else "")
+        fragment = "approvals/_approval.html" if part else "approvals/_drawer.html"
+        return await _show(request, approvals, session, approval_id, fragment)
 
     @post("/{approval_id:uuid}/decisions", permission=DECIDE, audit="approval.decide", status_code=200)
     async def decide(
@@ -60,21 +66,25 @@ class ApprovalPages(Controller):
         request: AnyRequest,
         approval_id: FromPath[UUID],
         approvals: NamedDependency[ApprovalService],
+        session: NamedDependency[AsyncSession],
         data: URLEncodedBody[DecisionForm],
     ) -> Template:
         await approvals.decide(approval_id, data.decision, data.comment)
-        view = await _show(request, approvals, approval_id, "approvals/_approval.html")
+        view = await _show(request, approvals, session, approval_id, "approvals/_approval.html")
         return told(view, "Approved" if data.decision == "approve" else "Rejected")
 
 
-async def _show(request: AnyRequest, approvals: ApprovalService, approval_id: UUID, fragment: str) -> Template:
+async def _show(
+    request: AnyRequest, approvals: ApprovalService, session: AsyncSession, approval_id: UUID, fragment: str
+) -> Template:
     approval = await approvals.get(approval_id)
     said = await approvals.said(approval_id)
     context = {
         "path": f"{prefix_of(request)}/approvals",
         "approval": approval,
+        "tenants": await tenant_names(session, [approval.tenant_id]),
         "said": said,
         "hindrance": approvals.hindrance(approval, said),
         "plain": msgspec.to_builtins(read(approval, said)),
     }
-    return render(request, "approvals/show.html", context, fragment=fragment or "approvals/_drawer.html")
+    return render(request, "approvals/show.html", context, fragment=fragment)

@@ -86,9 +86,11 @@ class ArticleService:
             QuotaExceeded: the tenant has as many articles as it may.
         """
         tenant, id_ = scope_of(self._session).tenant_id, new_id()
-        await require_room(self._session, tenant, ARTICLES)
         title = one_line("title", new.title, MAX_TITLE)
-        values = await _written(new.body) | {
+        # Before the first statement: whoever waits for the thread that renders keeps no connection and no lock.
+        written = await _written(new.body, tenant)
+        await require_room(self._session, tenant, ARTICLES)
+        values = written | {
             "id": id_,
             "tenant_id": tenant,
             "workspace_id": await self._workspace(tenant, new.workspace_id),
@@ -227,9 +229,9 @@ class ArticleService:
         newest = number == article.draft_version
         if await repository.public_slug_taken(self._session, article, version.snapshot["slug"]):
             raise _slug_taken()
-        html, excerpt = (
-            (article.body_html, article.excerpt) if newest else await rendered(str(version.snapshot["body"]))
-        )
+        html, excerpt = article.body_html, article.excerpt
+        if not newest:
+            html, excerpt = await rendered(str(version.snapshot["body"]), article.tenant_id)
         published_at = article.published_at or datetime.now(UTC)
         await repository.show(self._session, article, version, html, excerpt, published_at)
         values: dict[str, Any] = {"published_version": number, "published_at": published_at}
@@ -372,7 +374,8 @@ class ArticleService:
         expected: Expected = None,
     ) -> Article:
         reason = one_line("reason", reason, MAX_REASON) if reason else None
-        values: dict[str, Any] = {} if change.body is UNSET else await _written(change.body)
+        of = scope_of(self._session).tenant_id
+        values: dict[str, Any] = {} if change.body is UNSET else await _written(change.body, of)
         if change.title is not UNSET:
             values["title"] = one_line("title", change.title, MAX_TITLE)
         if change.slug is not UNSET:
@@ -515,11 +518,11 @@ _FACTS: dict[str, type[Event]] = {
 }
 
 
-async def _written(markdown: str) -> dict[str, Any]:
+async def _written(markdown: str, of: UUID) -> dict[str, Any]:
     _refuse_nul("body", markdown)
     if markdown.count("[") > MOST_BRACKETS:
         raise Invalid.field("body", f"must not have more than {MOST_BRACKETS} opening brackets")
-    html, excerpt = await rendered(markdown)
+    html, excerpt = await rendered(markdown, of)
     return {"body_markdown": markdown, "body_html": html, "excerpt": excerpt}
 
 

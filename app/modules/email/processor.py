@@ -32,9 +32,8 @@ async def send_email(work: Work, job: SendEmail) -> None:
 
 async def _send(work: Work, email_id: UUID) -> None:
     """Raises what went wrong, so that the queue tries again; `Unrecoverable` where the server refused for good."""
-    async with work.transaction(f"read:{work.attempt}") as session:
-        if session is None:
-            return
+    async with work.transaction(f"read:{work.this_try}") as session:
+        assert session is not None
         row = await one(session, email_id)
         if row is None or row.status != "queued":
             await work.complete(session)
@@ -55,9 +54,9 @@ async def _send(work: Work, email_id: UUID) -> None:
         message_id = await work.resource(Post).send(row, written)
     except NotDelivered as error:
         if error.no_such_recipient and of_tenant:
-            async with work.transaction(f"bounced:{work.attempt}") as session:
-                if session is not None:
-                    await suppress(session, row.tenant_id, row.recipient, Reason.BOUNCED, row.id)
+            async with work.transaction(f"bounced:{work.this_try}") as session:
+                assert session is not None
+                await suppress(session, row.tenant_id, row.recipient, Reason.BOUNCED, row.id)
         if error.retryable:
             raise
         raise Unrecoverable(str(error)) from error

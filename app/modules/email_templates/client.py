@@ -7,10 +7,10 @@ from re import compile as pattern
 from typing import Any
 
 import nh3
-from markdown_it import MarkdownIt
 
 from app.core.errors import Invalid
 from app.core.logging import redact
+from app.core.markdown import LONGEST_HTML, MARKDOWN, bounded, parsed
 from app.core.sandbox import SandboxedText, Unfit
 from app.modules.email_templates.schemas import MAX_LIST, MAX_SUBJECT, MAX_TEXT, EmailVariable, Written
 
@@ -19,7 +19,6 @@ RESERVED = ("loop", "self")
 KINDS: dict[str, type | tuple[type, ...]] = {"text": str, "number": (int, float), "flag": bool, "list": list}
 NONE: dict[str, Any] = {"text": "", "number": None, "flag": False, "list": []}
 """What stands for a variable that nobody gave."""
-_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 _PICTURELESS = nh3.Cleaner(tags=nh3.ALLOWED_TAGS - {"img"}, url_schemes={"http", "https", "mailto"})
 _CLEANER = nh3.Cleaner(url_schemes={"http", "https", "mailto"}, link_rel=None)
 
@@ -130,8 +129,11 @@ def _html(body: SandboxedText, values: Mapping[str, Any]) -> str:
     text = _filled("body", body, values, keep)
     if text.count("[") > MOST_BRACKETS:
         raise Invalid.field("body", f"must not have more than {MOST_BRACKETS} opening brackets")
-    html = pattern(f"{mark}(\\d+)x").sub(lambda found: escape(kept[int(found[1])]), _MARKDOWN.render(text))
-    return _CLEANER.clean(html)
+    html, place = MARKDOWN.renderer.render(parsed(text), MARKDOWN.options, {}), pattern(f"{mark}(\\d+)x")
+    # A value may stand in the address of a link that is used many times.
+    if len(html) + sum(len(kept[int(found[1])]) for found in place.finditer(html)) > LONGEST_HTML:
+        raise Invalid.field("body", f"becomes more than {LONGEST_HTML:,} characters of HTML")
+    return bounded(_CLEANER.clean(place.sub(lambda found: escape(kept[int(found[1])]), html)))
 
 
 def _read(field: str, text: str) -> SandboxedText:

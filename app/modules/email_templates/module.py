@@ -39,6 +39,6 @@ email_templates = Module(
     providers={"templates": provide_templates, "views": provide_views},
     permissions=ALL,
     topics=(Topic(TOPIC, READ),),
-    navigation=(NavigationItem("Content", "Mail templates", "/email-templates", "mail-opened", READ, order=35),),
+    navigation=(NavigationItem("Content", "Mail templates", "/email-templates", "mail-opened", READ, order=36),),
     links={RESOURCE: ("/email-templates/{id}", READ)},
 )

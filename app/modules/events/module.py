@@ -62,6 +62,6 @@ events = Module(
     member_pages=[EventPages],
     providers={"intake": provide_intake, "event_log": provide_event_log, "asked_events": provide_query},
     permissions=permissions.ALL,
-    navigation=[NavigationItem("Content", "Events", "/events", "list", permissions.READ, 37)],
+    navigation=[NavigationItem("Content", "Events", "/events", "list", permissions.READ, 39)],
     caches=[EVENT_ANSWERS],
 )

@@ -46,9 +46,8 @@ async def _start(work: Work, job: ExportList) -> int | None:
     Raises:
         Unrecoverable: it would have too many rows.
     """
-    async with work.transaction(f"start:{work.attempt}") as session:
-        if session is None:
-            return 0
+    async with work.transaction(f"start:{work.this_try}") as session:
+        assert session is not None
         export = await _export(session, job)
         if export is None:
             return None

@@ -15,6 +15,7 @@ from app.core.database import Database, Scope, scope_of
 from app.core.errors import Conflict, Forbidden, Invalid, NotFound
 from app.core.ids import new_id
 from app.core.live import signal
+from app.core.locks import hold
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
 from app.core.threads import in_thread
@@ -59,11 +60,11 @@ class Exports:
             raise Invalid.field("format", f"must be one of {', '.join(Format)}")
         kept = wire_filter(given)
         source.rows(kept)
+        id_, tenant_id = new_id(), scope_of(self._session).tenant_id
+        await hold(self._session, f"exports {tenant_id}")
         unfinished = select(func.count()).select_from(Export).where(Export.state.in_(("queued", "running")))
         if (await self._session.scalar(unfinished) or 0) >= MOST_UNFINISHED:
             raise Conflict(f"{MOST_UNFINISHED} exports are being made: wait for one", code="too_many_exports")
-        # What is younger than the export is not in it.
-        id_, tenant_id = new_id(), scope_of(self._session).tenant_id
         export = Export(
             id=id_,
             tenant_id=tenant_id,
@@ -74,7 +75,7 @@ class Exports:
             row_count=0,
             byte_count=0,
             chunks=0,
-            cursor=id_,
+            cursor=id_,  # what is younger than the export is not in it
             job_id=await enqueue(self._session, ExportList(export_id=id_)),
             actor_kind=self._actor.kind,
             actor_id=self._actor.id,

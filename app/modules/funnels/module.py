@@ -36,6 +36,6 @@ funnels = Module(
     permissions=permissions.ALL,
     caches=[FUNNEL_ANSWERS],
     topics=[Topic(TOPIC, permissions.READ)],
-    navigation=[NavigationItem("Content", "Funnels", "/funnels", "filter", permissions.READ, 36)],
+    navigation=[NavigationItem("Content", "Funnels", "/funnels", "filter", permissions.READ, 38)],
     links={"funnel": ("/funnels/{id}", permissions.READ)},
 )

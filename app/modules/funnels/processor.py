@@ -23,4 +23,4 @@ async def materialize_funnels(work: Work, _: MaterializeFunnels) -> None:
             if not found or time.monotonic() > end:
                 await work.complete(session, {"days": done})
                 return
-        await work.progress(0, f"{done} days")
+        await work.progress(None, f"{done} days")

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from html import escape, unescape
 from pathlib import PurePosixPath
 from typing import Any
 from xml.etree.ElementTree import ParseError, XMLParser
@@ -25,10 +26,21 @@ LARGEST, LARGEST_TOGETHER = 1_000_000, 40_000_000
 MOST_TAGS, LONGEST_TAG, LONGEST_SOURCE = 50, 100, 500
 MOST_LEVELS = 5
 LONGEST_FRONT_MATTER, LONGEST_HTML = 16_000, 600_000
+MOST_WRITTEN, MOST_ELEMENTS, MOST_DEEP, MOST_NESTED = 2 * LONGEST_HTML, 20_000, 100, 20
 MARKDOWN = (".md", ".markdown")
 _CONTENT = "{http://purl.org/rss/1.0/modules/content/}encoded"
 _WORDPRESS = "{http://wordpress.org/export/"
 _BLOCK = re.compile(r"\s*<(?!/?(?:a|abbr|b|br|cite|code|del|em|i|img|ins|kbd|q|s|small|span|strong|sub|sup|u)\b)", re.I)
+_FORMATTING = frozenset(("a", "b", "code", "em", "i", "s", "small", "strike", "strong", "tt", "u"))
+_TABLE = frozenset(("table", "caption", "colgroup", "thead", "tbody", "tfoot", "tr", "th", "td"))
+_CLOSES_ITSELF = _TABLE - {"table"} | {"p", "li", "dt", "dd", "br", "hr", "img", "col", "area", "wbr", "rp", "rt"}
+_MARKUP = re.compile(
+    r"<!--.*?(?:-->|\Z)|<(?P<raw>script|style)\b.*?(?:</(?P=raw)\s*>|\Z)|<[!?][^>]*>?"
+    r"|<(?P<end>/?)(?P<name>[a-z][a-z0-9:-]*)(?P<attributes>(?:[^<>=]++|=\s*(?:\"[^\"]*\"|'[^']*')?)*+)>?|[^<]+|<",
+    re.DOTALL | re.IGNORECASE,
+)
+_ATTRIBUTE = re.compile(r"\b(href|src|alt|title|start)\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s\"'<>]+)", re.IGNORECASE)
+_NESTED = re.compile(r"<(/?)(?:blockquote|ol|ul|dl)\b")
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)\n?(?:---|\.\.\.)[ \t]*(?:\n|$)", re.DOTALL)
 
 
@@ -214,6 +226,8 @@ class _Posts:
         self._item: dict[str, str] = {}
         self._text: list[str] = []
         self._domain = self._nicename = ""
+        self._tags: list[str] = []
+        self._categories: list[str] = []
         self.tree: dict[str, tuple[str, str]] = {}
         """The blog's categories by nicename: what they are called, and the nicename of what they stand under."""
         self._place: dict[str, str] = {}
@@ -232,7 +246,7 @@ class _Posts:
         self._text = []
         self._domain, self._nicename = given.get("domain", ""), given.get("nicename", "")
         if self._path == ["rss", "channel", "item"]:
-            self._item = {}
+            self._item, self._tags, self._categories = {}, [], []
 
     def data(self, text: str) -> None:
         if len(self._path) in (3, 4):
@@ -243,12 +257,13 @@ class _Posts:
         if self._path[:3] == ["rss", "channel", "item"] and len(self._path) == 4:
             name = "wp:" + tag.rpartition("}")[2] if tag.startswith(_WORDPRESS) and "/excerpt/" not in tag else tag
             if name == "category" and self._domain == "post_tag":
-                self._item["tags"] = self._item.get("tags", "") + "," + text.replace(",", " ")
+                _add(self._tags, text.replace(",", " "))
             elif name == "category" and self._domain == "category":
-                self._item["categories"] = self._item.get("categories", "") + f"{self._nicename}\t{text}\n"
+                _add(self._categories, f"{self._nicename}\t{' '.join(text.split())}")
             else:
                 self._item.setdefault(name, text)
         elif self._path == ["rss", "channel", "item"]:
+            self._item |= {"tags": ",".join(self._tags), "categories": "\n".join(self._categories)}
             gone = self._item.get("wp:status") in ("trash", "auto-draft", "inherit")
             if self._item.get("wp:post_type") in ("post", "page") and not gone:
                 self.found.append(self._item)
@@ -289,6 +304,11 @@ class _Posts:
 
     def close(self) -> None:
         pass
+
+
+def _add(terms: list[str], term: str) -> None:
+    if len(terms) < MOST_TAGS:
+        terms.append(term)
 
 
 def _wordpress(data: bytes) -> Iterator[Entry]:
@@ -339,5 +359,76 @@ def _markdown_of(html: str) -> str:
     if "<p" not in html.lower():
         parts = [part for part in re.split(r"\n\s*\n", html.replace("\r\n", "\n")) if part.strip()]
         html = "\n".join(part if _BLOCK.match(part) else f"<p>{part}</p>" for part in parts)
-    text: str = markdownify(nh3.clean(html), heading_style="ATX", bullets="-")
+    clean = nh3.clean(_even(html))
+    _not_too_deep(clean)
+    text: str = markdownify(clean, heading_style="ATX", bullets="-")
+    if len(text) > LONGEST_HTML:
+        raise Unreadable(f"it becomes more than {LONGEST_HTML:,} characters of Markdown")
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _even(html: str) -> str:
+    """The same with the elements and attributes that Markdown can say, and so that each sign means one thing.
+
+    What reads HTML opens an unclosed `<b>` again in every paragraph: what that would write is summed up here, before.
+
+    Raises:
+        Unreadable: too much would come out of it, or its elements stand too deep in each other.
+    """
+    parts, left, elements = list[str](), MOST_WRITTEN, 0
+    still, depth = list[tuple[str, int]](), 0
+    for found in _MARKUP.finditer(html):
+        end, name = found["end"], (found["name"] or "").lower()
+        if not name:
+            parts.append("&lt;" if found[0] == "<" else "" if found[0].startswith("<") else found[0])
+            continue
+        if name not in nh3.ALLOWED_TAGS:
+            continue
+        elements += not end
+        if elements > MOST_ELEMENTS:
+            raise Unreadable(f"it has more than {MOST_ELEMENTS:,} elements")
+        if name in _TABLE:  # formatting goes neither into a table nor out of its cells
+            parts.extend(f"</{each}>" for each, _ in reversed(still))
+            still.clear()
+        if end:
+            parts.append(f"</{name}>")
+        else:
+            if name == "a" and any(each == name for each, _ in still):  # none stands in another
+                parts.append("</a>")
+                still = [each for each in still if each[0] != name]
+            parts.append(f"<{name}{_kept(found['attributes'])}>")
+        if name in _FORMATTING and not end:
+            still.append((name, len(parts[-1]) + len(name) + 3))
+        elif name in _FORMATTING:
+            last = next((n for n in range(len(still) - 1, -1, -1) if still[n][0] == name), None)
+            if last is not None:
+                del still[last]
+        elif name not in _CLOSES_ITSELF:
+            depth = max(0, depth - 1) if end else depth + 1
+        left -= sum(size for _, size in still)
+        if left < 0:
+            raise Unreadable("elements that are never closed would be written too often")
+        if len(still) + depth > MOST_DEEP:
+            raise Unreadable(f"its elements stand more than {MOST_DEEP} deep in each other")
+    return "".join(parts)
+
+
+def _kept(attributes: str) -> str:
+    """Those that Markdown can say, each once."""
+    found: dict[str, str] = {}
+    for name, value in _ATTRIBUTE.findall(attributes):
+        bare = value[1:-1] if value[:1] in ("'", '"') else value
+        found.setdefault(name.lower(), f' {name.lower()}="{escape(unescape(bare))}"')
+    return "".join(found.values())
+
+
+def _not_too_deep(html: str) -> None:
+    """
+    Raises:
+        Unreadable: quotes and lists write something before every line of what they hold, and Markdown reads 20 of them.
+    """
+    depth = 0
+    for end in _NESTED.findall(html):
+        depth += -1 if end else 1
+        if depth > MOST_NESTED:
+            raise Unreadable(f"its lists and quotes stand more than {MOST_NESTED} deep in each other")

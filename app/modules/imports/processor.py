@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.errors import Problem
+from app.core.errors import Problem, RateLimited
 from app.core.live import signal
 from app.modules.imports.client import Entry, Unreadable, entries
 from app.modules.imports.jobs import ImportArticles
@@ -22,8 +22,9 @@ class _Undo(Exception):
 @processor(ImportArticles, timeout_s=3600)
 async def import_articles(work: Work, job: ImportArticles) -> None:
     """An attempt that ends early is taken up by the next where it stopped."""
-    async with work.transaction(f"start:{work.attempt}") as session:
-        begun = None if session is None else await Importing(session).begin(job.import_id)
+    async with work.transaction(f"start:{work.this_try}") as session:
+        assert session is not None
+        begun = await Importing(session).begin(job.import_id)
     if begun is None:
         return
     run, data = begun
@@ -55,6 +56,8 @@ async def _one(work: Work, run: ImportRun, n: int, entry: Entry) -> None:
                 return
         except _Undo:
             pass
+        except RateLimited:
+            raise  # the job goes on from here later
         except Problem as error:
             outcome, reason = Outcome.FAILED, error.detail
     async with work.transaction(step) as session:

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import Select, column, func, select, table, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.locks import hold
 from app.core.trace import MOST_STEPS, Step
 from app.modules.imports.models import ImportItem, ImportRun, Outcome, Status
 
@@ -44,8 +45,7 @@ async def unfinished(session: AsyncSession, tenant_id: UUID) -> int:
 
 async def held(session: AsyncSession, tenant_id: UUID, source: str) -> ImportItem | None:
     """What was made of this source before, if its article is still there. Whoever else asks waits for us."""
-    place = func.hashtextextended(f"import {tenant_id} {source}", 0)
-    await session.execute(select(func.pg_advisory_xact_lock(place)))
+    await hold(session, f"import {tenant_id} {source}")
     made = (ImportItem.tenant_id == tenant_id, ImportItem.source == source, ImportItem.outcome == Outcome.CREATED)
     there = select(_ARTICLE.c.id).where(_ARTICLE.c.id == ImportItem.article_id, _ARTICLE.c.deleted_at.is_(None))
     query = select(ImportItem).where(*made, there.exists()).order_by(ImportItem.id.desc()).limit(1)

@@ -12,6 +12,7 @@ from app.core.database import Plane, scope_of
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.ids import new_id
 from app.core.live import signal
+from app.core.locks import hold
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
 from app.core.request import correlation_id
@@ -50,6 +51,7 @@ class ImportService:
         if found is None:
             raise Invalid.field("file", "must be a ZIP archive of Markdown files, or what WordPress exports as XML")
         tenant, id_ = scope_of(self._session).tenant_id, new_id()
+        await hold(self._session, f"imports {tenant}")
         if await repository.unfinished(self._session, tenant) >= MOST_UNFINISHED:
             raise Conflict(f"{MOST_UNFINISHED} imports are unfinished: wait for one", code="too_many_imports")
         run = ImportRun(

@@ -120,11 +120,15 @@ async def on_dead(session: AsyncSession, job: ExecuteWorkflowStep, error: str) -
 
 @execute_step.replayed
 async def on_replay(session: AsyncSession, job: ExecuteWorkflowStep) -> None:
-    instance = await repository.locked(session, job.instance_id)
-    here = instance is not None and instance.place == Place(job.step, job.iteration, job.attempt)
-    if instance is not None and here and instance.error_code == CRASHED:
-        again(instance)
-        announce(session, instance)
+    instance, place = await repository.locked(session, job.instance_id), Place(job.step, job.iteration, job.attempt)
+    if instance is None or instance.place != place or instance.error_code != CRASHED:
+        return
+    again(instance)
+    if await repository.was_at(session, instance.id, place):
+        # What the step was waiting for was given up when the job died, so it begins anew, as a try that counts as none.
+        instance.attempt, instance.first_attempt = instance.attempt + 1, instance.first_attempt + 1
+        await go_on(session, instance)
+    announce(session, instance)
 
 
 class Engine:

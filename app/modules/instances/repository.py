@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.ids import floor_id
 from app.core.signs import Sign, Weight, counted
 from app.core.trace import MOST_STEPS, Step
-from app.modules.instances.models import Status, StepStatus, WorkflowInstance, WorkflowStepExecution
+from app.modules.instances.models import Place, Status, StepStatus, WorkflowInstance, WorkflowStepExecution
 
 # Tables of modules below, by name: their models are their own.
 _DEFINITION = table("workflow_definition", column("id"), column("name"))
@@ -58,6 +58,14 @@ async def open_execution(session: AsyncSession, instance_id: UUID) -> WorkflowSt
         WorkflowStepExecution.instance_id == instance_id, WorkflowStepExecution.status == StepStatus.WAITING
     )
     return (await session.scalars(query)).one_or_none()
+
+
+async def was_at(session: AsyncSession, instance_id: UUID, place: Place) -> bool:
+    """Whether the step has begun there."""
+    query = select(WorkflowStepExecution.id).filter_by(
+        instance_id=instance_id, step_key=place.step, iteration=place.iteration, attempt=place.attempt
+    )
+    return await session.scalar(query.limit(1)) is not None
 
 
 async def waiting_for(session: AsyncSession, what: str) -> Sequence[tuple[WorkflowInstance, WorkflowStepExecution]]:

@@ -13,9 +13,9 @@ from app.queues.work import Work
 
 @processor(TryIsolation, timeout_s=600)
 async def try_isolation(work: Work, job: TryIsolation) -> None:
-    async with work.transaction(f"begin {work.attempt}") as session:
-        if session is not None:
-            await IsolationService(session, SYSTEM_ACTOR).begin(job.run_id)
+    async with work.transaction(f"begin {work.this_try}") as session:
+        assert session is not None
+        await IsolationService(session, SYSTEM_ACTOR).begin(job.run_id)
     cases = await examine(work.resource(Database))
     async with work.transaction("keep") as session:
         if session is not None:

@@ -98,6 +98,8 @@ def size_of(kind: str, data: bytes) -> tuple[int, int]:
 def smaller(kind: str, data: bytes) -> list[tuple[int, int, bytes]]:
     """The picture as WebP in several sizes: width, height and bytes. Turned as the camera noted, without its notes.
 
+    Notes that cannot be read turn nothing.
+
     Raises:
         NotAPicture: it is broken.
     """
@@ -106,7 +108,12 @@ def smaller(kind: str, data: bytes) -> list[tuple[int, int, bytes]]:
     size_of(kind, data)
     try:
         with Image.open(io.BytesIO(data), formats=[PICTURES[kind]]) as opened:
-            picture = ImageOps.exif_transpose(opened).convert("RGBA" if opened.has_transparency_data else "RGB")
+            opened.load()
+            try:
+                turned = ImageOps.exif_transpose(opened)
+            except Exception:
+                turned = opened
+            picture = turned.convert("RGBA" if opened.has_transparency_data else "RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise NotAPicture(f"it cannot be decoded: {error}") from error
     widths = [*(width for width in WIDTHS if width < picture.width), min(picture.width, WIDTHS[-1])]

@@ -23,8 +23,9 @@ UNTOUCHED = timedelta(hours=1)
 async def make_images(work: Work, job: MakeImages) -> None:
     """A picture that cannot be decoded is its sender's matter: the job completes, and the file says it."""
     folder = work.resource(Folder)
-    async with work.transaction(f"look:{work.attempt}") as session:
-        file = None if session is None else await _file(session, job)
+    async with work.transaction(f"look:{work.this_try}") as session:
+        assert session is not None
+        file = await _file(session, job)
     if file is None:
         return
     try:
@@ -75,10 +76,9 @@ async def sweep_files(work: Work, _: SweepFiles) -> None:
     folder = work.resource(Folder)
     lying = await in_thread(lambda: list(folder.older(UNTOUCHED.total_seconds())))
     ids = {id_ for _, name in lying if (id_ := _id(name)) is not None}
-    async with work.transaction("look") as session:
-        there = set() if session is None else await known(session, ids)
-    if session is None:
-        return
+    async with work.transaction(f"look:{work.this_try}") as session:
+        assert session is not None
+        there = await known(session, ids)
     gone = [(tenant, name) for tenant, name in lying if _id(name) not in there]
     for tenant, name in gone:
         await in_thread(folder.discard, tenant, name)

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import scope_of
@@ -347,8 +347,9 @@ class DeliveryService:
         plugin, config = await PluginService(self._session, self._actor).get(plugin_id)
         _require_enabled(plugin, config)
         query = repository.deliveries(DeliveryFilter(Status.FAILED, plugin_id=plugin_id, since=since, until=until))
-        ids = select(query.with_only_columns(PluginDelivery.id).subquery())
-        found = (await self._session.scalars(ids.order_by(text("id")).limit(MOST_AT_ONCE))).all()
+        # What somebody delivers once more by itself at this moment is left to them.
+        ids = query.with_only_columns(PluginDelivery.id).order_by(PluginDelivery.id).limit(MOST_AT_ONCE)
+        found = (await self._session.scalars(ids.with_for_update(skip_locked=True))).all()
         for delivery_id in found:
             await self.redeliver(delivery_id)
         left = await self._session.scalar(select(func.count()).select_from(query.subquery())) or 0

@@ -272,7 +272,8 @@ class QueuePages(Controller):
 
     @post("/{queue:str}/resume", permission=MANAGE, audit="owner.queue.resume", status_code=200)
     async def resume(self, queue: FromPath[str], views: NamedDependency[Views]) -> Template:
-        await views.queues.resume(queue)
+        form = await views.request.form()
+        await views.queues.resume(queue, str(form.get("reason") or ""))
         return told(await views.overview(), f"{queue} goes on")
 
     @post("/{queue:str}/limits", permission=MANAGE, audit="owner.queue.limit", status_code=200)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 from slugify import slugify
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, literal, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
@@ -30,7 +30,6 @@ _LINKS = """
         JOIN category c ON c.tenant_id = l.tenant_id AND c.id = l.term_id
     ORDER BY name, slug
 """
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
 def link_of(kind: type[Tag] | type[Category]) -> Link:
@@ -61,11 +60,6 @@ async def counts(session: AsyncSession, kind: type[T], ids: Collection[UUID]) ->
 
 async def number(session: AsyncSession, kind: type[T], tenant_id: UUID) -> int:
     return await session.scalar(select(func.count()).where(kind.tenant_id == tenant_id)) or 0
-
-
-async def hold(session: AsyncSession, tenant_id: UUID) -> None:
-    """Nobody else changes the tenant's categories until this transaction has ended."""
-    await session.execute(_LOCK, {"name": f"categories {tenant_id}"})
 
 
 async def taken(session: AsyncSession, kind: type[T], tenant_id: UUID, but: UUID | None, *same: Any) -> bool:

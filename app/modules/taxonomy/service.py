@@ -14,6 +14,7 @@ from app.core.etag import Expected, require
 from app.core.events import emit
 from app.core.ids import new_id
 from app.core.live import signal
+from app.core.locks import hold
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
 from app.core.wire import one_line
@@ -240,7 +241,7 @@ class TaxonomyService:
         Raises:
             Invalid (`name`), Conflict (`too_many`, `too_deep`).
         """
-        await repository.hold(self._session, tenant_id)
+        await hold(self._session, f"categories {tenant_id}")
         row: Category | None = None
         for name in names:
             label, above = one_line("name", name, MAX_NAME), row.id if row else None
@@ -274,7 +275,7 @@ class TaxonomyService:
     async def _held(self, category_id: UUID, expected: Expected) -> Category:
         """As it is once nobody else changes the tree."""
         row = await self._one(Category, category_id)
-        await repository.hold(self._session, row.tenant_id)
+        await hold(self._session, f"categories {row.tenant_id}")
         await self._session.refresh(row)
         require(row.version, expected, "category")
         return row
@@ -285,7 +286,7 @@ class TaxonomyService:
         return (await TenantService(self._session, self._actor).get(asked)).id
 
     async def _new_category(self, tenant: UUID, new: CategoryCreate) -> Category:
-        await repository.hold(self._session, tenant)
+        await hold(self._session, f"categories {tenant}")
         name = one_line("name", new.name, MAX_NAME)
         parent = await self._parent(tenant, new.parent_id)
         _not_too_deep(parent, 0)
@@ -333,6 +334,7 @@ class TaxonomyService:
 
     async def _room(self, kind: type[T], tenant: UUID, more: int) -> None:
         label, most = _KINDS[kind][1].lower(), MOST_TAGS if kind is Tag else MOST_CATEGORIES
+        await hold(self._session, f"{label} {tenant}")
         if await repository.number(self._session, kind, tenant) + more > most:
             raise Conflict(f"A tenant has at most {most:,} {label}: delete or merge some first", code="too_many")
 

@@ -87,8 +87,9 @@ async def _stop_jobs(work: Work, tenant_id: UUID) -> None:
         return len(running)
 
     await _until_none(work, "jobs", remove)
-    async with work.transaction(f"running:{work.attempt}") as session:
-        running = await stop(session) if session is not None else 0
+    async with work.transaction(f"running:{work.this_try}") as session:
+        assert session is not None
+        running = await stop(session)
     if running:
         raise JobsRun(f"{running} jobs of the tenant are still running and were told to stop")
 

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import scope_of
 from app.core.errors import Conflict, NotFound
+from app.core.locks import hold
 from app.core.policy import Actor
 from app.core.wire import one_line
 from app.modules.audit.service import record
@@ -37,6 +38,7 @@ class Views:
             Invalid: naming the field. Conflict (`name_taken`, `too_many_views`).
         """
         page, name, query = page_of(page), one_line("name", name, LONGEST_NAME), query_of(query)
+        await hold(self._session, f"views {scope_of(self._session).tenant_id} {self._owner}")
         there = await self.of(page)
         if any(view.name == name for view in there):
             raise Conflict("You have a view of this name already", code="name_taken")

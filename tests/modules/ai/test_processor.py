@@ -149,6 +149,19 @@ async def test_an_error_that_a_retry_cannot_help_ends_the_task_at_once(
     assert event.payload["retryable"] is False
 
 
+@pytest.mark.parametrize(("said", "waits_s"), [("900", 900), ("1", 2), ("999999999", 3600)])
+async def test_a_busy_provider_says_how_long_the_next_try_waits_at_least(
+    tenant_client: TenantClient, database: Database, said: str, waits_s: int
+) -> None:
+    client = await tenant_client()
+    await stage.ask(client, await stage.article(client))
+    async with OpenAIServer(behaviour="429", retry_after=said) as server:
+        assert await drain_with(database, stage.worker(database, server.url)) == 1
+    (job,) = await stage.rows(database, JobRow)
+    assert job.state == State.RETRYING
+    assert (job.run_at - job.updated_at).total_seconds() == waits_s, "no less than the queue's own two seconds"
+
+
 async def test_a_deleted_article_fails_the_task_without_asking_the_provider(
     tenant_client: TenantClient, database: Database
 ) -> None:

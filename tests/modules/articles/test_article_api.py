@@ -5,9 +5,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
+import pytest
 from httpx2 import AsyncClient
 
 from app.core.ids import new_id
+from app.core.markdown import Rendered, render
 
 Clients = Callable[..., Awaitable[AsyncClient]]
 HERE = "/api/v1/articles"
@@ -344,6 +346,36 @@ async def test_the_audit_row_tells_what_changed_without_the_body(
     assert "Neap tides" in row["after"]
     assert "A body of its own" not in row["after"]
     assert row["actor_kind"] == "token"
+
+
+async def test_a_text_of_which_too_much_would_come_is_refused_by_its_field(
+    tenant_client: Clients, admin: asyncpg.Connection
+) -> None:
+    app = await tenant_client()
+    made = await post(app)
+    table = "|a" * 300 + "|\n" + "|-" * 300 + "|\n" + "|x|\n" * 80
+    links = "[x]: " + "y" * 5_000 + "\n\n" + "[x] " * 300
+    for body in (table, links):
+        refused = [await app.post(HERE, json={"title": "Wide", "body": body})]
+        refused.append(await app.patch(f"{HERE}/{made['id']}", json={"body": body}))
+        assert [(answer.status_code, fields(answer)) for answer in refused] == [(422, ["body"])] * 2
+    assert await admin.fetchval("SELECT count(*) FROM article_version") == 1
+
+
+async def test_whoever_waits_for_the_rendering_thread_keeps_no_transaction(
+    tenant_client: Clients, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, open_then = await tenant_client(), list[int]()
+    begun = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in tr%'"
+
+    async def looking(markdown: str, of: Any) -> Rendered:
+        open_then.append(await admin.fetchval(begun))
+        return render(markdown)
+
+    monkeypatch.setattr("app.modules.articles.service.rendered", looking)
+    made = await post(app)
+    assert (await app.patch(f"{HERE}/{made['id']}", json={"body": "New."})).status_code == 200
+    assert open_then == [0, 0]
 
 
 SHOWN = [

@@ -20,7 +20,7 @@ from app.modules.email.client import Post
 from app.queues.inline import drain
 from app.queues.runner import Runner
 
-Deliver = Callable[[], Awaitable[int]]
+Deliver = Callable[..., Awaitable[int]]
 
 
 @dataclass
@@ -57,12 +57,14 @@ async def mail_server() -> AsyncIterator[MailServer]:
 
 @pytest.fixture
 def deliver(app: Litestar, settings: Settings, mail_server: MailServer) -> Deliver:
-    """Runs the jobs with a worker that sends to the mail server; returns the attempts made, back-offs included."""
+    """Runs the jobs with a worker that sends to the mail server; returns the attempts made, back-offs
+    included unless `retries=False`."""
     process = app.state.process
     post = Post(replace(settings, smtp_url=mail_server.url), registry.mails())
     runner = Runner(process.database, process.kinds, process.engine.specs, new_id(), {Post: post})
 
-    async def run() -> int:
-        return await drain(process.database, runner, until=datetime.now(UTC) + timedelta(days=1))
+    async def run(*, retries: bool = True) -> int:
+        until = datetime.now(UTC) + timedelta(days=1) if retries else None
+        return await drain(process.database, runner, until=until)
 
     return run

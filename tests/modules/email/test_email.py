@@ -106,6 +106,32 @@ async def test_what_a_server_cannot_take_now_is_tried_again_and_what_it_refuses_
     assert len(mail_server.mails) == 1
 
 
+async def test_a_dead_mail_that_is_replayed_or_taken_out_of_the_trash_arrives(
+    database: Database, admin: asyncpg.Connection, mail_server: MailServer, deliver: Deliver, owner: AsyncClient
+) -> None:
+    mail_server.answers = ["451 try again later"] * 5
+    await post(database)
+    job = await admin.fetchval("SELECT id FROM job ")
+    queue = "/api/owner/queues/email:outbound"
+    await deliver()
+    assert await admin.fetchval("SELECT status FROM email_log") == "failed" and not mail_server.answers
+    assert (await owner.post(f"{queue}/dlq/{job}/replay")).status_code == 200
+    mail_server.answers = ["451 not yet"] * 4
+    assert await deliver() == 5
+    assert [row["status"] for row in await admin.fetch("SELECT status FROM email_log")] == ["sent"]
+    assert await admin.fetchval("SELECT state FROM job WHERE id = $1", job) == "completed"
+
+    mail_server.answers = ["451 try again later"]
+    await post(database)
+    job = await admin.fetchval("SELECT id FROM job WHERE state <> 'completed'")
+    assert await deliver(retries=False) == 1
+    assert await admin.fetchval("SELECT state FROM job WHERE id = $1", job) == "retrying"
+    assert (await owner.delete(f"{queue}/jobs/{job}")).status_code == 204
+    assert (await owner.post(f"{queue}/jobs/{job}/restoration")).status_code == 200
+    await deliver()
+    assert len(mail_server.mails) == 2
+
+
 async def test_a_code_that_is_too_old_is_not_sent(
     database: Database, admin: asyncpg.Connection, mail_server: MailServer, deliver: Deliver
 ) -> None:

@@ -1,5 +1,6 @@
 """Exports: a list's filters become a file, made by a job, piece by piece."""
 
+import asyncio
 import csv
 import io
 import json
@@ -240,3 +241,12 @@ async def test_an_export_is_made_saved_and_removed_by_commands(
     assert "list: must be one of" in await teknav("export", "create", "nonsense", code=1)
     assert "is removed" in await teknav("export", "remove", made["id"])
     assert "no such export" in await teknav("export", "remove", made["id"], code=1)
+
+
+async def test_many_exports_at_once_are_no_more_than_may_be(
+    owner: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "MOST_UNFINISHED", 2)
+    body = {"list": "audit", "filter": {"action": "thing"}}
+    answers = await asyncio.gather(*(owner.post(PATH, json=body) for _ in range(8)))
+    assert sorted(answer.status_code for answer in answers) == [202] * 2 + [409] * 6

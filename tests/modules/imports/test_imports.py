@@ -10,10 +10,11 @@ from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import asyncpg
+import nh3
 import pytest
 from httpx2 import AsyncClient
 
-from app.modules.imports.client import Unreadable, entries, markdown_entry
+from app.modules.imports.client import Unreadable, _Posts, entries, markdown_entry
 from app.modules.imports.service import Importing
 from tests.conftest import Made
 
@@ -133,6 +134,33 @@ async def test_an_attempt_that_ends_early_is_taken_up_where_it_stopped(
     await drain(retries=True)
     run = (await client.get(answer.headers["location"])).json()
     assert counts(run) == ("completed", 4, 4, 0, 0) and len(calls) == 5
+
+
+async def test_a_dead_import_that_is_replayed_goes_on_where_it_stopped(
+    tenant_client: Client,
+    drain: Drain,
+    owner: AsyncClient,
+    admin: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = Importing.create
+
+    async def failing(self: Importing, run: Any, entry: Any) -> Any:
+        if entry.source.endswith("2.md"):
+            raise OSError("the cable is out")
+        return await real(self, run, entry)
+
+    client = await tenant_client(*SCOPES)
+    with monkeypatch.context() as broken:
+        broken.setattr(Importing, "create", failing)
+        answer = await client.post(PATH, files={"file": ("a.zip", packed({f"{n}.md": f"# {n}" for n in range(4)}))})
+        await drain(retries=True)
+    dead = (await client.get(answer.headers["location"])).json()
+    assert counts(dead) == ("failed", 4, 2, 0, 0)
+    job = await admin.fetchval("SELECT id FROM job WHERE state = 'dead'")
+    assert (await owner.post(f"/api/owner/queues/platform:tasks/dlq/{job}/replay")).status_code == 200
+    await drain()
+    assert counts((await client.get(answer.headers["location"])).json()) == ("completed", 4, 4, 0, 0)
 
 
 async def test_what_cannot_be_read_is_said_and_others_see_nothing(
@@ -299,3 +327,68 @@ async def test_an_export_of_wordpress_becomes_drafts_of_markdown(
         assert failed["status"] == "failed" and why in failed["error"]
     deep = entries(WXR.format(items=post(1, "<div>" * 5_000)).encode())
     assert "cannot be converted" in (deep[0].problem or "")
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<p>" + "".join(f"<b title={n}>" for n in range(60)) + "</p>" + "<p>x</p>" * 40,
+        "<p>" + "".join(f"<b title='{n}></b>'>" for n in range(60)) + "</p>" + "<p>x</p>" * 40,
+        "<b>" * 60 + "<table><td>" + "</b>" * 60 + "<i>" * 60 + "</table>" + "<p>x</p>" * 40,
+        "<p><a href=" + "y" * 1_000 + "><p>" + "<p>x</p>" * 40,
+        "<p>" * 20_001,
+        "<i><b x='\"'><u>" * 30 + "<p>x</p>" * 40,
+    ],
+)
+def test_what_is_never_closed_is_not_written_again_and_again(html: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+    clean = nh3.clean
+
+    def counting(text: str) -> str:
+        made = clean(text)
+        written.append(len(made))
+        return made
+
+    monkeypatch.setattr("app.modules.imports.client.nh3.clean", counting)
+    monkeypatch.setattr("app.modules.imports.client.MOST_WRITTEN", 6_000)
+    found = entries(WXR.format(items=post(1, html) + post(2, "<p>Fine</p>")).encode())
+    assert max(written) < 8_000
+    assert found[1].body == "Fine\n", "the others go on"
+    if len(written) == 1:
+        assert "cannot be converted" in (found[0].problem or "")
+
+
+def test_what_html_says_is_kept_whole() -> None:
+    html = (
+        "<P class=x>It is <b>bold <i>and</b> so</i> &amp; a &lt;b&gt;, 3 < 4 <br/>"
+        "<a href=\"/x?a=1&amp;b=2\" title='t \"q\"'>there</a><!-- <b> --><script>'</p>'</script></P>"
+        '<ul><li>one<li>two</ul><img src=a.png alt="it\'s > that"><pre>a  <b</pre>'
+    )
+    (found,) = entries(WXR.format(items=post(1, html)).encode())
+    assert found.body == (
+        'It is **bold *and*** *so* & a <b>, 3 < 4   \n[there](/x?a=1&b=2 "t \\"q\\"")\n\n'
+        "- one\n- two\n\n![it's > that](a.png)\n\n```\na\n```\n"
+    )
+
+
+@pytest.mark.parametrize("domain", ["category", "post_tag"])
+def test_of_terms_no_more_are_read_than_an_article_may_have(domain: str) -> None:
+    posts = _Posts()
+    for tag in ("rss", "channel", "item"):
+        posts.start(tag, {})
+    for n in range(200):
+        posts.start("category", {"domain": domain, "nicename": "n"})
+        posts.data(f"t{n}\nu")
+        posts.end("category")
+    for name, value in (("post_type", "post"), ("status", "publish")):
+        posts.start(f"{{http://wordpress.org/export/1.2/}}{name}", {})
+        posts.data(value)
+        posts.end(f"{{http://wordpress.org/export/1.2/}}{name}")
+    posts.end("item")
+    assert len(posts.found[0]["tags"] + posts.found[0]["categories"]) < 1_000
+
+
+async def test_many_imports_at_once_are_no_more_than_may_be(tenant_client: Client) -> None:
+    client = await tenant_client(*SCOPES)
+    answers = await asyncio.gather(*(client.post(PATH, content=packed({f"{n}.md": "x"})) for n in range(8)))
+    assert sorted(answer.status_code for answer in answers) == [202] * 3 + [409] * 5

@@ -20,7 +20,7 @@ from app.modules.email_templates.service import EmailTemplates
 from app.modules.instances import processor
 from app.modules.instances.jobs import ExecuteWorkflowStep
 from app.modules.workflows.schemas import Step
-from app.queues import control
+from app.queues import control, trash
 from app.queues.batch import Batch
 from app.queues.models import JobRow, State
 from app.queues.work import Work
@@ -365,6 +365,44 @@ async def test_a_dead_job_fails_its_instance_and_its_replay_goes_on(
     assert (await flows.instance(client, instance))["status"] == "running"
     await drain()
     assert (await flows.instance(client, instance))["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("undone", [True, False])
+async def test_a_step_whose_alarm_was_removed_or_died_is_tried_again_when_that_comes_back(
+    client: AsyncClient,
+    drain: Drain,
+    ring: Drain,
+    monkeypatch: pytest.MonkeyPatch,
+    database: Database,
+    operator: Any,
+    admin: asyncpg.Connection,
+    undone: bool,
+) -> None:
+    rest = {"type": "wait", "key": "rest", "seconds": 600}
+    instance = await flows.run(client, await flows.workflow(client, rest))
+    await drain()
+    assert flows.steps(await flows.instance(client, instance)) == [("rest", 1, 1, "waiting")]
+    if not undone:
+        with monkeypatch.context() as broken:
+            broken.setattr(processor, "_STEPS", {})
+            await ring()
+            await drain(retries=True)
+    async with database.transaction(operator.scope) as session:
+        query = select(JobRow).where(JobRow.state.in_([State.PENDING, State.QUEUED] if undone else [State.DEAD]))
+        alarm = (await session.scalars(query)).one()
+        await (control.remove(session, alarm) if undone else control.replay(session, alarm))
+    if undone:
+        found = await flows.instance(client, instance)
+        assert (found["status"], found["error"]["code"]) == ("failed", "crashed")
+        async with database.transaction(operator.scope) as session:
+            await trash.restore(session, await session.get_one(JobRow, alarm.id))
+    assert (await flows.instance(client, instance))["status"] == "running"
+    await drain()
+    found = await flows.instance(client, instance)
+    assert flows.steps(found) == [("rest", 1, 1, "cancelled"), ("rest", 1, 2, "waiting")]
+    await ring()
+    assert (await flows.instance(client, instance))["status"] == "succeeded"
+    assert await admin.fetchval("SELECT count(*) FROM job WHERE state <> 'completed'") == 0
 
 
 # What PostgreSQL does when the other end of a connection is gone.

@@ -182,6 +182,17 @@ async def test_a_run_that_cannot_end_says_why_and_the_next_one_may_begin(
     run = (await owner.get(place)).json()
     assert run["status"] == "failed" and "the sandbox cannot be made" in run["error"]
     assert run["error"] in (await owner.get(PAGE)).text
+    seen: list[str] = []
+
+    async def looking(_: Database) -> list[Case]:
+        seen.append((await owner.get(place)).json()["status"])
+        return []
+
+    monkeypatch.setattr("app.modules.isolation.processor.examine", looking)
+    job = (await owner.get("/api/owner/queues/platform:tasks/dlq")).json()["items"][0]["id"]
+    assert (await owner.post(f"/api/owner/queues/platform:tasks/dlq/{job}/replay")).status_code == 200
+    await drain()
+    assert (seen, (await owner.get(place)).json()["status"]) == (["running"], "held")
     assert (await owner.post(RUNS)).status_code == 202
 
 

@@ -130,6 +130,45 @@ async def test_a_broken_picture_says_so_and_the_folder_is_tidied(
     assert not any(path.exists() for path in lying) and len(list(folder.glob(f"*/{kept['id']}*"))) == 2
 
 
+async def test_a_dead_job_of_pictures_that_is_replayed_makes_them(
+    tenant_client: Client,
+    drain: Drain,
+    owner: AsyncClient,
+    settings: Settings,
+    admin: asyncpg.Connection,
+    database: Any,
+    operator: Actor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client, queue = await tenant_client(*SCOPES), "/api/owner/queues/platform:tasks"
+    file = (await client.post(PATH, content=picture("PNG"))).json()
+    lying = next((settings.data_dir / "files").glob(f"*/{file['id']}"))
+    away = lying.rename(lying.with_name("away"))
+    await drain(retries=True)
+    assert (await client.get(f"{PATH}/{file['id']}")).json()["images"] == "failed"
+    away.rename(lying)
+    job = await admin.fetchval("SELECT id FROM job WHERE state = 'dead'")
+    assert (await owner.post(f"{queue}/dlq/{job}/replay")).status_code == 200
+    assert (await client.get(f"{PATH}/{file['id']}")).json()["images"] == "pending"
+    await drain()
+    assert (await client.get(f"{PATH}/{file['id']}")).json()["images"] == "completed"
+
+    def broken(self: Any, tenant: Any, name: str) -> None:
+        raise OSError("the disk is away")
+
+    stray = lying.with_name("cut.1.part")
+    stray.write_bytes(b"x")
+    os.utime(stray, (0, 0))
+    async with database.transaction(operator.scope) as session:
+        await enqueue(session, SweepFiles())
+    with monkeypatch.context() as patched:
+        patched.setattr(pictures.Folder, "discard", broken)
+        await drain()
+    assert stray.exists()
+    await drain(retries=True)
+    assert not stray.exists(), "the next attempt looks for itself"
+
+
 async def test_members_upload_on_their_page_and_the_owner_sees_it(
     member: Client, owner: AsyncClient, tenant: Made, drain: Drain, admin: asyncpg.Connection
 ) -> None:
@@ -144,7 +183,8 @@ async def test_members_upload_on_their_page_and_the_owner_sees_it(
     for client, prefix in ((ann, page), (owner, "/dashboard/owner/files")):
         assert f'src="{prefix}/{file["id"]}/images/320"' in (await client.get(prefix)).text
         assert (await client.get(f"{prefix}/{file['id']}/images/320")).headers["content-type"] == "image/webp"
-        assert "harbour.png" in (await client.get(f"{prefix}/{file['id']}")).text
+        shown = (await client.get(f"{prefix}/{file['id']}")).text
+        assert "harbour.png" in shown and ("/traces/" in shown) is (client is owner), "the trace is the platform's"
     viewer = await member("vic@example.org", "viewer")
     assert "new-file" not in (await viewer.get(page)).text
     assert (await viewer.post(f"{page}/{file['id']}/removal")).status_code == 403
@@ -172,3 +212,18 @@ async def test_members_upload_on_their_page_and_the_owner_sees_it(
     assert removed.status_code == 200 and (await owner.get(api)).json()["items"] == []
     log = (await owner.get("/api/owner/logs/audit", params={"tenantId": str(tenant.id)})).json()["items"]
     assert [row["action"] for row in log][:2] == ["file.delete", "file.create"]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_picture_with_broken_notes_is_shown_as_it_lies() -> None:
+    out, notes = io.BytesIO(), Image.Exif()
+    notes[0x0112], notes[0x8825] = 6, {1: "N", 2: (1.0, 2.0, 3.0)}
+    Image.new("RGB", (8, 4)).save(out, "JPEG", exif=notes)
+    whole, shapes = out.getvalue(), set()
+    assert [made[:2] for made in pictures.smaller("image/jpeg", whole)] == [(4, 8)]
+    begin = whole.index(b"Exif")
+    for place in range(begin, begin + int.from_bytes(whole[begin - 2 : begin], "big") - 2):
+        for sign in (0, 5, 255):
+            broken = whole[:place] + bytes([sign]) + whole[place + 1 :]
+            shapes |= {made[:2] for made in pictures.smaller("image/jpeg", broken)}
+    assert shapes == {(4, 8), (8, 4)}

@@ -52,19 +52,26 @@ async def test_pause_and_resume_by_button_answer_with_the_table(owner: AsyncClie
     assert paused.status_code == 200
     assert toast(paused) == "ai:content is paused"
     assert "Provider &lt;down&gt;" in paused.text
-    assert f'hx-post="{PAGES}/ai:content/resume"' in paused.text
-    assert "Paused by" in (await owner.get(f"{PAGES}/ai:content/jobs")).text
-    assert "Paused by" in (await owner.get(f"{PAGES}/ai:content/dlq")).text
+    assert 'data-dialog-open="resume-ai-content"' in paused.text
+    for page in ("", "/ai:content/jobs", "/ai:content/dlq"):
+        shown = (await owner.get(f"{PAGES}{page}")).text
+        assert "Paused by" in shown or not page
+        assert 'data-dialog-open="resume-ai-content"' in shown and 'id="resume-ai-content"' in shown
+        assert f'hx-post="{PAGES}/ai:content/resume"' in shown
     again = await owner.post(f"{PAGES}/ai:content/pause", data=form, headers=HTMX)
     assert (again.status_code, again.headers["hx-retarget"]) == (409, "#toasts")
     assert "paused already" in again.text
-    resumed = await owner.post(f"{PAGES}/ai:content/resume", headers=HTMX)
+    form["reason"] = "It answers again"
+    resumed = await owner.post(f"{PAGES}/ai:content/resume", data=form, headers=HTMX)
     assert toast(resumed) == "ai:content goes on"
     assert "Provider" not in resumed.text
     rows = await admin.fetch(
-        "SELECT action FROM audit_log WHERE outcome = 'success' AND resource_type = 'queue' ORDER BY id"
+        "SELECT action, reason FROM audit_log WHERE outcome = 'success' AND resource_type = 'queue' ORDER BY id"
     )
-    assert [row["action"] for row in rows] == ["owner.queue.pause", "owner.queue.resume"]
+    assert [tuple(row) for row in rows] == [
+        ("owner.queue.pause", "Provider <down>"),
+        ("owner.queue.resume", "It answers again"),
+    ]
 
 
 async def test_a_form_works_by_its_hidden_field_and_not_without_a_token(owner: AsyncClient) -> None:

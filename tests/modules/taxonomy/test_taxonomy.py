@@ -251,3 +251,12 @@ async def test_the_command_does_what_the_pages_do(teknav: Callable[..., Awaitabl
     assert "is deleted" in await teknav("category", "delete", top["id"], "--move-to", low["id"])
     [left] = json.loads(await teknav("category", "list", "--search", "off", "--json"))["items"]
     assert (left["slug"], left["depth"]) == ("offset", 0)
+
+
+async def test_many_tags_at_once_are_no_more_than_may_be(
+    tenant_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.modules.taxonomy.service.MOST_TAGS", 2)
+    app = await tenant_client(*SCOPES)
+    answers = await asyncio.gather(*(app.post(f"{V1}/tags", json={"name": f"Tag {n}"}) for n in range(8)))
+    assert sorted(answer.status_code for answer in answers) == [201] * 2 + [409] * 6

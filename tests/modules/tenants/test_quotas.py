@@ -72,6 +72,11 @@ async def test_jobs_in_flight_and_the_months_spending_are_bounded_before_work_is
     await admin.execute("UPDATE ai_run SET cost = 0.01")
     spent = await program.post(f"/api/v1/articles/{ids[0]}/summaries")
     assert (spent.status_code, spent.json()["detail"]) == (409, "AI spend per month: this tenant may have 3 and has 3")
+    await bound(owner, tenant, aiCentsPerMonth=10)
+    asked = (await program.post(f"/api/v1/articles/{ids[0]}/summaries")).json()["id"]
+    await bound(owner, tenant, aiCentsPerMonth=3)
+    again = await program.post(f"/api/v1/articles/{ids[0]}/summaries")
+    assert (again.status_code, again.json()["id"]) == (202, asked), "what is under way costs nothing more"
 
 
 async def test_calls_of_all_programs_of_a_tenant_are_counted_together(

@@ -1,5 +1,6 @@
 """Saved views: a list's filters under a name, for whoever saved them."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -78,3 +79,10 @@ async def test_the_list_offers_the_viewers_own(owner: AsyncClient) -> None:
     gone = await owner.post(f"{PAGE}/{view['id']}/removal", headers=HTMX)
     assert gone.status_code == 200 and "Only" not in gone.text and 'data-dialog-open="save-view"' in gone.text
     assert "You have saved no view" in (await owner.get(PAGE)).text
+
+
+async def test_many_views_at_once_are_no_more_than_may_be(owner: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.modules.views.service.MOST", 2)
+    bodies = [{"page": "logs/audit", "name": f"View {n}", "query": "q=x"} for n in range(8)]
+    answers = await asyncio.gather(*(owner.post(PATH, json=body) for body in bodies))
+    assert sorted(answer.status_code for answer in answers) == [201] * 2 + [409] * 6
