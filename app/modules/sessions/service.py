@@ -310,13 +310,15 @@ class SessionBook:
         """End these sessions, at once; returns how many were open. Others are passed over.
 
         Raises:
-            Invalid (`ids`): none or too many.
+            Invalid (`ids`): none or too many. NotFound: none of them is open.
         """
         ended = 0
         for session_id in sorted(at_once(ids)):
             for whose in await _end(self._session, Session.id == session_id):
                 await self._trace("session.revoke", session_id, whose)
                 ended += 1
+        if not ended:
+            raise NotFound("None of these sessions is open")
         return ended
 
     async def revoke_others(self, user_id: UUID, keep: UUID | None) -> int:
