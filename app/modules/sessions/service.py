@@ -318,7 +318,7 @@ class SessionBook:
                 await self._trace("session.revoke", session_id, whose)
                 ended += 1
         if not ended:
-            raise NotFound("None of these sessions is open")
+            raise NotFound("There is no such session")
         return ended
 
     async def revoke_others(self, user_id: UUID, keep: UUID | None) -> int:

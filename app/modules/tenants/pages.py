@@ -9,6 +9,7 @@ from litestar.params import FromPath, FromQuery, URLEncodedBody
 from litestar.response import Template
 
 from app.core.errors import Invalid
+from app.core.listing import Asked, asked_of, filled, kept
 from app.core.paging import Pager
 from app.core.queries import one_of, uuids_of
 from app.core.templating import PREFIX, gone_to, render, told
@@ -32,14 +33,13 @@ class Views:
         self._pager = pager
 
     async def index(self, message: str | None = None) -> Template:
-        """The list that the address asks for; after an act, with a message, the list from its beginning."""
-        wanted, cursor = self._asked("q", "status", "sort") if message is None else ({}, None)
-        page = await self.tenants.search(
-            self._pager,
-            text=wanted.get("q"),
-            status=one_of("status", wanted.get("status"), Status),
-            sort=one_of("sort", wanted.get("sort"), Sort) or "-createdAt",
-            cursor=cursor,
+        """The list that the address asks for; after an act, with a message, the list as the page has it."""
+        wanted, place = self._asked(PATH, message, "q", "status", "sort")
+        status = one_of("status", wanted.get("status"), Status)
+        order: Sort = one_of("sort", wanted.get("sort"), Sort) or "-createdAt"
+        page, cursor = await filled(
+            lambda at: self.tenants.search(self._pager, text=wanted.get("q"), status=status, sort=order, cursor=at),
+            place,
         )
         context = {"page": page, "cursor": cursor, "params": wanted, "statuses": STATUSES}
         return told(render(self._request, "tenants/index.html", context, fragment="tenants/_list.html"), message)
@@ -53,8 +53,8 @@ class Views:
         return told(render(self._request, "tenants/detail.html", context, fragment=f"tenants/{fragment}.html"), message)
 
     async def workspaces(self, tenant_id: UUID, message: str | None = None) -> Template:
-        """The list that the address asks for; after an act, with a message, the list from its beginning."""
-        params, cursor = self._asked("q", "sort") if message is None else ({}, None)
+        """The list that the address asks for; after an act, with a message, the list as the page has it."""
+        params, cursor = self._asked(f"{PATH}/{tenant_id}/workspaces", message, "q", "sort")
         context = {
             "tenant": await self.tenants.get(tenant_id),
             **await self._workspaces(tenant_id, params, cursor),
@@ -67,7 +67,7 @@ class Views:
         context = {
             "tenant": await self.tenants.called(tenant_id),
             "quotas": await self.quotas.all(tenant_id),
-            **await self._workspaces(tenant_id, *self._asked("q", "sort")),
+            **await self._workspaces(tenant_id, *asked_of(self._request.query_params, ("q", "sort"))),
         }
         return render(self._request, "tenants/own.html", context, fragment="tenants/_own.html")
 
@@ -81,13 +81,13 @@ class Views:
     async def _workspaces(self, tenant_id: UUID, params: dict[str, str], cursor: str | None) -> dict[str, Any]:
         sort = one_of("sort", params.get("sort"), Sort) or "-createdAt"
         text = params.get("q")
-        found = await self.tenants.workspaces(self._pager, tenant_id, text=text, sort=sort, cursor=cursor)
+        found, cursor = await filled(
+            lambda at: self.tenants.workspaces(self._pager, tenant_id, text=text, sort=sort, cursor=at), cursor
+        )
         return {"workspaces": found, "params": params, "cursor": cursor}
 
-    def _asked(self, *names: str) -> tuple[dict[str, str], str | None]:
-        """What the address says of these filters, and its cursor."""
-        asked = self._request.query_params
-        return {name: str(asked[name]) for name in names if asked.get(name)}, asked.get("cursor")
+    def _asked(self, path: str, message: str | None, *names: str) -> Asked:
+        return asked_of(self._request.query_params, names) if message is None else kept(self._request, path, names)
 
 
 def provide_views(

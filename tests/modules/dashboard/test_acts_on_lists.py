@@ -66,6 +66,7 @@ async def test_after_every_act_on_ticked_rows_the_list_is_filtered_searched_and_
         f"{home}/clients": ("tokens/_list", {"q": "test", "state": "active", "sort": "name"}),
         f"{home}/invitations": ("invitations/_list", {"q": "test.org", "state": "pending", "sort": "-email"}),
         f"{OWNER}/sessions": ("people/_sessions", {"q": "test.org", "sort": "lastSeenAt"}),
+        f"{OWNER}/tenants": ("tenants/_list", {"q": "harbour", "sort": "name"}),
         f"{OWNER}/users": ("people/_list", {"q": "test.org", "role": "user", "sort": "email"}),
     }
     with_acts = {
