@@ -19,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
 
-from app.core.direct import ENTER, Direct, begun, direct
+from app.core.direct import Direct, begun, direct
 from app.core.ids import PLATFORM_TENANT, set_clock_offset
 from app.core.settings import Settings
 
@@ -61,7 +61,11 @@ def _enter_scope(session: Session, transaction: SessionTransaction, connection: 
     if transaction.nested:
         return
     scope: Scope = session.info["scope"]
-    connection.exec_driver_sql(ENTER, (scope.plane.value, str(scope.tenant_id)))
+    # Past the compiler of SQL: every transaction begins with it.
+    connection.exec_driver_sql(
+        "SELECT set_config('role', $1, true), set_config('app.tenant_id', $2, true)",
+        (scope.plane.value, str(scope.tenant_id)),
+    )
 
 
 def after_commit(session: AsyncSession | Direct, action: AfterCommit) -> None:

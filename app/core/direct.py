@@ -20,7 +20,7 @@ MOST_AT_ONCE = 100
 UNSTORABLE = "The input holds the character U+0000, which cannot be stored"
 LOOK_S = 5.0
 Asked = tuple[tuple[Any, ...], asyncio.Future[tuple[Any, ...] | None]]
-ENTER = "SELECT set_config('role', $1, true), set_config('app.tenant_id', $2, true)"
+_ENTER = "SELECT set_config('role', $1, true), set_config('app.tenant_id', $2, true)"
 
 
 @dataclass(slots=True, eq=False)
@@ -53,7 +53,7 @@ async def begun(engine: AsyncEngine, role: str, tenant_id: UUID) -> AsyncGenerat
     try:
         try:
             async with connection.transaction():
-                await connection.fetchrow(ENTER, role, str(tenant_id))
+                await connection.fetchrow(_ENTER, role, str(tenant_id))
                 yield connection
         finally:
             if connection.is_closed() or connection.is_in_transaction():

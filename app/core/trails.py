@@ -13,7 +13,7 @@ from app.core.ids import floor_id
 from app.core.moments import moment
 from app.core.queries import ByAge, one_of, text_of, uuid_of, wire_name
 
-_IN_BYTES = {"action": "action USING ~<~", "actor": "lower(actor_label) USING ~<~"}
+_IN_BYTES = {"action": text("action USING ~<~"), "actor": text("lower(actor_label) USING ~<~")}
 _PLANNED_ANEW = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
 
 
@@ -94,7 +94,7 @@ async def whole(session: AsyncSession, row: Any, wanted: TrailFilter) -> set[str
     for name, (value, low, high) in starts.items():
         # In the order of the index: so the plan is to read it, and to stop at the first.
         longer = select(value).where(value.op("~>=~")(low), value.op("~<~")(high))
-        ordered = longer.order_by(text(_IN_BYTES[name])).limit(1)
+        ordered = longer.order_by(_IN_BYTES[name]).limit(1)
         if (await session.execute(ordered)).first() is None:
             found.add(name)
     if len(found) < len(starts):

@@ -30,7 +30,7 @@ async def test_the_audit_log_is_searched_kept_and_exported(
         "href", f"{HOME}/logs/audit?action=owner.tenant.create"
     )
 
-    await page.get_by_role("region", name="Audit log").get_by_role("link").first.click()
+    await page.get_by_role("region", name="Audit log").locator("tbody").get_by_role("link").first.click()
     drawer = page.get_by_role("dialog")
     await expect(drawer.get_by_role("heading", name="What changed")).to_be_visible()
     await expect(drawer.locator("section", has_text="Who saw this")).to_contain_text("owner@example.org")

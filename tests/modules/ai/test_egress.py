@@ -75,7 +75,7 @@ def test_a_public_address_is_public(address: str) -> None:
 
 
 async def test_the_operators_own_address_may_be_private(server: OpenAIServer, egress: Egress) -> None:
-    answer = await egress.request("GET", f"{server.url}/models", timeout=5, private_ok=True)
+    answer = await egress.request("GET", f"{server.url}/nowhere", timeout=5, private_ok=True)
     assert answer.status == 404
     assert answer.headers["content-type"] == "application/json"
     assert b"no such address" in answer.body

@@ -75,7 +75,7 @@ async def test_many_members_get_a_role_together_or_nobody(
 
     for wrong, answer in (
         ({"ids": []}, (422, "invalid")),
-        ({"ids": [known["Editor"]] * 101}, (404, "not_found")),
+        ({"ids": [known["Editor"]] * 101}, (422, "invalid")),
         ({"ids": [*both, known["Editor"]]}, (404, "not_found")),
         ({"roleId": known["ann"]}, (422, "invalid")),
         ({"ids": [*both, known["chief"]]}, (409, "last_admin")),
