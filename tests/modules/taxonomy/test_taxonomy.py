@@ -185,7 +185,7 @@ async def test_an_article_that_comes_under_a_category_just_before_it_is_deleted_
     assert await names(app, article) == ([], ["new"])
 
 
-@pytest.mark.promise("S4-4", "S4-36")
+@pytest.mark.promise("S4-4")
 async def test_the_pages_of_owner_and_members_make_rename_merge_and_delete(
     owner: AsyncClient, member: Person, tenant: Made, tenant_client: Client
 ) -> None:
