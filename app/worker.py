@@ -72,7 +72,7 @@ async def run(settings: Settings, queues: tuple[str, ...], template: Template | 
         await process.close()
 
 
-def suspects_of(settings: Settings) -> Template | None:
+def suspects_of(settings: Settings) -> Template:
     """What the processes are forked from that run the jobs of workers that died."""
 
     @asynccontextmanager

@@ -1,6 +1,6 @@
 """Dead letters, many at once or mended: replayed, removed, grouped by their cause, or edited into a new job."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -201,19 +201,29 @@ def _with_hidden(new: Any, old: Any, shown: Any, place: str) -> Any:
         }
     if isinstance(new, list):
         pairs = list(zip(old, shown, strict=True)) if isinstance(shown, list) else []
-        return [_with_hidden(value, *_pair(n, new, pairs), f"{place}[{n}]") for n, value in enumerate(new)]
+        return [
+            _with_hidden(value, *pair, f"{place}[{n}]")
+            for n, (value, pair) in enumerate(zip(new, _before(new, pairs), strict=True))
+        ]
     if isinstance(new, str) and is_hidden(new):
         raise Invalid.field(place, "is hidden, and it cannot be told what it was: write the value itself")
     return new
 
 
-def _pair(n: int, new: list[Any], pairs: list[tuple[Any, Any]]) -> tuple[Any, Any]:
-    """What the item `n` of a list was, and how that was shown: the only one that looked like it, else the one in its
+def _before(new: list[Any], pairs: list[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
+    """What each item of a list was, and how that was shown: the only one that looked like it, else the one in its
     place, where no item came or went."""
-    alike = [pair for pair in pairs if pair[1] == new[n]]
-    if len(alike) == 1:
-        return alike[0]
-    return pairs[n] if len(new) == len(pairs) else (None, None)
+    alike: dict[bytes, list[tuple[Any, Any]]] = {}
+    for pair in pairs:
+        alike.setdefault(_form(pair[1]), []).append(pair)
+    for n, value in enumerate(new):
+        found = alike.get(_form(value), [])
+        there = pairs[n] if len(new) == len(pairs) else (None, None)
+        yield found[0] if len(found) == 1 else there
+
+
+def _form(value: Any) -> bytes:
+    return msgspec.json.encode(value, order="sorted")
 
 
 def _named(error: msgspec.ValidationError) -> Invalid:

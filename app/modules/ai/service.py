@@ -6,13 +6,14 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import scope_of
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.ids import new_id
 from app.core.live import signal
+from app.core.locks import hold
 from app.core.paging import Page, Pager
 from app.core.policy import Actor, Permission
 from app.core.quota import AI_CENTS_PER_MONTH
@@ -177,7 +178,7 @@ class AiService:
 
     async def _of_key(self, tenant_id: UUID, key: str) -> AiTask | None:
         # Two callers with one key come one after the other; the second then sees what the first has written.
-        await self._session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{tenant_id} {key}", 0))))
+        await hold(self._session, f"{tenant_id} {key}")
         query = select(AiTask).where(AiTask.tenant_id == tenant_id, AiTask.idempotency_key == key)
         found: AiTask | None = await self._session.scalar(query)
         return found

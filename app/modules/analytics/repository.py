@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.ids import new_id
+from app.core.locks import hold
 from app.modules.analytics.models import (
     AnalyticsAggregate,
     AnalyticsMark,
@@ -25,7 +26,6 @@ MOST_VALUES = 1_000
 """Of each dimension so many values are kept for a bucket, those with the highest counts."""
 # A table of a module below, by name: its model is its own.
 _EVENT = table("analytics_event", column("tenant_id"), column("day"))
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 _ARTICLE = table("article", column("tenant_id"), column("id"), column("title"), column("deleted_at"))
 # A mask has a 0 where its row is of one value of that column: 127 is the whole bucket.
 _COUNT = text("""
@@ -119,7 +119,7 @@ async def is_marked(session: AsyncSession, tenant_id: UUID | None, since: dateti
 
 async def lock(session: AsyncSession, tenant_id: UUID) -> None:
     """Nobody else counts this tenant until the transaction ends."""
-    await session.execute(_LOCK, {"name": f"analytics {tenant_id}"})
+    await hold(session, f"analytics {tenant_id}")
 
 
 async def oldest_mark(session: AsyncSession, tenant_id: UUID, grain: Grain) -> datetime | None:

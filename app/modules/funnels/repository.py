@@ -5,14 +5,14 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, column, delete, func, or_, select, table, text
+from sqlalchemy import ColumnElement, Select, column, delete, func, or_, select, table
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.ids import new_id
+from app.core.locks import hold
 from app.modules.funnels.models import Funnel, FunnelDay, FunnelMark
 
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 # What analytics have counted, by name: its model is its own.
 _COUNT = table("analytics_aggregate", column("tenant_id"), column("grain"), column("metric"), column("site_day"))
 
@@ -72,7 +72,7 @@ async def is_marked(session: AsyncSession, funnel: Funnel) -> bool:
 
 async def take_marks(session: AsyncSession, tenant_id: UUID, most: int) -> list[tuple[UUID | None, date]]:
     """Some marks of a tenant, gone with the transaction; nobody else tells of this tenant until it ends."""
-    await session.execute(_LOCK, {"name": f"funnels {tenant_id}"})
+    await hold(session, f"funnels {tenant_id}")
     oldest = select(FunnelMark.id).where(FunnelMark.tenant_id == tenant_id).order_by(FunnelMark.day).limit(most)
     query = delete(FunnelMark).where(FunnelMark.id.in_(oldest)).returning(FunnelMark.funnel_id, FunnelMark.day)
     return [(row.funnel_id, row.day) for row in await session.execute(query)]

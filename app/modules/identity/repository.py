@@ -3,21 +3,21 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, delete, func, select, text, update
+from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.locks import hold
 from app.modules.identity.models import OwnerLink, SignInCounter
 
 ALL = "*"
 """Stands for all accounts; no e-mail address looks like it."""
 WINDOW = timedelta(minutes=15)
-_FIRST_OWNER = text("SELECT pg_advisory_xact_lock(hashtextextended('teknav first owner', 0))")
 
 
 async def lock_first_owner(session: AsyncSession) -> None:
     """Until the transaction ends nobody else can be in the middle of becoming the first owner."""
-    await session.execute(_FIRST_OWNER)
+    await hold(session, "teknav first owner")
 
 
 async def open_link(session: AsyncSession, token_hash: bytes, *, lock: bool = False) -> OwnerLink | None:

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Select, column, func, select, table, text
+from sqlalchemy import Select, column, func, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.ids import floor_id
+from app.core.locks import hold
 from app.core.signs import Sign, Weight, counted
 from app.core.trace import MOST_STEPS, Step
 from app.modules.instances.models import Place, Status, StepStatus, WorkflowInstance, WorkflowStepExecution
 
 # Tables of modules below, by name: their models are their own.
 _DEFINITION = table("workflow_definition", column("id"), column("name"))
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 MOST_NAMES = 500
 
 
@@ -87,7 +87,7 @@ async def last_iteration(session: AsyncSession, instance_id: UUID, step: str) ->
 
 async def take_turns(session: AsyncSession, definition_id: UUID, key: str) -> None:
     """Let nobody else look who is next with this key until the transaction ends."""
-    await session.execute(_LOCK, {"name": f"workflow {definition_id} {key}"})
+    await hold(session, f"workflow {definition_id} {key}")
 
 
 async def in_turn(session: AsyncSession, definition_id: UUID, key: str) -> WorkflowInstance | None:

@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from msgspec import to_builtins
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import __version__
 from app.core.errors import Conflict, NotFound
 from app.core.ids import PLATFORM_TENANT, new_id
 from app.core.live import signal
+from app.core.locks import hold
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
 from app.core.signs import Sign, Weight, counted
@@ -25,7 +26,6 @@ from app.queues.enqueue import enqueue
 TOPIC = "isolation"
 KEPT = 50
 UNFINISHED = (Status.QUEUED, Status.RUNNING)
-_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('teknav isolation run', 0))")
 
 
 class IsolationService:
@@ -63,7 +63,7 @@ class IsolationService:
         Raises:
             Conflict (`already_running`): a run is not over yet.
         """
-        await self._session.execute(_ONE_AT_A_TIME)
+        await hold(self._session, "teknav isolation run")
         if await self._session.scalar(select(IsolationRun.id).where(IsolationRun.status.in_(UNFINISHED)).limit(1)):
             raise Conflict("A run is not over yet", code="already_running")
         row = IsolationRun(id=new_id(), asked_by=self._actor.label, teknav=__version__)

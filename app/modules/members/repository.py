@@ -4,9 +4,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Select, column, delete, exists, func, or_, select, table, text
+from sqlalchemy import Select, column, delete, exists, func, or_, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.locks import hold
 from app.core.roles import ADMIN, OWNER
 from app.modules.members.models import TenantMember, WorkspaceMember, WorkspaceRole
 
@@ -14,7 +15,6 @@ from app.modules.members.models import TenantMember, WorkspaceMember, WorkspaceR
 _ROLE = table("role", column("tenant_id"), column("id"), column("built_in"))
 LOOK_AFTER = (OWNER, ADMIN)
 """The built-in roles of which a tenant keeps at least one member."""
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:tenant, 14))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ async def belongs(session: AsyncSession, tenant_id: UUID, user_id: UUID) -> bool
 
 async def lock_members(session: AsyncSession, tenant_id: UUID) -> None:
     """Until the transaction ends nobody else takes an admin of this tenant away."""
-    await session.execute(_LOCK, {"tenant": str(tenant_id)})
+    await hold(session, f"members {tenant_id}")
 
 
 async def admins(session: AsyncSession, tenant_id: UUID) -> set[UUID]:

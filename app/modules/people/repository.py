@@ -2,12 +2,11 @@
 
 from uuid import UUID
 
-from sqlalchemy import Select, func, or_, select, text
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.locks import hold
 from app.modules.people.models import User, UserConsent
-
-_OWNERS = text("SELECT pg_advisory_xact_lock(hashtextextended('teknav owners', 0))")
 
 
 def users(words: str | None = None, role: str | None = None, state: str | None = None) -> Select[tuple[User]]:
@@ -33,7 +32,7 @@ def ids(words: str) -> Select[tuple[UUID]]:
 
 async def other_owners(session: AsyncSession, than: UUID) -> int:
     """How many other owners can sign in. Nobody else can take one away until the transaction ends."""
-    await session.execute(_OWNERS)
+    await hold(session, "teknav owners")
     query = select(func.count()).where(User.role == "owner", User.disabled_at.is_(None), User.id != than)
     return await session.scalar(query) or 0
 

@@ -4,13 +4,14 @@ from dataclasses import dataclass, field
 from string import Template
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import SYSTEM, Database
 from app.core.errors import Invalid, NotFound
 from app.core.ids import PLATFORM_TENANT, new_id
 from app.core.live import signal
+from app.core.locks import hold
 from app.core.policy import Actor
 from app.modules.audit.service import record
 from app.modules.prompts.models import AiTemplate
@@ -158,7 +159,7 @@ class TemplateService:
         _words(name)
         if lock:
             # Two who save at once get two numbers.
-            await self._session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"prompt {name}", 0))))
+            await hold(self._session, f"prompt {name}")
         query = select(AiTemplate).where(AiTemplate.name == name).order_by(AiTemplate.number.desc())
         return [*(await self._session.scalars(query)).all()]
 

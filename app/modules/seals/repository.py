@@ -9,6 +9,7 @@ from sqlalchemy import Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Plane, scope_of
+from app.core.locks import hold
 from app.core.months import months_of
 from app.core.signs import Sign, Weight, counted
 from app.modules.audit.service import EXPORTABLE
@@ -25,7 +26,6 @@ DELETE FROM audit_unsealed WHERE id IN (
     ORDER BY id LIMIT :most
 ) RETURNING id
 """)
-_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('teknav audit seal', 0))")
 # Materialized: with a LIMIT the planner would hope for an early stray, and look every row up in all blocks by itself.
 _STRAY = text("""
 WITH strays AS MATERIALIZED (
@@ -39,7 +39,7 @@ SELECT id FROM strays ORDER BY id LIMIT 1
 
 async def take(session: AsyncSession, most: int) -> list[UUID]:
     """Rows that no running transaction can add to, in the order of their ids; they are sealed in this transaction."""
-    await session.execute(_ONE_AT_A_TIME)
+    await hold(session, "teknav audit seal")
     return sorted((await session.scalars(_TAKE, {"most": most})).all())
 
 

@@ -239,7 +239,8 @@ class TaxonomyService:
         """The slug of the category at the end of these names, from the root down; what is missing is made.
 
         Raises:
-            Invalid (`name`), Conflict (`too_many`, `too_deep`).
+            Invalid (`name`), Conflict (`too_many`, `too_deep`). Forbidden (`workspace_token`): one is missing, and who
+            is tied to a workspace makes none.
         """
         await hold(self._session, f"categories {tenant_id}")
         row: Category | None = None
@@ -247,6 +248,7 @@ class TaxonomyService:
             label, above = one_line("name", name, MAX_NAME), row.id if row else None
             row = await repository.category_at(self._session, tenant_id, above, label)
             if row is None:
+                self._actor.for_whole_tenant("Categories")
                 row = await self._new_category(tenant_id, CategoryCreate(name=label, parent_id=above))
         if row is None:
             raise Invalid.field("name", "must not be empty")

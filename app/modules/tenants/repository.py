@@ -33,6 +33,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.database import Plane, scope_of
 from app.core.ids import PLATFORM_TENANT
+from app.core.locks import hold
 from app.core.models import Base
 from app.module import Keyed
 from app.modules.tenants.models import Tenant, TenantQuota, TenantRecord, Workspace
@@ -42,7 +43,6 @@ MAX_SLUG = 80
 NOT_EXPORTED = {"export_chunk"}
 """The pieces of exports themselves."""
 _OWN_ZONE = text("SELECT teknav_timezone()")
-_NAME_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
 def tenants(words: str | None = None, status: str | None = None) -> Select[tuple[Tenant]]:
@@ -89,7 +89,7 @@ def workspaces(tenant_id: UUID, words: str | None = None) -> Select[tuple[Worksp
 
 async def take_name(session: AsyncSession, name: str, rows: Select[Any], column: InstrumentedAttribute[str]) -> bool:
     """Whether one of `rows` has this name, whatever the case. Nobody else can take it until the transaction ends."""
-    await session.execute(_NAME_LOCK, {"name": f"{column} {name.casefold()}"})
+    await hold(session, f"{column} {name.casefold()}")
     return bool(await session.scalar(select(rows.where(func.lower(column) == func.lower(name)).exists())))
 
 

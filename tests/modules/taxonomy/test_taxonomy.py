@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from html import unescape
 from typing import Any
 
@@ -10,7 +11,12 @@ import asyncpg
 import pytest
 from httpx2 import AsyncClient
 
+from app.core.database import Database, Plane, Scope
+from app.core.errors import Forbidden
+from app.core.ids import new_id
+from app.core.policy import Actor
 from app.core.settings import Settings
+from app.modules.taxonomy.service import TaxonomyService
 from tests.conftest import Made
 
 Client = Callable[..., Awaitable[AsyncClient]]
@@ -260,3 +266,19 @@ async def test_many_tags_at_once_are_no_more_than_may_be(
     app = await tenant_client(*SCOPES)
     answers = await asyncio.gather(*(app.post(f"{V1}/tags", json={"name": f"Tag {n}"}) for n in range(8)))
     assert sorted(answer.status_code for answer in answers) == [201] * 2 + [409] * 6
+
+
+async def test_who_is_tied_to_a_workspace_takes_the_categories_that_are_there_and_makes_none(
+    database: Database, tenant: Made
+) -> None:
+    scope = Scope(Plane.TENANT, tenant.id)
+    whole = Actor("token", new_id(), "whole", frozenset(), Plane.TENANT, tenant.id)
+    tied = replace(whole, workspace_id=new_id())
+    async with database.transaction(scope) as session:
+        made = await TaxonomyService(session, whole).category_of(tenant.id, ["News", "Local"])
+    async with database.transaction(scope) as session:
+        service = TaxonomyService(session, tied)
+        assert await service.category_of(tenant.id, ["News", "Local"]) == made
+        with pytest.raises(Forbidden) as refused:
+            await service.category_of(tenant.id, ["News", "Abroad"])
+        assert refused.value.code == "workspace_token"
