@@ -1,20 +1,15 @@
 """What every log of who did what to which thing is asked: the filters that all have, and the rows that fit."""
 
-from collections.abc import Set
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
-from sqlalchemy import Select, func, select, text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import Select, func, select
 
 from app.core.ids import floor_id
 from app.core.moments import moment
 from app.core.queries import ByAge, one_of, text_of, uuid_of, wire_name
-
-_IN_BYTES = {"action": text("action USING ~<~"), "actor": text("lower(actor_label) USING ~<~")}
-_PLANNED_ANEW = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
 
 
 class TrailFilter(Struct, frozen=True, kw_only=True):
@@ -76,47 +71,17 @@ class TrailQuery(Struct, frozen=True, kw_only=True, rename=wire_name):
         return found
 
 
-async def whole(session: AsyncSession, row: Any, wanted: TrailFilter) -> set[str]:
-    """Which of `action` and `actor` are no start of something longer in the log.
-
-    What is whole is read in the order of its index and no further than a page, however rare it is. How the start of
-    several is best found depends on how many rows there are: then the statement is planned for its values, and not
-    for any, which would read the log from its end past millions that do not fit.
-    """
-    starts = {}
-    if wanted.action:
-        start = wanted.action.rstrip(".")
-        starts["action"] = (row.action, f"{start}.", f"{start}/")  # the sign after the point
-    if wanted.actor:
-        start = wanted.actor.lower()
-        starts["actor"] = (func.lower(row.actor_label), f"{start}\x01", f"{start}\U0010ffff")
-    found = set()
-    for name, (value, low, high) in starts.items():
-        # In the order of the index: so the plan is to read it, and to stop at the first.
-        longer = select(value).where(value.op("~>=~")(low), value.op("~<~")(high))
-        ordered = longer.order_by(_IN_BYTES[name]).limit(1)
-        if (await session.execute(ordered)).first() is None:
-            found.add(name)
-    if len(found) < len(starts):
-        await session.execute(_PLANNED_ANEW)
-    return found
-
-
-def rows_of(row: Any, wanted: TrailFilter, whole: Set[str] = frozenset()) -> Select[Any]:
-    """`row` is the log's model; its columns have the names of the filters. `whole` is what `whole()` found."""
+def rows_of(row: Any, wanted: TrailFilter) -> Select[Any]:
+    """`row` is the log's model; its columns have the names of the filters."""
     query = select(row)
-    if wanted.action and "action" in whole:
-        query = query.where(row.action == wanted.action)
-    elif wanted.action:
+    if wanted.action:
         below = row.action.startswith(wanted.action.rstrip(".") + ".", autoescape=True)
         query = query.where((row.action == wanted.action) | below)
     if wanted.resource:
         kind, _, id_ = wanted.resource.partition(":")
         query = query.where(row.resource_type == kind)
         query = query.where(row.resource_id == id_) if id_ else query
-    if wanted.actor and "actor" in whole:
-        query = query.where(func.lower(row.actor_label) == wanted.actor.lower())
-    elif wanted.actor:
+    if wanted.actor:
         query = query.where(func.lower(row.actor_label).startswith(wanted.actor.lower(), autoescape=True))
     for name in ("actor_id", "tenant_id", "request_id", "correlation_id"):
         value = getattr(wanted, name)

@@ -1,6 +1,5 @@
 """Writing and finding reads."""
 
-from collections.abc import Set
 from typing import Any, cast
 from uuid import UUID
 
@@ -23,8 +22,8 @@ async def write(session: AsyncSession, values: dict[str, Any], *, quick: bool) -
     await session.execute(insert(_log).from_select([*values], given, include_defaults=False))
 
 
-def fitting(wanted: AccessFilter, whole: Set[str] = frozenset()) -> Select[tuple[DataAccessLog]]:
-    query = rows_of(DataAccessLog, wanted, whole)
+def fitting(wanted: AccessFilter) -> Select[tuple[DataAccessLog]]:
+    query = rows_of(DataAccessLog, wanted)
     return query.where(DataAccessLog.exported == wanted.exported) if wanted.exported is not None else query
 
 

@@ -17,7 +17,6 @@ from app.core.paging import Page, Pager
 from app.core.policy import SYSTEM_ACTOR, Actor
 from app.core.queries import ByAge
 from app.core.request import correlation_id
-from app.core.trails import whole
 from app.modules.access.models import DataAccessLog
 from app.modules.access.repository import fitting, write
 from app.modules.access.schemas import ACCESS_ANSWERS, AccessFilter
@@ -132,7 +131,7 @@ class AccessTrail:
         of = f"access {scope_of(self._session).tenant_id} {wanted} {sort}"
         return await pager.page(
             self._session,
-            fitting(wanted, await whole(self._session, DataAccessLog, wanted)),
+            fitting(wanted),
             key=DataAccessLog.id,
             of=of,
             limit=limit,

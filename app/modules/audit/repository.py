@@ -1,6 +1,6 @@
 """Finding audit rows."""
 
-from collections.abc import Collection, Iterable, Set
+from collections.abc import Collection, Iterable
 from uuid import UUID
 
 from msgspec import to_builtins
@@ -22,8 +22,8 @@ _ERASE = text("SELECT teknav_erase_audit(:id, :names, :marks)").bindparams(
 _TENANT = table("tenant", column("id"), column("name"))
 
 
-def fitting(wanted: AuditFilter, whole: Set[str] = frozenset()) -> Select[tuple[AuditLog]]:
-    query = rows_of(AuditLog, wanted, whole)
+def fitting(wanted: AuditFilter) -> Select[tuple[AuditLog]]:
+    query = rows_of(AuditLog, wanted)
     return query.where(AuditLog.outcome == wanted.outcome) if wanted.outcome else query
 
 

@@ -19,7 +19,6 @@ from app.core.paging import Page, Pager
 from app.core.policy import Actor, Attempt, Audit
 from app.core.queries import ByAge, columns, query_of
 from app.core.request import correlation_id
-from app.core.trails import whole
 from app.module import Exportable
 from app.modules.audit.models import AuditLog
 from app.modules.audit.permissions import READ
@@ -120,7 +119,7 @@ class AuditTrail:
         of = f"audit {scope_of(self._session).tenant_id} {wanted} {sort}"
         return await pager.page(
             self._session,
-            fitting(wanted, await whole(self._session, AuditLog, wanted)),
+            fitting(wanted),
             key=AuditLog.id,
             of=of,
             limit=limit,
