@@ -2,10 +2,9 @@
 
 import re
 from html.parser import HTMLParser
-from urllib.parse import urldefrag, urljoin, urlsplit
+from urllib.parse import parse_qsl, urldefrag, urljoin, urlsplit
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-CURSOR = re.compile(r"(?<=[?&]cursor=)[^&]+")
 QUEUE = re.compile(r"(?<=/queues/)[^/?]+|(?<=pause-)[\w-]+")
 
 
@@ -36,11 +35,22 @@ def addresses(page: str, base: str) -> set[tuple[str, bool]]:
     return found
 
 
-def shape(text: str) -> str:
-    """Alike for addresses that differ only in the row they are about, or in the page of a list."""
-    return CURSOR.sub("{cursor}", UUID.sub("{id}", text))
-
-
 def kind(text: str) -> str:
-    """Alike for all queues, and all filters of a list, too."""
-    return QUEUE.sub("{queue}", shape(text)).partition("?")[0]
+    """Alike for addresses that differ only in the row or queue they are about, or in what is asked in the query."""
+    return QUEUE.sub("{queue}", UUID.sub("{id}", text)).partition("?")[0]
+
+
+def shape(address: str) -> str:
+    """Alike for addresses of one kind that ask with the same fields, whatever their values."""
+    return f"{kind(address)}?{'&'.join(sorted(name for name, _ in _query(address)))}"
+
+
+def values(address: str) -> set[str]:
+    """Each value that a field has here; ids are alike, and so are the pages of a list. A queue's name is a value."""
+    of_queue = {queue[0] for queue in QUEUE.finditer(address.partition("?")[0])}
+    in_query = {f"{name}={'' if name == 'cursor' else UUID.sub('{id}', value)}" for name, value in _query(address)}
+    return {f"{kind(address)} {value}" for value in of_queue | in_query}
+
+
+def _query(address: str) -> list[tuple[str, str]]:
+    return parse_qsl(urlsplit(address).query, keep_blank_values=True)

@@ -25,7 +25,8 @@ async def test_an_owner_sets_up_a_second_factor_and_bans_somebody(chromium: str,
         secret = await set_up(page)
         await sign_out_and_in_with(page, secret)
         await make_somebody(page)
-        await ban(page)
+        await ban(page, secret)
+        await page.goto("about:blank")  # what the page still asks for would find nobody
         window.problems.clear()  # the console tells of the answer that asked for a confirmation
 
 
@@ -61,7 +62,7 @@ async def make_somebody(page: Page) -> None:
     await expect(page.get_by_role("heading", name="Ada Lovelace", level=1)).to_be_visible()
 
 
-async def ban(page: Page) -> None:
+async def ban(page: Page, secret: str) -> None:
     """As if the confirmation were old: the first answer is the one that asks for another."""
     address = page.url
 
@@ -74,6 +75,6 @@ async def ban(page: Page) -> None:
     await page.get_by_role("dialog").get_by_label("Reason").fill("Sold the list of readers")
     await page.get_by_role("dialog").get_by_role("button", name="Ban").click()
     confirm = page.get_by_role("dialog", name="Confirm that it is you")
-    await confirm.get_by_label("Password, or a code of your authenticator app").fill(PASSWORD)
+    await confirm.get_by_label("Password; with a second factor, a code").fill(code_of(secret, 1))
     await confirm.get_by_role("button", name="Confirm").click()
     await expect(page.get_by_text("Sold the list of readers")).to_be_visible()

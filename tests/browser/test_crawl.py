@@ -1,77 +1,42 @@
 """No dead links, no dead buttons: everything that the dashboard offers can be followed and pressed."""
 
+import asyncio
 import re
-from collections import Counter
-from dataclasses import dataclass, field
-from math import inf
-from uuid import uuid4
+from typing import Any
 
 import pytest
 from playwright.async_api import Page
 
-from tests.browser.addresses import UUID, addresses, kind, shape
+from tests.browser.addresses import UUID, kind
 from tests.browser.buttons import Presser
 from tests.browser.conftest import OpenWindow, Theme
 from tests.browser.furnished import Furnished
+from tests.browser.walking import HOME, Found, Walk
 from tests.flows.running import ROOT
 
 pytestmark = pytest.mark.browser
 
-HOME = "/dashboard/owner"
-ALIKE = 2  # addresses of one shape that the quick crawl follows
-THEMES: tuple[Theme, ...] = ("light", "dark")
+ALIKE, MORE_ALIKE = 2, 5  # addresses of one shape that the quick and the thorough crawl follow
+WIDTHS = (360, 1440)
+# Themes differ in nothing but their colours, so what else there is to a page is looked at once.
+COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
+THEMES: dict[Theme, dict[str, Any]] = {"light": {}, "dark": COLOURS}
+# Rows of one list are alike, here as on the walk.
+LOOK = """rules => axe.run(
+  {include: [["html"]], exclude: [["tbody tr:nth-child(n+6)"]]}, {resultTypes: ["violations"], ...rules}
+)"""
+WINDOWS = 2  # that share the pages, as many as the smallest machine has processors
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-
-
-@dataclass
-class Found:
-    """`pages` holds the length of every page that was reached; `broken` what does not answer, and who names it."""
-
-    pages: dict[str, int] = field(default_factory=dict)
-    broken: list[str] = field(default_factory=list)
-
-    def fullest(self) -> list[str]:
-        """The fullest page of each kind."""
-        by_length = sorted(self.pages, key=self.pages.__getitem__)
-        return list({kind(page): page for page in by_length}.values())
-
-
-async def follow(furnished: Furnished, most: float = inf, *, home: str = HOME) -> Found:
-    """Follow every address from an overview, at most so many of one shape."""
-    # Who reads a trace is written down, and that has a trace of its own: of one chain, so that there is an end to it.
-    furnished.owner.under(str(uuid4()))
-    found, seen = Found(), Counter[tuple[str, bool]]()
-    noticed: set[tuple[str, bool]] = set()
-    todo = [(home, False, "the menu")]
-    while todo:
-        address, fragment, named_by = todo.pop()
-        seen[shape(address), fragment] += 1
-        if seen[shape(address), fragment] > most:
-            continue
-        answer = await furnished.owner.get(address, fragment=fragment)
-        if answer.status_code >= 400:
-            found.broken.append(f"{address} on {named_by} answers {answer.status_code}")
-        elif answer.headers["content-type"].startswith("text/html"):
-            if not fragment and address.startswith(home):
-                found.pages[address] = len(answer.text)
-            for each in sorted(addresses(answer.text, f"{furnished.address}{address}") - noticed):
-                noticed.add(each)
-                todo.append((*each, address))
-    return found
 
 
 @pytest.fixture(scope="module")
 async def found(furnished: Furnished) -> Found:
-    return await follow(furnished, ALIKE)
+    return await Walk(furnished, ALIKE).go()
 
 
 @pytest.fixture(scope="module")
-async def everything(furnished: Furnished) -> Found:
-    """All of it, which takes a while; also what the members of a tenant see."""
-    all_of_it = await follow(furnished)
-    of_members = await follow(furnished, home=furnished.members)
-    assert any(page.startswith(f"{furnished.members}/") for page in of_members.pages)
-    return Found(all_of_it.pages | of_members.pages, all_of_it.broken + of_members.broken)
+async def more(furnished: Furnished) -> Found:
+    return await Walk(furnished, MORE_ALIKE).go()
 
 
 @pytest.mark.promise("S4-60")
@@ -113,7 +78,7 @@ async def test_every_button_does_something(furnished: Furnished, found: Found, o
     page = (await open_window(furnished.address, session=furnished.owner.cookie)).page
     presser = Presser(page)
     await presser.begin()
-    for address in found.fullest():
+    for address in found.fullest(HOME):
         await presser.press_all(address)
     assert presser.dead == []
     words = {name.split(" | ")[0] for name in presser.pressed}
@@ -122,46 +87,49 @@ async def test_every_button_does_something(furnished: Furnished, found: Found, o
 
 
 @pytest.mark.crawl
-async def test_every_address_anywhere_answers(furnished: Furnished, everything: Found) -> None:
-    assert everything.broken == []
+async def test_every_address_anywhere_answers(furnished: Furnished, more: Found) -> None:
+    assert more.broken == []
+    assert all(more.fullest(home) for home in (HOME, f"{furnished.members}/", "/account"))
 
 
 @pytest.mark.crawl
-@pytest.mark.parametrize("width", [360, 1440])
-async def test_every_page_is_sound(
-    furnished: Furnished, everything: Found, open_window: OpenWindow, width: int
-) -> None:
-    """Each page and its first drawer, in both themes: nothing out of sight, nothing that hinders people."""
-    page = (await open_window(furnished.address, session=furnished.owner.cookie, width=width)).page
-    await page.context.add_init_script(path=AXE)
+async def test_every_page_is_sound(furnished: Furnished, more: Found, open_window: OpenWindow) -> None:
+    """Each page and its first drawer, at both widths and in both themes: nothing out of sight, nothing that hinders
+    people."""
     wrong: list[str] = []
-    for address in everything.fullest():
-        await page.goto(address)
-        wrong += await faults(page, address)
-        row = page.locator("tr[data-drawer] a.row-link").first
-        if await row.count():
-            await row.click()
-            await page.locator("#drawer-frame[open] h2").first.wait_for()
-            wrong += await faults(page, f"the drawer on {address}")
+    todo = iter(more.fullest())
+
+    async def look_on() -> None:
+        page = (await open_window(furnished.address, session=furnished.owner.cookie)).page
+        await page.context.add_init_script(path=AXE)
+        for address in todo:
+            await page.goto(address)
+            wrong.extend(await faults(page, address))
+            row = page.locator("tr[data-drawer] a.row-link").first
+            if await row.count():
+                await row.click()
+                await page.locator("#drawer-frame[open] h2").first.wait_for()
+                wrong.extend(await faults(page, f"the drawer on {address}"))
+
+    await asyncio.gather(*(look_on() for _ in range(WINDOWS)))
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.crawl
 async def test_every_button_does_something_on_a_phone(
-    furnished: Furnished, everything: Found, open_window: OpenWindow
+    furnished: Furnished, more: Found, open_window: OpenWindow
 ) -> None:
-    page = (await open_window(furnished.address, session=furnished.owner.cookie, width=360)).page
+    page = (await open_window(furnished.address, session=furnished.owner.cookie, width=WIDTHS[0])).page
     presser = Presser(page)
     await presser.begin()
-    for address in everything.fullest():
+    for address in more.fullest("/dashboard/"):
         await presser.press_all(address)
     assert presser.dead == []
 
 
 @pytest.mark.crawl
-@pytest.mark.parametrize("width", [360, 1440])
-async def test_the_front_door_is_sound(furnished: Furnished, open_window: OpenWindow, width: int) -> None:
-    page = (await open_window(furnished.address, width=width)).page
+async def test_the_front_door_is_sound(furnished: Furnished, open_window: OpenWindow) -> None:
+    page = (await open_window(furnished.address)).page
     await page.context.add_init_script(path=AXE)
     await page.goto("/signin")
     wrong = await faults(page, "/signin")
@@ -169,13 +137,16 @@ async def test_the_front_door_is_sound(furnished: Furnished, open_window: OpenWi
 
 
 async def faults(page: Page, where: str) -> list[str]:
-    """What does not fit into the width, and what axe objects to in either theme."""
-    wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    found = [f"{where}: {wide} px too wide"] if wide > 0 else []
-    for theme in THEMES:
-        await page.emulate_media(color_scheme=theme)
-        report = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        for violation in report["violations"]:
-            nodes = "; ".join(node["html"][:200] for node in violation["nodes"][:3])
-            found.append(f"{where}, {theme}: {violation['help']} ({violation['id']}): {nodes}")
+    """What does not fit into the window's width, and what axe objects to, at each width and in each theme."""
+    found: list[str] = []
+    for width in WIDTHS:
+        await page.set_viewport_size({"width": width, "height": 900})
+        wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        found += [f"{where}: {wide} px too wide for {width}"] if wide > 0 else []
+        for theme, rules in THEMES.items():
+            await page.emulate_media(color_scheme=theme)
+            report = await page.evaluate(LOOK, rules)
+            for violation in report["violations"]:
+                nodes = "; ".join(node["html"][:200] for node in violation["nodes"][:3])
+                found.append(f"{where}, {theme}, {width} px: {violation['help']} ({violation['id']}): {nodes}")
     return found

@@ -1,11 +1,12 @@
 """The owner looks for what was done, keeps the question, sees who else looked, and takes the answer along as a file."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.browser.conftest import OpenWindow
 from tests.browser.furnished import Furnished
@@ -15,13 +16,26 @@ pytestmark = pytest.mark.browser
 HOME = "/dashboard/owner"
 
 
-@pytest.mark.promise("S4-50", "S4-55", "S4-56")
+@pytest.mark.promise("S4-50", "S4-55", "S4-56", "S4-57")
 async def test_the_audit_log_is_searched_kept_and_exported(
     furnished: Furnished, open_window: OpenWindow, tmp_path: Path
 ) -> None:
     page = (await open_window(furnished.address, session=furnished.owner.cookie)).page
     await page.goto(f"{HOME}/logs/audit")
+    answered, waits = asyncio.Event(), page.locator(".filters .loading")
+
+    async def hold(route: Route) -> None:
+        await answered.wait()
+        await route.continue_()
+
+    asked = re.compile(r"action=owner\.tenant\.create")
+    await page.route(asked, hold)
+    await expect(waits).to_be_hidden()
     await page.get_by_label("Any action").select_option("owner.tenant.create")
+    await expect(waits).to_be_visible()
+    answered.set()
+    await expect(waits).to_be_hidden()
+    await page.unroute(asked)
     await expect(page).to_have_url(re.compile(r"action=owner\.tenant\.create"))
     await page.get_by_role("button", name="Save this view").click()
     await page.get_by_label("Name", exact=True).fill("New tenants")
