@@ -5,7 +5,7 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -94,6 +94,15 @@ def provide_actor(request: Request[Any, Any, Any]) -> Actor:
     return actor
 
 
+def provide_pager(signer: Signer) -> Callable[[Request[Any, Any, Any]], Pager]:
+    """The pager knows how the address sorts, where the route says that its list can be sorted."""
+
+    def pager(request: Request[Any, Any, Any]) -> Pager:
+        return Pager(signer, request.query_params.get("sort") if "sorts" in request.route_handler.opt else None)
+
+    return pager
+
+
 def create_app(settings: Settings) -> Litestar:
     """
     Raises:
@@ -105,7 +114,7 @@ def create_app(settings: Settings) -> Litestar:
     limits = Limits(settings, process.limiter) if settings.enable_rate_limit else None
     sessions = Sessions(process.database, declared)
     bearers = Bearers(process.database, declared, jwts_of(settings))
-    policy = Policy(sessions.actor, bearers.actor, signer, limits.admit if limits else None)
+    policy = Policy(sessions.actor, bearers.actor, signer, limits.admit if limits else None, registry.dangerous())
     hub = live.Hub(process.broker)
     snapshots = Snapshots(hub)
     process.cache.on_drop.append(snapshots.forget)
@@ -151,7 +160,7 @@ def create_app(settings: Settings) -> Litestar:
             "session": Provide(provide_session),
             "actor": Provide(provide_actor, sync_to_thread=False),
             "settings": Provide(lambda: settings, sync_to_thread=False),
-            "pager": Provide(lambda: Pager(signer), sync_to_thread=False),
+            "pager": Provide(provide_pager(signer), sync_to_thread=False),
         },
         after_request=keep_rendered,
         exception_handlers={Exception: answer, Replayed: replay},

@@ -15,16 +15,19 @@ from sqlalchemy import ColumnElement, Select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app.core.database import Plane
+from app.core.database import Database, Plane
+from app.core.egress import Egress
 from app.core.events import Event, Subscriber
 from app.core.live import Topic
 from app.core.metrics import Source
 from app.core.policy import Permission
 from app.core.quota import Quota
+from app.core.settings import Settings
 from app.core.signs import SignSource
 from app.core.templating import MEMBERS, PREFIX, NavigationItem
 from app.core.trace import TraceSource
 from app.queues.job import Processor
+from app.queues.loops import Loop
 from app.queues.schedules import Schedule
 from app.queues.spec import QueueSpec
 from app.redis.answers import KeepAnswers, from_cache
@@ -113,6 +116,22 @@ class Exportable:
     trailer: Callable[[AsyncSession, Select[Any]], AsyncIterator[Struct]] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every process has: what modules make their `ports`, `resources` and `loops` of.
+
+    Args:
+        mails: the version and the file of every mail that modules send, by name.
+        months: by table, how many whole months before the present one are kept; 0 keeps all.
+    """
+
+    settings: Settings
+    database: Database
+    egress: Egress
+    mails: Mapping[str, tuple[int, str]]
+    months: Mapping[str, int]
+
+
 @dataclass(frozen=True)
 class Module:
     """One feature. Its providers are visible to its own routes only.
@@ -123,7 +142,12 @@ class Module:
     announce, in the same transaction. `actions` are those that it records in the
     audit log without a route that names them: what its processors do. `links` are the pages of its kinds of things,
     for whoever meets one in a log: `{"tenant": ("/tenants/{id}", READ)}`.
-    `quotas` are what it can count for a tenant.
+    `quotas` are what it can count for a tenant. `dangerous` are those of its changes, by their names in the audit log,
+    that want a fresh confirmation: who gets in, as what, what is gone for good, what outlasts a session.
+
+    `ports` are what every session finds in its `info`, by name; `resources` what its processors ask for, by type;
+    `loops` what the leading process does beside the queues. `months` are its tables that are kept by month, each with
+    the setting that says for how many; those of `job_retention_months` go with the jobs of their month.
     """
 
     name: str
@@ -139,6 +163,7 @@ class Module:
     schedules: Sequence[Schedule] = ()
     permissions: Sequence[Permission] = ()
     actions: Sequence[str] = ()
+    dangerous: Sequence[str] = ()
     topics: Sequence[Topic] = ()
     navigation: Sequence[NavigationItem] = ()
     cards: Sequence[Card] = ()
@@ -151,6 +176,10 @@ class Module:
     caches: Sequence[Cached[Any]] = ()
     metrics: Sequence[Source] = ()
     traces: Sequence[TraceSource] = ()
+    ports: Mapping[str, Callable[[Parts], Any]] = field(default_factory=dict)
+    resources: Mapping[type, Callable[[Parts], Any]] = field(default_factory=dict)
+    loops: Sequence[Callable[[Parts], Loop]] = ()
+    months: Mapping[str, str] = field(default_factory=dict)
 
     def routers(self) -> list[Router]:
         mounts: list[tuple[Mount, Sequence[type[Controller]]]] = [

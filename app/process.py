@@ -15,13 +15,7 @@ from app.core.ids import new_id
 from app.core.live import Broker
 from app.core.secrets import Cipher, Signer
 from app.core.settings import Settings
-from app.modules.access.service import drop_old_months
-from app.modules.ai.client import Provider, provider_for
-from app.modules.email.client import Post
-from app.modules.media.client import Folder, folder_of
-from app.modules.prompts.service import Prompts
-from app.modules.seals.service import Sealer, signing_key
-from app.modules.tenants.service import room_for_jobs
+from app.module import Parts
 from app.queues import trash
 from app.queues.cancel import repeat_wishes
 from app.queues.due import note_due
@@ -40,7 +34,7 @@ from app.redis.service import RedisService
 
 MONTHS_AHEAD = 3
 GARBAGE = (10_000, 20, 20)
-SEAL_EVERY_S = 5.0
+OF_JOBS = "job_retention_months"
 DAY_S, RETENTION_LIMIT_S = 86_400.0, 600.0
 
 
@@ -57,7 +51,7 @@ class Process:
     engine: Engine
     broker: Broker
     kinds: Kinds
-    egress: Egress
+    parts: Parts
     limiter: RateLimiter
 
     @classmethod
@@ -80,11 +74,14 @@ class Process:
             permissions=registry.permissions(),
             owner_scopes=registry.owner_scopes(),
         )
-        database.provide(quotas=registry.quotas(), room_for_jobs=room_for_jobs, limiter=limiter)
+        database.provide(quotas=registry.quotas(), limiter=limiter)
         database.provide(signer=Signer(settings.secret_key), cipher=Cipher(settings.encryption_key))
-        database.provide(seal_key=signing_key(settings.encryption_key))
         egress = Egress(opened=settings.egress_networks)
-        database.provide(subscribers=registry.subscribers(), mails=registry.mails(), egress=egress)
+        months = {
+            table: getattr(settings, setting) for table, setting in registry.months().items() if setting != OF_JOBS
+        }
+        parts = Parts(settings, database, egress, registry.mails(), months)
+        database.provide(subscribers=registry.subscribers(), mails=parts.mails, egress=egress, **registry.ports(parts))
         return cls(
             settings,
             database,
@@ -95,48 +92,34 @@ class Process:
             engine,
             broker,
             kinds,
-            egress,
+            parts,
             limiter,
         )
 
     def runner(self, worker: UUID | None = None) -> Runner:
         """Runs jobs in this process, with what processors may ask for by type; for a worker of its own, or another."""
-        resources: dict[type, Any] = {
-            Provider: provider_for(self.settings, self.egress, Prompts(self.database)),
-            Post: Post(self.settings, registry.mails()),
-            Folder: folder_of(self.settings),
-            Database: self.database,
-            Egress: self.egress,
-            Sealer: self.sealer,
-        }
-        return Runner(self.database, self.kinds, self.engine.specs, worker or new_id(), resources)
+        return Runner(self.database, self.kinds, self.engine.specs, worker or new_id(), self.resources())
+
+    def resources(self) -> dict[type, Any]:
+        """What processors may ask for, by type."""
+        return {Database: self.database, Egress: self.parts.egress, **registry.resources(self.parts)}
 
     def loops(self) -> list[Loop]:
         """What the leading process does beside the queues."""
-        retention = Retention(self.database, self.settings.job_retention_months)
+        beside = [table for table, setting in registry.months().items() if setting == OF_JOBS]
+        retention = Retention(self.database, getattr(self.settings, OF_JOBS), beside)
         loops = [
             Loop("partitions", 3600.0, self._partitions),
             Loop("cancellations", 2.0, lambda: repeat_wishes(self.database)),
             Loop("trash", 60.0, self._trash),
             Loop("retention", DAY_S, retention.run, RETENTION_LIMIT_S),
-            Loop("seals", SEAL_EVERY_S, self.sealer.seal),
-            Loop("log-retention", DAY_S, self._old_logs, RETENTION_LIMIT_S),
             Loop("due", 1.0, lambda: note_due(self.database)),
+            *registry.loops(self.parts),
         ]
         if self.settings.enable_scheduler:
             scheduler = Scheduler(self.database, tuple(registry.schedules().values()))
             loops.append(Loop("schedules", 1.0, scheduler.enqueue_due))
         return loops
-
-    @property
-    def sealer(self) -> Sealer:
-        return Sealer(self.database, signing_key(self.settings.encryption_key))
-
-    async def _old_logs(self) -> None:
-        months = {"audit_log": self.settings.audit_retention_months}
-        months |= {"data_access_log": self.settings.access_retention_months}
-        months |= {"analytics_event": self.settings.analytics_retention_months}
-        await drop_old_months(self.database, months)
 
     async def _trash(self) -> None:
         async with self.database.transaction(SYSTEM) as session:
@@ -147,7 +130,7 @@ class Process:
             await session.execute(text("SELECT teknav_make_partitions(:months)"), {"months": MONTHS_AHEAD})
 
     async def close(self) -> None:
-        await self.egress.aclose()
+        await self.parts.egress.aclose()
         await self.cache.close()
         await self.redis.close()
         for client in (self.queue_redis, self.patient_redis):

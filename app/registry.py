@@ -1,6 +1,6 @@
 """The only list of modules, in the order in which they may import each other: from the bottom up."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from app.core.errors import Invalid
@@ -10,7 +10,7 @@ from app.core.quota import Quota
 from app.core.signs import SignSource
 from app.core.templating import ROOT
 from app.core.trace import TraceSource
-from app.module import Exportable, Module
+from app.module import Exportable, Module, Parts
 from app.module import caches as caches_of
 from app.module import owner_scopes as owner_scopes_of
 from app.module import permissions as permissions_of
@@ -39,6 +39,7 @@ from app.modules.imports.module import imports as imports_module
 from app.modules.instances.module import instances
 from app.modules.invitations.module import invitations
 from app.modules.isolation.module import isolation
+from app.modules.locales.module import locales
 from app.modules.media.module import media
 from app.modules.members.module import members
 from app.modules.metrics.module import metrics
@@ -63,10 +64,13 @@ from app.modules.workers.module import workers
 from app.modules.workflows.module import workflows
 from app.queues.core import CORE_QUEUES
 from app.queues.job import Kinds, declared
+from app.queues.loops import Loop
 from app.queues.schedules import Schedule
 from app.queues.spec import QueueSpec
 from app.redis.cached import Cached
 
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 Named = TypeVar("Named", QueueSpec, Schedule, Quota, Exportable)
 
 MODULES: tuple[Module, ...] = (
@@ -92,6 +96,7 @@ MODULES: tuple[Module, ...] = (
     bearers,
     media,
     taxonomy,
+    locales,
     articles,
     imports_module,
     history,
@@ -118,6 +123,11 @@ MODULES: tuple[Module, ...] = (
     traces_module,
     dashboard,
 )
+
+
+def dangerous() -> frozenset[str]:
+    """The changes that want a fresh confirmation, by their names in the audit log."""
+    return frozenset(action for module in MODULES for action in module.dangerous)
 
 
 def signs() -> list[SignSource]:
@@ -205,6 +215,39 @@ def traces() -> list[TraceSource]:
     return [source for module in MODULES for source in module.traces]
 
 
+def months() -> dict[str, str]:
+    """Every table of a module that is kept by month, with the setting that says for how many.
+
+    Raises:
+        RuntimeError: two declare the same.
+    """
+    return _joined("table by month", (module.months for module in MODULES))
+
+
+def ports(parts: Parts) -> dict[str, Any]:
+    """What modules put into every session, by name.
+
+    Raises:
+        RuntimeError: two have the same name.
+    """
+    return {name: make(parts) for name, make in _joined("port", (module.ports for module in MODULES)).items()}
+
+
+def resources(parts: Parts) -> dict[type, Any]:
+    """What processors may ask for, by type.
+
+    Raises:
+        RuntimeError: two declare the same type.
+    """
+    found = _joined("resource", (module.resources for module in MODULES))
+    return {kind: make(parts) for kind, make in found.items()}
+
+
+def loops(parts: Parts) -> list[Loop]:
+    """What modules do beside the queues, in the process that leads."""
+    return [make(parts) for module in MODULES for make in module.loops]
+
+
 def owner_scopes() -> frozenset[str]:
     return owner_scopes_of(MODULES)
 
@@ -219,4 +262,13 @@ def _by_name(what: str, declared: Iterable[Named]) -> dict[str, Named]:
         if one.name in found:
             raise RuntimeError(f"The {what} {one.name!r} is declared twice")
         found[one.name] = one
+    return found
+
+
+def _joined(what: str, declared: Iterable[Mapping[Key, Value]]) -> dict[Key, Value]:
+    found: dict[Key, Value] = {}
+    for more in declared:
+        if twice := found.keys() & more.keys():
+            raise RuntimeError(f"The {what} {next(iter(twice))!r} is declared twice")
+        found |= more
     return found

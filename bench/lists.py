@@ -32,6 +32,7 @@ EMAIL, PASSWORD = "bench@example.org", "a long enough password"
 QUEUE = "ai:content"
 STATES = ("waiting", "delayed", "active", "completed", "failed", "cancelled", "removed", "any")
 DEEP = 4
+OLDEST = "API list, oldest first"
 ROUNDS = 6
 GOAL_RATIO, GOAL_SEARCH_MS = 1.5, 200.0
 
@@ -125,18 +126,19 @@ async def timed(client: httpx2.AsyncClient, path: str, params: Mapping[str, str]
 
 async def measure(client: httpx2.AsyncClient, known: Mapping[str, str]) -> dict[str, list[float]]:
     """Milliseconds of each request, by what was asked for, in an order that is drawn anew in each round."""
-    found: dict[str, list[float]] = {"API list": [], "API search": [], "page": []}
+    found: dict[str, list[float]] = {"API list": [], OLDEST: [], "API search": [], "page": []}
     here, page = f"/api/owner/queues/{QUEUE}/jobs", f"/dashboard/owner/queues/{QUEUE}/jobs"
     slow: dict[str, list[float]] = {}
     for number in range(ROUNDS + 1):
         turns = [("API list", asked) for asked in lists(known)]
+        turns += [(OLDEST, asked | {"sort": "createdAt"}) for asked in lists(known)]
         turns += [("API search", asked) for asked in searches(known)]
         turns += [("page", asked) for asked in lists(known)]
         random.Random(number).shuffle(turns)
         for what, asked in turns:
             took, answer = await timed(client, page if what == "page" else here, asked)
             times = [took]
-            for _ in range(DEEP if what == "API list" else 0):
+            for _ in range(DEEP if what in ("API list", OLDEST) else 0):
                 cursor = answer.json()["nextCursor"]
                 if cursor is None:
                     break

@@ -19,6 +19,7 @@ import httpx2
 from app.core.database import Plane, Scope
 from app.core.ids import PLATFORM_TENANT
 from app.core.settings import load
+from app.modules.seals.service import Sealer
 from app.process import Process
 from bench.contest import percentile
 from bench.lists import DEEP, EMAIL, GOAL_RATIO, INDEXES, MONTHS, PASSWORD, ROUNDS, owner, timed
@@ -145,7 +146,7 @@ async def compare(place: Ground, rows: int) -> dict[str, float]:
     await connection.close()
     process = Process.open(load(place.environment))
     try:
-        sealer = process.sealer
+        sealer = process.resources()[Sealer]
         started = time.perf_counter()
         while await sealer.seal():
             pass

@@ -14,7 +14,7 @@ from app.core.settings import load
 from app.embedded.servers import Servers, Urls
 
 # Every table of the record of work that grows with the jobs.
-GROWING = "job, job_attempt, job_effect, job_key"
+GROWING = "job, job_attempt, job_effect, job_key, job_ended"
 
 
 class Ground:

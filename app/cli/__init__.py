@@ -1,49 +1,36 @@
 """The `teknav` command. Services run in this process, as `cli:<os user>` with the platform's rights; audited."""
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 import rich_click as click
 
 from app import __version__
 from app.cli.ai import ai
-from app.cli.analytics import analytics
-from app.cli.approvals import approvals
 from app.cli.articles import article
-from app.cli.cache import cache
-from app.cli.doctor import config, doctor
-from app.cli.drafts import drafts, reports
 from app.cli.email import email
 from app.cli.email_preferences import PREFERENCES
 from app.cli.email_templates import TEMPLATES as MAIL_TEMPLATES
-from app.cli.exports import export
-from app.cli.files import file
-from app.cli.funnels import funnel
-from app.cli.imports import import_
-from app.cli.invitations import invitation
-from app.cli.isolation import isolation
 from app.cli.letters import LETTERS
-from app.cli.logs import access, audit
-from app.cli.members import member
-from app.cli.overview import overview
-from app.cli.owners import owner
 from app.cli.plugin_setup import SETUP
 from app.cli.plugins import plugins
 from app.cli.prompts import TEMPLATES
 from app.cli.queues import queues
 from app.cli.releases import RELEASES
-from app.cli.roles import role
-from app.cli.schedules import schedules
-from app.cli.serve import migrate, up, web, worker
-from app.cli.taxonomy import category, tag
-from app.cli.tenants import tenant
 from app.cli.token_changes import client_change, token_change
 from app.cli.tokens import client, token
-from app.cli.traces import trace
-from app.cli.users import session, user
-from app.cli.workers import workers
 from app.cli.workflow_drafts import DRAFTS
 from app.cli.workflows import workflows
-from app.cli.workspaces import workspace
 from app.cli.writing import WRITING
 
+TITLES = (
+    "Run TekNav",
+    "People and tenants",
+    "Content and readers",
+    "AI, workflows, plugins",
+    "Work",
+    "Who did what",
+)
 OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -52,15 +39,6 @@ OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 def main() -> None:
     """TekNav: the control room and API of a multi-tenant publishing platform that works with AI."""
 
-
-PANELS = {
-    "Run TekNav": (up, migrate, web, worker, doctor, overview, config),
-    "People and tenants": (owner, user, session, tenant, workspace, member, invitation, role, token, client),
-    "Content and readers": (article, category, tag, file, import_, email, analytics, funnel),
-    "AI, workflows, plugins": (ai, drafts, reports, workflows, approvals, plugins),
-    "Work": (queues, workers, schedules, cache),
-    "Who did what": (audit, access, trace, export, isolation),
-}
 
 PARTS = (
     (article, (*WRITING, *RELEASES)),
@@ -75,7 +53,12 @@ PARTS = (
 for group, commands in PARTS:
     for part in commands:
         group.add_command(part)
-for title, shown in PANELS.items():
-    for command in shown:
+
+PANELS: dict[str, list[click.Command]] = {title: [] for title in TITLES}
+files = (import_module(f"{__name__}.{each.name}") for each in iter_modules(__path__) if each.name != "__main__")
+for shown in sorted((file.SHOWN for file in files if hasattr(file, "SHOWN")), key=lambda shown: shown.order):
+    PANELS[shown.panel].extend(shown.commands)
+for title, listed in PANELS.items():
+    for command in listed:
         main.add_command(command)
-    main.add_panel(click.RichCommandPanel(title, commands=[command.name or "" for command in shown]))
+    main.add_panel(click.RichCommandPanel(title, commands=[command.name or "" for command in listed]))

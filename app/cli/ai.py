@@ -7,7 +7,7 @@ from uuid import UUID
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import as_json, asked, columns, cursor, limit, show, show_page
+from app.cli.command import Shown, as_json, asked, columns, cursor, limit, show, show_page
 from app.cli.transactions import asked_of, of_tenant
 
 
@@ -142,3 +142,6 @@ def ai_usage(month: str | None, by: str, tenant: str | None, as_json: bool) -> N
     rows = [(one.tenant_id, one.runs, one.failed, one.input, one.output, one.cost_usd) for one in found.items]
     head = ("tenant", "runs", "failed", "tokens sent", "answered", "US dollars")
     show(as_json, to_builtins(found), text=f"{found.month}\n\n{columns(head, rows)}")
+
+
+SHOWN = Shown("AI, workflows, plugins", (ai,), 10)

@@ -6,7 +6,7 @@ from typing import Any
 
 import rich_click as click
 
-from app.cli.command import as_json, in_process, show
+from app.cli.command import Shown, as_json, in_process, show
 
 day = click.DateTime(formats=["%Y-%m-%d"])
 
@@ -36,3 +36,6 @@ def rebuild(tenant: str, first: datetime, last: datetime, as_json: bool) -> None
 
     done = in_process(run)
     show(as_json, done, text=f"{done['days']} days of {done['tenant']} are counted anew.")
+
+
+SHOWN = Shown("Content and readers", (analytics,), 60)

@@ -6,7 +6,7 @@ from uuid import UUID
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import as_json, asked, columns, cursor, limit, show, show_page
+from app.cli.command import Shown, as_json, asked, columns, cursor, limit, show, show_page, sort
 from app.cli.transactions import asked_of, of_tenant
 
 
@@ -18,6 +18,7 @@ def approvals() -> None:
 @approvals.command("list")
 @click.option("--status", type=click.Choice(["pending", "approved", "rejected", "expired", "cancelled"]))
 @of_tenant
+@sort
 @limit
 @cursor
 @as_json
@@ -70,3 +71,6 @@ def _show(approval: UUID, as_json: bool, decision: tuple[str, str] | None = None
     rows = [(one.label, one.decision, one.comment) for one in found.decisions]
     head = f"{found.title}\nIt is {found.status}."
     show(as_json, to_builtins(found), text=f"{head}\n\n{columns(('who', 'said', 'why'), rows)}" if rows else head)
+
+
+SHOWN = Shown("AI, workflows, plugins", (approvals,), 40)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import rich_click as click
 
-from app.cli.command import as_json, columns, cursor, limit, pager_of, show, show_page
+from app.cli.command import Shown, as_json, columns, cursor, limit, pager_of, show, show_page
 from app.cli.transactions import in_tenant
 
 T = TypeVar("T")
@@ -142,3 +142,6 @@ def article_restore(article_id: UUID, number: int, slug: str, as_json: bool) -> 
     """Write an earlier version of an article again, as the newest."""
     found = act_on(slug, lambda articles: articles.restore(article_id, number))
     show(as_json, found, text=f"Version {found['draftVersion']} of “{found['title']}” says what {number} said.")
+
+
+SHOWN = Shown("Content and readers", (article,), 10)

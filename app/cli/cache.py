@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import as_json, columns, show
+from app.cli.command import Shown, as_json, columns, show
 from app.cli.transactions import in_platform
 
 T = TypeVar("T")
@@ -77,3 +77,6 @@ def cache_drop(key: str | None, tag: str | None, area: str | None, everything: b
     done = _with(lambda service: service.clear(wanted))
     count = "" if done.keys is None else f", {done.keys} key{'' if done.keys == 1 else 's'}"
     show(as_json, to_builtins(done), text=f"Dropped {done.what}{count}.")
+
+
+SHOWN = Shown("Work", (cache,), 40)

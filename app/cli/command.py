@@ -15,6 +15,7 @@ from dotenv import dotenv_values
 from app.core.settings import Settings, SettingsError, load, missing_for_service
 
 T = TypeVar("T")
+SORT = "teknav.sort"
 
 
 class Failed(click.ClickException):
@@ -30,6 +31,14 @@ class Failed(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         click.echo(self.message, err=True, file=file)
+
+
+class Shown(NamedTuple):
+    """Where the help shows the commands of a file, which says so in its `SHOWN`; a lower order stands further up."""
+
+    panel: str
+    commands: tuple[click.Command, ...]
+    order: int = 50
 
 
 class Layers(NamedTuple):
@@ -132,7 +141,8 @@ def pager_of(process: Any) -> Any:
     from app.core.paging import Pager
     from app.core.secrets import Signer
 
-    return Pager(Signer(process.settings.secret_key))
+    context = click.get_current_context(silent=True)
+    return Pager(Signer(process.settings.secret_key), context.meta.get(SORT) if context else None)
 
 
 def show_page(as_json: bool, page: Any, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -144,5 +154,11 @@ def show_page(as_json: bool, page: Any, head: Sequence[str], rows: Sequence[Sequ
 
 
 limit = click.option("--limit", type=click.IntRange(1, 100), default=25, show_default=True)
+sort = click.option(
+    "--sort",
+    expose_value=False,
+    callback=lambda context, _, value: context.meta.__setitem__(SORT, value),
+    help="A column as the API names it, createdAt for one, or -createdAt for the last first.",
+)
 cursor = click.option("--cursor", help="Where the page before ended.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")

@@ -10,7 +10,7 @@ from typing import Any
 import rich_click as click
 from msgspec.structs import asdict
 
-from app.cli.command import Failed, Layers, as_json, layers_of
+from app.cli.command import Failed, Layers, Shown, as_json, layers_of
 from app.core.settings import SECRETS, Settings, SettingsError, example, load, missing_for_service
 
 
@@ -137,3 +137,6 @@ def _source(layers: Layers, name: str) -> str:
     names = {name, "NODE_ENV"} if name == "APP_ENV" else {name}
     labels = ("environment", ".env", "running teknav up")
     return next((label for label, layer in zip(labels, layers, strict=True) if names & layer.keys()), "default")
+
+
+SHOWN = Shown("Run TekNav", (doctor, config), 20)

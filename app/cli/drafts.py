@@ -7,7 +7,7 @@ from uuid import UUID
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import as_json, asked, columns, cursor, limit, show, show_page
+from app.cli.command import Shown, as_json, asked, columns, cursor, limit, show, show_page, sort
 from app.cli.transactions import asked_of, of_tenant
 
 article = click.option("--article", type=click.UUID, help="Only those of this article.")
@@ -22,6 +22,7 @@ def drafts() -> None:
 @click.option("--status", type=click.Choice(["proposed", "accepted", "rejected"]))
 @of_tenant
 @article
+@sort
 @limit
 @cursor
 @as_json
@@ -91,6 +92,7 @@ def reports() -> None:
 @click.option("--kind", type=click.Choice(["quality", "seo"]))
 @of_tenant
 @article
+@sort
 @limit
 @cursor
 @as_json
@@ -128,3 +130,6 @@ def reports_show(report: UUID, as_json: bool) -> None:
     rows = [(one.level, one.check, one.message, one.source) for one in found.findings]
     head = f"{found.kind} of article {found.article_id}, version {found.article_version}: {found.score} of 100"
     show(as_json, to_builtins(found), text=f"{head}\n\n{columns(('level', 'check', 'what', 'by'), rows)}")
+
+
+SHOWN = Shown("AI, workflows, plugins", (drafts, reports), 20)

@@ -7,7 +7,7 @@ from uuid import UUID
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import as_json, cursor, limit, pager_of, show, show_page
+from app.cli.command import Shown, as_json, cursor, limit, pager_of, show, show_page, sort
 from app.cli.transactions import in_platform, in_tenant, of_tenant, tenant_id
 
 
@@ -21,6 +21,7 @@ def email() -> None:
 @click.option("--status", type=click.Choice(["queued", "sent", "failed", "expired", "suppressed"]))
 @click.option("--template", help="The name of the mail, or of the tenant's template.")
 @of_tenant
+@sort
 @limit
 @cursor
 @as_json
@@ -96,3 +97,6 @@ def email_send(template: str, slug: str, to: str, values: str, key: str | None, 
 
     sent = in_tenant(slug, send)
     show(as_json, to_builtins(sent), text=f"{sent.template} to {sent.recipient}: {sent.status}, {sent.id}")
+
+
+SHOWN = Shown("Content and readers", (email,), 50)

@@ -6,7 +6,7 @@ from uuid import UUID
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import as_json, asked, cursor, limit, show, show_page
+from app.cli.command import as_json, asked, cursor, limit, show, show_page, sort
 from app.cli.given import fitting
 from app.cli.transactions import in_tenant
 
@@ -18,6 +18,7 @@ tenant_option = click.option("--tenant", "slug", required=True, help="Whose mail
 @click.command("suppressions")
 @recipient_option
 @click.option("--reason", type=click.Choice(REASONS))
+@sort
 @limit
 @cursor
 @as_json
@@ -70,6 +71,7 @@ def allow(suppression: UUID, as_json: bool) -> None:
 
 @click.command("preferences")
 @recipient_option
+@sort
 @limit
 @cursor
 @as_json

@@ -7,7 +7,7 @@ from uuid import UUID
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import as_json, asked, cursor, limit, show, show_page
+from app.cli.command import as_json, asked, cursor, limit, show, show_page, sort
 from app.cli.given import document, json_file
 from app.cli.transactions import in_tenant
 
@@ -16,6 +16,7 @@ template_argument = click.argument("template_id", type=click.UUID, metavar="TEMP
 
 @click.command("templates")
 @click.option("--search", "text", help="A part of the name.")
+@sort
 @limit
 @cursor
 @as_json

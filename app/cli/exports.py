@@ -7,7 +7,7 @@ from uuid import UUID
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import as_json, cursor, in_process, limit, pager_of, show, show_page
+from app.cli.command import Shown, as_json, cursor, in_process, limit, pager_of, show, show_page, sort
 from app.cli.logs import filter_of, save, where
 from app.cli.transactions import in_platform
 
@@ -20,17 +20,24 @@ def export() -> None:
 
 
 @export.command("list")
+@click.option("--search", "text", help="A part of who made it.")
+@click.option("--list", "name", help="The list that was exported, such as audit.")
+@click.option("--state", type=click.Choice(["queued", "running", "completed", "failed"]))
+@sort
 @limit
 @cursor
 @as_json
-def export_list(limit: int, cursor: str | None, as_json: bool) -> None:
+def export_list(text: str | None, name: str | None, state: Any, limit: int, cursor: str | None, as_json: bool) -> None:
     """List exports, newest first."""
 
     async def find(process: Any, session: Any, actor: Any) -> Any:
         from app.modules.exports.schemas import ExportPage, read
         from app.modules.exports.service import Exports
 
-        page = (await Exports(session, actor).search(pager_of(process), limit=limit, cursor=cursor)).map(read)
+        found = await Exports(session, actor).search(
+            pager_of(process), text=text, name=name, state=state, limit=limit, cursor=cursor
+        )
+        page = found.map(read)
         return ExportPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
     found = in_platform(find)
@@ -93,3 +100,6 @@ def export_remove(export_id: UUID, as_json: bool) -> None:
 
     found = in_platform(act)
     show(as_json, {"id": str(found.id), "removed": True}, text=f"The export of {found.list} is removed.")
+
+
+SHOWN = Shown("Who did what", (export,), 30)

@@ -7,7 +7,7 @@ from uuid import UUID
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import Failed, as_json, columns, cursor, limit, pager_of, show, show_page
+from app.cli.command import Failed, Shown, as_json, columns, cursor, limit, pager_of, show, show_page, sort
 from app.cli.imports import LARGEST
 from app.cli.transactions import in_platform, in_tenant, of_tenant, tenant_id
 
@@ -30,6 +30,7 @@ def file() -> None:
 @of_tenant
 @click.option("--search", "text", help="A part of the name.")
 @click.option("--type", "media_type", help="image/png, or image for all of them.")
+@sort
 @limit
 @cursor
 @as_json
@@ -106,3 +107,6 @@ def file_delete(file_id: UUID, slug: str, as_json: bool) -> None:
 
     name = in_tenant(slug, act)
     show(as_json, {"id": str(file_id), "deleted": True}, text=f"{name} is deleted.")
+
+
+SHOWN = Shown("Content and readers", (file,), 30)

@@ -7,7 +7,7 @@ from uuid import UUID
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import as_json, asked, columns, cursor, limit, pager_of, show, show_page
+from app.cli.command import Shown, as_json, asked, columns, cursor, limit, pager_of, show, show_page, sort
 from app.cli.given import document, json_file
 from app.cli.transactions import in_platform, of_tenant, tenant_id
 
@@ -22,6 +22,7 @@ def funnel() -> None:
 
 @funnel.command("list")
 @of_tenant
+@sort
 @limit
 @cursor
 @as_json
@@ -108,3 +109,6 @@ def _funnel(act: Callable[[Any], Awaitable[Any]], as_json: bool, done: str) -> N
 
     found = asked(FunnelService, run)
     show(as_json, to_builtins(found), text=f"{found.name} {done}.")
+
+
+SHOWN = Shown("Content and readers", (funnel,), 70)

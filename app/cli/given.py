@@ -5,6 +5,8 @@ from typing import Any, BinaryIO, TypeVar
 import rich_click as click
 from msgspec import DecodeError, ValidationError, convert, json
 
+from app.core.errors import FieldError
+
 T = TypeVar("T")
 json_file = click.argument("file", type=click.File("rb"))
 """A path, or - for standard input, where secrets are better than on the command line."""
@@ -32,6 +34,8 @@ def fitting(given: Any, shape: type[T]) -> T:
 
 
 def _misfit(error: ValidationError, hint: str | None) -> click.BadParameter:
-    what, _, where = str(error).rpartition(" - at `$")
+    what, _, where = str(error).partition(" - at `$")
     field = where.rstrip("`").lstrip(".")
-    return click.BadParameter(f"{field}: {what}" if what and field else str(error), param_hint=hint)
+    if found := FieldError.of_decoder(what, field):
+        what, field = found.message, found.field
+    return click.BadParameter(f"{field}: {what}" if field else what, param_hint=hint)

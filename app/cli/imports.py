@@ -11,7 +11,7 @@ import rich_click as click
 from rich.console import Console
 from rich.progress import Progress
 
-from app.cli.command import Failed, as_json, columns, in_process, show
+from app.cli.command import Failed, Shown, as_json, columns, in_process, show
 
 PAUSE_S = 0.3
 LARGEST = 10 * 1024 * 1024
@@ -85,3 +85,6 @@ def _packed(folder: Path) -> bytes:
             if path.is_file() and path.suffix.lower() in MARKDOWN and not hidden:
                 archive.write(path, name.as_posix())
     return data.getvalue()
+
+
+SHOWN = Shown("Content and readers", (import_,), 40)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import as_json, cursor, limit, pager_of, show, show_page
+from app.cli.command import Shown, as_json, cursor, limit, pager_of, show, show_page
 from app.cli.members import role_option, tenant_option
 from app.cli.transactions import in_platform
 
@@ -114,3 +114,6 @@ def invitation_revoke(ids: tuple[Any, ...], slug: str, as_json: bool) -> None:
 
     changed = _with_invitations(slug, revoke)
     show(as_json, {"changed": changed}, text=f"Taken back now: {changed}.")
+
+
+SHOWN = Shown("People and tenants", (invitation,), 60)

@@ -6,7 +6,7 @@ from uuid import UUID
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import Failed, as_json, columns, cursor, limit, pager_of, show, show_page
+from app.cli.command import Failed, Shown, as_json, columns, cursor, limit, pager_of, show, show_page
 from app.cli.transactions import in_platform
 
 
@@ -72,3 +72,6 @@ def isolation_show(run: UUID, as_json: bool) -> None:
     show(as_json, to_builtins(found), text=text + (f"\n\n{columns(head, rows)}" if rows else ""))
     if found.status in ("breached", "failed"):
         raise Failed(found.error or "Tenants are not apart")
+
+
+SHOWN = Shown("Who did what", (isolation,), 40)

@@ -7,7 +7,7 @@ from typing import Any
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import Failed, as_json, cursor, in_process, limit, pager_of, settings_of, show, show_page
+from app.cli.command import Failed, Shown, as_json, cursor, in_process, limit, pager_of, settings_of, show, show_page
 from app.cli.transactions import in_platform
 
 where = click.option(
@@ -178,10 +178,10 @@ def audit_verify(file: Path | None, key: str | None, head: str | None, allow_uns
 async def _verify(process: Any, actor: Any, head: str | None) -> Any:
     import time
 
-    from app.modules.seals.service import keep_verdict
+    from app.modules.seals.service import Sealer, keep_verdict
 
     started = time.monotonic()
-    verdict = await process.sealer.verify(actor.scope, head=head)
+    verdict = await process.resources()[Sealer].verify(actor.scope, head=head)
     async with process.database.transaction(actor.scope) as session:
         await keep_verdict(session, verdict, started)
     return verdict
@@ -192,3 +192,6 @@ def _key(text: str | None) -> bytes | None:
         return bytes.fromhex(text) if text else None
     except ValueError:
         raise click.UsageError("--key wants hexadecimal text, as `teknav audit key` prints it") from None
+
+
+SHOWN = Shown("Who did what", (audit, access), 10)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import rich_click as click
 
-from app.cli.command import as_json, cursor, limit, pager_of, show, show_page
+from app.cli.command import Shown, as_json, cursor, limit, pager_of, show, show_page
 from app.cli.transactions import in_platform
 from app.cli.workspaces import workspace_id
 
@@ -139,3 +139,6 @@ def member_remove(email: str, slug: str, as_json: bool) -> None:
 
     gone = with_members(slug, remove)
     show(as_json, gone, text=f"{gone['email']} is no member of {gone['tenant']} any more.")
+
+
+SHOWN = Shown("People and tenants", (member,), 50)

@@ -6,7 +6,7 @@ from typing import Any
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import as_json, columns, in_process, show
+from app.cli.command import Shown, as_json, columns, in_process, show
 
 
 @click.command()
@@ -35,9 +35,12 @@ async def _web(process: Any) -> Any:
     from app import checks
     from app.core.signs import Sign, Weight
 
-    found = await checks.web(process.egress, process.settings.base_url)
+    found = await checks.web(process.parts.egress, process.settings.base_url)
     if found.level == "error":
         return Sign("Web", "away", f"The web process does not answer: {found.message}", Weight.BAD)
     if found.level == "warning":
         return Sign("Web", "other version", f"Web: {found.message}", Weight.WARN)
     return Sign("Web", "up", f"The web process {found.message}", Weight.OK)
+
+
+SHOWN = Shown("Run TekNav", (overview,), 30)

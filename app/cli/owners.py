@@ -5,7 +5,7 @@ from typing import Any
 
 import rich_click as click
 
-from app.cli.command import Failed, as_json, in_process, settings_of, show
+from app.cli.command import Failed, Shown, as_json, in_process, settings_of, show
 from app.cli.transactions import in_platform
 
 
@@ -75,3 +75,6 @@ def _ask_password(from_stdin: bool) -> str:
         return sys.stdin.readline().rstrip("\n")
     asked: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     return asked
+
+
+SHOWN = Shown("People and tenants", (owner,), 10)

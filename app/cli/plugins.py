@@ -6,7 +6,7 @@ from uuid import UUID
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import as_json, cursor, limit, pager_of, show, show_page
+from app.cli.command import Shown, as_json, cursor, limit, pager_of, show, show_page, sort
 from app.cli.transactions import in_platform, of_tenant, tenant_id
 
 
@@ -19,6 +19,7 @@ def plugins() -> None:
 @of_tenant
 @click.option("--state", type=click.Choice(["enabled", "disabled"]))
 @click.option("--search", help="A part of the name or the key.")
+@sort
 @limit
 @cursor
 @as_json
@@ -55,6 +56,7 @@ def plugins_list(
 @of_tenant
 @click.option("--plugin", type=click.UUID)
 @click.option("--status", type=click.Choice(["queued", "delivered", "failed", "skipped"]))
+@sort
 @limit
 @cursor
 @as_json
@@ -115,3 +117,6 @@ def plugins_redeliver_failed(plugin: UUID, since: str, until: str, as_json: bool
 
     found = in_platform(act)
     show(as_json, to_builtins(found), text=f"{found.redelivered} on their way once more, {found.left} left.")
+
+
+SHOWN = Shown("AI, workflows, plugins", (plugins,), 50)

@@ -8,7 +8,7 @@ from uuid import UUID
 import rich_click as click
 from msgspec import ValidationError, convert, to_builtins
 
-from app.cli.command import as_json, columns, cursor, in_process, limit, show, show_page
+from app.cli.command import Shown, as_json, columns, cursor, in_process, limit, show, show_page, sort
 from app.cli.transactions import asked_of, in_platform, of_tenant
 
 T = TypeVar("T")
@@ -125,6 +125,7 @@ def queues_resume(queue: str, reason: str | None, as_json: bool) -> None:
 @click.option("--kind", help="Only jobs of this kind.")
 @of_tenant
 @click.option("--search", help="A job's or tenant's id, or a part of an error message or kind.")
+@sort
 @limit
 @cursor
 @as_json
@@ -258,3 +259,6 @@ def queues_limit(
 
     found = with_service(act)
     show(as_json, to_builtins(found), text=f"{queue}: {to_builtins(found.limits)}")
+
+
+SHOWN = Shown("Work", (queues,), 10)

@@ -8,7 +8,7 @@ import rich_click as click
 from msgspec import to_builtins
 
 from app.cli.articles import article_argument, tenant_option, version_option
-from app.cli.command import as_json, columns, cursor, limit, pager_of, show, show_page
+from app.cli.command import as_json, columns, cursor, limit, pager_of, show, show_page, sort
 from app.cli.given import fitting
 from app.cli.transactions import in_tenant
 
@@ -18,6 +18,7 @@ language_argument = click.argument("language")
 @click.command("releases")
 @article_argument
 @tenant_option
+@sort
 @limit
 @cursor
 @as_json

@@ -4,7 +4,7 @@ from typing import Any
 
 import rich_click as click
 
-from app.cli.command import as_json, columns, show
+from app.cli.command import Shown, as_json, columns, show
 from app.cli.given import fitting
 from app.cli.members import Place, tenant_option, with_members
 
@@ -110,3 +110,6 @@ def role_delete(role_name: str, slug: str, as_json: bool) -> None:
 
 def role_read(role: Any, rights: Any) -> dict[str, Any]:
     return {"id": str(role.id), "name": role.name, "builtIn": role.built_in, "permissions": sorted(rights)}
+
+
+SHOWN = Shown("People and tenants", (role,), 70)

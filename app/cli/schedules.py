@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import rich_click as click
 from msgspec import UNSET, to_builtins
 
-from app.cli.command import as_json, columns, show
+from app.cli.command import Shown, as_json, columns, show
 from app.cli.transactions import in_platform
 
 T = TypeVar("T")
@@ -46,12 +46,13 @@ def schedules() -> None:
 def schedules_list(as_json: bool) -> None:
     """Every schedule with its next and its last run."""
     from app.modules.schedules.schemas import ScheduleList, read
+    from app.queues.timing import in_words
 
     items = [read(plan) for plan in _with(lambda service: service.all())]
     rows = [
         (
             one.name,
-            f"{one.cron} ({one.timezone})" if one.cron else f"every {one.every_s} s",
+            f"{one.cron} ({one.timezone})" if one.cron else in_words(one.every_s or 0),
             one.state,
             one.next_run_at.isoformat(timespec="seconds") if one.next_run_at else "-",
             one.last_run.state if one.last_run else "-",
@@ -138,3 +139,6 @@ def schedules_remove(name: str, as_json: bool) -> None:
     """Take away what the code declares no more; its jobs stay."""
     _with(lambda service: service.remove(name))
     show(as_json, {"name": name, "removed": True}, text=f"{name} is removed.")
+
+
+SHOWN = Shown("Work", (schedules,), 30)

@@ -8,7 +8,7 @@ import sys
 import rich_click as click
 from msgspec.structs import asdict
 
-from app.cli.command import Failed, as_json, serving, settings_of, show
+from app.cli.command import Failed, Shown, as_json, serving, settings_of, show
 from app.core.settings import Settings, SettingsError
 
 
@@ -106,3 +106,6 @@ def migrate(as_json: bool) -> None:
     except (migrations.CannotMakeRoles, OSError) as error:
         raise Failed(str(error)) from None
     show(as_json, {"revision": revision}, text=f"The database is at {revision}.")
+
+
+SHOWN = Shown("Run TekNav", (up, migrate, web, worker), 10)

@@ -7,7 +7,7 @@ from uuid import UUID
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import as_json, cursor, limit, show, show_page
+from app.cli.command import Shown, as_json, cursor, limit, show, show_page, sort
 from app.cli.transactions import asked_of, of_tenant
 
 for_tenant = click.option("--tenant", required=True, help="Whose it is to be, by slug or id.")
@@ -71,6 +71,7 @@ def tag() -> None:
 @tag.command("list")
 @of_tenant
 @search
+@sort
 @limit
 @cursor
 @as_json
@@ -131,6 +132,7 @@ def category() -> None:
 @category.command("list")
 @of_tenant
 @search
+@sort
 @limit
 @cursor
 @as_json
@@ -181,3 +183,6 @@ def category_change(
 def category_delete(category_id: UUID, move_to: UUID | None, as_json: bool) -> None:
     """Delete a category; what stands under it moves up, and its articles stay."""
     _category(lambda taxonomy, _: taxonomy.delete_category(category_id, move_to=move_to), as_json, "is deleted")
+
+
+SHOWN = Shown("Content and readers", (category, tag), 20)

@@ -5,7 +5,7 @@ from typing import Any
 
 import rich_click as click
 
-from app.cli.command import as_json, columns, cursor, in_process, limit, pager_of, show, show_page
+from app.cli.command import Shown, as_json, columns, cursor, in_process, limit, pager_of, show, show_page
 from app.cli.transactions import in_platform
 
 named = click.argument("tenant")
@@ -120,7 +120,7 @@ def tenant_timezone(tenant: str, zone: str, as_json: bool) -> None:
 @reason_option
 @as_json
 def tenant_suspend(tenants: tuple[str, ...], reason: str | None, as_json: bool) -> None:
-    """Refuse the tokens and clients of tenants, of all or of none, until they are resumed."""
+    """Refuse members and programs of tenants, of all or of none, and send nothing for them, until they are resumed."""
     _act_on_all(tenants, lambda service, ids: service.suspend_many(ids, reason), as_json, "is suspended")
 
 
@@ -213,3 +213,6 @@ def tenant_quota(tenant: str, wanted: tuple[str, ...], cleared: tuple[str, ...],
 
 def _number(value: int | None) -> str:
     return "-" if value is None else str(value)
+
+
+SHOWN = Shown("People and tenants", (tenant,), 30)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import rich_click as click
 
-from app.cli.command import as_json, cursor, limit, pager_of, show, show_page
+from app.cli.command import Shown, as_json, cursor, limit, pager_of, show, show_page
 from app.cli.transactions import in_platform
 
 tenant_option = click.option("--tenant", "slug", help="The tenant, by slug or id.")
@@ -248,3 +248,6 @@ def client_end_jwts(client: UUID, slug: str, as_json: bool) -> None:
 def client_revoke(client: UUID, slug: str, as_json: bool) -> None:
     """Refuse a client and its JWTs from now on; it is named by its id, which `teknav client list` shows."""
     _revoke("client", client, slug, False, as_json)
+
+
+SHOWN = Shown("People and tenants", (token, client), 80)

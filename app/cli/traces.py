@@ -6,7 +6,7 @@ from uuid import UUID
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import as_json, columns, show
+from app.cli.command import Shown, as_json, columns, show
 from app.cli.transactions import in_platform
 
 
@@ -43,3 +43,6 @@ def trace(trace_id: UUID, as_json: bool) -> None:
     ]
     text = columns(("after", "kind", "what", "state", "took", "note"), rows)
     show(as_json, to_builtins(found), text=text)
+
+
+SHOWN = Shown("Who did what", (trace,), 20)

@@ -7,7 +7,7 @@ from uuid import UUID
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import Failed, as_json, cursor, in_process, limit, pager_of, show, show_page
+from app.cli.command import Failed, Shown, as_json, cursor, in_process, limit, pager_of, show, show_page
 from app.cli.given import fitting
 from app.cli.transactions import in_platform
 
@@ -248,3 +248,6 @@ def session_revoke(sessions: tuple[UUID, ...], as_json: bool) -> None:
     if not ended:
         raise Failed("There is no such session that is open")
     show(as_json, {"revoked": ended}, text=f"Ended now: {ended}.")
+
+
+SHOWN = Shown("People and tenants", (user, session), 20)

@@ -7,7 +7,7 @@ from uuid import UUID
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import as_json, columns, show
+from app.cli.command import Shown, as_json, columns, show
 from app.cli.transactions import in_platform
 
 worker_id = click.argument("worker", type=click.UUID)
@@ -71,3 +71,6 @@ def _tell(tell: Callable[[Any], Awaitable[Any]], as_json: bool, text: str) -> No
 
     found = in_platform(act)
     show(as_json, to_builtins(found), text=f"The worker {found.id} (process {found.pid} on {found.host}) {text}.")
+
+
+SHOWN = Shown("Work", (workers,), 20)

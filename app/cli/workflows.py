@@ -7,7 +7,7 @@ from uuid import UUID
 import rich_click as click
 from msgspec import DecodeError, json, to_builtins
 
-from app.cli.command import as_json, asked, columns, cursor, limit, show, show_page
+from app.cli.command import Shown, as_json, asked, columns, cursor, limit, show, show_page, sort
 from app.cli.transactions import asked_of, in_platform, of_tenant
 
 STATUSES = ("pending", "running", "waiting", "paused", "succeeded", "failed", "cancelled")
@@ -20,6 +20,7 @@ def workflows() -> None:
 
 @workflows.command("list")
 @of_tenant
+@sort
 @limit
 @cursor
 @as_json
@@ -54,6 +55,7 @@ def workflows_run(workflow: UUID, given: str, as_json: bool) -> None:
 @click.option("--status", type=click.Choice(STATUSES))
 @click.option("--workflow", type=click.UUID, help="Only this workflow's, by id.")
 @of_tenant
+@sort
 @limit
 @cursor
 @as_json
@@ -195,3 +197,6 @@ def _act(act: Callable[[Any], Awaitable[Any]], as_json: bool, what: str) -> None
 
     found = asked(InstanceService, run)
     show(as_json, to_builtins(found), text=f"The instance {found.id} {what}.")
+
+
+SHOWN = Shown("AI, workflows, plugins", (workflows,), 30)

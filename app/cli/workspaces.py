@@ -6,7 +6,7 @@ from typing import Any
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import Failed, as_json, cursor, limit, pager_of, show, show_page
+from app.cli.command import Failed, Shown, as_json, cursor, limit, pager_of, show, show_page
 from app.cli.transactions import in_platform
 
 tenant_option = click.option("--tenant", "slug", required=True, help="The tenant, by slug or id.")
@@ -103,3 +103,6 @@ async def workspace_id(tenants: Any, tenant: Any, name: str) -> Any:
     if found is None:
         raise Failed(f"WORKSPACE: {tenant.name} has none called {name}: {', '.join(sorted(names.values()))}")
     return found
+
+
+SHOWN = Shown("People and tenants", (workspace,), 40)

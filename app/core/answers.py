@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlencode
 
 import asyncpg
@@ -11,6 +11,7 @@ import structlog
 from litestar import MediaType, Request, Response
 from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import QueryParameter
 from litestar.response import Redirect
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
@@ -38,8 +39,6 @@ AnyRequest = Request[Any, Any, Any]
 # unique_violation; foreign_key_violation: what was pointed at has gone. Other violations are our own bugs.
 CLASHES = ("23505", "23503")
 CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large", 415: "unsupported"}
-# How msgspec says it: Object missing required field `body`, Object contains unknown field `nope`.
-_NO_FIELD = re.compile(r"Object (?:(?P<missing>missing required)|contains unknown) field `(?P<name>[^`]*)`")
 # How the framework says it: Missing required query parameter 'by' for path /api/v1/ai/usage/parts.
 _NO_PARAMETER = re.compile(r"Missing required \w+ parameter '(?P<name>[^']+)'")
 
@@ -125,10 +124,14 @@ def _field(key: str, message: str, parameters: Mapping[str, Any]) -> FieldError:
         message = f"must be one of {', '.join(may_be)}" if may_be else message
     if message == "'data'":  # Litestar's KeyError for a body that is not there
         return FieldError("body", "is wanted")
-    within = "" if key in ("", "data") else f"{key}."
-    if found := _NO_FIELD.match(message):
-        return FieldError(within + found["name"], "is wanted" if found["missing"] else "is not known here")
-    return FieldError("body" if key == "data" else key, message)
+    if found := FieldError.of_decoder(message, "" if key == "data" else key):
+        return found
+    return FieldError("body" if key == "data" else _wire_name(parameters.get(key)) or key, message)
+
+
+def _wire_name(parameter: Any) -> str | None:
+    """How a parameter is called in the address, where its function calls it otherwise."""
+    return next((told.name for told in get_args(parameter)[1:] if isinstance(told, QueryParameter)), None)
 
 
 def answer(request: AnyRequest, error: Exception) -> Response[Any]:

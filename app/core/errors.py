@@ -1,6 +1,11 @@
 """What can go wrong, said once: a `Problem` becomes a Problem Details answer or a fragment (see `answers`)."""
 
+import re
+
 from msgspec import Struct
+
+# How msgspec says it: Object missing required field `body`, Object contains unknown field `nope`.
+_NO_FIELD = re.compile(r"Object (?:(?P<missing>missing required)|contains unknown) field `(?P<name>[^`]*)`")
 
 
 class FieldError(Struct, frozen=True):
@@ -8,6 +13,17 @@ class FieldError(Struct, frozen=True):
 
     field: str
     message: str
+
+    @classmethod
+    def of_decoder(cls, message: str, within: str = "") -> "FieldError | None":
+        """What msgspec says of a field that is missing or too many; it names these in its message only.
+
+        `within` is the way to the object that it speaks of.
+        """
+        if (found := _NO_FIELD.match(message)) is None:
+            return None
+        name = f"{within}.{found['name']}" if within else found["name"]
+        return cls(name, "is wanted" if found["missing"] else "is not known here")
 
 
 class Problem(Exception):

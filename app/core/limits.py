@@ -87,13 +87,13 @@ class Limits:
 
     async def at_owner_door(self, address: str | None) -> Verdict:
         """`/api/owner`, before it is asked who calls."""
-        return await self._limiter.take(f"owner:{_neighbours(address)}", self._owner)
+        return await self._limiter.take(f"owner:{neighbours(address)}", self._owner)
 
     async def unknown(self, address: str | None) -> Verdict:
-        return await self._limiter.take(f"unknown:{_neighbours(address)}", UNKNOWN)
+        return await self._limiter.take(f"unknown:{neighbours(address)}", UNKNOWN)
 
     def unknown_refused(self, address: str | None) -> Verdict | None:
-        return self._limiter.refused(f"unknown:{_neighbours(address)}")
+        return self._limiter.refused(f"unknown:{neighbours(address)}")
 
     async def admit(self, connection: AnyConnection, actor: Actor) -> None:
         """Count a known caller of `/api/v1` by its plan; a person is counted like a token.
@@ -185,7 +185,7 @@ def _has_credentials(scope: Scope) -> bool:
     return "authorization" in headers or "cookie" in headers
 
 
-def _neighbours(address: str | None) -> str:
+def neighbours(address: str | None) -> str:
     """Whom to count as one: an address of version 4, or the network that one customer gets of version 6."""
     try:
         found = ip_address(address or "")

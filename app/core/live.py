@@ -24,6 +24,8 @@ PING_S = 15
 PACE_S = 1.0
 """Signals leave for viewers together, at most this often: the browsers' own pace, and so all of them ask at once."""
 MOST_STREAMS = 50
+RIGHTS = frozenset({"users", "members", "roles", "tenants"})
+"""Topics of changes after which somebody may have lost a right."""
 QUEUED_PER_VIEWER = 64
 
 
@@ -154,7 +156,10 @@ class Hub:
     async def stream(
         self, viewer: Viewer, still_allowed: Callable[[], Awaitable[bool]]
     ) -> AsyncGenerator[ServerSentEventMessage, None]:
-        """Signals, until the server stops or the viewer may not follow any more, which is asked every PING_S."""
+        """Signals, until the server stops or the viewer may not follow any more.
+
+        That is asked every PING_S, and before the next signal after somebody's rights have changed.
+        """
         asked = time.monotonic()
         self._viewers.add(viewer)
         try:
@@ -173,6 +178,10 @@ class Hub:
                     continue
                 if signal is None:
                     return
+                if asked <= max(self._heard_at.get(topic, 0.0) for topic in RIGHTS):
+                    asked = time.monotonic()
+                    if not await still_allowed():
+                        return
                 yield ServerSentEventMessage(
                     data=msgspec.json.encode({"topic": signal.topic, "id": signal.id}).decode(), event="signal"
                 )
@@ -212,7 +221,10 @@ async def live(request: Request[Any, Any, Any], topics: FromQuery[str]) -> Serve
     policy: Policy = request.app.state.policy
 
     async def still_allowed() -> bool:
-        now = await policy.actor(request)
+        try:
+            now = await policy.actor(request)
+        except Problem:  # the tenant was suspended, for one
+            return False
         return now is not None and all(now.may(hub.topics[name].permission) for name in allowed)
 
     viewer = Viewer(actor, allowed)

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import msgspec
@@ -20,17 +21,22 @@ SECRET_NAME = re.compile(
 )
 _TOKENS = re.compile(r"tokens$", re.I)
 """Text under such a name is secret; numbers are not: models count their tokens."""
-_URL_SECRET = re.compile(r"(\w+://[^/\s:@]*):[^@\s/]+@")
-_OWN_SECRET = re.compile(r"\b(tn_|own_|otp_|whsec_|Bearer )[\w.~+/-]{20,}=*")
+# Each begins at what is rare, so that it reads a text once: anybody may send a long one to be logged.
+_URL_SECRET = re.compile(r"((?<=\w)://[^/\s:@]*):[^@\s/]+@")
+_OWN_SECRET = re.compile(r"\b(tn_|cs_|own_|otp_|whsec_|Bearer )[\w.~+/-]{20,}=*")
+_JWT = re.compile(r"(?<![\w-])(eyJ)[\w-]+\.eyJ[\w-]+\.[\w-]+")
+_PARAMETER = re.compile(r"([?&;](\w{1,40})=)[^&;\s#\"'<>]+")
 HIDDEN = "***"
-_HIDDEN_PART = re.compile(rf"(\w+://[^/\s:@]*:|\b(tn_|own_|otp_|whsec_|Bearer )){re.escape(HIDDEN)}")
+_HIDDEN_PART = re.compile(
+    rf"((?<=\w)://[^/\s:@]*:|\b(tn_|cs_|own_|otp_|whsec_|Bearer |eyJ)|[?&;]\w{{1,40}}=){re.escape(HIDDEN)}"
+)
 
 
 def redact(value: Any, name: str = "") -> Any:
     """A copy with secrets replaced by `***`, at any depth.
 
-    A `Secret` is found by its type; other secrets by the name they stand under, and in running text by their
-    form: a password in an address, a token of ours, a bearer header.
+    A `Secret` is found by its type; other secrets by the name they stand under, and in running text, bytes and
+    errors by their form: a password or a telling parameter in an address, a token of ours, a bearer header.
     """
     if isinstance(value, Secret):
         return HIDDEN
@@ -38,15 +44,24 @@ def redact(value: Any, name: str = "") -> Any:
         return HIDDEN
     if isinstance(value, msgspec.Struct):
         value = msgspec.structs.asdict(value)
+    elif is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {key: redact(item, str(key)) for key, item in value.items()}
+        return {redact(key): redact(item, str(key)) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [redact(item, name) for item in value]
     if isinstance(value, str):
-        if _TOKENS.search(name):
-            return HIDDEN
-        return _OWN_SECRET.sub(r"\1" + HIDDEN, _URL_SECRET.sub(r"\1:" + HIDDEN + "@", value))
-    return value
+        return HIDDEN if _TOKENS.search(name) else _in_text(value)
+    if isinstance(value, (bytes, bytearray)):
+        text = value.decode("utf-8", "replace")
+        return value if (shown := redact(text, name)) == text else shown
+    return _in_text(repr(value)) if isinstance(value, BaseException) else value
+
+
+def _in_text(text: str) -> str:
+    text = _URL_SECRET.sub(r"\1:" + HIDDEN + "@", text)
+    text = _OWN_SECRET.sub(r"\1" + HIDDEN, _JWT.sub(r"\1" + HIDDEN, text))
+    return _PARAMETER.sub(lambda found: found[1] + HIDDEN if SECRET_NAME.search(found[2]) else found[0], text)
 
 
 def is_hidden(text: str) -> bool:

@@ -23,7 +23,7 @@ from app.core.errors import (
     Unsupported,
 )
 from app.core.idempotency import KEPT, MAX_KEY
-from app.core.policy import COOKIE, PUBLIC, UNSAFE, Permission
+from app.core.policy import COOKIE, PUBLIC, UNSAFE, Permission, TooLong
 
 Node = dict[str, Any]
 SCHEMAS = "#/components/schemas/{name}"
@@ -39,6 +39,7 @@ PROBLEMS = {
     "415": Unsupported.title,
     "422": Invalid.title,
     "429": RateLimited.title,
+    "431": TooLong.title,
     "500": "The server failed",
     "503": Unavailable.title,
 }
@@ -136,6 +137,9 @@ def _describe(operation: Node, method: str, route: HTTPRoute, handler: HTTPRoute
     operation["summary"] = f"In any tenant: {summary}" if handler.opt.get("in_tenant") else summary
     parameters = operation.setdefault("parameters", [])
     parameters += [_ref("parameters", "RequestId"), _ref("parameters", "CorrelationId")]
+    if sorts := handler.opt.get("sorts"):
+        shape = TEXT | {"enum": sorts.choices, "default": sorts.default}
+        parameters.append({"name": "sort", "in": "query", "description": "Downwards with `-`.", "schema": shape})
     refusals = _refusals(operation, method, route)
     answers = {status: answer for status, answer in operation["responses"].items() if status < "400"}
     for status, answer in answers.items():

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -43,11 +43,54 @@ class Page(Generic[T]):
         return Page([convert(item) for item in self.items], self.next_cursor, self.prev_cursor)
 
 
-class Pager:
-    """Cuts lists into pages and signs the cursors, so that a caller cannot make one up."""
+@dataclass(frozen=True, slots=True)
+class Sorts:
+    """By what a list may be sorted: columns by their names in the address, and how it is where nobody says.
 
-    def __init__(self, signer: Signer) -> None:
+    A route says so beside its permission, `sorts=SORTS`, and its service to the pager. No column is ever NULL; the
+    list's key stands for its age.
+    """
+
+    default: str
+    columns: Mapping[str, InstrumentedAttribute[Any]]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Sorts":
+        """Itself: the framework copies what stands beside routes, and behind a column is the whole of the models."""
+        return self
+
+    @property
+    def choices(self) -> list[str]:
+        """`name`, the smallest first, and `-name`, for each column."""
+        return [sign + name for name in self.columns for sign in ("", "-")]
+
+    def chosen(self, asked: str | None) -> str:
+        """
+        Raises:
+            Invalid (`sort`).
+        """
+        if asked and asked not in self.choices:
+            raise Invalid.field("sort", f"must be one of {', '.join(self.choices)}")
+        return asked or self.default
+
+
+class Pager:
+    """Cuts lists into pages and signs the cursors, so that a caller cannot make one up.
+
+    `sort` is how the reader wants lists that have `sorts`: the address says it, or the command.
+    """
+
+    def __init__(self, signer: Signer, sort: str | None = None) -> None:
         self._signer = signer
+        self._sort = sort
+
+    def by(self, sort: str | None) -> "Pager":
+        """One that sorts otherwise: as the list did from which an act was sent."""
+        return Pager(self._signer, sort)
+
+    @property
+    def order(self) -> dict[str, str]:
+        """What the addresses of the list's other pages keep, beside its filters."""
+        return {"sort": self._sort} if self._sort else {}
 
     async def page(
         self,
@@ -62,6 +105,7 @@ class Pager:
         sort: InstrumentedAttribute[Any] | None = None,
         ascending: bool = False,
         as_rows: bool = False,
+        sorts: Sorts | None = None,
     ) -> Page[T]:
         """The rows of `query`, newest first or by `sort`, that lie beyond `cursor`.
 
@@ -75,12 +119,18 @@ class Pager:
             ascending: the smallest first. Name both in `of`.
             as_rows: the query names columns, `key` and `sort` among them, and the page has its rows: they cost a
                 third of what objects do, and nobody can change them.
+            sorts: instead of `sort` and `ascending`: what the reader may choose from. The pager knows what was chosen.
 
         Raises:
-            Invalid: `limit` is out of range. BadRequest (`bad_cursor`): the cursor is not of this list.
+            Invalid: `limit` is out of range, or the reader wants none of `sorts`. BadRequest (`bad_cursor`): the
+                cursor is not of this list.
         """
         if not 1 <= limit <= MAX_LIMIT:
             raise Invalid.field("limit", f"must be from 1 to {MAX_LIMIT}")
+        if sorts is not None:
+            chosen = sorts.chosen(self._sort)
+            column = sorts.columns[chosen.removeprefix("-")]
+            sort, ascending, of = None if column is key else column, not chosen.startswith("-"), f"{of} {chosen}"
         label = hashlib.sha256(of.encode()).hexdigest()[:16]
         place = self._read(cursor, label) if cursor else None
         back = place is not None and place.back

@@ -5,7 +5,7 @@ one stops the boot, and so does an unsafe route without the name its audit row w
 """
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 
 from app.core.database import SYSTEM, Plane, Scope
-from app.core.errors import BadRequest, FieldError, Forbidden, Invalid, NotFound, Unauthenticated
+from app.core.errors import BadRequest, FieldError, Forbidden, Invalid, NotFound, Problem, Unauthenticated
 from app.core.ids import PLATFORM_TENANT
 from app.core.secrets import Signer
 
@@ -149,6 +149,8 @@ class Attempt:
     outcome: Literal["invalid", "denied", "failed"]
     status: int
     request: dict[str, str | None]
+    tenant_id: UUID
+    """Under which tenant it is filed."""
 
 
 Audit = Callable[[Attempt], Awaitable[None]]
@@ -161,20 +163,41 @@ COOKIE = "teknav_session"
 CONFIRMED_FOR = timedelta(minutes=10)
 
 
+MOST_PARTS, LONGEST_QUERY, LONGEST_COOKIES = 200, 8_192, 16_384
+
+
+class TooLong(Problem):
+    """The framework keeps what it read of the last thousand queries and cookies, whoever sent them."""
+
+    status, code, title = 431, "too_long", "The address or the cookies are too long"
+
+
 class StepUpRequired(Forbidden):
-    """A dangerous change, `step_up=True` beside its route, wants a fresh confirmation that it is still the person."""
+    """A dangerous change wants a fresh confirmation that it is still the person."""
 
     code, title = "step_up_required", "Confirm that it is you, then try again"
 
 
 class Policy:
-    """The guard, with what it needs to know who is asking."""
+    """The guard, with what it needs to know who is asking.
 
-    def __init__(self, sessions: FindSession, bearers: FindBearer, signer: Signer, admit: Admit | None = None) -> None:
+    Args:
+        dangerous: the changes, by their names in the audit log, that want a fresh confirmation by whichever route.
+    """
+
+    def __init__(
+        self,
+        sessions: FindSession,
+        bearers: FindBearer,
+        signer: Signer,
+        admit: Admit | None = None,
+        dangerous: Collection[str] = (),
+    ) -> None:
         self._sessions = sessions
         self._bearers = bearers
         self._signer = signer
         self._admit = admit
+        self._dangerous = dangerous
 
     def csrf_token(self, actor: Actor | None) -> str:
         return self._signer.sign("csrf", actor.session) if actor and actor.session else ""
@@ -183,6 +206,7 @@ class Policy:
         """Find the actor, then ask whether it may. The actor stays in `connection.scope["actor"]`."""
         if connection.scope.get("method") == "OPTIONS":
             return  # Litestar's own answer: which methods there are
+        _check_length(connection)
         if handler.opt.get("own_credentials"):
             return  # a public route that looks at what stands in Authorization by itself
         actor = await self.actor(connection)
@@ -205,7 +229,7 @@ class Policy:
                 raise Forbidden("What is a member's own is not shown: end the impersonation first", code="read_only")
         if unsafe and actor.session is not None:
             await self._check_csrf(connection, actor)
-        if unsafe and handler.opt.get("step_up") and not actor.fresh:
+        if unsafe and handler.opt.get("audit") in self._dangerous and not actor.fresh:
             raise StepUpRequired
         _check_query(connection, handler)
 
@@ -232,6 +256,19 @@ class Policy:
         expected = self.csrf_token(actor)
         if not sent or not hmac.compare_digest(sent.encode(), expected.encode()):
             raise Forbidden("The form is out of date: reload the page and try again", code="bad_csrf_token")
+
+
+def _check_length(connection: AnyConnection) -> None:
+    """
+    Raises:
+        TooLong.
+    """
+    query: bytes = connection.scope.get("query_string", b"")
+    cookies = b";".join(value for name, value in connection.scope["headers"] if name == b"cookie")
+    if len(query) > LONGEST_QUERY or query.count(b"&") > MOST_PARTS:
+        raise TooLong("What stands behind the question mark is too long")
+    if len(cookies) > LONGEST_COOKIES or cookies.count(b";") > MOST_PARTS:
+        raise TooLong("There are too many cookies, or they are too long")
 
 
 def _check_plane(connection: AnyConnection, plane: Plane | None, actor: Actor) -> None:
@@ -261,12 +298,13 @@ def _check_query(connection: AnyConnection, handler: BaseRouteHandler) -> None:
 def name_queries(routes: list[Any], under: str) -> None:
     """Note beside each handler of the API which query parameters it and its dependencies read.
 
-    A handler that reads others by itself names them: `reads=("title",)`.
+    A handler that reads others by itself names them: `reads=("title",)`. The pager reads `sort` for lists with `sorts`.
     """
     for route in routes:
         if isinstance(route, HTTPRoute) and route.path.startswith(under):
             for handler, reads in route.route_handler_map.values():
                 read = {parameter.field_alias for parameter in reads.expected_query_params}
+                read |= {"sort"} if "sorts" in handler.opt else set()
                 handler.opt["query"] = frozenset(read).union(handler.opt.get("reads", ()))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,6 +11,8 @@ from app.core.errors import Problem
 
 MEMBERS, ARTICLES, JOBS_IN_FLIGHT = "members", "articles", "jobsInFlight"
 AI_CENTS_PER_MONTH, API_CALLS_PER_DAY = "aiCentsPerMonth", "apiCallsPerDay"
+NEARLY = Decimal("0.8")
+"""The part of a quota from which on people should know."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ from litestar.routes import HTTPRoute
 from litestar.status_codes import HTTP_413_REQUEST_ENTITY_TOO_LARGE
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.core.database import Plane
 from app.core.errors import RateLimited
 from app.core.ids import new_id
 from app.core.metrics import Requests
-from app.core.policy import UNSAFE, Attempt, Audit
+from app.core.policy import UNSAFE, Actor, Attempt, Audit
 from app.core.settings import Settings
 
 log = structlog.get_logger("access")
@@ -34,6 +35,8 @@ SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
+    # Answers are one caller's, known by a cookie as well: no proxy keeps what does not say that it may be kept.
+    "cache-control": "no-store",
 }
 
 
@@ -58,6 +61,12 @@ def client_address(scope: Scope, trusted: tuple[str, ...]) -> str | None:
         except ValueError:
             return address
     return address
+
+
+def _filed_under(scope: Scope, actor: Actor) -> UUID:
+    """Whose log tells of what an actor tried: the platform's people try it on the tenant that the address names."""
+    named: object = scope["path_params"].get("tenant_id")
+    return named if actor.plane is Plane.PLATFORM and isinstance(named, UUID) else actor.tenant_id
 
 
 def _plain(address: str) -> str:
@@ -183,6 +192,7 @@ class RequestMiddleware:
             outcome,  # type: ignore[arg-type]
             status,
             {"request_id": request_id, "ip": address, "user_agent": agent, "path": scope["path"]},
+            tenant_id=_filed_under(scope, actor),
         )
         try:
             await self._audit(attempt)

@@ -5,14 +5,18 @@ such a text sees its own values, and can neither run for long nor grow without e
 """
 
 from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, nodes
+from jinja2 import Environment, StrictUndefined, TemplateError, TemplateSyntaxError, nodes, pass_environment
+from jinja2.filters import make_attrgetter
 from jinja2.meta import find_undeclared_variables
 from jinja2.runtime import LoopContext, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 MOST_LEVELS, MOST_LOOPS, LONGEST = 40, 2, 60_000
+MOST_STEPS = 100_000
+"""Of filters and looks into values, in one filling: what a loop does without writing anything is bounded too."""
 FILTERS = ("capitalize", "default", "first", "join", "last", "length", "lower", "round", "title", "trim", "upper")
 TESTS = ("defined", "even", "none", "odd")
 _KNOWN = (
@@ -31,10 +35,30 @@ class Unfit(Exception):
 class _Jinja(ImmutableSandboxedEnvironment):
     """Dots and brackets look into given lists and objects, never at what Python gives them."""
 
+    steps = 0
+
+    def count(self, steps: int = 1) -> None:
+        """
+        Raises:
+            ValueError: these are more than a text may take.
+        """
+        self.steps += steps
+        if self.steps > MOST_STEPS:
+            raise ValueError("does too much: loop over less, or do less in a loop")
+
+    def counted(self, filter: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(filter)
+        def run(*given: Any, **named: Any) -> Any:
+            self.count(1 + sum(len(one) for one in given if isinstance(one, (str, list))) // 100)
+            return filter(*given, **named)
+
+        return run
+
     def getattr(self, obj: Any, attribute: str) -> Any:
         return super().getattr(obj, attribute) if isinstance(obj, LoopContext) else self.getitem(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
+        self.count()
         if isinstance(obj, Undefined) or not isinstance(obj, (dict, list)):
             return self.undefined(obj=obj, name=argument)
         try:
@@ -57,7 +81,8 @@ class SandboxedText:
         self._write: Callable[[Any], str] = str
         jinja = _Jinja(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, finalize=self._finish)
         jinja.globals.clear()
-        jinja.filters = {name: jinja.filters[name] for name in FILTERS}
+        self._jinja = jinja
+        jinja.filters = {name: jinja.counted(jinja.filters[name]) for name in FILTERS} | {"join": jinja.counted(_join)}
         jinja.tests = {name: jinja.tests[name] for name in TESTS}
         jinja.trim_blocks = jinja.lstrip_blocks = True
         try:
@@ -78,7 +103,7 @@ class SandboxedText:
         Raises:
             Unfit: a value is missing or of the wrong kind, or the text becomes too long.
         """
-        self._write = write
+        self._write, self._jinja.steps = write, 0
         parts: list[str] = []
         left = LONGEST
         try:
@@ -105,6 +130,15 @@ class SandboxedText:
         if not isinstance(value, (str, int, float)):
             raise TypeError("a list or an object cannot be written as it is: use a loop, or the name of a field")
         return self._write(value)
+
+
+@pass_environment
+def _join(jinja: Environment, values: Any, between: str = "", attribute: str | None = None) -> str:
+    """Jinja's own, of no more than a text may be long: one that stands in another would grow without end."""
+    texts = [str(one) for one in (map(make_attrgetter(jinja, attribute), values) if attribute else values)]
+    if sum(map(len, texts)) + len(between) * len(texts) > LONGEST:
+        raise ValueError(f"becomes longer than {LONGEST:,} characters")
+    return between.join(texts)
 
 
 def _check(tree: nodes.Template) -> None:

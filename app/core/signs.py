@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.database import Plane
 from app.core.policy import Permission
 
 
@@ -33,7 +34,7 @@ class Sign:
 
 @dataclass(frozen=True, slots=True)
 class SignSource:
-    """`read(session)` answers with a module's signs, for the platform; whoever lacks the permission is told none.
+    """`read(session)` answers with a module's signs; whoever lacks the permission is told none.
 
     `topic` is signalled when they may have changed.
     """
@@ -41,6 +42,8 @@ class SignSource:
     read: Callable[[AsyncSession], Awaitable[Sequence[Sign]]]
     permission: Permission
     topic: str
+    plane: Plane | None = Plane.PLATFORM
+    """Whose overview says it: the owner's or tenants'. None for both: of one tenant, its transaction reads its own."""
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

@@ -26,11 +26,15 @@ Answer = TypeVar("Answer", bound=Response[Any])
 ROOT = Path(__file__).parent.parent
 PREFIX = "/dashboard/owner"
 MEMBERS = "/dashboard/t"
+TENANT = "Tenant"
 
 
 @dataclass(frozen=True, slots=True)
 class NavigationItem:
-    """One line of the side menu; `path` is under the dashboard's prefix."""
+    """One line of the side menu; `path` is under the dashboard's prefix.
+
+    Those of the group `Tenant` in tenants' dashboards are tabs of a tenant's page in the owner's, below its address.
+    """
 
     group: str
     label: str
@@ -124,6 +128,12 @@ def state_label(state: str) -> str:
     return state.replace("_", " ")
 
 
+def kind_label(kind: str) -> str:
+    """`seo_audit` as people read it: "SEO audit"."""
+    words = kind.replace("_", " ").capitalize().split()
+    return " ".join("SEO" if word == "Seo" else word for word in words)
+
+
 class Assets:
     """Names of built files. The manifest is read once; without it the page says what to run."""
 
@@ -152,6 +162,7 @@ def environment(settings: Settings) -> Environment:
         "number": number,
         "bytes": size,
         "state_label": state_label,
+        "kind_label": kind_label,
     }
     jinja.globals |= {
         "asset": Assets(ROOT / "static" / "dist"),
@@ -178,6 +189,11 @@ class Chrome:
             "prefix": prefix,
             "live_url": "/dashboard/live" if prefix == PREFIX else f"{prefix}/live",
             "nav": self._menu(actor, prefix, request.scope["path"]),
+            "tenant_tabs": [
+                {"label": item.label, "path": item.path}
+                for item in self._navigation
+                if item.group == TENANT and actor is not None and actor.may(item.permission)
+            ],
             "actor": _shown(actor) if actor else None,
             "may": (lambda name: actor is not None and actor.holds(name)),
             "csrf_token": self._policy.csrf_token(actor),
@@ -193,7 +209,7 @@ class Chrome:
             href = (prefix + item.path).rstrip("/")
             here = path == href or (item.path != "/" and path.startswith(href + "/"))
             # What the platform's people look after is, to a tenant's members, their tenant's.
-            group = "Tenant" if item.group == "Platform" and actor.plane is Plane.TENANT else item.group
+            group = TENANT if item.group == "Platform" and actor.plane is Plane.TENANT else item.group
             groups.setdefault(group, []).append({"label": item.label, "href": href, "icon": item.icon, "active": here})
         # Of a page below another's address, that one's line is the nearer.
         active = [line for lines in groups.values() for line in lines if line["active"]]

@@ -5,12 +5,17 @@ from typing import Any
 from unicodedata import category
 
 from litestar import Request
+from litestar.enums import RequestEncodingType
 from litestar.exceptions import ValidationException
+from litestar.params import BodyKwarg
 from litestar.typing import FieldDefinition
 from msgspec import Struct, ValidationError, convert, field
 
 from app.core.errors import Invalid, Unsupported
 
+MOST_FIELDS = 2_000
+SHORT_BODY = 64 * 1024
+"""Bytes of what people and programs send before anybody knows who they are."""
 _PLACE = re.compile(r"`\$\.(.+)`$")
 
 
@@ -39,6 +44,19 @@ class JsonRequest(Request[Any, Any, Any]):
     Forms send text for everything, so that the framework takes "3" for 3; in JSON, as the API's description says it,
     3 is not "3" and 0 is not false.
     """
+
+    async def body(self) -> bytes:
+        """
+        Raises:
+            Invalid (`body`): it is a form of more fields than any page has: reading them would hold all others up.
+        """
+        body = await super().body()
+        field = self.route_handler.parsed_data_field
+        asked = field.kwarg_definition.media_type if field and isinstance(field.kwarg_definition, BodyKwarg) else None
+        is_form = RequestEncodingType.URL_ENCODED in (asked, self.content_type[0])
+        if is_form and body.count(b"&") > MOST_FIELDS:
+            raise Invalid.field("body", f"is a form of more than {MOST_FIELDS:,} fields")
+        return body
 
     async def json(self) -> Any:
         kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()

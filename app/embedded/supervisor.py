@@ -16,7 +16,7 @@ from app.embedded.logs import last_lines
 from app.embedded.signals import Stop, stop_on_signals
 from app.embedded.terminal import say
 
-READY_S = 30.0
+READY_S = 60.0  # a first start compiles all modules, maybe on a busy machine; else it takes seconds
 GRACE_S = 25.0
 FREED_S = 10.0  # how long the web process of a killed owner may still hold the port
 
@@ -150,4 +150,7 @@ class Up:
 
 
 def _end_of(log: Path | None) -> str:
-    return f" The end of {log}:\n{last_lines(log)}" if log else ""
+    if log is None:
+        return ""
+    lines = last_lines(log)
+    return f" The end of {log}:\n{lines}" if lines else f" {log} is empty."

@@ -1,7 +1,8 @@
 """The statements of `batch`: each changes many jobs by the compare-and-set that `record` asks of one.
 
 They run on asyncpg's own connection. Ids, runs and attempts come as arrays; `$2` and `$3` are the smallest and largest
-id, because `= ANY` and a join alone would look into every month. What completes jobs frees their keys too.
+id, because `= ANY` and a join alone would look into every month. What completes jobs frees their keys and
+counts them too.
 """
 
 READ_UNTOUCHED = """
@@ -67,9 +68,12 @@ WITH done AS (
     AS mine(id, run, since_s, took_ms, result, log)
   WHERE job.id = mine.id AND job.run = mine.run AND job.id BETWEEN $2 AND $3
     AND job.attempt = 0 AND job.state IN ('pending', 'queued')
-  RETURNING job.id, job.run, job.tenant_id, job.started_at, mine.log
+  RETURNING job.id, job.run, job.tenant_id, job.queue, job.started_at, mine.log
 ), freed AS (
   DELETE FROM job_key USING done WHERE job_key.job_id = done.id AND NOT job_key.kept
+), counted AS (
+  INSERT INTO job_ended (tenant_id, queue, outcome, jobs)
+  SELECT tenant_id, queue, 'completed', count(*) FROM done GROUP BY tenant_id, queue
 )
 INSERT INTO job_attempt (job_id, run, n, tenant_id, worker, started_at, ended_at, log)
 SELECT id, run, 1, tenant_id, $5, started_at, now(), CAST(log AS jsonb) FROM done
@@ -89,7 +93,7 @@ WITH done AS (
     AS mine(id, run, attempt, took_ms, result, log)
   WHERE job.id = mine.id AND job.run = mine.run AND job.id BETWEEN $2 AND $3
     AND job.attempt = mine.attempt AND job.state = 'active'
-  RETURNING job.id, job.run, job.attempt, mine.log
+  RETURNING job.id, job.run, job.attempt, job.tenant_id, job.queue, mine.log
 ), ended AS (
   UPDATE job_attempt
   SET ended_at = now(), log = CAST(done.log AS jsonb)
@@ -98,6 +102,9 @@ WITH done AS (
     AND job_attempt.ended_at IS NULL AND job_attempt.job_id BETWEEN $2 AND $3
 ), freed AS (
   DELETE FROM job_key USING done WHERE job_key.job_id = done.id AND NOT job_key.kept
+), counted AS (
+  INSERT INTO job_ended (tenant_id, queue, outcome, jobs)
+  SELECT tenant_id, queue, 'completed', count(*) FROM done GROUP BY tenant_id, queue
 )
 SELECT id FROM done
 """

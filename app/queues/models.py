@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, SmallInteger, func, text
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, SmallInteger, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.ids import new_id
@@ -192,6 +192,36 @@ class EffectRow(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = ({"postgresql_partition_by": "RANGE (job_id)"},)
+
+
+class Outcome(StrEnum):
+    """How a run of a job, or only an attempt, came to its end."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    """An attempt failed, and another one follows."""
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+    REMOVED = "removed"
+    """By a person, or with its tenant, before it had ended."""
+
+
+class EndedRow(Base):
+    """How many ended, in the transaction in which they did.
+
+    Rows are only appended, so that those who end jobs do not wait for each other. The leader makes one row of those of
+    a queue and an outcome, in the platform's name, where they outlive their tenant, their jobs and the months of these.
+    """
+
+    __tablename__ = "job_ended"
+    __table_args__ = (
+        CheckConstraint("outcome IN ('completed', 'failed', 'dead', 'cancelled', 'removed')", name="outcome"),
+    )
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    outcome: Mapped[str] = mapped_column(primary_key=True)
+    n: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    jobs: Mapped[int] = mapped_column(BigInteger)
 
 
 class KeyRow(Base):

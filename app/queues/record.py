@@ -13,9 +13,10 @@ from app.core.direct import Direct, direct
 from app.core.live import signal
 from app.queues import batch_sql
 from app.queues.children import release, unfinished_children
+from app.queues.ended import count_ended
 from app.queues.failure import Failure, Superseded
 from app.queues.keys import free_keys
-from app.queues.models import IN_LINE, UNFINISHED, AnyJob, AttemptRow, JobRow, State
+from app.queues.models import IN_LINE, UNFINISHED, AnyJob, AttemptRow, JobRow, Outcome, State
 
 TOPIC = "queues"
 CANCEL_TOPIC = "queues.cancel"
@@ -49,12 +50,15 @@ class Ended(NamedTuple):
         return cls(row.id, row.queue, row.tenant_id, row.parent_id)
 
 
-async def after_end(session: AsyncSession, ended: Sequence[Ended]) -> None:
-    """What follows in the transaction in which jobs end, however they end: free keys, waiting parents, signals.
+async def after_end(session: AsyncSession, ended: Sequence[Ended], outcome: Outcome | None) -> None:
+    """What follows in the transaction in which jobs end, however they end: free keys, waiting parents, counts, signals.
 
-    By statements over all of them together. Whoever ends jobs in another way than by this file calls it.
+    By statements over all of them together. Without an outcome they were counted before. Whoever ends jobs in another
+    way than by this file calls it.
     """
     await free_keys(session, [job.id for job in ended])
+    if outcome is not None:
+        await count_ended(session, ended, outcome)
     if parents := {job.parent_id for job in ended if job.parent_id is not None}:
         await release(session, parents)
     signal_all(session, ended)
@@ -93,7 +97,7 @@ async def complete_elsewhere(session: AsyncSession, row: AnyJob) -> bool:
     """A worker that keeps no record, such as a Node program's, has finished this run."""
     done = await _set(session, row, (JobRow.state.in_(UNFINISHED),), state=State.COMPLETED, **_FINISHED)
     if done:
-        await after_end(session, [Ended.of(row)])
+        await after_end(session, [Ended.of(row)], Outcome.COMPLETED)
     return done
 
 
@@ -121,6 +125,7 @@ async def retry_later(
     )
     if done:
         await _end_attempt(session, row, failure, log)
+        await count_ended(session, [Ended.of(row)], Outcome.FAILED)
     return done
 
 
@@ -147,7 +152,7 @@ async def bury(session: AsyncSession, row: AnyJob, failure: Failure, log: Sequen
     )
     if done:
         await _end_attempt(session, row, failure, log)
-        await after_end(session, [Ended.of(row)])
+        await after_end(session, [Ended.of(row)], Outcome.DEAD)
     return done
 
 
@@ -158,7 +163,7 @@ async def cancelled(session: AsyncSession, row: AnyJob, log: Sequence[str]) -> b
     if done:
         by = await session.scalar(select(JobRow.cancel_requested_by).where(JobRow.id == row.id))
         await _end_attempt(session, row, Failure.told("Cancelled", f"cancelled by {by or 'somebody'}"), log)
-        await after_end(session, [Ended.of(row)])
+        await after_end(session, [Ended.of(row)], Outcome.CANCELLED)
     return done
 
 
@@ -198,7 +203,11 @@ async def close(
         values |= {"removed_from": JobRow.state, "removed_at": func.now() if undoable else None}
     query = update(JobRow).where(JobRow.id.in_(ids), JobRow.state.in_(allowed)).values(**values)
     rows = await _returned(session, query)
-    await after_end(session, [Ended.of(row) for row in rows])
+    # What lay there as ended has been counted.
+    over = [Ended.of(row) for row in rows if row.removed_from not in (None, *UNFINISHED)]
+    unfinished = [Ended.of(row) for row in rows if row.removed_from in (None, *UNFINISHED)]
+    await after_end(session, unfinished, Outcome(state))
+    await after_end(session, over, None)
     return rows
 
 

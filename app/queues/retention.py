@@ -1,5 +1,6 @@
 """Months of jobs go when their time is over; what is unfinished or dead stays, and says so."""
 
+from collections.abc import Collection
 from datetime import UTC, date, datetime
 from uuid import UUID
 
@@ -28,11 +29,17 @@ class Held(Exception):
 
 
 class Retention:
-    """Drops whole months, and thins out those that something keeps. `months` as in JOB_RETENTION_MONTHS."""
+    """Drops whole months, and thins out those that something keeps.
 
-    def __init__(self, database: Database, months: int) -> None:
+    Args:
+        months: as in JOB_RETENTION_MONTHS.
+        beside: tables of modules whose months go with those of the jobs.
+    """
+
+    def __init__(self, database: Database, months: int, beside: Collection[str] = ()) -> None:
         self._database = database
         self._months = months
+        self._beside = beside
 
     async def run(self) -> None:
         """
@@ -41,7 +48,7 @@ class Retention:
         """
         held = []
         async with self._database.transaction(SYSTEM) as session:
-            over = await months_over(session, "job", "ai_event_log", kept=self._months)
+            over = await months_over(session, "job", *self._beside, kept=self._months)
         for month in over:
             if await self._drop(month):
                 log.info("month.dropped", month=f"{month:%Y-%m}")

@@ -67,7 +67,15 @@ class Timing:
             yield moment
 
     def __str__(self) -> str:
-        return f"{self.cron} ({self.timezone})" if self.cron else f"every {self.every_s} s"
+        return f"{self.cron} ({self.timezone})" if self.cron else in_words(self.every_s or 0)
+
+
+def in_words(every_s: int) -> str:
+    """In the largest unit that divides it: "every 5 minutes", "every hour", "every 90 seconds"."""
+    units = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+    size, unit = next(each for each in units if every_s % each[0] == 0)
+    number = every_s // size
+    return f"every {unit}" if number == 1 else f"every {number} {unit}s"
 
 
 @functools.cache

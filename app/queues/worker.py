@@ -12,6 +12,7 @@ from app.core.live import Broker
 from app.queues.adopt import adopt, is_ours
 from app.queues.clock import MEASURE_EVERY_S, clock
 from app.queues.consumer import Cancelled, Dead, Delivery, Done, HandBack, Refused, Retry, Verdict, check_layouts
+from app.queues.ended import gather_ended
 from app.queues.engine import Engine
 from app.queues.failure import Failure
 from app.queues.group_commit import is_away
@@ -82,6 +83,7 @@ class WorkerProcess:
             Loop("relay", 0.5, relay.push_pending),
             Loop("reconcile", 5.0, reconciler.sweep),
             Loop("tidy", 30.0, Tidier(database, patient).tidy),
+            Loop("ended", 60.0, lambda: gather_ended(database)),
             Loop("workers", 60.0, lambda: self._heartbeat.forget_gone()),
             *led,
         ]

@@ -50,6 +50,8 @@ async def stage(
     beating = datetime.now(UTC) + timedelta(hours=1)
     plausible = {"saved_view": {"owner": f"user:{person}"}, "worker": {"beat_at": beating}}
     plausible["article_version"] = {"snapshot": {"title": "t", "slug": "t", "language": "en", "body": "t"}}
+    plausible["locale"] = {"code": "fr", "is_default": True, "enabled": True, "place": 1}
+    plausible["interface_text"] = {"key": "menu.home", "text": "Accueil"}
     mine = str(await admin.fetchval("SELECT id FROM api_token WHERE tenant_id = $1", PLATFORM_TENANT))
     slugs = [await admin.fetchval("SELECT slug FROM tenant WHERE id = $1", each.id) for each in (tenant, other)]
     ids = await one_of_everything(admin, tenant.id, other.id, plausible)

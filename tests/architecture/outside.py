@@ -1,4 +1,4 @@
-"""What adding a module has cost elsewhere: `python -m tests.architecture.outside` writes docs/modules.md from git.
+"""What adding a module has cost elsewhere: `python -m tests.architecture.outside` writes it into docs/modules.md.
 
 For each module of issue 6, the commit that added its folder is taken; those that came together stand together. Lines
 are those added and removed by that commit. Where more was done in it than adding the module, it is counted here too,
@@ -14,7 +14,7 @@ PAGE = ROOT / "docs" / "modules.md"
 OF_THE_ISSUE = (
     *("email_templates", "email_preferences", "media", "imports", "history", "releases", "translations", "drafts"),
     *("reports", "prompts", "runs", "events", "analytics", "funnels", "plugins", "approvals", "workflows"),
-    *("instances", "traces", "taxonomy"),
+    *("instances", "traces", "taxonomy", "locales"),
 )
 PLACES = {
     "registry": ("app/registry.py",),
@@ -23,9 +23,9 @@ PLACES = {
     "command": ("app/cli/",),
     "rest of the app": ("app/",),
 }
-HEAD = """# What a module costs elsewhere
+HEAD = """## What each has cost elsewhere
 
-A module is a folder and one name in `app/registry.py`. This is what adding those of issue 6 took besides, in lines added and removed by the commit that added the folder (its templates belong to it). Tests, documents and migrations are left out. Some commits did more than that; then the number is the most that it can have been. `python -m tests.architecture.outside` wrote this page from git.
+This is what adding those of issue 6 took besides folder and name, in lines added and removed by the commit that added the folder (its templates and its command belong to it). Tests, documents and migrations are left out. Some commits did more than that; then the number is the most that it can have been. `python -m tests.architecture.outside` wrote this part from git.
 
 """  # noqa: E501
 
@@ -40,6 +40,8 @@ def place(path: str, modules: list[str]) -> str | None:
     if not path.startswith("app/"):
         return None
     if any(path.startswith((f"app/modules/{name}/", f"app/templates/{name}/")) for name in modules):
+        return "own folder"
+    if path in [f"app/cli/{name}.py" for name in modules]:
         return "own folder"
     return next(name for name, beginnings in PLACES.items() if path.startswith(beginnings))
 
@@ -70,7 +72,8 @@ def page() -> str:
     for commit, modules in together().items():
         counts = lines(commit, modules)
         rows.append((", ".join(modules), f"`{commit}`", *(f"{counts[name]:,}" for name in names)))
-    return HEAD + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+    guide = PAGE.read_text().partition(HEAD.partition("\n")[0])[0]
+    return guide + HEAD + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 
 if __name__ == "__main__":

@@ -11,13 +11,18 @@ from litestar.connection import WebSocket
 from litestar.types import Receive, Scope, Send
 
 from app import modules, registry
+from app.core.database import SYSTEM
+from app.core.egress import Egress
 from app.core.live import Topic
 from app.core.policy import PUBLIC, Permission
 from app.core.settings import load
 from app.core.templating import NavigationItem
 from app.main import create_app
-from app.module import Module, caches
+from app.module import Module, Parts, caches
+from app.modules.seals.service import Sealer
+from app.process import Process
 from app.queues.job import Job, processor
+from app.queues.loops import Loop
 from app.queues.work import Work
 from app.redis.cached import Cached
 
@@ -111,6 +116,13 @@ async def show(session: object) -> dict[str, Any]:
     return {}
 
 
+@dataclasses.dataclass(frozen=True)
+class Ground:
+    """What a processor asks for."""
+
+    env: str
+
+
 class Stray(Job, kind="stray", queue="nowhere:at-all"):
     """Declared outside of app, so that only the tests that name it see it."""
 
@@ -128,6 +140,46 @@ def test_every_module_stands_in_the_registry() -> None:
 def test_a_module_that_fits_is_served(boot: Boot) -> None:
     app = boot(planted([Guarded]))
     assert "/api/v1/planted" in {route.path for route in app.routes}
+
+
+@pytest.mark.promise("S4-68")
+async def test_what_processors_ask_for_loops_and_months_of_a_module_are_plugged_in_by_its_name_alone(
+    boot: Boot,
+) -> None:
+    seen: list[Parts] = []
+
+    async def look() -> None: ...
+
+    def loop(parts: Parts) -> Loop:
+        seen.append(parts)
+        return Loop("planted", 60.0, look)
+
+    module = planted(
+        resources={Ground: lambda parts: Ground(parts.settings.app_env)},
+        ports={"planted": lambda parts: parts.egress},
+        loops=[loop],
+        months={"planted_log": "audit_retention_months"},
+    )
+    process: Process = boot(module).state.process
+    assert process.resources()[Ground] == Ground("test") and len(process.resources()) > 4
+    assert [one.name for one in process.loops() if one.action is look] == ["planted"]
+    assert seen[0].months == process.parts.months and seen[0].months["planted_log"] == 13
+    assert "ai_event_log" not in seen[0].months, "its months go with those of the jobs"
+    async with process.database.transaction(SYSTEM) as session:
+        assert session.info["planted"] is process.parts.egress
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"resources": {Egress: lambda _: None, Sealer: lambda _: None}}, "resource .*Sealer.* is declared twice"),
+        ({"ports": {"seal_key": lambda _: None}}, "port 'seal_key' is declared twice"),
+        ({"months": {"audit_log": "audit_retention_months"}}, "table by month 'audit_log' is declared twice"),
+    ],
+)
+def test_what_two_modules_plug_in_under_one_name_stops_the_boot(boot: Boot, part: Any, message: str) -> None:
+    with pytest.raises(RuntimeError, match=message):
+        boot(planted(**part)).state.process.resources()
 
 
 @pytest.mark.parametrize(

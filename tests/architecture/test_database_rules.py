@@ -215,6 +215,7 @@ async def test_a_function_with_its_owners_rights_names_its_schemas(admin: asyncp
     """
     found = await admin.fetch(query)
     assert {row["name"] for row in found} == {
+        "teknav_active",
         "teknav_client",
         "teknav_copy_person",
         "teknav_drop_log_month",

@@ -6,16 +6,15 @@ from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, get_args
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import asyncpg
-import msgspec
 import pytest
 from litestar.response import Redirect, Response
 
 import app
 from app.core.policy import UNSAFE
-from tests.architecture.access import Door, Stage, addresses, ask, body_of, doors, insider, kept
+from tests.architecture.access import Door, Stage, addresses, ask, asked, body_of, doors, insider, kept, pressed
 from tests.conftest import ORIGIN
 
 EVIL, ELSEWHERE = "evil.example", "elsewhere.example"
@@ -58,33 +57,6 @@ NO_PAGE_OF_A_RECORD = {
     ("GET", "/dashboard/t/{slug:str}/exports/{export_id:uuid}/file"),
 }
 HTMX = {"HX-Request": "true"}
-MANIFEST = {"key": "chat", "name": "Chat", "version": "1.0.0", "endpoint": "https://example.com/hook"}
-# What the secrets' routes want, by the end of their path.
-ASKS: dict[str, dict[str, Any]] = {
-    "/rotation": {"overlapHours": 1},
-    "/secrets": {"overlapHours": 1},
-    "/tokens": {"name": "App", "scopes": ["articles:read"]},
-    "/clients": {"name": "App", "scopes": ["articles:read"]},
-    "/plugins": {"manifest": MANIFEST},
-}
-# What is ticked, by the part of the path that says in which list; and what the forms of these lists say besides.
-TICKED = {
-    "/users/": "user",
-    "/sessions/": "session",
-    "/members": "tenant_member",
-    "/tokens/": "api_token",
-    "/clients/": "api_client",
-}
-FORMS = {
-    "/bans": ("ids", "reason"),
-    "/unbans": ("ids",),
-    "/revocations": ("ids",),
-    "/removal": ("ids",),
-    "/roles": ("ids", "roleId"),
-    "/place": ("workspaceId",),
-    "/{token_id:uuid}": ("name", "scopes"),
-    "/{client_id:uuid}": ("name", "scopes"),
-}
 # Of what there are acts that answer with it.
 ACTED_ON = ("user", "session", "member", "token", "client", "queue_job", "workflow_instance")
 MODULES = Path(app.__file__).parent / "modules"
@@ -293,29 +265,6 @@ def body(door: Door) -> tuple[bytes, str] | None:
     made, kind = body_of(door)
     more = "&".join(f"{name}={PLACES[0]}" for name in WHERE)
     return made + b"&" * bool(made) + more.encode(), kind
-
-
-def asked(door: Door) -> tuple[bytes, str] | None:
-    found = next((wanted for end, wanted in ASKS.items() if door.path.endswith(end)), None)
-    if door.method not in UNSAFE or found is None:
-        return None
-    if door.path.startswith("/api/"):
-        return msgspec.json.encode(found), "application/json"
-    values = {
-        name: msgspec.json.encode(each).decode() if isinstance(each, dict) else each for name, each in found.items()
-    }
-    return urlencode(values, doseq=True).encode(), "application/x-www-form-urlencoded"
-
-
-def pressed(door: Door, stage: Stage) -> tuple[bytes, str] | None:
-    """What the form of an act sends: what is ticked, and what else it asks for."""
-    table = next((table for part, table in TICKED.items() if part in door.path), None)
-    given = next((wanted for end, wanted in FORMS.items() if door.path.endswith(end)), None)
-    if given is None or table is None:
-        return asked(door)
-    values = {"name": "App", "scopes": "articles:read", "reason": "Spam"}
-    values |= {"ids": stage.ids[table][0], "roleId": stage.ids["role"][0], "workspaceId": stage.ids["workspace"][0]}
-    return urlencode({name: values[name] for name in given}).encode(), "application/x-www-form-urlencoded"
 
 
 def outside(value: str) -> bool:

@@ -12,6 +12,7 @@ from app.registry import MODULES
 
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = {
+    "AiReport is never written": "a trigger of the runs of AI writes it",
     "AuditUnsealed is never written": "a trigger of the audit log writes it",
     "EffectRow is never read": "its key is asked by the INSERT itself, whose conflict is the answer",
 }

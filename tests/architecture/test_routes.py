@@ -14,6 +14,7 @@ from msgspec import Struct, structs
 from app import registry
 from app.core.access import Access
 from app.core.policy import PUBLIC, SIGNED_IN, UNSAFE, Permission
+from app.core.wire import SHORT_BODY
 
 RIGHTS = Path(__file__).parent / "rights.txt"
 GUIDE = Path(__file__).parents[2] / "docs" / "api.md"
@@ -48,6 +49,8 @@ OF_TENANTS = {
     "imports:write",
     "instances:manage",
     "instances:read",
+    "locales:read",
+    "locales:write",
     "plugins:manage",
     "plugins:read",
     "reports:read",
@@ -105,6 +108,14 @@ def test_every_permission_is_declared_and_every_change_is_named_for_the_audit_lo
         assert door.permission in declared, door
         assert not door.audit or re.fullmatch(r"[a-z]+(\.[a-z_]+)+", door.audit), door
         assert bool(door.audit) == (door.method in UNSAFE), door
+
+
+def test_what_changes_something_for_anybody_reads_short_bodies(app: Litestar) -> None:
+    for route in app.routes:
+        assert isinstance(route, HTTPRoute)
+        for handler in route.route_handlers:
+            if handler.opt.get("permission") == PUBLIC and handler.http_methods & UNSAFE:
+                assert handler.resolve_request_max_body_size() == SHORT_BODY, route.path
 
 
 def test_no_field_of_a_body_is_called_like_a_provider(app: Litestar) -> None:

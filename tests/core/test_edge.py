@@ -17,6 +17,7 @@ async def test_every_answer_has_its_request_id_and_the_security_headers(client: 
     assert "script-src 'self'" in answer.headers["content-security-policy"]
     assert "unsafe" not in answer.headers["content-security-policy"]
     assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
 
 
 async def test_a_sound_request_id_is_kept_and_another_replaced(client: AsyncClient) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 
+import msgspec
 import pytest
 from httpx2 import ASGITransport, AsyncClient
 from litestar import Litestar
@@ -46,6 +47,52 @@ async def test_a_suspended_tenants_token_is_refused_by_the_next_request_everywhe
     assert (await elsewhere.get("/api/v1/articles", headers=bearer)).status_code == 200
     assert (await owner.patch(f"/api/owner/tenants/{tenant.id}", json={"status": "suspended"})).is_success
     assert (await elsewhere.get("/api/v1/articles", headers=bearer)).status_code == 403
+
+
+@pytest.mark.promise("S4-64")
+async def test_a_clients_jwt_ends_with_its_epoch_and_with_a_leaked_secret_by_the_next_request_everywhere(
+    owner: AsyncClient, elsewhere: AsyncClient, tenant: Made
+) -> None:
+    here = f"/api/owner/tenants/{tenant.id}/clients"
+    made = (await owner.post(here, json={"name": "App", "scopes": ["articles:read"]})).json()
+
+    async def bearer(secret: str) -> dict[str, str]:
+        grant = {"grant_type": "client_credentials", "client_id": made["id"], "client_secret": secret}
+        answer = await elsewhere.post("/api/v1/oauth/token", data=grant)
+        assert answer.status_code == 200, answer.text
+        return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+    async def status(jwt: dict[str, str]) -> int:
+        return (await elsewhere.get("/api/v1/articles", headers=jwt)).status_code
+
+    first = await bearer(made["clientSecret"])
+    assert await status(first) == 200
+    assert (await owner.post(f"{here}/{made['id']}/epochs")).is_success
+    assert await status(first) == 401
+    second = await bearer(made["clientSecret"])
+    rotated = await owner.post(f"{here}/{made['id']}/rotation", json={"overlapHours": 1})
+    assert await status(second) == 200, "with an overlap nothing has leaked"
+    both = [await bearer(secret) for secret in (made["clientSecret"], rotated.json()["clientSecret"])]
+    assert [await status(jwt) for jwt in both] == [200, 200]
+    leaked = await owner.post(f"{here}/{made['id']}/rotation", json={"overlapHours": 0})
+    assert [await status(jwt) for jwt in (second, *both)] == [401] * 3
+    assert await status(await bearer(leaked.json()["clientSecret"])) == 200
+
+
+@pytest.mark.parametrize(("trusted", "status"), [("", 403), ("127.0.0.1/32", 200)])
+async def test_a_tokens_addresses_are_told_by_the_configured_proxy_alone(
+    owner: AsyncClient, settings: Settings, tenant: Made, trusted: str, status: int
+) -> None:
+    bound = {"name": "A", "scopes": ["articles:read"], "addresses": ["198.51.100.0/24"]}
+    made = (await owner.post(f"/api/owner/tenants/{tenant.id}/tokens", json=bound)).json()
+    behind = create_app(msgspec.structs.replace(settings, trusted_proxies=(trusted,) if trusted else ()))
+    transport = ASGITransport(app=behind, raise_app_exceptions=False)  # type: ignore[arg-type]
+    async with AsyncClient(transport=transport, base_url=ORIGIN) as client:
+        client.headers["Authorization"] = f"Bearer {made['token']}"
+        told = await client.get("/api/v1/articles", headers={"X-Forwarded-For": "198.51.100.7"})
+        beside = await client.get("/api/v1/articles", headers={"X-Forwarded-For": "198.51.100.7, 203.0.113.9"})
+    assert (told.status_code, beside.status_code) == (status, 403)
+    await behind.state.process.close()
 
 
 async def test_guessing_with_made_up_addresses_is_guessing_from_one(

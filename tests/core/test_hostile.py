@@ -1,5 +1,6 @@
 """Requests that are made to break things get an answer like any other."""
 
+import time
 from uuid import UUID
 
 import pytest
@@ -93,3 +94,30 @@ async def test_a_place_that_no_text_may_hold_is_its_senders_fault(owner: AsyncCl
 async def test_a_parameter_that_has_to_be_there_is_named(owner: AsyncClient) -> None:
     answer = await owner.get("/api/owner/ai/usage/parts")
     assert (answer.status_code, answer.json()["errors"]) == (422, [{"field": "by", "message": "is wanted"}])
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "application/json", "multipart/form-data"])
+@pytest.mark.parametrize("door", ["/signin", "/signup", "/unsubscribe/x", "/invitations/x", "/api/v1/oauth/token"])
+async def test_who_is_not_known_sends_little(client: AsyncClient, door: str, kind: str) -> None:
+    answer = await client.post(door, content=b"a&" * 100_000, headers={"Content-Type": kind})
+    # Unsubscribing asks for either kind of form by itself, and leaves other bodies alone.
+    unread = {"application/json": 404, "multipart/form-data": 400} if door == "/unsubscribe/x" else {}
+    assert answer.status_code == unread.get(kind, 413)
+
+
+async def test_a_form_of_fields_without_end_is_refused_unread(owner: AsyncClient) -> None:
+    started = time.process_time()
+    for kind in ("application/x-www-form-urlencoded", "application/json"):
+        answer = await owner.post("/account/profile", content=b"a&" * 4_500_000, headers={"Content-Type": kind})
+        assert answer.status_code == 422 and "2,000 fields" in answer.text
+    assert time.process_time() - started < 2
+
+
+async def test_long_queries_and_cookies_are_refused_and_not_kept(client: AsyncClient) -> None:
+    for path in ("/signin", "/api/v1/articles", "/health"):
+        for query in ("a" * 9_000, "a&" * 300):
+            assert (await client.get(f"{path}?{query}")).status_code == 431
+        for cookies in ("a=" + "b" * 17_000, "a;" * 300):
+            answer = await client.get(path, headers={"Cookie": cookies})
+            assert answer.status_code == 431 and "cookies" in answer.text
+    assert (await client.get(f"/signin?next={'a' * 4_000}", headers={"Cookie": "a=b;" * 100})).status_code == 200

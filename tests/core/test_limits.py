@@ -16,7 +16,8 @@ from app.core.ids import new_id
 from app.core.limits import PLANS, Window
 from app.core.settings import Settings
 from app.main import create_app
-from tests.conftest import ORIGIN, TenantClient
+from app.modules.identity.service import FAILURES_PER_ACCOUNT
+from tests.conftest import ORIGIN, OWNER_EMAIL, OWNER_PASSWORD, TenantClient
 
 OWNERS = "/api/owner/tenants"
 ARTICLES = "/api/v1/articles"
@@ -128,6 +129,16 @@ async def test_without_redis_the_api_stays_open_and_bounded(limited: Limited, te
     assert told(await client.get(ARTICLES))[:2] == (100, 99)
     assert (await client.get(ARTICLES)).status_code == 200
     assert [(await client.get(OWNERS)).status_code for _ in range(4)] == [403, 403, 403, 429]
+
+
+async def test_without_redis_guessing_stays_closed_in_all_processes(limited: Limited, owner: AsyncClient) -> None:
+    """Passwords are counted in PostgreSQL: a Redis that is gone opens nothing."""
+    places = [await limited({"Origin": ORIGIN}, redis_url="redis://127.0.0.1:1/0") for _ in range(2)]
+    form = {"email": OWNER_EMAIL, "password": "not the password"}
+    told = [(await places[n % 2].post("/signin", data=form)).status_code for n in range(FAILURES_PER_ACCOUNT + 1)]
+    assert told == [401] * FAILURES_PER_ACCOUNT + [429]
+    right = form | {"password": OWNER_PASSWORD}
+    assert [(await place.post("/signin", data=right)).status_code for place in places] == [429, 429]
 
 
 def test_no_route_costs_more_than_the_smallest_plan_has(app: Litestar) -> None:

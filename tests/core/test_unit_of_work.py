@@ -1,8 +1,13 @@
 """One transaction: its role, its tenant, and what happens after it."""
 
+import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from httpx2 import AsyncClient
 from litestar import Litestar
@@ -11,6 +16,8 @@ from sqlalchemy.exc import DBAPIError
 
 from app.core.database import SYSTEM, Database, Plane, Scope, after_commit
 from app.core.ids import new_id
+from app.core.settings import Settings
+from tests.conftest import Made
 
 WHO = text("SELECT current_user, current_setting('app.tenant_id', true)")
 
@@ -33,14 +40,55 @@ async def test_the_tenants_login_may_not_become_the_platform(database: Database)
             await session.execute(text("SELECT set_config('role', 'teknav_platform', true)"))
 
 
-async def test_one_tenant_does_not_see_another_on_the_same_connection(
-    database: Database, make_tenant: Callable[[str], Awaitable[object]]
+async def test_two_tenants_take_turns_on_one_connection_a_thousand_times_and_never_meet(
+    settings: Settings, make_tenant: Callable[[str], Awaitable[Made]]
 ) -> None:
-    made = [await make_tenant(name) for name in ("North", "South")]
-    for tenant in made * 20:
-        async with database.transaction(Scope(Plane.TENANT, tenant.id)) as session:  # type: ignore[attr-defined]
-            seen = (await session.execute(text("SELECT DISTINCT tenant_id FROM workspace"))).scalars().all()
-            assert seen == [tenant.id]  # type: ignore[attr-defined]
+    """However a turn ends: written and committed, given up, or refused by PostgreSQL; by a session, or without one."""
+    tenants = [await make_tenant(name) for name in ("North", "South")]
+    database = Database(msgspec.structs.replace(settings, database_pool_size=1))
+    backends, ends, numbers = set(), Counter[str](), iter(range(1_000))
+    mine = "SELECT pg_backend_pid(), current_setting('app.tenant_id'), array_agg(DISTINCT tenant_id) FROM workspace"
+
+    def held(number: int, found: Any) -> None:
+        tenant = tenants[number // 2 % 2]
+        backend, named, seen = found
+        assert (named, seen) == (str(tenant.id), [tenant.id]), number
+        backends.add(backend)
+
+    async def turn(number: int, end: str) -> None:
+        scope = Scope(Plane.TENANT, tenants[number // 2 % 2].id)
+        if end == "direct":
+            async with database.connection(scope) as direct:
+                held(number, await direct.connection.fetchrow(mine))
+            return
+        if end == "nobody":  # what a transaction without a tenant finds of the one before
+            async with database.engine(Plane.TENANT).connect() as connection:
+                assert not (await connection.execute(WHO)).one()[1], number
+            return
+        async with database.transaction(scope) as session:
+            held(number, (await session.execute(text(mine))).one())
+            if end == "written":
+                changed = await session.execute(text("UPDATE workspace SET updated_at = now() RETURNING tenant_id"))
+                assert {row.tenant_id for row in changed} == {scope.tenant_id}
+            elif end == "refused":
+                await session.execute(text("SELECT 1 / 0"))
+            elif end == "given up":
+                raise RuntimeError("given up")
+
+    async def take_turns() -> None:
+        for number in numbers:
+            end = ("written", "given up", "direct", "refused", "nobody")[number % 5]
+            with suppress(RuntimeError, DBAPIError):
+                await turn(number, end)
+            ends[end] += 1
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(8):
+                group.create_task(take_turns())
+    finally:
+        await database.close()
+    assert len(backends) == 1 and sum(ends.values()) == 1_000 and len(ends) == 5
 
 
 async def test_without_a_tenant_there_are_no_rows(database: Database, tenant: object) -> None:

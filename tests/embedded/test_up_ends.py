@@ -74,6 +74,15 @@ def test_a_web_that_is_never_ready_is_shown_with_its_last_lines(up: Start, share
     assert serving(shared_folder / "postgres") == []
 
 
+def test_a_web_that_is_never_ready_and_said_nothing_is_shown_with_that(up: Start, shared_folder: Path) -> None:
+    (shared_folder / "logs" / "web.log").unlink(missing_ok=True)
+    first = up(SILENT="yes", READY_S="1")
+    assert first.process.wait(20) == 1
+    assert "web was not ready within 1 s" in first.err.read_text()
+    assert "web.log is empty" in first.err.read_text()
+    assert serving(shared_folder / "postgres") == []
+
+
 def test_a_web_that_cannot_start_is_shown_with_its_last_lines(up: Start, shared_folder: Path) -> None:
     first = up(WEB_FAILS="yes")
     assert first.process.wait(20) == 1

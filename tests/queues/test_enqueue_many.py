@@ -133,6 +133,7 @@ async def test_what_bullmq_cannot_hold_is_refused_by_name_and_nothing_is_written
     assert await count(own_database) == 0
 
 
+@pytest.mark.promise("S2-2")
 async def test_the_outermost_priority_and_moment_are_kept_by_bullmq(own_database: Database, engine: Engine) -> None:
     last = LATEST - timedelta(milliseconds=1)
     async with own_database.transaction(PLATFORM) as session:

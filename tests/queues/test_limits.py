@@ -79,6 +79,7 @@ async def test_a_rate_holds_over_all_processes(engine: Engine, gate: MakeGate) -
         assert sum(first <= at < first + 0.5 for at in started) <= 20 + 10 + 1
 
 
+@pytest.mark.promise("S0-30")
 async def test_no_more_jobs_run_at_once_than_the_limit_whoever_runs_them(engine: Engine, gate: MakeGate) -> None:
     await engine.push([job() for _ in range(5)])
     one, other = gate(Limits(running=2)), gate(Limits(running=2))

@@ -18,6 +18,7 @@ from app.queues.retention import Held, Retention
 
 LONG_AGO, LATER = date(2020, 1, 1), date(2020, 2, 1)
 MONTHS_KEPT = 12
+BESIDE = ("ai_event_log",)
 MADE = """
 DO $$ DECLARE parent text; month timestamptz; BEGIN
     FOREACH parent IN ARRAY ARRAY['job', 'job_attempt', 'job_effect', 'ai_event_log'] LOOP
@@ -87,7 +88,7 @@ async def test_a_month_goes_with_all_its_tables_and_the_keys_that_had_outlived_t
 ) -> None:
     for state in (State.COMPLETED, State.CANCELLED, State.REMOVED):
         await old_job(state)
-    await Retention(own_database, MONTHS_KEPT).run()
+    await Retention(own_database, MONTHS_KEPT, BESIDE).run()
     assert await left(admin) == set()
     assert await rows_left(admin) == {"job": set(), "job_attempt": set(), "job_effect": set(), "job_key": set()}
 
@@ -103,11 +104,11 @@ async def test_what_is_unfinished_or_dead_holds_its_month_and_only_that(
     for day in (LONG_AGO, LATER):
         await old_job(State.COMPLETED, day)
     with pytest.raises(Held, match=f"2020-01 \\({told}"):
-        await Retention(own_database, MONTHS_KEPT).run()
+        await Retention(own_database, MONTHS_KEPT, BESIDE).run()
     assert await left(admin) == {"job_2020_01", "job_attempt_2020_01", "job_effect_2020_01", "ai_event_log_2020_01"}
     assert await rows_left(admin) == {name: {kept} for name in ("job", "job_attempt", "job_effect", "job_key")}
     await admin.execute("UPDATE job SET state = 'completed', finished_at = now()")
-    await Retention(own_database, MONTHS_KEPT).run()
+    await Retention(own_database, MONTHS_KEPT, BESIDE).run()
     assert await left(admin) == set()
 
 
@@ -117,7 +118,7 @@ async def test_the_results_that_a_dead_parent_may_need_again_stay(
     parent = await old_job(State.DEAD, LATER)
     child = await old_job(State.COMPLETED, date(2020, 1, 31), parent=parent)
     with pytest.raises(Held):
-        await Retention(own_database, MONTHS_KEPT).run()
+        await Retention(own_database, MONTHS_KEPT, BESIDE).run()
     assert (await rows_left(admin))["job"] == {parent, child}
 
 
@@ -127,7 +128,7 @@ async def test_a_removed_job_in_the_trash_can_still_come_back(
     job = await old_job(State.REMOVED)
     await admin.execute("UPDATE job SET removed_at = now()")
     with pytest.raises(Held):
-        await Retention(own_database, MONTHS_KEPT).run()
+        await Retention(own_database, MONTHS_KEPT, BESIDE).run()
     assert (await rows_left(admin))["job"] == {job}
 
 
@@ -136,7 +137,7 @@ async def test_nothing_goes_where_jobs_are_kept_for_ever(
 ) -> None:
     await old_job(State.COMPLETED)
     before = await left(admin)
-    await Retention(own_database, 0).run()
+    await Retention(own_database, 0, BESIDE).run()
     assert await left(admin) == before
 
 
@@ -165,6 +166,6 @@ async def test_a_month_that_somebody_reads_is_not_waited_for_long(
     async with admin.transaction():
         await admin.execute("LOCK TABLE job IN ACCESS SHARE MODE")
         with pytest.raises(DBAPIError, match="lock timeout"):
-            await Retention(own_database, MONTHS_KEPT).run()
-    await Retention(own_database, MONTHS_KEPT).run()
+            await Retention(own_database, MONTHS_KEPT, BESIDE).run()
+    await Retention(own_database, MONTHS_KEPT, BESIDE).run()
     assert await left(admin) == set()

@@ -51,6 +51,7 @@ async def test_a_new_schedule_waits_for_its_first_time(own_database: Database) -
     assert datetime.now(UTC) < made.next_run_at <= datetime.now(UTC) + timedelta(hours=1)
 
 
+@pytest.mark.promise("S2-52")
 async def test_a_schedule_that_is_due_for_days_makes_one_job_however_many_look(own_database: Database) -> None:
     await look(own_database)
     await change(own_database, next_run_at=text("now() - interval '3 days'"))

@@ -36,6 +36,15 @@ def test_a_schedule_reads_its_clock_in_its_own_zone(timezone: str, expected: str
     assert timing.next_after(datetime(2026, 7, 1, 12, tzinfo=UTC)).isoformat() == expected
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(30, "every 30 seconds"), (60, "every minute"), (90, "every 90 seconds"), (300, "every 5 minutes"),
+     (3600, "every hour"), (172_800, "every 2 days")],
+)  # fmt: skip
+def test_an_interval_is_told_in_the_largest_unit_that_fits(seconds: int, words: str) -> None:
+    assert str(Timing(every_s=seconds)) == words
+
+
 def test_a_time_that_is_left_out_is_due_once_as_soon_as_clocks_have_jumped() -> None:
     assert due(Timing(cron="30 2 * * *", timezone=BERLIN), SPRING)[:2] == ["29 03:00+0200", "30 02:30+0200"]
     assert due(Timing(cron="*/15 2 * * *", timezone=BERLIN), SPRING)[:2] == ["29 03:00+0200", "30 02:00+0200"]

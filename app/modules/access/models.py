@@ -47,5 +47,5 @@ class DataAccessLog(Base):
         Index("ix_data_access_log_correlation", "correlation_id"),
         Index("ix_data_access_log_request", "request_id"),
         Index("ix_data_access_log_exported", text("id DESC"), postgresql_where=text("exported")),
-        {"postgresql_partition_by": "RANGE (id)"},
+        {"postgresql_partition_by": "RANGE (id)", "info": {"outlives_tenant": True}},
     )

@@ -12,14 +12,17 @@ from app.core.live import Topic
 from app.core.queries import columns, query_of
 from app.core.templating import NavigationItem
 from app.core.trace import TraceSource
-from app.module import Exportable, Module
+from app.module import Exportable, Module, Parts
 from app.modules.access.controllers import AccessController
 from app.modules.access.models import DataAccessLog
 from app.modules.access.pages import AccessPages, LogPages
 from app.modules.access.permissions import ALL, READ
 from app.modules.access.repository import fitting, steps
 from app.modules.access.schemas import ACCESS_ANSWERS, AccessQuery, AccessRead, read
-from app.modules.access.service import TOPIC, AccessTrail
+from app.modules.access.service import TOPIC, AccessTrail, drop_old_months
+from app.queues.loops import Loop
+
+DAY_S, RETENTION_LIMIT_S = 86_400.0, 600.0
 
 
 def provide_reads(session: NamedDependency[AsyncSession]) -> AccessTrail:
@@ -57,6 +60,11 @@ def rows(given: Mapping[str, str]) -> Select[tuple[DataAccessLog]]:
     return fitting(query_of(given, AccessQuery).filter())
 
 
+def retention(parts: Parts) -> Loop:
+    """Whatever module a log is of, its months go here."""
+    return Loop("log-retention", DAY_S, lambda: drop_old_months(parts.database, parts.months), RETENTION_LIMIT_S)
+
+
 access = Module(
     name="access",
     owner_api=(AccessController,),
@@ -70,4 +78,6 @@ access = Module(
     navigation=(NavigationItem("Platform", "Access log", "/logs/access", "eye", READ, order=81),),
     caches=(ACCESS_ANSWERS,),
     exports=(Exportable("access", "Access log", READ, rows, DataAccessLog.id, read, columns(AccessRead)),),
+    loops=(retention,),
+    months={"data_access_log": "access_retention_months"},
 )

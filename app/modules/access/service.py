@@ -17,6 +17,7 @@ from app.core.paging import Page, Pager
 from app.core.policy import SYSTEM_ACTOR, Actor
 from app.core.queries import ByAge
 from app.core.request import correlation_id
+from app.core.trails import plan_anew
 from app.modules.access.models import DataAccessLog
 from app.modules.access.repository import fitting, write
 from app.modules.access.schemas import ACCESS_ANSWERS, AccessFilter
@@ -129,6 +130,8 @@ class AccessTrail:
     ) -> Page[DataAccessLog]:
         """Newest first, or as `sort` says. A cursor is good for the same filter and order only."""
         of = f"access {scope_of(self._session).tenant_id} {wanted} {sort}"
+        if wanted != AccessFilter():
+            await plan_anew(self._session)
         return await pager.page(
             self._session,
             fitting(wanted),

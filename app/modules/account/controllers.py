@@ -63,7 +63,7 @@ class AccountController(Controller):
         """Confirm that it is still the same person; dangerous changes want that every ten minutes."""
         await door.step_up(actor, data.proof)
 
-    @post("/factor", permission=SIGNED_IN, audit="account.factor.begin", step_up=True, secret_answer=True)
+    @post("/factor", permission=SIGNED_IN, audit="account.factor.begin", secret_answer=True)
     async def begin_factor(self, account: NamedDependency[Account]) -> FactorBegun:
         """Make a secret for an authenticator app. It counts once a first code of it was sent."""
         begun = await account.begin_factor()
@@ -74,12 +74,12 @@ class AccountController(Controller):
         """Switch the second factor on with a first code, and end the person's other sessions."""
         return RecoveryCodes(recovery_codes=await account.enable_factor(data.code))
 
-    @delete("/factor", permission=SIGNED_IN, audit="account.factor.disable", step_up=True)
+    @delete("/factor", permission=SIGNED_IN, audit="account.factor.disable")
     async def disable_factor(self, account: NamedDependency[Account]) -> None:
         """Switch the second factor off; the recovery codes go with it."""
         await account.disable_factor()
 
-    @post("/recovery-codes", permission=SIGNED_IN, audit="account.recovery.renew", step_up=True, secret_answer=True)
+    @post("/recovery-codes", permission=SIGNED_IN, audit="account.recovery.renew", secret_answer=True)
     async def renew_codes(self, account: NamedDependency[Account]) -> RecoveryCodes:
         """Make ten fresh recovery codes; those from before no longer work."""
         return RecoveryCodes(recovery_codes=await account.renew_codes())

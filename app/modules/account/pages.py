@@ -79,7 +79,7 @@ class AccountPages(Controller):
     ) -> None:
         await door.step_up(actor, data.proof)
 
-    @post("/factor", permission=SIGNED_IN, audit="account.factor.begin", step_up=True, status_code=200)
+    @post("/factor", permission=SIGNED_IN, audit="account.factor.begin", status_code=200)
     async def begin_factor(
         self, request: AnyRequest, account: NamedDependency[Account], pager: NamedDependency[Pager]
     ) -> Template:
@@ -96,14 +96,14 @@ class AccountPages(Controller):
         codes = await account.enable_factor(data.code)
         return await _part(request, account, pager, "factor", "The second factor is on.", codes=codes)
 
-    @post("/factor/removal", permission=SIGNED_IN, audit="account.factor.disable", step_up=True, status_code=200)
+    @post("/factor/removal", permission=SIGNED_IN, audit="account.factor.disable", status_code=200)
     async def disable_factor(
         self, request: AnyRequest, account: NamedDependency[Account], pager: NamedDependency[Pager]
     ) -> Template:
         await account.disable_factor()
         return await _part(request, account, pager, "factor", "The second factor is off.")
 
-    @post("/recovery-codes", permission=SIGNED_IN, audit="account.recovery.renew", step_up=True, status_code=200)
+    @post("/recovery-codes", permission=SIGNED_IN, audit="account.recovery.renew", status_code=200)
     async def renew_codes(
         self, request: AnyRequest, account: NamedDependency[Account], pager: NamedDependency[Pager]
     ) -> Template:

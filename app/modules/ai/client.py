@@ -68,6 +68,7 @@ TOLD = {
     "not_started": "the work was given up before it began",
     "nothing_to_read": "the article has no sentence to read",
     "provider_cannot": "the AI provider that is set up here cannot do this; it needs a language model",
+    "tenant_suspended": "the tenant is suspended",
     "unfit": "what the AI provider wrote does not fit into the article",
     "rate_limited": "the AI provider has too much to do",
     "timed_out": "the AI provider took too long",

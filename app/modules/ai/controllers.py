@@ -141,12 +141,12 @@ class OwnerAiController(Controller):
         """Read one AI task of any tenant."""
         return read(await ai.task(task_id), AiTaskOwned)
 
-    @post("/tasks/{task_id:uuid}/cancellation", permission=RUN, audit="owner.ai.task.cancel", status_code=202)
+    @post("/tasks/{task_id:uuid}/cancellation", permission=RUN, audit="ai.task.cancel", status_code=202)
     async def cancel(self, task_id: FromPath[UUID], ai: NamedDependency[AiService]) -> AiTaskOwned:
         """Cancel a tenant's task. 409 once it has ended."""
         return read(await ai.cancel(task_id), AiTaskOwned)
 
-    @post("/tasks/{task_id:uuid}/retry", permission=RUN, audit="owner.ai.task.retry", status_code=202)
+    @post("/tasks/{task_id:uuid}/retry", permission=RUN, audit="ai.task.retry", status_code=202)
     async def retry(self, task_id: FromPath[UUID], ai: NamedDependency[AiService]) -> AiTaskOwned:
         """Begin again with a tenant's task that has failed or was cancelled. 409 for any other."""
         return read(await ai.retry(task_id), AiTaskOwned)

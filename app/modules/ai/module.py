@@ -5,6 +5,7 @@ from app.core.signs import SignSource
 from app.core.templating import NavigationItem
 from app.module import About, Module
 from app.modules.ai import permissions
+from app.modules.ai.client import Provider, provider_for
 from app.modules.ai.controllers import (
     AiTaskController,
     OwnerAiController,
@@ -18,6 +19,7 @@ from app.modules.ai.processor import PROCESSORS
 from app.modules.ai.repository import about_jobs, signs
 from app.modules.ai.schemas import AI_ANSWERS
 from app.modules.ai.service import KINDS, TASKS
+from app.modules.prompts.service import Prompts
 from app.queues.record import TOPIC
 from app.queues.schedules import Schedule
 from app.queues.timing import Timing
@@ -38,4 +40,5 @@ ai = Module(
     topics=[Topic(TASKS, permissions.READ)],
     navigation=[NavigationItem("AI", "Tasks", "/ai/tasks", "list-check", permissions.READ, 41)],
     about=[About(kind.kind, about_jobs, permissions.READ) for kind in KINDS],
+    resources={Provider: lambda parts: provider_for(parts.settings, parts.egress, Prompts(parts.database))},
 )

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.database import Plane
 from app.core.paging import Pager
 from app.core.policy import Actor
-from app.core.templating import prefix_of, render, state_label, told
+from app.core.templating import kind_label, prefix_of, render, state_label, told
 from app.modules.ai import repository
 from app.modules.ai.models import AiTask, TaskStatus
 from app.modules.ai.permissions import READ, RUN
@@ -50,7 +50,7 @@ class TaskPages(Controller):
             "params": {name: value for name, value in query.items() if name != "cursor"},
             "statuses": [(status, state_label(status).capitalize()) for status in TaskStatus],
             "names": await repository.names(session, page.items),
-            "kinds": [(kind, kind) for kind in Kind],
+            "kinds": [(kind, kind_label(kind)) for kind in Kind],
         }
         return render(request, "ai/tasks.html", context, fragment="ai/_tasks.html")
 

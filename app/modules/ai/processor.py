@@ -34,6 +34,7 @@ from app.modules.audit.service import record
 from app.modules.drafts.service import DraftService
 from app.modules.reports.service import ReportService
 from app.modules.runs.service import RunLog
+from app.modules.tenants.service import may_send
 from app.queues.failure import Failure, Superseded, Unrecoverable
 from app.queues.job import Processor, processor
 from app.queues.models import State
@@ -67,8 +68,10 @@ async def perform(work: Work, job: AiJob) -> None:
         task = await TaskLog(session).start(job.task_id, run_id, provider.name, work.job_id)
         if task is None:
             return
-        read = await _read(session, task)
+        read, allowed = await _read(session, task), await may_send(session)
     try:
+        if not allowed:
+            raise ProviderError("tenant_suspended", "the tenant is suspended", retryable=False)
         await _try(work, job, run_id, provider, read)
     except Superseded:
         raise  # whoever took the job over has closed this run

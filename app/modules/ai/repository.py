@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Select, Uuid, column, func, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.ids import floor_id
+from app.core.queries import between
 from app.core.signs import Sign, Weight
 from app.modules.ai.jobs import ProbeProvider
 from app.modules.ai.models import AiTask, TaskStatus, Tries
@@ -43,10 +43,7 @@ def tasks(wanted: TaskFilter, workspaces: frozenset[UUID] | None) -> Select[tupl
         (AiTask.kind, wanted.kind),
     )
     query = select(AiTask).where(*(column == value for column, value in pairs if value is not None))
-    if wanted.since is not None:
-        query = query.where(AiTask.id >= floor_id(wanted.since))
-    if wanted.until is not None:
-        query = query.where(AiTask.id < floor_id(wanted.until))
+    query = between(query, AiTask.id, wanted.since, wanted.until)
     return query if workspaces is None else query.where(AiTask.article_id.in_(within(workspaces)))
 
 

@@ -13,7 +13,7 @@ from app.core.queries import one_of, uuid_of
 from app.modules.approvals.models import Status
 from app.modules.approvals.permissions import DECIDE, READ
 from app.modules.approvals.schemas import ApprovalDetail, ApprovalPage, DecisionCreate, item, read
-from app.modules.approvals.service import ApprovalService
+from app.modules.approvals.service import SORTS, ApprovalService
 
 Text = str | None
 Tenant = Annotated[Text, QueryParameter(name="tenantId")]
@@ -22,7 +22,7 @@ Tenant = Annotated[Text, QueryParameter(name="tenantId")]
 class ApprovalController(Controller):
     path = "/approvals"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         approvals: NamedDependency[ApprovalService],

@@ -29,7 +29,7 @@ approvals = Module(
     permissions=ALL,
     topics=[Topic(TOPIC, READ)],
     navigation=[NavigationItem("Workflows", "Approvals", "/approvals", "circle-check", READ, 37)],
-    signs=[SignSource(signs, READ, TOPIC)],
+    signs=[SignSource(signs, READ, TOPIC, plane=None)],
     traces=[TraceSource(steps, READ, TOPIC)],
     links={"approval": ("/approvals/{id}", READ)},
 )

@@ -15,7 +15,7 @@ from app.core.templating import prefix_of, render, state_label, told
 from app.modules.approvals.models import Status
 from app.modules.approvals.permissions import DECIDE, READ
 from app.modules.approvals.schemas import DecisionForm, read
-from app.modules.approvals.service import ApprovalService
+from app.modules.approvals.service import SORTS, ApprovalService
 from app.modules.audit.service import tenant_names
 
 AnyRequest = Request[Any, Any, Any]
@@ -24,7 +24,7 @@ AnyRequest = Request[Any, Any, Any]
 class ApprovalPages(Controller):
     path = "/approvals"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         request: AnyRequest,
@@ -37,12 +37,13 @@ class ApprovalPages(Controller):
         """Those that wait, unless another status is asked for; `any` shows all."""
         wanted = Status(status) if status in set(Status) else None
         page = await approvals.search(pager, wanted, cursor=cursor or None)
+        params = {"status": status} | pager.order
         context = {
             "path": f"{prefix_of(request)}/approvals",
             "page": page,
             "tenants": await tenant_names(session, (one.tenant_id for one in page.items)),
-            "params": {"status": status},
-            "here": {"status": status} | ({"cursor": cursor} if cursor else {}),
+            "params": params,
+            "here": params | ({"cursor": cursor} if cursor else {}),
             "statuses": [(one, state_label(one).capitalize()) for one in Status],
         }
         return render(request, "approvals/index.html", context, fragment="approvals/_list.html")

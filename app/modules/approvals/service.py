@@ -12,7 +12,7 @@ from app.core.errors import Conflict, Forbidden, Invalid, NotFound, Problem
 from app.core.events import emit
 from app.core.ids import new_id
 from app.core.live import signal
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor
 from app.core.request import correlation_id
 from app.core.signs import Sign, Weight, counted
@@ -25,6 +25,7 @@ from app.modules.audit.service import record
 __all__ = ["TOPIC", "ApprovalService", "Question", "Status", "identity"]
 TOPIC = "approvals"
 SOON = timedelta(days=1)
+SORTS = Sorts("-createdAt", {"createdAt": Approval.id, "expiresAt": Approval.expires_at})
 
 
 def identity(actor: Actor) -> str:
@@ -91,7 +92,7 @@ class ApprovalService:
         query = query.where(Approval.status == status) if status else query
         query = query.where(Approval.tenant_id == tenant_id) if tenant_id else query
         of = f"approvals {scope_of(self._session).tenant_id} {status} {tenant_id}"
-        return await pager.page(self._session, query, key=Approval.id, of=of, limit=limit, cursor=cursor)
+        return await pager.page(self._session, query, key=Approval.id, of=of, limit=limit, cursor=cursor, sorts=SORTS)
 
     def hindrance(self, approval: Approval, said: Sequence[ApprovalDecision]) -> Problem | None:
         """Why the actor cannot decide: what `decide` would raise."""

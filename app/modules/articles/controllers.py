@@ -172,7 +172,7 @@ class ArticleController(Controller):
     async def discard(
         self, article_id: FromPath[UUID], articles: NamedDependency[ArticleService], if_match: IfMatch = None
     ) -> None:
-        """Delete an article."""
+        """Delete an article. What readers see needs `articles:publish` too."""
         await articles.delete(article_id, expected=versions(if_match))
 
     @post("/{article_id:uuid}/versions/{number:int}/restoration", permission=WRITE, audit="article.restore")

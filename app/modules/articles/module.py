@@ -41,7 +41,7 @@ articles = Module(
     permissions=permissions.ALL,
     caches=[ARTICLE_ANSWERS],
     actions=["article.summarize"],
-    signs=[SignSource(signs, permissions.READ, TOPIC)],
+    signs=[SignSource(signs, permissions.READ, TOPIC, plane=None)],
     topics=[Topic(TOPIC, permissions.READ)],
     navigation=[NavigationItem("Content", "Articles", "/articles", "article", permissions.READ, 30)],
     quotas=[Quota(ARTICLES, "Articles", count)],

@@ -18,14 +18,14 @@ from app.core.database import Plane, scope_of
 from app.core.errors import Invalid
 from app.core.markdown import for_reading
 from app.core.paging import Page, Pager
-from app.core.policy import Actor, Permission
+from app.core.policy import Actor
 from app.core.queries import uuid_of
 from app.core.templating import PREFIX, gone_to, home_of, prefix_of, render, state_label, told
 from app.modules.articles import repository
 from app.modules.articles.models import Article, Status
 from app.modules.articles.permissions import PUBLISH, READ, WRITE
 from app.modules.articles.schemas import ActForm, ArticleForm, ArticleQuery, BatchForm
-from app.modules.articles.service import ArticleService
+from app.modules.articles.service import ArticleService, may, may_delete
 from app.modules.audit.service import tenant_names
 from app.modules.taxonomy.service import Terms, category_choices, tag_choices
 
@@ -96,7 +96,8 @@ class ArticlePages(Controller):
             "filed": (await articles.filed([article])).get(article.id, Terms()),
             "body": for_reading(article.title, article.body_html),
             "tenant": names.get(article.tenant_id),
-            "mine": {right.name for right in (WRITE, PUBLISH) if _may(actor, right, article)},
+            "mine": {right.name for right in (WRITE, PUBLISH) if may(actor, right, article)},
+            "deletable": may_delete(actor, article),
         }
         fragment = "articles/_article.html" if part else "articles/_drawer.html"
         return render(request, "articles/show.html", context, fragment=fragment)
@@ -228,12 +229,6 @@ async def _terms(session: AsyncSession, tenant_id: UUID | None) -> dict[str, lis
         "categories": [(row.slug, "\N{EN DASH} " * row.depth + row.name) for row in categories],
         "tags": [(row.slug, row.name) for row in tags],
     }
-
-
-def _may(actor: Actor, right: Permission, article: Article) -> bool:
-    """Whether the actor has the right where the article stands: it may be given for single workspaces."""
-    reach = actor.reach(right)
-    return actor.may(right) and (reach is None or article.workspace_id in reach)
 
 
 def _batches(request: AnyRequest, tenant_id: str | None) -> str | None:

@@ -6,10 +6,14 @@ READ = Permission(
     "articles:read", "Read articles", tenant=True, roles=("editor", "author", "viewer", "operator"), workspace=True
 )
 WRITE = Permission(
-    "articles:write", "Write and delete articles", tenant=True, roles=("editor", "author"), workspace=True
+    "articles:write",
+    "Write articles, and delete what readers do not see",
+    tenant=True,
+    roles=("editor", "author"),
+    workspace=True,
 )
 PUBLISH = Permission(
-    "articles:publish", "Publish and unpublish articles", tenant=True, roles=("editor",), workspace=True
+    "articles:publish", "Publish, unpublish and delete what readers see", tenant=True, roles=("editor",), workspace=True
 )
 
 ALL = (READ, WRITE, PUBLISH)

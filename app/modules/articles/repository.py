@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.database import Plane, scope_of
 from app.core.ids import PLATFORM_TENANT, new_id
 from app.core.signs import Sign, Weight, counted
-from app.modules.articles.models import Article, ArticleVersion, Publication
+from app.modules.articles.models import Article, ArticleVersion, Publication, Status
 from app.modules.articles.schemas import MAX_SLUG, ArticleFilter
 from app.modules.taxonomy.service import under
 
@@ -267,9 +267,17 @@ def slug_of(title: str) -> str:
 
 
 async def signs(session: AsyncSession) -> list[Sign]:
-    """What readers got to see within a day."""
+    """What readers got to see within a day, and what waits until somebody lets it through."""
     since = datetime.now(UTC) - timedelta(days=1)
     query = select(func.count()).select_from(Publication).where(Publication.published_at >= since)
     new = await session.scalar(query) or 0
     text, here = f"{counted(new, 'article')} published in 24 hours", "/articles?status=published"
-    return [Sign("Published", f"{new:,}", text, Weight.OK, here)]
+    found = [Sign("Published", f"{new:,}", text, Weight.OK, here)]
+    query = select(func.count()).select_from(Article).where(Article.status == Status.REVIEW)
+    if waiting := await session.scalar(query) or 0:
+        text, here = (
+            f"{counted(waiting, 'article waits', 'articles wait')} for review",
+            f"/articles?status={Status.REVIEW}",
+        )
+        found.insert(0, Sign("Review", f"{waiting:,}", text, Weight.OK, here))
+    return found

@@ -251,8 +251,15 @@ class ArticleService:
         """Take it out of every list, tag and category, and free its slug.
 
         The row and its versions stay, for whoever follows its trace.
+
+        Raises:
+            NotFound, Stale. Forbidden (`permission_missing`): readers see it, and the caller may not unpublish it.
         """
         article = await self._one(article_id, WRITE, lock=True, expected=expected)
+        if not may_delete(self._actor, article):
+            raise Forbidden(
+                f"Readers see this article: to delete it needs the permission {PUBLISH.name}", code="permission_missing"
+            )
         await repository.hide(self._session, article.id)
         await self._label(article, [], [])
         values = {"deleted_at": datetime.now(UTC), "published_version": None, "published_at": None}
@@ -267,14 +274,15 @@ class ArticleService:
         Raises:
             Forbidden (`permission_missing`). Invalid (`ids`): none, too many, or one that is not there.
         """
-        right = WRITE if treatment == Treatment.DELETE else PUBLISH
-        if not self._actor.may(right):
-            raise Forbidden(f"This needs the permission {right.name}", code="permission_missing")
         wanted = list(dict.fromkeys(ids))
         if not 1 <= len(wanted) <= MOST_AT_ONCE:
             raise Invalid.field("ids", f"must be 1 to {MOST_AT_ONCE} articles")
-        if len(wanted) != await repository.count_of(self._session, wanted, self._actor.reach(right)):
-            raise Invalid.field("ids", "one of these articles is not there")
+        # Any of them may be shown to readers by the time the job comes to it.
+        for right in (PUBLISH, WRITE) if treatment == Treatment.DELETE else (PUBLISH,):
+            if not self._actor.may(right):
+                raise Forbidden(f"This needs the permission {right.name}", code="permission_missing")
+            if len(wanted) != await repository.count_of(self._session, wanted, self._actor.reach(right)):
+                raise Invalid.field("ids", "one of these articles is not there")
         job = TreatArticles(treatment=treatment, ids=wanted, asked_by=self._actor.label)
         job_id = await enqueue(self._session, job)
         after = {"treatment": treatment, "articles": [str(id_) for id_ in wanted]}
@@ -496,6 +504,17 @@ class ArticleService:
         if own is not None or not await repository.workspace_exists(self._session, tenant, asked):
             raise Invalid.field("workspaceId", "there is no workspace with this id")
         return asked
+
+
+def may(actor: Actor, right: Permission, article: Article) -> bool:
+    """Whether the actor has the right where the article stands: it may be given for single workspaces."""
+    reach = actor.reach(right)
+    return actor.kind == "system" or (actor.may(right) and (reach is None or article.workspace_id in reach))
+
+
+def may_delete(actor: Actor, article: Article) -> bool:
+    """To delete what readers see takes it from them."""
+    return may(actor, WRITE, article) and (article.published_version is None or may(actor, PUBLISH, article))
 
 
 async def show_terms(session: AsyncSession, event: TermsChanged) -> None:

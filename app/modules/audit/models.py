@@ -56,5 +56,5 @@ class AuditLog(Base):
         Index("ix_audit_log_outcome", "outcome", text("id DESC"), postgresql_where=text("outcome <> 'success'")),
         Index("ix_audit_log_request", "request_id"),
         Index("ix_audit_log_correlation", "correlation_id"),
-        {"postgresql_partition_by": "RANGE (id)"},
+        {"postgresql_partition_by": "RANGE (id)", "info": {"outlives_tenant": True}},
     )

@@ -69,4 +69,5 @@ audit = Module(
     traces=(TraceSource(steps, READ, TOPIC),),
     cards=(Card("audit/_card.html", load_card, READ, TOPIC, order=60),),
     navigation=(NavigationItem("Platform", "Audit log", "/logs/audit", "shield-check", READ, order=80),),
+    months={"audit_log": "audit_retention_months"},
 )

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.database import Plane, scope_of
 from app.core.digests import Marks
 from app.core.trace import MOST_STEPS, Step
-from app.core.trails import rows_of
+from app.core.trails import beginning, rows_of
 from app.modules.audit.models import AuditLog
 from app.modules.audit.schemas import AuditFilter
 
@@ -49,7 +49,7 @@ def places(text: str | None) -> list[ColumnElement[bool]]:
     if text is None:
         return []
     found = [
-        func.lower(AuditLog.resource_label).startswith(text.lower(), autoescape=True),
+        beginning(func.lower(AuditLog.resource_label), text.lower()),
         AuditLog.resource_id == text,
         AuditLog.request_id == text,
     ]

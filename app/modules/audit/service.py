@@ -19,6 +19,7 @@ from app.core.paging import Page, Pager
 from app.core.policy import Actor, Attempt, Audit
 from app.core.queries import ByAge, columns, query_of
 from app.core.request import correlation_id
+from app.core.trails import plan_anew
 from app.module import Exportable
 from app.modules.audit.models import AuditLog
 from app.modules.audit.permissions import READ
@@ -63,15 +64,15 @@ async def record(
         request_id=context.get("request_id"),
         correlation_id=correlation_id(),
         ip=context.get("client_ip"),
-        user_agent=context.get("user_agent"),
+        user_agent=stored(context.get("user_agent")),
         action=action,
         resource_type=kind,
         resource_id=str(id_),
-        resource_label=label,
+        resource_label=stored(label),
         before=_fields(before, changed),
         after=_fields(after, changed),
         changed_fields=changed,
-        reason=reason,
+        reason=stored(reason),
         outcome=outcome,
     )
     session.add(row)
@@ -87,7 +88,7 @@ def record_attempt(database: Database) -> Audit:
                 id=new_id(),
                 **who(attempt.actor),
                 **{name: stored(value) for name, value in attempt.request.items()},
-                tenant_id=attempt.actor.tenant_id,
+                tenant_id=attempt.tenant_id,
                 correlation_id=correlation_id(),
                 action=attempt.action,
                 outcome=attempt.outcome,
@@ -117,6 +118,8 @@ class AuditTrail:
     ) -> Page[AuditLog]:
         """Newest first, or as `sort` says. A cursor is good for the same filter and order only."""
         of = f"audit {scope_of(self._session).tenant_id} {wanted} {sort}"
+        if wanted != AuditFilter():
+            await plan_anew(self._session)
         return await pager.page(
             self._session,
             fitting(wanted),

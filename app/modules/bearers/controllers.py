@@ -12,12 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.policy import PUBLIC
 from app.core.settings import Settings
+from app.core.wire import SHORT_BODY
 from app.modules.bearers.schemas import AccessToken, Grant
 from app.modules.bearers.service import Exchange, jwts_of
 
 
 class OAuthController(Controller):
     path = "/oauth"
+    request_max_body_size = SHORT_BODY
 
     @post("/token", permission=PUBLIC, audit="client.jwt.issue", own_credentials=True, status_code=200)
     async def token(

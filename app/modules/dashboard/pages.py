@@ -19,7 +19,7 @@ from app.core.settings import Settings
 from app.core.snapshot import Snapshots
 from app.core.templating import MEMBERS, PREFIX, Chrome, render
 from app.module import Card
-from app.modules.dashboard.permissions import READ, STANDING
+from app.modules.dashboard.permissions import READ
 from app.modules.dashboard.schemas import WORDS, troubles
 from app.modules.dashboard.service import Signs
 
@@ -37,7 +37,7 @@ class OverviewPages(Controller):
         actor: NamedDependency[Actor],
         signs: NamedDependency[Signs],
     ) -> Template:
-        context = await _signs(request, signs) if actor.may(STANDING) else {"signs": []}
+        context = await _signs(request, signs)
         context |= {"cards": [await _drawn(request, session, card) for card in _cards(request, actor)]}
         return render(request, "dashboard/index.html", context, fragment="dashboard/_cards.html")
 
@@ -60,9 +60,9 @@ class OverviewPages(Controller):
 class SignPages(Controller):
     path = "/signs"
 
-    @get("/", permission=STANDING)
+    @get("/", permission=READ)
     async def signs(self, request: AnyRequest, signs: NamedDependency[Signs]) -> Template:
-        """How the parts fare, for its live update."""
+        """How the parts fare that the actor may see, for its live update."""
         return render(request, "dashboard/signs.html", await _signs(request, signs), fragment="dashboard/_signs.html")
 
 

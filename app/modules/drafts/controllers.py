@@ -8,9 +8,10 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.moments import moment
 from app.core.paging import Pager
 from app.core.policy import Actor
-from app.core.queries import oldest_first, one_of, uuid_of
+from app.core.queries import one_of, uuid_of
 from app.modules.drafts.models import DraftStatus
 from app.modules.drafts.permissions import DECIDE, READ
 from app.modules.drafts.repository import DraftFilter
@@ -24,11 +25,13 @@ from app.modules.drafts.schemas import (
     owned,
     read,
 )
-from app.modules.drafts.service import DraftService
+from app.modules.drafts.service import SORTS, DraftService
 
 Text = str | None
 Tenant = Annotated[Text, QueryParameter(name="tenantId")]
 Article = Annotated[Text, QueryParameter(name="articleId")]
+Since = Annotated[Text, QueryParameter(name="from")]
+Until = Annotated[Text, QueryParameter(name="to")]
 
 
 def provide_drafts(session: NamedDependency[AsyncSession], actor: NamedDependency[Actor]) -> DraftService:
@@ -36,7 +39,11 @@ def provide_drafts(session: NamedDependency[AsyncSession], actor: NamedDependenc
 
 
 def provide_filter(
-    status: FromQuery[Text] = None, tenant: Tenant = None, article: Article = None, sort: FromQuery[Text] = None
+    status: FromQuery[Text] = None,
+    tenant: Tenant = None,
+    article: Article = None,
+    since: Since = None,
+    until: Until = None,
 ) -> DraftFilter:
     """The filters of the address; an empty one is none, as browsers send it.
 
@@ -47,26 +54,28 @@ def provide_filter(
         one_of("status", status, DraftStatus),
         uuid_of("tenantId", tenant),
         uuid_of("articleId", article),
-        oldest_first(sort),
+        moment("from", since),
+        moment("to", until, end=True),
     )
 
 
 class DraftController(Controller):
     path = "/drafts"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         drafts: NamedDependency[DraftService],
         pager: NamedDependency[Pager],
         status: FromQuery[Text] = None,
         article: Article = None,
-        sort: FromQuery[Text] = None,
+        since: Since = None,
+        until: Until = None,
         limit: FromQuery[int] = 25,
         cursor: FromQuery[Text] = None,
     ) -> DraftPage:
         """List what AI proposes for articles, newest first, without the texts."""
-        wanted = provide_filter(status, None, article, sort)
+        wanted = provide_filter(status, None, article, since, until)
         page = (await drafts.search(pager, wanted, limit=limit, cursor=cursor)).map(item)
         return DraftPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
@@ -97,7 +106,7 @@ class DraftActs(Controller):
 class OwnerDraftController(Controller):
     path = "/drafts"
 
-    @get("/", permission=READ, cached=DRAFT_ANSWERS)
+    @get("/", permission=READ, sorts=SORTS, cached=DRAFT_ANSWERS)
     async def index(
         self,
         drafts: NamedDependency[DraftService],

@@ -19,17 +19,17 @@ from app.modules.drafts.models import AiDraft, DraftStatus
 from app.modules.drafts.permissions import DECIDE, READ
 from app.modules.drafts.repository import DraftFilter
 from app.modules.drafts.schemas import Rejection, item, owned
-from app.modules.drafts.service import DraftService, difference
+from app.modules.drafts.service import SORTS, DraftService, difference
 from app.modules.tenants.service import tenant_names
 
 AnyRequest = Request[Any, Any, Any]
-FILTERS = ("status", "tenantId", "articleId", "sort")
+FILTERS = ("status", "tenantId", "articleId", "from", "to", "sort")
 
 
 class DraftPages(Controller):
     path = "/ai/drafts"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         request: AnyRequest,

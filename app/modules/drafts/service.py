@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.database import scope_of
 from app.core.errors import Conflict, Forbidden, NotFound
 from app.core.live import signal
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor, Permission
 from app.core.wire import one_line
 from app.modules.articles.service import ArticleChange, ArticleService, titles
@@ -29,6 +29,7 @@ MOST_LINES = 4_000  # of a text that is compared line by line, which takes the s
 WRITE = "articles:write"
 COLUMNS = {"title": "title", "body": "body_markdown", "slug": "slug"}
 """The fields that a proposal may be about, each with its column."""
+SORTS = Sorts("-createdAt", {"createdAt": AiDraft.id})
 
 
 class DraftService:
@@ -100,7 +101,7 @@ class DraftService:
             of=f"drafts {scope_of(self._session).tenant_id} {sorted(own or ())} {wanted}",
             limit=limit,
             cursor=cursor,
-            ascending=wanted.ascending,
+            sorts=SORTS,
         )
 
     async def accept(self, draft_id: UUID) -> AiDraft:

@@ -17,7 +17,7 @@ from app.modules.email.schemas import (
     EmailSend,
     read,
 )
-from app.modules.email.service import EmailService
+from app.modules.email.service import SORTS, EmailService
 
 
 async def _show(emails: EmailService, email_id: UUID) -> EmailRead:
@@ -28,7 +28,7 @@ async def _show(emails: EmailService, email_id: UUID) -> EmailRead:
 class OwnerEmailController(Controller):
     path = "/emails"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def search(
         self,
         emails: NamedDependency[EmailService],

@@ -14,6 +14,7 @@ from app.core.signs import SignSource
 from app.core.templating import NavigationItem
 from app.core.trace import TraceSource
 from app.module import Module
+from app.modules.email.client import Post
 from app.modules.email.controllers import EmailController, OwnerEmailController
 from app.modules.email.pages import EmailPages, MemberEmailPages, UnsubscribePages
 from app.modules.email.permissions import ALL, OPEN, READ
@@ -59,6 +60,7 @@ email = Module(
     quotas=(Quota(EMAILS_PER_DAY, "Mails per day", sent_today),),
     navigation=(NavigationItem("Platform", "Mail", "/emails", "mail", READ, order=75),),
     links={"email": ("/emails/{id}", OPEN)},
-    signs=(SignSource(signs, READ, TOPIC),),
+    signs=(SignSource(signs, READ, TOPIC, plane=None),),
     traces=(TraceSource(steps, READ, TOPIC),),
+    resources={Post: lambda parts: Post(parts.settings, parts.mails)},
 )

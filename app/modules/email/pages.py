@@ -14,10 +14,11 @@ from app.core.access import Access
 from app.core.paging import Pager
 from app.core.policy import PUBLIC
 from app.core.templating import prefix_of, render
+from app.core.wire import SHORT_BODY
 from app.modules.audit.service import tenant_names
 from app.modules.email.permissions import OPEN, READ
 from app.modules.email.schemas import EMAIL_SEEN, OWN_EMAIL_SEEN, STATUSES, EmailQuery
-from app.modules.email.service import EmailService, Unsubscribing
+from app.modules.email.service import SORTS, EmailService, Unsubscribing
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -25,7 +26,7 @@ AnyRequest = Request[Any, Any, Any]
 class EmailPages(Controller):
     path = "/emails"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         request: AnyRequest,
@@ -40,7 +41,7 @@ class EmailPages(Controller):
             "path": f"{prefix_of(request)}/emails",
             "page": page,
             "cursor": cursor,
-            "params": {name: value for name, value in msgspec.to_builtins(asked).items() if value},
+            "params": {name: value for name, value in msgspec.to_builtins(asked).items() if value} | pager.order,
             "statuses": [(status, status.capitalize()) for status in STATUSES],
             "kept_here": emails.kept_here,
             "tenants": await tenant_names(session, {row.tenant_id for row in page.items}),
@@ -90,6 +91,7 @@ class UnsubscribePages(Controller):
     """The way out of a tenant's mails: for people a page with a button, for mail programs one POST (RFC 8058)."""
 
     path = "/unsubscribe/{ticket:str}"
+    request_max_body_size = SHORT_BODY
 
     @get("/", permission=PUBLIC)
     async def look(

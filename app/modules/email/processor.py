@@ -15,6 +15,7 @@ from app.modules.email.repository import one
 from app.modules.email.service import TOPIC
 from app.modules.email_preferences.service import Reason, suppress, unwanted
 from app.modules.email_templates.service import version_of, write
+from app.modules.tenants.service import may_send
 from app.queues.failure import Unrecoverable
 from app.queues.job import processor
 from app.queues.work import Work
@@ -44,6 +45,10 @@ async def _send(work: Work, email_id: UUID) -> None:
             return
         of_tenant = row.template_id is not None
         # The platform's own mails hold what lets people in: they are always tried.
+        if of_tenant and not await may_send(session):
+            await _end(session, row, "suppressed", "the tenant is suspended")
+            await work.complete(session)
+            return
         if of_tenant and (why := await unwanted(session, row.tenant_id, row.recipient, row.category)):
             await _end(session, row, "suppressed", why)
             await work.complete(session)

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.ids import floor_id
+from app.core.queries import between
 from app.core.signs import Sign, Weight, counted
 from app.core.trace import MOST_STEPS, Step
 from app.modules.email.models import EmailLog
@@ -31,9 +32,7 @@ def fitting(wanted: EmailFilter) -> Select[tuple[EmailLog]]:
         query = query.where(EmailLog.template == wanted.template)
     if wanted.tenant_id:
         query = query.where(EmailLog.tenant_id == wanted.tenant_id)
-    if wanted.since:
-        query = query.where(EmailLog.id >= floor_id(wanted.since))
-    return query.where(EmailLog.id < floor_id(wanted.until)) if wanted.until else query
+    return between(query, EmailLog.id, wanted.since, wanted.until)
 
 
 async def one(session: AsyncSession, email_id: UUID) -> EmailLog | None:

@@ -16,7 +16,7 @@ from app.core.errors import Conflict, Invalid, NotFound
 from app.core.ids import floor_id, new_id
 from app.core.live import signal
 from app.core.logging import redact
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor
 from app.core.request import correlation_id
 from app.core.secrets import Signer
@@ -46,6 +46,7 @@ __all__ = [
 TOPIC = "emails"
 EMAILS_PER_DAY = "emailsPerDay"
 DAY = timedelta(days=1)
+SORTS = Sorts("-createdAt", {"createdAt": EmailLog.id})
 
 
 async def send(session: AsyncSession, letter: Letter) -> UUID | None:
@@ -160,10 +161,15 @@ class EmailService:
     async def search(
         self, pager: Pager, wanted: EmailFilter, *, limit: int = 25, cursor: str | None = None
     ) -> Page[EmailLog]:
-        """Newest first. A cursor is good for the same filter only."""
+        """Newest first. A cursor is good for the same filter only.
+
+        Raises:
+            Forbidden (`workspace_token`): the log is the whole tenant's.
+        """
+        self._actor.for_whole_tenant("Mails")
         of = f"emails {scope_of(self._session).tenant_id} {wanted}"
         query = repository.fitting(wanted)
-        return await pager.page(self._session, query, key=EmailLog.id, of=of, limit=limit, cursor=cursor)
+        return await pager.page(self._session, query, key=EmailLog.id, of=of, limit=limit, cursor=cursor, sorts=SORTS)
 
     async def get(self, email_id: UUID) -> EmailLog:
         """
@@ -197,7 +203,11 @@ class EmailService:
         """What a mail says; None where nobody can know: it is in no folder here, or not for a tenant's eyes.
 
         A mail of a tenant's template is written anew. Others hold codes and links that let people in.
+
+        Raises:
+            Forbidden (`workspace_token`).
         """
+        self._actor.for_whole_tenant("Mails")
         if row.template_id is not None:
             version = await version_of(self._session, row.template_id, row.template_version)
             return (await write(version, row.props)).text if version else None

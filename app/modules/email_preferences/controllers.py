@@ -19,13 +19,13 @@ from app.modules.email_preferences.schemas import (
     read,
     read_preference,
 )
-from app.modules.email_preferences.service import EmailPreferences
+from app.modules.email_preferences.service import CHOICE_SORTS, SORTS, EmailPreferences
 
 
 class OwnerSuppressionController(Controller):
     path = "/email-suppressions"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         preferences: NamedDependency[EmailPreferences],
@@ -60,7 +60,7 @@ class SuppressionController(OwnerSuppressionController):
 class OwnerPreferenceController(Controller):
     path = "/email-preferences"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=CHOICE_SORTS)
     async def index(
         self,
         preferences: NamedDependency[EmailPreferences],

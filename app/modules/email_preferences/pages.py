@@ -16,7 +16,7 @@ from app.modules.audit.service import tenant_names
 from app.modules.email_preferences.models import Reason
 from app.modules.email_preferences.permissions import READ, WRITE
 from app.modules.email_preferences.schemas import SuppressionForm
-from app.modules.email_preferences.service import EmailPreferences
+from app.modules.email_preferences.service import SORTS, EmailPreferences
 
 
 class Views:
@@ -35,7 +35,7 @@ class Views:
             "path": f"{prefix_of(self._request)}/email-suppressions",
             "page": page,
             "cursor": cursor,
-            "params": {name: value for name, value in (("q", text), ("reason", reason)) if value},
+            "params": {name: value for name, value in (("q", text), ("reason", reason)) if value} | self._pager.order,
             "reasons": [(str(one), one.capitalize()) for one in Reason],
             "tenants": await tenant_names(self._session, {row.tenant_id for row in page.items}),
         }
@@ -46,7 +46,7 @@ class Views:
 class SuppressionPages(Controller):
     path = "/email-suppressions"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         views: NamedDependency[Views],

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.database import scope_of
 from app.core.errors import Invalid, NotFound
 from app.core.live import signal
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor
 from app.core.queries import text_of
 from app.modules.audit.service import record
@@ -23,6 +23,8 @@ EVERYTHING = "*"
 """In place of a category: all mails that people can do without."""
 CHOICES = ("category", "all", "again")
 MAX_ADDRESS = 254
+SORTS = Sorts("-createdAt", {"createdAt": EmailSuppression.id, "recipient": EmailSuppression.recipient})
+CHOICE_SORTS = Sorts("-createdAt", {"createdAt": EmailPreference.id, "recipient": EmailPreference.recipient})
 _CATEGORY = re.compile(r"\*|[a-z0-9]+([-_][a-z0-9]+)*")
 _ADDRESS = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*@[a-z0-9-]+(\.[a-z0-9-]+)+")
 
@@ -104,23 +106,28 @@ class EmailPreferences:
         cursor: str | None = None,
     ) -> Page[EmailSuppression]:
         """Newest first; `text` is how the address begins."""
+        self._actor.for_whole_tenant("Mails")
         query = repository.suppressions(text_of("q", text), reason)
         of = f"email_suppressions {scope_of(self._session).tenant_id} {text} {reason}"
-        return await pager.page(self._session, query, key=EmailSuppression.id, of=of, limit=limit, cursor=cursor)
+        key = EmailSuppression.id
+        return await pager.page(self._session, query, key=key, of=of, limit=limit, cursor=cursor, sorts=SORTS)
 
     async def preferences(
         self, pager: Pager, *, text: str | None = None, limit: int = 25, cursor: str | None = None
     ) -> Page[EmailPreference]:
         """Newest first; `text` is how the address begins."""
+        self._actor.for_whole_tenant("Mails")
         query = repository.preferences(text_of("q", text))
         of = f"email_preferences {scope_of(self._session).tenant_id} {text}"
-        return await pager.page(self._session, query, key=EmailPreference.id, of=of, limit=limit, cursor=cursor)
+        key = EmailPreference.id
+        return await pager.page(self._session, query, key=key, of=of, limit=limit, cursor=cursor, sorts=CHOICE_SORTS)
 
     async def suppress(self, recipient: str, reason: Reason) -> EmailSuppression:
         """
         Raises:
             Invalid: it is not an address.
         """
+        self._actor.for_whole_tenant("Mails")
         tenant_id = scope_of(self._session).tenant_id
         row = await suppress(self._session, tenant_id, address("recipient", recipient), reason)
         await self._trace("email.suppression.create", row, {"recipient": row.recipient, "reason": row.reason})
@@ -132,6 +139,7 @@ class EmailPreferences:
         Raises:
             NotFound.
         """
+        self._actor.for_whole_tenant("Mails")
         row = await self._session.get(EmailSuppression, suppression_id, with_for_update=True)
         if row is None:
             raise NotFound("There is no such suppression")
@@ -145,6 +153,7 @@ class EmailPreferences:
         Raises:
             Invalid: naming the field.
         """
+        self._actor.for_whole_tenant("Mails")
         tenant_id, found = scope_of(self._session).tenant_id, address("recipient", recipient)
         row = await choose(self._session, tenant_id, found, category, subscribed=subscribed)
         await self._trace("email.preference.set", row, {"category": category, "subscribed": subscribed})

@@ -24,7 +24,7 @@ from app.modules.email_templates.schemas import (
     read,
     read_version,
 )
-from app.modules.email_templates.service import EmailTemplates
+from app.modules.email_templates.service import SORTS, EmailTemplates
 
 ADDRESS, OWNER_ADDRESS = "/api/v1/email-templates", "/api/owner/email-templates"
 
@@ -34,7 +34,7 @@ class OwnerEmailTemplateController(Controller):
 
     path = "/email-templates"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         templates: NamedDependency[EmailTemplates],

@@ -15,7 +15,7 @@ from app.modules.audit.service import tenant_names
 from app.modules.email_templates.models import EmailTemplateVersion
 from app.modules.email_templates.permissions import READ, WRITE
 from app.modules.email_templates.schemas import EmailTemplateForm, EmailTemplateVersionCreate, as_text
-from app.modules.email_templates.service import EmailTemplates, without_pictures
+from app.modules.email_templates.service import SORTS, EmailTemplates, without_pictures
 
 
 class Views:
@@ -34,7 +34,7 @@ class Views:
             "path": self._path,
             "page": page,
             "cursor": cursor,
-            "params": {"q": text} if text else {},
+            "params": ({"q": text} if text else {}) | self._pager.order,
             "tenants": await tenant_names(self._session, {row.tenant_id for row in page.items}),
         }
         return render(self._request, "email_templates/index.html", context, fragment="email_templates/_list.html")
@@ -66,7 +66,7 @@ class Views:
 class EmailTemplatePages(Controller):
     path = "/email-templates"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self, views: NamedDependency[Views], q: FromQuery[str | None] = None, cursor: FromQuery[str | None] = None
     ) -> Template:

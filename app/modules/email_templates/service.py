@@ -14,7 +14,7 @@ from app.core.errors import Conflict, FieldError, Invalid, NotFound
 from app.core.etag import Expected, require
 from app.core.ids import new_id
 from app.core.live import signal
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor
 from app.core.queries import text_of
 from app.core.threads import in_thread
@@ -42,6 +42,10 @@ __all__ = [
 ]
 TOPIC = "email_templates"
 RESOURCE = "email_template"
+SORTS = Sorts(
+    "-createdAt",
+    {"createdAt": EmailTemplate.id, "name": EmailTemplate.name, "updatedAt": EmailTemplate.updated_at},
+)
 
 
 async def current(session: AsyncSession, name: str, tenant_id: UUID) -> EmailTemplateVersion:
@@ -128,7 +132,8 @@ class EmailTemplates:
         """Newest first; `text` is a part of the name."""
         query = repository.templates(text_of("q", text))
         of = f"email_templates {scope_of(self._session).tenant_id} {text}"
-        return await pager.page(self._session, query, key=EmailTemplate.id, of=of, limit=limit, cursor=cursor)
+        key = EmailTemplate.id
+        return await pager.page(self._session, query, key=key, of=of, limit=limit, cursor=cursor, sorts=SORTS)
 
     async def revise(
         self, template_id: UUID, new: EmailTemplateVersionCreate, *, expected: Expected = None

@@ -20,7 +20,7 @@ from app.modules.events.schemas import (
     EventReceipt,
     read,
 )
-from app.modules.events.service import EventLog, Intake
+from app.modules.events.service import SORTS, EventLog, Intake
 
 
 class EventController(Controller):
@@ -32,7 +32,7 @@ class EventController(Controller):
         taken = await intake.take(data.events)
         return EventReceipt(accepted=taken.accepted, duplicates=taken.duplicates)
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         event_log: NamedDependency[EventLog],
@@ -59,7 +59,7 @@ class EventController(Controller):
 class OwnerEventController(Controller):
     path = "/events"
 
-    @get("/", permission=READ, cached=EVENT_ANSWERS)
+    @get("/", permission=READ, sorts=SORTS, cached=EVENT_ANSWERS)
     async def index(
         self,
         event_log: NamedDependency[EventLog],

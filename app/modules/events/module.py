@@ -6,6 +6,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.policy import Actor
 from app.core.templating import NavigationItem
 from app.module import Module
 from app.modules.events import permissions
@@ -19,8 +20,8 @@ def provide_intake(session: NamedDependency[AsyncSession]) -> Intake:
     return Intake(session)
 
 
-def provide_event_log(session: NamedDependency[AsyncSession]) -> EventLog:
-    return EventLog(session)
+def provide_event_log(session: NamedDependency[AsyncSession], actor: NamedDependency[Actor]) -> EventLog:
+    return EventLog(session, actor)
 
 
 def provide_query(
@@ -64,4 +65,5 @@ events = Module(
     permissions=permissions.ALL,
     navigation=[NavigationItem("Content", "Events", "/events", "list", permissions.READ, 39)],
     caches=[EVENT_ANSWERS],
+    months={"analytics_event": "analytics_retention_months"},
 )

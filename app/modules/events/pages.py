@@ -19,7 +19,7 @@ from app.modules.audit.service import tenant_names as tenant_names_of
 from app.modules.events.models import AnalyticsEvent
 from app.modules.events.permissions import READ
 from app.modules.events.schemas import EventQuery, read
-from app.modules.events.service import EventLog
+from app.modules.events.service import SORTS, EventLog
 from app.modules.tenants.service import tenant_names
 
 AnyRequest = Request[Any, Any, Any]
@@ -30,7 +30,7 @@ FILTERS = columns(EventQuery)
 class EventPages(Controller):
     path = PATH
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         request: AnyRequest,
@@ -52,7 +52,8 @@ class EventPages(Controller):
             "refused": refused,
             "tenants": await tenant_names(session),
             "cursor": cursor,
-            "params": {name: request.query_params[name] for name in FILTERS if request.query_params.get(name)},
+            "params": {name: request.query_params[name] for name in FILTERS if request.query_params.get(name)}
+            | pager.order,
         }
         status = 422 if refused else 200
         return render(request, "events/index.html", context, fragment="events/_list.html", status=status)

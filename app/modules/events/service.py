@@ -20,7 +20,8 @@ from app.core.errors import FieldError, Invalid, NotFound
 from app.core.events import emit
 from app.core.ids import new_id
 from app.core.moments import day_of
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
+from app.core.policy import Actor
 from app.modules.events import repository
 from app.modules.events.events import EventsTaken
 from app.modules.events.models import AnalyticsEvent
@@ -30,6 +31,7 @@ from app.modules.tenants.service import timezone_of
 OLDEST, AHEAD = timedelta(days=28), timedelta(minutes=5)
 SALT_LASTS = timedelta(days=2)
 MOST_TOLD = 20
+SORTS = Sorts("-ts", {"ts": AnalyticsEvent.ts})
 _BOT = re.compile(r"(?<!cu)bot\b|crawl|spider|slurp|headless|curl/|wget/|python-|httpx|scrapy|preview|monitor", re.I)
 _TABLET, _MOBILE = re.compile("ipad|tablet", re.I), re.compile("mobi|iphone|android", re.I)
 
@@ -71,15 +73,21 @@ class Intake:
 
 
 class EventLog:
-    """The events that the session's transaction may see."""
+    """The events that the session's transaction may see; like what is counted of them, they are the whole tenant's."""
 
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, session: AsyncSession, actor: Actor) -> None:
         self._session = session
+        self._actor = actor
 
     async def search(
         self, pager: Pager, wanted: EventFilter, *, limit: int = 25, cursor: str | None = None
     ) -> Page[AnalyticsEvent]:
-        """Newest first, by when they happened."""
+        """Newest first, by when they happened.
+
+        Raises:
+            Forbidden (`workspace_token`).
+        """
+        self._actor.for_whole_tenant("Events")
         return await pager.page(
             self._session,
             repository.events(wanted),
@@ -87,14 +95,15 @@ class EventLog:
             of=f"events {scope_of(self._session).tenant_id} {wanted}",
             limit=limit,
             cursor=cursor,
-            sort=AnalyticsEvent.ts,
+            sorts=SORTS,
         )
 
     async def get(self, tenant_id: UUID, day: str, event_id: UUID) -> AnalyticsEvent:
         """
         Raises:
-            NotFound: there is none, or it is another tenant's. Invalid (`day`).
+            NotFound: there is none, or it is another tenant's. Invalid (`day`). Forbidden (`workspace_token`).
         """
+        self._actor.for_whole_tenant("Events")
         on = day_of("day", day)
         if on is None:
             raise Invalid.field("day", "is wanted: the day of the event's ts in UTC, 2026-01-31")

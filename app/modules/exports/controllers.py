@@ -1,35 +1,42 @@
 """`/api/owner/exports`."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Controller, Request, Response, delete, get, post
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import Stream
 
 from app.core.paging import Pager
 from app.core.policy import Actor
 from app.core.uploads import answering
 from app.modules.exports.permissions import READ, WRITE
-from app.modules.exports.schemas import FILE_SEEN, ExportCreate, ExportPage, ExportRead, read
-from app.modules.exports.service import Exports, stream
+from app.modules.exports.schemas import FILE_SEEN, ExportCreate, ExportPage, ExportRead, State, read
+from app.modules.exports.service import SORTS, Exports, stream
 
 
 class ExportController(Controller):
     path = "/exports"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def search(
         self,
         exports: NamedDependency[Exports],
         pager: NamedDependency[Pager],
+        q: FromQuery[str | None] = None,
+        name: Annotated[str | None, QueryParameter(name="list")] = None,
+        wanted: Annotated[State | None, QueryParameter(name="state")] = None,
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> ExportPage:
-        """List exports that are made or being made, newest first. Each goes after 24 hours."""
-        page = (await exports.search(pager, limit=limit, cursor=cursor)).map(read)
+        """List exports that are made or being made, newest first. Each goes after 24 hours.
+
+        `q` is looked for in who made them, `list` is the list that was exported.
+        """
+        found = await exports.search(pager, text=q, name=name, state=wanted, limit=limit, cursor=cursor)
+        page = found.map(read)
         return ExportPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
     @post("/", permission=WRITE, audit="owner.export.create", status_code=202)

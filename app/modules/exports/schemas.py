@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -17,6 +17,7 @@ from app.core.wire import Incoming, Outgoing
 from app.modules.exports.models import Export
 
 FILE_SEEN = Access("owner.read.export", "export", of="export_id", fields=("file",), exported=True)
+State = Literal["queued", "running", "completed", "failed"]
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -54,7 +55,7 @@ class ExportRead(Outgoing):
     list: str
     format: Format
     filter: dict[str, str]
-    state: str
+    state: State
     total: int | None
     row_count: int
     byte_count: int
@@ -67,7 +68,7 @@ class ExportRead(Outgoing):
 
 
 class ExportPage(Outgoing):
-    """A page of exports, newest first."""
+    """A page of exports, in the order that was asked for."""
 
     items: Sequence[ExportRead]
     next_cursor: str | None

@@ -13,20 +13,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.access import tell
 from app.core.database import Database, Scope, scope_of
 from app.core.errors import Conflict, Forbidden, Invalid, NotFound
-from app.core.ids import new_id
+from app.core.ids import PLATFORM_TENANT, new_id
 from app.core.live import signal
 from app.core.locks import hold
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor
+from app.core.queries import text_of
 from app.core.threads import in_thread
 from app.module import Exportable
 from app.modules.audit.service import record, tenant_names
 from app.modules.exports.jobs import ExportList
 from app.modules.exports.models import Export, ExportChunk
-from app.modules.exports.schemas import Format, file_name, lines, media_type, wire_filter
+from app.modules.exports.schemas import Format, State, file_name, lines, media_type, wire_filter
 from app.queues.enqueue import enqueue
 
 TOPIC = "exports"
+SORTS = Sorts("-createdAt", {"createdAt": Export.id, "rowCount": Export.row_count, "byteCount": Export.byte_count})
 KEPT = timedelta(hours=24)
 AT_ONCE = 2_000
 MOST_UNFINISHED = 10
@@ -85,15 +87,41 @@ class Exports:
         self._session.add(export)
         await self._session.flush()
         after = {"list": name, "format": form, "filter": kept}
-        await record(self._session, self._actor, "owner.export.create", resource=_what(export), after=after)
+        # The platform's export of what one tenant has is told of in that tenant's log.
+        whose = UUID(kept["tenantId"]) if tenant_id == PLATFORM_TENANT and "tenantId" in kept else tenant_id
+        what = _what(export)
+        await record(self._session, self._actor, "owner.export.create", resource=what, after=after, tenant_id=whose)
         signal(self._session, TOPIC, id_, tenant_id)
         return export
 
-    async def search(self, pager: Pager, *, limit: int = 25, cursor: str | None = None) -> Page[Export]:
-        """Newest first."""
+    async def search(
+        self,
+        pager: Pager,
+        *,
+        text: str | None = None,
+        name: str | None = None,
+        state: State | None = None,
+        limit: int = 25,
+        cursor: str | None = None,
+    ) -> Page[Export]:
+        """Newest first, or as the reader wants; `text` is a part of who made it, `name` that of a list.
+
+        Raises:
+            Invalid (`q`, `list`).
+        """
+        text = text_of("q", text)
         query = select(Export).where(Export.expires_at > func.now())
-        of = f"exports {scope_of(self._session).tenant_id}"
-        return await pager.page(self._session, query, key=Export.id, of=of, limit=limit, cursor=cursor)
+        query = query.where(Export.actor_label.icontains(text, autoescape=True)) if text else query
+        query = query.where(Export.list == self._known(name)) if name else query
+        return await pager.page(
+            self._session,
+            query.where(Export.state == state) if state else query,
+            key=Export.id,
+            of=f"exports {scope_of(self._session).tenant_id} {text} {name} {state}",
+            limit=limit,
+            cursor=cursor,
+            sorts=SORTS,
+        )
 
     async def tenants(self, rows: Iterable[Export]) -> dict[UUID, str]:
         """The names of the tenants whose exports these are. For the platform."""
@@ -131,14 +159,18 @@ class Exports:
         """
         export = await self.get(export_id)
         await self._session.execute(delete(Export).where(Export.id == export_id))
-        await record(self._session, self._actor, "owner.export.remove", resource=_what(export))
+        what, whose = _what(export), export.tenant_id
+        await record(self._session, self._actor, "owner.export.remove", resource=what, tenant_id=whose)
         signal(self._session, TOPIC, export_id, export.tenant_id)
         return export
 
-    def _source(self, name: str) -> Exportable:
-        source = self.lists.get(name)
-        if source is None:
+    def _known(self, name: str) -> str:
+        if name not in self.lists:
             raise Invalid.field("list", f"must be one of {', '.join(sorted(self.lists))}")
+        return name
+
+    def _source(self, name: str) -> Exportable:
+        source = self.lists[self._known(name)]
         if not self._actor.may(source.permission):
             raise Forbidden(f"This needs the permission {source.permission.name}", code="permission_missing")
         return source

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Conflict, Problem
 from app.core.ids import floor_id, new_id
+from app.core.limits import neighbours
 from app.core.secrets import Cipher, Secret, Signer, digest
 from app.modules.email.service import Letter, Ticket, send
 from app.modules.factors.models import OtpCode, RecoveryCode, Totp
@@ -50,7 +51,7 @@ class OneTimeCodes:
     def __init__(self, session: AsyncSession, address: str | None = None) -> None:
         self._session = session
         self._signer: Signer = session.info["signer"]
-        self._address = address
+        self._address = address and neighbours(address)
 
     async def issue(
         self, purpose: Purpose, email: str, user_id: UUID | None, *, mail: bool, props: dict[str, Any] | None = None
@@ -65,13 +66,20 @@ class OneTimeCodes:
         now = datetime.now(UTC)
         since = OtpCode.id >= floor_id(now - WINDOW)
         asked = select(func.count()).where(OtpCode.ip == self._address, since, OtpCode.purpose != "second_factor")
-        if self._address is not None and (await self._session.scalar(asked) or 0) >= MAILS_PER_ADDRESS:
+        counts = self._address is not None and purpose != "second_factor"
+        if counts and (await self._session.scalar(asked) or 0) >= MAILS_PER_ADDRESS:
             raise TooManyCodes(headers={"Retry-After": str(round(WINDOW.total_seconds()))})
         sent = select(func.count()).where(OtpCode.email == email, since, OtpCode.purpose == purpose)
         enough = mail and (await self._session.scalar(sent) or 0) >= MAILS
         lasts = LASTS[purpose]
         row = OtpCode(
-            id=new_id(), user_id=user_id, email=email, purpose=purpose, expires_at=now + lasts, ip=self._address
+            id=new_id(),
+            # What nobody was sent is for nobody: else each would be five more guesses at a code.
+            user_id=None if enough else user_id,
+            email=email,
+            purpose=purpose,
+            expires_at=now + lasts,
+            ip=self._address,
         )
         self._session.add(row)
         if mail and not enough:
@@ -85,6 +93,11 @@ class OneTimeCodes:
             )
             await send(self._session, letter)
         return self._signer.ticket(purpose, row.id)
+
+    async def close(self, user_id: UUID) -> None:
+        """Let no code or link that the person was sent, and no sign-in that is half-way, lead in any more."""
+        query = update(OtpCode).where(OtpCode.user_id == user_id, OtpCode.consumed_at.is_(None))
+        await self._session.execute(query.values(consumed_at=func.now()))
 
     async def look(self, purpose: Purpose, ticket: str, *, lock: bool = False) -> Proof | None:
         """Whom a ticket is for, while it is good; it stays good."""
@@ -220,7 +233,8 @@ class SecondFactor:
         Raises:
             TooManyCodes: ten were wrong within a quarter of an hour, wherever they came from.
         """
-        row = await self._session.get(Totp, self._user_id, with_for_update=True)
+        # Read anew: whoever held the row until now may have used this very code.
+        row = await self._session.get(Totp, self._user_id, with_for_update=True, populate_existing=True)
         now = datetime.now(UTC)
         if row is None or row.confirmed_at is None:
             return False

@@ -23,7 +23,7 @@ from app.modules.funnels.schemas import (
     FunnelResults,
     read,
 )
-from app.modules.funnels.service import FunnelService
+from app.modules.funnels.service import SORTS, FunnelService
 
 Since = Annotated[str | None, QueryParameter(name="from")]
 Until = Annotated[str | None, QueryParameter(name="to")]
@@ -32,7 +32,7 @@ Until = Annotated[str | None, QueryParameter(name="to")]
 class FunnelController(Controller):
     path = "/funnels"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         funnels: NamedDependency[FunnelService],
@@ -90,7 +90,7 @@ class FunnelController(Controller):
 class OwnerFunnelController(Controller):
     path = "/funnels"
 
-    @get("/", permission=READ, cached=FUNNEL_ANSWERS)
+    @get("/", permission=READ, sorts=SORTS, cached=FUNNEL_ANSWERS)
     async def index(
         self,
         funnels: NamedDependency[FunnelService],

@@ -20,7 +20,7 @@ from app.modules.audit.service import tenant_names as tenant_names_of
 from app.modules.funnels.models import Funnel
 from app.modules.funnels.permissions import READ, WRITE
 from app.modules.funnels.schemas import FunnelForm, read
-from app.modules.funnels.service import FunnelService
+from app.modules.funnels.service import SORTS, FunnelService
 from app.modules.tenants.service import tenant_names
 
 AnyRequest = Request[Any, Any, Any]
@@ -30,7 +30,7 @@ PATH = "/funnels"
 class FunnelPages(Controller):
     path = PATH
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         request: AnyRequest,
@@ -112,7 +112,7 @@ async def _list(
         "page": page,
         "results": {funnel.id: await funnels.results(funnel) for funnel in page.items},
         "tenants": await tenant_names(session),
-        "params": {"tenantId": asked} if asked else {},
+        "params": ({"tenantId": asked} if asked else {}) | pager.order,
         "cursor": cursor,
     }
 

@@ -15,7 +15,7 @@ from app.core.errors import Conflict, Invalid, NotFound
 from app.core.etag import Expected, require
 from app.core.ids import new_id
 from app.core.live import signal
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor
 from app.core.wire import one_line
 from app.modules.analytics.events import DaysCounted
@@ -40,6 +40,7 @@ from app.redis.cache import drop
 TOPIC = "funnels"
 MOST_FUNNELS = 20
 TOLD_BACK = timedelta(days=28)
+SORTS = Sorts("-createdAt", {"createdAt": Funnel.id, "name": Funnel.name, "updatedAt": Funnel.updated_at})
 """So many days of a funnel that is new or changed are told of events that were there before."""
 USUAL_DAYS, MOST_DAYS = 28, 400
 MARKS_AT_ONCE = 14
@@ -60,7 +61,7 @@ class FunnelService:
         self._actor.for_whole_tenant("Funnels")
         of = f"funnels {self._actor.tenant_id} {tenant_id}"
         query = repository.funnels(tenant_id)
-        return await pager.page(self._session, query, key=Funnel.id, of=of, limit=limit, cursor=cursor)
+        return await pager.page(self._session, query, key=Funnel.id, of=of, limit=limit, cursor=cursor, sorts=SORTS)
 
     async def get(self, funnel_id: UUID) -> Funnel:
         """

@@ -15,6 +15,7 @@ from app.core.errors import Forbidden, Invalid, NotFound, Problem
 from app.core.policy import PUBLIC, SIGNED_IN, actor_of
 from app.core.secrets import Secret
 from app.core.settings import Settings
+from app.core.wire import SHORT_BODY
 from app.modules.identity.schemas import AskForm, CodeForm, NewPasswordForm, SetupForm, SignInForm, SignUpForm
 from app.modules.identity.service import (
     DEVICE_COOKIE,
@@ -109,6 +110,8 @@ def _same(password: str, repeat: str) -> None:
 
 
 class FrontDoor(Controller):
+    request_max_body_size = SHORT_BODY
+
     @get("/", permission=PUBLIC, sync_to_thread=False)
     def home(self) -> Redirect:
         return Redirect(HOME, status_code=303)

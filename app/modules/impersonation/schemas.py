@@ -34,7 +34,7 @@ class ImpersonationRead(Outgoing):
 
 
 class ImpersonationPage(Outgoing):
-    """A page of impersonations, newest first."""
+    """A page of impersonations, in the order that was asked for."""
 
     items: Sequence[ImpersonationRead]
     next_cursor: str | None

@@ -4,13 +4,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Conflict, Invalid
 from app.core.ids import new_id
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor
+from app.core.queries import text_of
 from app.core.wire import one_line
 from app.modules.audit.service import record
 from app.modules.impersonation.models import Impersonation
@@ -19,6 +20,7 @@ from app.modules.members.service import MemberService
 from app.modules.tenants.service import TenantService
 
 LASTS = timedelta(minutes=60)
+SORTS = Sorts("-createdAt", {"createdAt": Impersonation.id, "label": Impersonation.label})
 
 
 class ImpersonationService:
@@ -30,17 +32,34 @@ class ImpersonationService:
         self._tenants = TenantService(session, actor)
 
     async def search(
-        self, pager: Pager, tenant_id: UUID, *, limit: int = 25, cursor: str | None = None
+        self,
+        pager: Pager,
+        tenant_id: UUID,
+        *,
+        text: str | None = None,
+        limit: int = 25,
+        cursor: str | None = None,
     ) -> Page[Impersonation]:
-        """Newest first.
+        """Newest first, or as the reader wants; `text` is a part of who looked or of the reason.
 
         Raises:
-            NotFound: there is no such tenant.
+            NotFound: there is no such tenant. Invalid (`q`).
         """
         await self._tenants.called(tenant_id)
+        text = text_of("q", text)
         query = select(Impersonation).where(Impersonation.tenant_id == tenant_id)
-        of = f"impersonations {tenant_id}"
-        return await pager.page(self._session, query, key=Impersonation.id, of=of, limit=limit, cursor=cursor)
+        if text:
+            columns = (Impersonation.label, Impersonation.reason)
+            query = query.where(or_(*(each.icontains(text, autoescape=True) for each in columns)))
+        return await pager.page(
+            self._session,
+            query,
+            key=Impersonation.id,
+            of=f"impersonations {tenant_id} {text}",
+            limit=limit,
+            cursor=cursor,
+            sorts=SORTS,
+        )
 
     async def start(self, tenant_id: UUID, member_id: UUID, reason: str) -> str:
         """From the next request on the actor's session is the member's, to read only; returns the tenant's slug.

@@ -16,7 +16,7 @@ from app.modules.imports.models import Outcome, Status
 from app.modules.imports.permissions import READ, WRITE
 from app.modules.imports.repository import ImportFilter
 from app.modules.imports.schemas import ImportOwnedPage, ImportPage, ImportRead, ItemPage, item, owned, read
-from app.modules.imports.service import ImportService
+from app.modules.imports.service import ITEM_SORTS, SORTS, ImportService
 
 Text = str | None
 DryRun = Annotated[bool, QueryParameter(name="dryRun", description="Tell what would become of each article only")]
@@ -56,7 +56,7 @@ class ImportController(Controller):
         made = read(await imports.start(upload.name or file_name, upload.data, dry_run=dry_run))
         return Response(made, status_code=202, headers={"Location": f"{request.url.path.rstrip('/')}/{made.id}"})
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         imports: NamedDependency[ImportService],
@@ -75,7 +75,7 @@ class ImportController(Controller):
         """Read how far an import is."""
         return read(await imports.get(import_id))
 
-    @get("/{import_id:uuid}/items", permission=READ)
+    @get("/{import_id:uuid}/items", permission=READ, sorts=ITEM_SORTS)
     async def items(
         self,
         import_id: FromPath[UUID],
@@ -99,7 +99,7 @@ class TenantImportController(ImportController):
 class OwnerImportController(Controller):
     path = "/imports"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         imports: NamedDependency[ImportService],
@@ -114,7 +114,7 @@ class OwnerImportController(Controller):
         page = (await imports.search(pager, wanted, limit=limit, cursor=cursor)).map(owned)
         return ImportOwnedPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
-    @get("/{import_id:uuid}/items", permission=READ)
+    @get("/{import_id:uuid}/items", permission=READ, sorts=ITEM_SORTS)
     async def items(
         self,
         import_id: FromPath[UUID],

@@ -20,7 +20,7 @@ from app.modules.audit.service import tenant_names
 from app.modules.imports.models import ImportRun, Outcome, Status
 from app.modules.imports.permissions import READ, WRITE
 from app.modules.imports.repository import ImportFilter
-from app.modules.imports.service import ImportService
+from app.modules.imports.service import ITEM_SORTS, SORTS, ImportService
 from app.modules.tenants.service import tenant_names as tenant_choices
 
 AnyRequest = Request[Any, Any, Any]
@@ -29,7 +29,7 @@ AnyRequest = Request[Any, Any, Any]
 class ImportPages(Controller):
     path = "/imports"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         request: AnyRequest,
@@ -43,7 +43,7 @@ class ImportPages(Controller):
     ) -> Template:
         return await _list(request, imports, session, actor, pager, status, of_tenant, cursor)
 
-    @get("/{import_id:uuid}", permission=READ)
+    @get("/{import_id:uuid}", permission=READ, sorts=ITEM_SORTS)
     async def show(
         self,
         request: AnyRequest,
@@ -60,7 +60,7 @@ class ImportPages(Controller):
             "path": f"{prefix_of(request)}/imports",
             "run": run,
             "page": await imports.items(pager, import_id, wanted, cursor=cursor or None),
-            "params": {"outcome": outcome} if outcome else {},
+            "params": ({"outcome": outcome} if outcome else {}) | pager.order,
             "cursor": cursor,
             "outcomes": [(one, state_label(one).capitalize()) for one in Outcome],
             "tenants": await tenant_names(session, [run.tenant_id]),
@@ -118,7 +118,7 @@ async def _list(
     context = {
         "path": f"{prefix_of(request)}/imports",
         "page": page,
-        "params": {name: value for name, value in (("status", status), ("tenantId", of_tenant)) if value},
+        "params": {name: value for name, value in (("status", status), ("tenantId", of_tenant)) if value} | pager.order,
         "cursor": cursor,
         "statuses": [(one, state_label(one).capitalize()) for one in Status],
         "tenants": await tenant_names(session, (run.tenant_id for run in page.items)),

@@ -13,7 +13,7 @@ from app.core.errors import Conflict, Invalid, NotFound
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.locks import hold
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor
 from app.core.request import correlation_id
 from app.core.uploads import plain_name
@@ -32,6 +32,8 @@ from app.queues.enqueue import enqueue
 
 TOPIC = "imports"
 MOST_UNFINISHED = 3
+SORTS = Sorts("-createdAt", {"createdAt": ImportRun.id, "fileName": ImportRun.file_name})
+ITEM_SORTS = Sorts("-n", {"n": ImportItem.id, "title": ImportItem.title})
 
 
 class ImportService:
@@ -98,7 +100,7 @@ class ImportService:
         own = self._actor.workspace_id
         of = f"imports {scope_of(self._session).tenant_id} {own} {wanted}"
         query = repository.runs(wanted, own)
-        return await pager.page(self._session, query, key=ImportRun.id, of=of, limit=limit, cursor=cursor)
+        return await pager.page(self._session, query, key=ImportRun.id, of=of, limit=limit, cursor=cursor, sorts=SORTS)
 
     async def items(
         self,
@@ -117,7 +119,8 @@ class ImportService:
         run = await self.get(import_id)
         of = f"import {run.id} {outcome}"
         query = repository.items(run.id, outcome)
-        return await pager.page(self._session, query, key=ImportItem.id, of=of, limit=limit, cursor=cursor)
+        key = ImportItem.id
+        return await pager.page(self._session, query, key=key, of=of, limit=limit, cursor=cursor, sorts=ITEM_SORTS)
 
     async def all_items(self, import_id: UUID, outcome: Outcome) -> list[ImportItem]:
         """All articles of which this became, in the order of the file; a file has no more than 2,000.

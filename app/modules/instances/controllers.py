@@ -27,7 +27,7 @@ from app.modules.instances.schemas import (
     detail,
     item,
 )
-from app.modules.instances.service import InstanceService
+from app.modules.instances.service import SORTS, InstanceService
 
 Text = str | None
 Tenant = Annotated[Text, QueryParameter(name="tenantId")]
@@ -120,7 +120,7 @@ class InstanceActs(Controller):
 
 
 class InstanceController(Controller):
-    @get(LIST, permission=READ)
+    @get(LIST, permission=READ, sorts=SORTS)
     async def index(
         self,
         instances: NamedDependency[InstanceService],
@@ -143,7 +143,7 @@ class InstanceController(Controller):
 
 
 class OwnerInstanceController(Controller):
-    @get(LIST, permission=READ, cached=INSTANCE_ANSWERS)
+    @get(LIST, permission=READ, sorts=SORTS, cached=INSTANCE_ANSWERS)
     async def index(
         self,
         instances: NamedDependency[InstanceService],

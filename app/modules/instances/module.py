@@ -44,7 +44,7 @@ instances = Module(
     caches=[INSTANCE_ANSWERS],
     topics=[Topic(TOPIC, permissions.READ)],
     navigation=[NavigationItem("Workflows", "Instances", "/workflows/instances", "activity", permissions.READ, 36)],
-    signs=[SignSource(signs, permissions.READ, TOPIC)],
+    signs=[SignSource(signs, permissions.READ, TOPIC, plane=None)],
     traces=[TraceSource(steps, permissions.READ, TOPIC)],
     links={"workflow_instance": ("/workflows/instances/{id}", permissions.READ)},
 )

@@ -20,17 +20,17 @@ from app.modules.instances.models import UNFINISHED, Status
 from app.modules.instances.permissions import MANAGE, READ
 from app.modules.instances.repository import InstanceFilter
 from app.modules.instances.schemas import INSTANCE_SEEN, InstanceDetail, RestartForm, RunForm, detail
-from app.modules.instances.service import InstanceService
+from app.modules.instances.service import SORTS, InstanceService
 from app.modules.tenants.service import tenant_names
 
 AnyRequest = Request[Any, Any, Any]
-FILTERS = ("status", "tenantId", "definitionId", "trigger", "correlationId")
+FILTERS = ("status", "tenantId", "definitionId", "trigger", "correlationId", "sort")
 
 
 class InstancePages(Controller):
     path = "/workflows"
 
-    @get("/instances", permission=READ)
+    @get("/instances", permission=READ, sorts=SORTS)
     async def index(
         self,
         request: AnyRequest,

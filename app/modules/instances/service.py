@@ -15,7 +15,7 @@ from app.core.errors import Conflict, Invalid, NotFound
 from app.core.events import Event
 from app.core.ids import PLATFORM_TENANT, new_id
 from app.core.live import signal
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import SYSTEM_ACTOR, Actor
 from app.core.request import correlation_id
 from app.modules.ai.events import TaskEnded
@@ -50,6 +50,7 @@ AI_TASK, APPROVAL, DELIVERY, EMAIL = "ai_task:", "approval:", "delivery:", "emai
 """Before the id, in what a step waits for."""
 MOST_INPUT, DEEPEST_INPUT = 16_384, 20
 """Bytes as JSON, and lists and objects inside each other."""
+SORTS = Sorts("-createdAt", {"createdAt": WorkflowInstance.id})
 
 
 class InstanceService:
@@ -92,7 +93,8 @@ class InstanceService:
         self._actor.for_whole_tenant("Workflows")
         of = f"instances {scope_of(self._session).tenant_id} {wanted}"
         query = repository.fitting(wanted)
-        return await pager.page(self._session, query, key=WorkflowInstance.id, of=of, limit=limit, cursor=cursor)
+        key = WorkflowInstance.id
+        return await pager.page(self._session, query, key=key, of=of, limit=limit, cursor=cursor, sorts=SORTS)
 
     async def cancel(self, instance_id: UUID) -> WorkflowInstance:
         """End it where it is. What it has asked of other queues goes on, and nobody waits for it.
@@ -244,7 +246,7 @@ async def start(
     session.add(instance)
     await session.flush()
     await go_on(session, instance)
-    await trace(session, actor, "instance.start", instance, definition.name)
+    await trace(session, actor, "instance.start", instance)
     announce(session, instance)
     return instance
 
@@ -299,9 +301,9 @@ def announce(session: AsyncSession, instance: WorkflowInstance) -> None:
     drop(session, *INSTANCE_ANSWERS.tags)
 
 
-async def trace(
-    session: AsyncSession, actor: Actor, action: str, instance: WorkflowInstance, name: str | None = None
-) -> None:
+async def trace(session: AsyncSession, actor: Actor, action: str, instance: WorkflowInstance) -> None:
+    """The audit log's line, which names the workflow: an instance has no name of its own."""
+    name = (await repository.workflow_names(session, {instance.definition_id})).get(instance.definition_id)
     after = {"status": str(instance.status), "step": instance.step, "workflow": str(instance.definition_id)}
     after |= instance.error or {}
     resource = ("workflow_instance", instance.id, name)

@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter, URLEncodedBody
 from litestar.response import Redirect, Template
 
+from app.core.database import Plane
 from app.core.errors import Invalid, Problem
 from app.core.listing import filled, kept
 from app.core.paging import Pager
@@ -15,7 +16,7 @@ from app.core.policy import PUBLIC, SIGNED_IN, Actor, actor_of
 from app.core.queries import one_of, uuid_of, uuids_of
 from app.core.settings import Settings
 from app.core.templating import MEMBERS, home_of, render, told
-from app.core.wire import Ticked
+from app.core.wire import SHORT_BODY, Ticked
 from app.modules.invitations.permissions import READ, WRITE
 from app.modules.invitations.schemas import InvitationForm, RegisterForm, Sort, State
 from app.modules.invitations.service import InvitationOver, InvitationService, Welcome
@@ -60,7 +61,11 @@ class Views:
         context = await self._common() | {"invitation": await self.invitations.get(self.holder, invitation_id)}
         return render(self._request, "invitations/show.html", context, fragment="invitations/_drawer.html")
 
-    async def made(self, email: str, link: str) -> Template:
+    async def made(self, email: str, link: str | None) -> Template:
+        """
+        Args:
+            link: None where it went to that address alone.
+        """
         context = await self._common() | {"email": email, "link": link}
         return render(self._request, "invitations/made.html", context, fragment="invitations/_made.html")
 
@@ -99,13 +104,19 @@ class InvitationPages(Controller):
 
     @post("/", permission=WRITE, audit="invitation.create", status_code=200)
     async def create(
-        self, views: NamedDependency[Views], settings: NamedDependency[Settings], data: URLEncodedBody[InvitationForm]
+        self,
+        views: NamedDependency[Views],
+        actor: NamedDependency[Actor],
+        settings: NamedDependency[Settings],
+        data: URLEncodedBody[InvitationForm],
     ) -> Template:
         role = uuid_of("roleId", data.role_id)
         if role is None:
             raise Invalid.field("roleId", "choose a role")
         row, secret = await views.invitations.create(views.holder, data.email, role)
-        return await views.made(row.email, f"{settings.base_url}/invitations/{secret}")
+        # With the link one makes an account of that address: a tenant's members must not, where mails go out.
+        shown = actor.plane is Plane.PLATFORM or not settings.smtp_url
+        return await views.made(row.email, f"{settings.base_url}/invitations/{secret}" if shown else None)
 
     @post("/{invitation_id:uuid}/revocation", permission=WRITE, audit="invitation.revoke", status_code=200)
     async def revoke(self, views: NamedDependency[Views], invitation_id: FromPath[UUID]) -> Template:
@@ -134,6 +145,7 @@ class WelcomePages(Controller):
     """Where an invitation's link leads."""
 
     path = "/invitations/{link:str}"
+    request_max_body_size = SHORT_BODY
 
     @get("/", permission=PUBLIC)
     async def look(self, request: AnyRequest, link: FromPath[str], welcome: NamedDependency[Welcome]) -> Template:

@@ -15,7 +15,7 @@ from app.modules.media.client import KINDS, WEBP
 from app.modules.media.permissions import READ, WRITE
 from app.modules.media.repository import FileFilter
 from app.modules.media.schemas import FileDetail, FileOwnedPage, FilePage, FileRead, detail, owned, read
-from app.modules.media.service import FileService, served
+from app.modules.media.service import SORTS, FileService, served
 
 Text = str | None
 MediaType = Annotated[Text, QueryParameter(name="mediaType", description="`image/png`, or `image` for all of them")]
@@ -42,7 +42,7 @@ class FileController(Controller):
         headers = {"Location": f"{request.url.path.rstrip('/')}/{file.id}"}
         return Response(read(file), status_code=201 if new else 200, headers=headers)
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         files: NamedDependency[FileService],
@@ -96,7 +96,7 @@ class TenantFileController(FileController):
 class OwnerFileController(Controller):
     path = "/files"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         files: NamedDependency[FileService],

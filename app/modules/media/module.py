@@ -11,7 +11,7 @@ from app.core.templating import NavigationItem
 from app.core.trace import TraceSource
 from app.module import Module
 from app.modules.media import permissions
-from app.modules.media.client import folder_of
+from app.modules.media.client import Folder, folder_of
 from app.modules.media.controllers import FileController, OwnerFileController, TenantFileController
 from app.modules.media.jobs import SweepFiles
 from app.modules.media.pages import FilePages, MemberFilePages, TenantFileActs
@@ -43,4 +43,5 @@ media = Module(
     traces=[TraceSource(steps, permissions.READ, TOPIC)],
     quotas=[Quota(FILE_BYTES, "Bytes of files", bytes_of)],
     links={"file": ("/files/{id}", permissions.READ)},
+    resources={Folder: lambda parts: folder_of(parts.settings)},
 )

@@ -20,7 +20,7 @@ from app.modules.media.client import KINDS
 from app.modules.media.models import File
 from app.modules.media.permissions import READ, WRITE
 from app.modules.media.repository import FileFilter
-from app.modules.media.service import FileService, served
+from app.modules.media.service import SORTS, FileService, served
 from app.modules.tenants.service import tenant_names as tenant_choices
 
 AnyRequest = Request[Any, Any, Any]
@@ -29,7 +29,7 @@ AnyRequest = Request[Any, Any, Any]
 class FilePages(Controller):
     path = "/files"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         request: AnyRequest,
@@ -135,7 +135,8 @@ async def _list(
     context = {
         "path": f"{prefix_of(request)}/files",
         "page": page,
-        "params": {name: value for name, value in (("q", q), ("kind", kind), ("tenantId", of_tenant)) if value},
+        "params": {name: value for name, value in (("q", q), ("kind", kind), ("tenantId", of_tenant)) if value}
+        | pager.order,
         "cursor": cursor,
         "kinds": [("image", "Pictures"), *((one, one) for one in KINDS)],
         "accept": ",".join(KINDS),

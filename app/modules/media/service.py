@@ -13,7 +13,7 @@ from app.core.database import after_commit, scope_of
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.ids import new_id
 from app.core.live import signal
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor
 from app.core.request import correlation_id
 from app.core.threads import in_thread
@@ -32,6 +32,7 @@ from app.queues.enqueue import enqueue
 TOPIC = "files"
 FILE_BYTES = "fileBytes"
 UNSAID = ("", "application/octet-stream")
+SORTS = Sorts("-createdAt", {"createdAt": File.id, "name": File.name, "byteCount": File.byte_count})
 
 
 class FileService:
@@ -105,7 +106,8 @@ class FileService:
     ) -> Page[File]:
         """Newest first."""
         of = f"files {scope_of(self._session).tenant_id} {wanted}"
-        return await pager.page(self._session, repository.files(wanted), key=File.id, of=of, limit=limit, cursor=cursor)
+        query = repository.files(wanted)
+        return await pager.page(self._session, query, key=File.id, of=of, limit=limit, cursor=cursor, sorts=SORTS)
 
     async def content(self, file_id: UUID, width: int | None = None) -> tuple[File, str, bytes]:
         """A file's bytes, or those of its smaller picture of this width, with their media type.

@@ -198,7 +198,9 @@ class MemberService:
         """
         members = await self._some(tenant_id, ids)
         held = await self._held(tenant_id, members)
-        await self._roles.require_within(*{role.id: role for role in held.values()}.values())
+        every = {role.id: role for role in await self._roles.all(tenant_id)}
+        placed = {id_ for places in (await self.places(members)).values() for ids in places.values() for id_ in ids}
+        await self._roles.require_within(*(every[id_] for id_ in placed | {role.id for role in held.values()}))
         await self._require_another_admin(tenant_id, {member.id for member in members})
         for member in members:
             before = {"email": member.email, "role": _name(held.get(member.id))}

@@ -89,19 +89,19 @@ class UserController(Controller):
         """Change a person's name, e-mail or phone."""
         return _answer(await people.update(user_id, data, expected=versions(if_match)))
 
-    @delete("/{user_id:uuid}", permission=WRITE, audit="owner.user.erase", step_up=True)
+    @delete("/{user_id:uuid}", permission=WRITE, audit="owner.user.erase")
     async def erase(self, people: NamedDependency[People], user_id: FromPath[UUID]) -> None:
         """Delete a person with everything that hangs on the account."""
         await people.erase(user_id)
 
-    @put("/{user_id:uuid}/role", permission=WRITE, audit="owner.user.role", step_up=True)
+    @put("/{user_id:uuid}/role", permission=WRITE, audit="owner.user.role")
     async def set_role(
         self, people: NamedDependency[People], user_id: FromPath[UUID], data: JSONBody[RoleChange]
     ) -> Response[UserRead]:
         """Make a person an owner, operator or auditor of the platform, or an ordinary person; its sessions end."""
         return _answer(await people.set_role(user_id, data.role))
 
-    @put("/{user_id:uuid}/ban", permission=WRITE, audit="owner.user.ban", step_up=True)
+    @put("/{user_id:uuid}/ban", permission=WRITE, audit="owner.user.ban")
     async def ban(
         self, people: NamedDependency[People], user_id: FromPath[UUID], data: JSONBody[Ban]
     ) -> Response[UserRead]:
@@ -113,7 +113,7 @@ class UserController(Controller):
         """Let a banned person in again."""
         return _answer(await people.unban(user_id))
 
-    @post("/bans", permission=WRITE, audit="owner.user.ban", step_up=True, status_code=200)
+    @post("/bans", permission=WRITE, audit="owner.user.ban", status_code=200)
     async def ban_many(self, people: NamedDependency[People], data: JSONBody[Bans]) -> Changed:
         """Let several people in no more, all of them or nobody; every session ends at once."""
         return Changed(changed=await people.ban_many(data.ids, data.reason))
@@ -128,7 +128,7 @@ class UserController(Controller):
         """Mail a person a link that sets a new password."""
         return _answer(await people.send_reset(user_id), status=202)
 
-    @delete("/{user_id:uuid}/factor", permission=WRITE, audit="owner.user.factor_reset", step_up=True, status_code=200)
+    @delete("/{user_id:uuid}/factor", permission=WRITE, audit="owner.user.factor_reset", status_code=200)
     async def drop_factor(self, people: NamedDependency[People], user_id: FromPath[UUID]) -> Response[UserRead]:
         """Switch the second factor off for a person who lost it; the person's sessions end."""
         return _answer(await people.drop_factor(user_id))

@@ -28,6 +28,7 @@ people = Module(
     pages=(UserPages, SessionPages),
     providers={"people": provide_people, "book": provide_book},
     permissions=ALL,
+    dangerous=("owner.user.update", "owner.user.role", "owner.user.ban", "owner.user.erase", "owner.user.factor_reset"),
     topics=(Topic(TOPIC, READ),),
     navigation=(
         NavigationItem("Platform", "Users", "/users", "users", READ, order=66),

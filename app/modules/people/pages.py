@@ -100,21 +100,21 @@ class UserPages(Controller):
         await people.update(user_id, change, expected=None if data.version is None else {data.version})
         return _again(user_id)
 
-    @post("/{user_id:uuid}/role", permission=WRITE, audit="owner.user.role", step_up=True, status_code=200)
+    @post("/{user_id:uuid}/role", permission=WRITE, audit="owner.user.role", status_code=200)
     async def set_role(
         self, people: NamedDependency[People], user_id: FromPath[UUID], data: URLEncodedBody[RoleForm]
     ) -> Response[bytes]:
         await people.set_role(user_id, data.role)
         return _again(user_id)
 
-    @post("/{user_id:uuid}/ban", permission=WRITE, audit="owner.user.ban", step_up=True, status_code=200)
+    @post("/{user_id:uuid}/ban", permission=WRITE, audit="owner.user.ban", status_code=200)
     async def ban(
         self, people: NamedDependency[People], user_id: FromPath[UUID], data: URLEncodedBody[BanForm]
     ) -> Response[bytes]:
         await people.ban(user_id, data.reason)
         return _again(user_id)
 
-    @post("/bans", permission=WRITE, audit="owner.user.ban", step_up=True, status_code=200)
+    @post("/bans", permission=WRITE, audit="owner.user.ban", status_code=200)
     async def ban_many(
         self,
         request: AnyRequest,
@@ -152,14 +152,13 @@ class UserPages(Controller):
         "/{user_id:uuid}/factor-removal",
         permission=WRITE,
         audit="owner.user.factor_reset",
-        step_up=True,
         status_code=200,
     )
     async def drop_factor(self, people: NamedDependency[People], user_id: FromPath[UUID]) -> Response[bytes]:
         await people.drop_factor(user_id)
         return _again(user_id)
 
-    @post("/{user_id:uuid}/erasure", permission=WRITE, audit="owner.user.erase", step_up=True, status_code=200)
+    @post("/{user_id:uuid}/erasure", permission=WRITE, audit="owner.user.erase", status_code=200)
     async def erase(self, people: NamedDependency[People], user_id: FromPath[UUID]) -> Response[bytes]:
         await people.erase(user_id)
         return gone_to(PATH)

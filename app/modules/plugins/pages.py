@@ -43,7 +43,7 @@ from app.modules.plugins.schemas import (
     read,
     shown,
 )
-from app.modules.plugins.service import TEST, DeliveryService, PluginService, body_of
+from app.modules.plugins.service import DELIVERY_SORTS, SORTS, TEST, DeliveryService, PluginService, body_of
 from app.modules.tenants.service import tenant_names as tenants_to_choose
 
 AnyRequest = Request[Any, Any, Any]
@@ -166,8 +166,9 @@ class Views:
         return {name: given[name].strip() for name in names if given.get(name, "").strip()}
 
     def _list(self, path: str, asked: dict[str, str]) -> dict[str, Any]:
-        here = asked | ({"cursor": self._cursor} if self._cursor else {})
-        return {"path": prefix_of(self.request) + path, "params": asked, "here": here}
+        params = asked | self._pager.order
+        here = params | ({"cursor": self._cursor} if self._cursor else {})
+        return {"path": prefix_of(self.request) + path, "params": params, "here": here}
 
     async def _choosable(self) -> dict[UUID, str]:
         return await tenants_to_choose(self._session) if self._actor.plane is Plane.PLATFORM else {}
@@ -198,7 +199,7 @@ class InstallPages(Controller):
 class PluginPages(Controller):
     path = PLUGINS
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(self, plugin_views: NamedDependency[Views]) -> Template:
         return await plugin_views.plugin_list()
 
@@ -245,7 +246,6 @@ class PluginPages(Controller):
         audit="plugin.rotate",
         status_code=200,
         access=FORM_SEEN,
-        step_up=True,
     )
     async def rotate(
         self, plugin_views: NamedDependency[Views], plugin_id: FromPath[UUID], data: URLEncodedBody[RotationForm]
@@ -263,7 +263,7 @@ class PluginPages(Controller):
 class DeliveryPages(Controller):
     path = DELIVERIES
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=DELIVERY_SORTS)
     async def index(self, plugin_views: NamedDependency[Views]) -> Template:
         return await plugin_views.delivery_list()
 

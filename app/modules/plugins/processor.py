@@ -19,6 +19,7 @@ from app.modules.plugins.events import DeliveryEnded
 from app.modules.plugins.jobs import ExecuteHook, PurgeDeliveries
 from app.modules.plugins.models import PluginConfig, PluginDelivery, PluginExecutionLog, Status
 from app.modules.plugins.service import again, audited, body_of, secret_settings, tell, trace
+from app.modules.tenants.service import may_send
 from app.queues.failure import Unrecoverable
 from app.queues.job import processor
 from app.queues.work import Work
@@ -145,6 +146,10 @@ class HookLog:
         return row
 
     async def _call(self, row: PluginDelivery) -> Call | None:
+        if not await may_send(self._session):
+            row.error = "its tenant is suspended"
+            await self._end(row, Status.SKIPPED)
+            return None
         message = body_of(row)
         if row.plugin_id is None:
             return Call(str(row.address), row.id, msgspec.json.encode(message), (), ())

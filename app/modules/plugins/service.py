@@ -16,7 +16,7 @@ from app.core.etag import Expected, require
 from app.core.events import Event, public
 from app.core.ids import PLATFORM_TENANT, new_id
 from app.core.live import signal
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor
 from app.core.request import correlation_id
 from app.core.secrets import Cipher, Secret
@@ -38,6 +38,8 @@ TOPIC, DELIVERIES = "plugins", "plugins.deliveries"
 TEST = "plugin.test"
 MOST_PLUGINS = 50
 MOST_AT_ONCE = 200
+SORTS = Sorts("-createdAt", {"createdAt": Plugin.id, "name": Plugin.name})
+DELIVERY_SORTS = Sorts("-createdAt", {"createdAt": PluginDelivery.id})
 MAX_BODY, MAX_TYPE, MAX_KEY = 256 * 1024, 80, 200
 Installed = tuple[Plugin, PluginConfig]
 
@@ -91,7 +93,7 @@ class PluginService:
         """Newest first."""
         of = f"plugins {scope_of(self._session).tenant_id} {wanted}"
         query = repository.plugins(wanted)
-        page = await pager.page(self._session, query, key=Plugin.id, of=of, limit=limit, cursor=cursor)
+        page = await pager.page(self._session, query, key=Plugin.id, of=of, limit=limit, cursor=cursor, sorts=SORTS)
         return Page(await repository.configs(self._session, page.items), page.next_cursor, page.prev_cursor)
 
     async def upgrade(self, plugin_id: UUID, manifest: Manifest, *, expected: Expected = None) -> Installed:
@@ -272,7 +274,8 @@ class DeliveryService:
         """Newest first."""
         of = f"deliveries {scope_of(self._session).tenant_id} {wanted}"
         query = repository.deliveries(wanted)
-        page = await pager.page(self._session, query, key=PluginDelivery.id, of=of, limit=limit, cursor=cursor)
+        key, sorts = PluginDelivery.id, DELIVERY_SORTS
+        page = await pager.page(self._session, query, key=key, of=of, limit=limit, cursor=cursor, sorts=sorts)
         await repository.add_tries(self._session, page.items)
         return page
 

@@ -41,7 +41,7 @@ from app.modules.queues.schemas import (
     read_loops,
     read_queue,
 )
-from app.modules.queues.service import QueueService
+from app.modules.queues.service import SORTS, QueueService
 
 STATES = [*JobState, ANY]
 MOST_SEARCHED = 200
@@ -141,7 +141,7 @@ class QueueController(Controller):
 class JobController(Controller):
     path = "/queues/{queue:str}/jobs"
 
-    @get("/", permission=READ, cached=QUEUE_ANSWERS)
+    @get("/", permission=READ, sorts=SORTS, cached=QUEUE_ANSWERS)
     async def index(
         self,
         queue: FromPath[str],
@@ -203,7 +203,7 @@ class JobController(Controller):
 class DeadLetterController(Controller):
     path = "/queues/{queue:str}/dlq"
 
-    @get("/", permission=READ, cached=QUEUE_ANSWERS)
+    @get("/", permission=READ, sorts=SORTS, cached=QUEUE_ANSWERS)
     async def index(
         self,
         queue: FromPath[str],

@@ -29,7 +29,11 @@ from app.modules.queues.schemas import QUEUE_ANSWERS
 from app.modules.queues.service import QueueService
 from app.modules.workers.service import WorkerService
 from app.queues.counts import QueueOverview, overview
+from app.queues.ended import ended
+from app.queues.models import Outcome
 from app.queues.record import TOPIC
+
+ENDS = [outcome for outcome in Outcome if outcome is not Outcome.FAILED]
 
 
 def provide_queues(session: NamedDependency[AsyncSession], actor: NamedDependency[Actor]) -> QueueService:
@@ -51,13 +55,21 @@ async def load_card(session: AsyncSession) -> dict[str, Any]:
 
 
 async def measured(session: AsyncSession) -> list[Metric]:
-    """How full the queues are, as the queues page shows it."""
+    """How full the queues are, as the queues page shows it, and how many jobs have ended."""
     found = await overview(session)
+    counts = await ended(session)
 
     def gauge(name: str, text: str, value: Callable[[QueueOverview], float]) -> Metric:
         return Metric(name, "gauge", text, [Sample(value(one), {"queue": one.name}) for one in found])
 
+    def counted(*outcomes: Outcome) -> list[tuple[str, Outcome, int]]:
+        return [(one.name, outcome, counts.get((one.name, outcome), 0)) for one in found for outcome in outcomes]
+
+    ends = [Sample(n, {"queue": queue, "outcome": outcome}) for queue, outcome, n in counted(*ENDS)]
+    tries = [Sample(n, {"queue": queue}) for queue, _, n in counted(Outcome.FAILED)]
     return [
+        Metric("jobs_ended_total", "counter", "Jobs that ended, in all processes; dead are the dead letters", ends),
+        Metric("job_retries_total", "counter", "Attempts that failed, and that another one follows", tries),
         gauge("queue_waiting", "Jobs that a worker could start now", lambda one: one.waiting),
         gauge("queue_delayed", "Jobs that wait for their time", lambda one: one.delayed),
         gauge("queue_active", "Jobs that run", lambda one: one.active),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -40,7 +40,7 @@ from app.modules.queues.schemas import (
     read,
     state_of,
 )
-from app.modules.queues.service import QueueService
+from app.modules.queues.service import SORTS, QueueService
 from app.modules.workers.service import WorkerService
 from app.modules.workers.service import read as seen
 from app.queues import control
@@ -53,7 +53,7 @@ from app.queues.spec import UNLIMITED
 
 SNAPSHOT = QUEUE_ANSWERS.tags[0]
 LIMITS = ("rate.jobs", "rate.perS", "running", "runningPerTenant")
-LISTED = ("kind", "tenantId", "fingerprint")
+LISTED = ("kind", "tenantId", "fingerprint", "sort")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Views:
         context = await self._list(queue, page.items) | {
             "page": page,
             "cursor": cursor,
-            "params": {name: str(value) for name, value in filters.items() if value},
+            "params": {name: str(value) for name, value in filters.items() if value} | self.pager.order,
             "kinds": sorted((one.kind, one.kind) for one in declared() if one.queue == queue),
         }
         return self._render("jobs", "_jobs", context)
@@ -110,7 +110,7 @@ class Views:
         context = await self._list(queue, page.items) | {
             "page": page,
             "cursor": cursor,
-            "params": {name: str(value) for name, value in filters.items() if value},
+            "params": {name: str(value) for name, value in filters.items() if value} | self.pager.order,
             "groups": await self.queues.groups(queue),
         }
         return self._render("letters", "_letters", context)
@@ -162,7 +162,8 @@ class Views:
         asked, cursor = kept(self.request, f"{PREFIX}/queues/{queue}/dlq", LISTED)
         tenant = uuid_of("tenantId", asked.get("tenantId"))
         wanted = JobFilter(JobState.FAILED, asked.get("kind"), tenant, fingerprint=asked.get("fingerprint"))
-        return await self.letters(queue, wanted, cursor)
+        view = replace(self, pager=self.pager.by(asked.get("sort")))
+        return await view.letters(queue, wanted, cursor)
 
     async def _list(self, queue: str, rows: Sequence[JobRow]) -> dict[str, Any]:
         names = await tenant_names(self.session, (row.tenant_id for row in rows))
@@ -289,7 +290,7 @@ class QueuePages(Controller):
     async def tenants(self, queue: FromPath[str], views: NamedDependency[Views]) -> Template:
         return await views.tenants(queue)
 
-    @get("/{queue:str}/jobs", permission=READ)
+    @get("/{queue:str}/jobs", permission=READ, sorts=SORTS)
     async def jobs(
         self,
         queue: FromPath[str],
@@ -330,7 +331,7 @@ class QueuePages(Controller):
         await views.queues.restore(queue, job_id)
         return await views.after(queue, job_id, "The job is back")
 
-    @get("/{queue:str}/dlq", permission=READ)
+    @get("/{queue:str}/dlq", permission=READ, sorts=SORTS)
     async def letters(
         self,
         queue: FromPath[str],

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
-from app.core.ids import floor_id
+from app.core.queries import between
 from app.core.signs import Sign, Weight, counted
 from app.core.trace import MOST_STEPS, Step
 from app.modules.queues.schemas import JobState, state_of
@@ -49,12 +49,7 @@ def jobs(queue: str, wanted: JobFilter) -> Select[tuple[JobRow]]:
         query = query.where(JobRow.tenant_id == wanted.tenant_id)
     if wanted.fingerprint is not None:
         query = query.where(JobRow.error_fingerprint == wanted.fingerprint)
-    # By id and not by created_at: ids carry the time, and choose the month's partition.
-    if wanted.since is not None:
-        query = query.where(JobRow.id >= floor_id(wanted.since))
-    if wanted.until is not None:
-        query = query.where(JobRow.id < floor_id(wanted.until))
-    return query
+    return between(query, JobRow.id, wanted.since, wanted.until)
 
 
 def branches(wanted: JobFilter, kinds: Collection[str]) -> list[ColumnElement[bool]]:

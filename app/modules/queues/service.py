@@ -8,7 +8,7 @@ from msgspec import to_builtins
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Conflict, Invalid, NotFound
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor
 from app.core.wire import reason_of
 from app.modules.audit.service import Resource, record, tenant_names
@@ -37,6 +37,7 @@ from app.queues.push import queues_of
 from app.redis.cache import drop
 
 MOST_TENANTS = 100
+SORTS = Sorts("-createdAt", {"createdAt": JobRow.id})
 
 
 class QueueService:
@@ -77,12 +78,12 @@ class QueueService:
     async def jobs(
         self, pager: Pager, queue: str, wanted: JobFilter, *, limit: int = 25, cursor: str | None = None
     ) -> Page[JobRow]:
-        """Newest first, without payloads."""
+        """Newest first, or as the reader wants, without payloads."""
         control.spec_of(self._session, queue)
         query, of = repository.jobs(queue, wanted), f"jobs {queue} {wanted}"
         branches = repository.branches(wanted, [one.kind for one in declared() if one.queue == queue])
         return await pager.page(
-            self._session, query, key=JobRow.id, of=of, limit=limit, cursor=cursor, branches=branches
+            self._session, query, key=JobRow.id, of=of, limit=limit, cursor=cursor, branches=branches, sorts=SORTS
         )
 
     async def letters(
@@ -233,7 +234,7 @@ class QueueService:
         assert new is not None
         resource = ("job", row.id, f"{row.kind} in {row.queue}")
         after = {"payload": new.payload, "edited_to": str(new.id)}
-        await self._trace("owner.dlq.edit", resource, before, after)
+        await self._trace("owner.dlq.edit", resource, before, after, tenant_id=row.tenant_id)
         return new
 
     async def replay(self, queue: str, job_id: UUID) -> JobRow:
@@ -272,14 +273,17 @@ class QueueService:
 
     async def _trace_job(self, action: str, row: JobRow, before: dict[str, Any]) -> JobRow:
         await self._session.refresh(row)
-        await self._trace(action, ("job", row.id, f"{row.kind} in {row.queue}"), before, _seen(row))
+        resource = ("job", row.id, f"{row.kind} in {row.queue}")
+        await self._trace(action, resource, before, _seen(row), tenant_id=row.tenant_id)
         return row
 
     async def _trace_letters(self, action: str, queue: str, choice: LetterChoice | Removal, found: Done) -> Done:
-        """One row for one act: what was asked for, and each job that it met."""
+        """One row for one act: what was asked for, and each job that it met; several tenants' stays the platform's."""
         asked = {name: value for name, value in to_builtins(choice).items() if value and name != "ids"}
         met = {"jobs": [str(row.id) for row in found.rows], "count": len(found.rows), "left": found.left}
-        await self._trace(action, ("queue", queue, queue), {}, asked | met)
+        whose = {row.tenant_id for row in found.rows}
+        tenant_id = whose.pop() if len(whose) == 1 else None
+        await self._trace(action, ("queue", queue, queue), {}, asked | met, tenant_id=tenant_id)
         return found
 
     async def _trace_limits(self, queue: str, before: QueueOverview) -> None:
@@ -299,8 +303,10 @@ class QueueService:
         before: dict[str, Any],
         after: dict[str, Any],
         reason: str | None = None,
+        tenant_id: UUID | None = None,
     ) -> None:
-        await record(self._session, self._actor, action, resource=resource, before=before, after=after, reason=reason)
+        changes: dict[str, Any] = {"before": before, "after": after, "reason": reason}
+        await record(self._session, self._actor, action, resource=resource, tenant_id=tenant_id, **changes)
         drop(self._session, *QUEUE_ANSWERS.tags)
 
 

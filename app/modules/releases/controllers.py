@@ -10,7 +10,7 @@ from app.core.paging import Pager
 from app.modules.articles.service import PUBLISH, READ, ArticleService
 from app.modules.releases.models import ReleaseStatus
 from app.modules.releases.schemas import ReleaseCreate, ReleasePage, ReleaseRead, read
-from app.modules.releases.service import ReleaseFilter, ReleaseService
+from app.modules.releases.service import SORTS, ReleaseFilter, ReleaseService
 
 
 class ReleaseController(Controller):
@@ -23,7 +23,7 @@ class ReleaseController(Controller):
         """Have a version shown to readers, or the article taken from them, at a moment that is yet to come."""
         return read(await releases.create(article_id, data))
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         article_id: FromPath[UUID],

@@ -14,7 +14,7 @@ from app.core.templating import home_of, prefix_of, render, told
 from app.modules.articles.service import PUBLISH, READ, ArticleService
 from app.modules.releases.models import ReleaseStatus
 from app.modules.releases.schemas import ReleaseForm
-from app.modules.releases.service import ReleaseFilter, ReleaseService
+from app.modules.releases.service import SORTS, ReleaseFilter, ReleaseService
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -22,7 +22,7 @@ AnyRequest = Request[Any, Any, Any]
 class ReleasePages(Controller):
     path = "/releases"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         request: AnyRequest,
@@ -38,7 +38,7 @@ class ReleasePages(Controller):
         asked = {"status": status, "tenantId": of_tenant}
         context = {
             "path": f"{prefix_of(request)}/releases",
-            "params": {name: value for name, value in asked.items() if value},
+            "params": {name: value for name, value in asked.items() if value} | pager.order,
             "cursor": cursor,
             "page": page,
             "statuses": [(one, one.capitalize()) for one in ReleaseStatus],

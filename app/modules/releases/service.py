@@ -12,7 +12,7 @@ from app.core.database import scope_of
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.ids import new_id
 from app.core.live import signal
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import SYSTEM_ACTOR, Actor
 from app.core.request import correlation_id
 from app.core.trace import MOST_STEPS, Step
@@ -27,6 +27,7 @@ from app.queues.enqueue import enqueue
 from app.queues.models import JobRow
 
 TOPIC = "releases"
+SORTS = Sorts("-createdAt", {"createdAt": Release.id, "runAt": Release.run_at})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class ReleaseService:
         if own is not None:
             query = query.where(Release.article_id.in_(within(own)))
         of = f"releases {scope_of(self._session).tenant_id} {sorted(own or ())} {wanted}"
-        return await pager.page(self._session, query, key=Release.id, of=of, limit=limit, cursor=cursor)
+        return await pager.page(self._session, query, key=Release.id, of=of, limit=limit, cursor=cursor, sorts=SORTS)
 
     async def cancel(self, release_id: UUID, article_id: UUID) -> Release:
         """Take it back. One that is cancelled stays so.

@@ -8,9 +8,10 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.moments import moment
 from app.core.paging import Pager
 from app.core.policy import Actor
-from app.core.queries import oldest_first, one_of, uuid_of
+from app.core.queries import one_of, uuid_of
 from app.modules.reports.permissions import READ
 from app.modules.reports.repository import ReportFilter
 from app.modules.reports.schemas import (
@@ -23,11 +24,13 @@ from app.modules.reports.schemas import (
     owned,
     read,
 )
-from app.modules.reports.service import ReportService
+from app.modules.reports.service import SORTS, ReportService
 
 Text = str | None
 Tenant = Annotated[Text, QueryParameter(name="tenantId")]
 Article = Annotated[Text, QueryParameter(name="articleId")]
+Since = Annotated[Text, QueryParameter(name="from")]
+Until = Annotated[Text, QueryParameter(name="to")]
 
 
 def provide_reports(session: NamedDependency[AsyncSession], actor: NamedDependency[Actor]) -> ReportService:
@@ -35,7 +38,11 @@ def provide_reports(session: NamedDependency[AsyncSession], actor: NamedDependen
 
 
 def provide_filter(
-    kind: FromQuery[Text] = None, tenant: Tenant = None, article: Article = None, sort: FromQuery[Text] = None
+    kind: FromQuery[Text] = None,
+    tenant: Tenant = None,
+    article: Article = None,
+    since: Since = None,
+    until: Until = None,
 ) -> ReportFilter:
     """The filters of the address; an empty one is none, as browsers send it.
 
@@ -43,26 +50,31 @@ def provide_filter(
         Invalid: naming the parameter.
     """
     return ReportFilter(
-        one_of("kind", kind, ReportKind), uuid_of("tenantId", tenant), uuid_of("articleId", article), oldest_first(sort)
+        one_of("kind", kind, ReportKind),
+        uuid_of("tenantId", tenant),
+        uuid_of("articleId", article),
+        moment("from", since),
+        moment("to", until, end=True),
     )
 
 
 class ReportController(Controller):
     path = "/reports"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         reports: NamedDependency[ReportService],
         pager: NamedDependency[Pager],
         kind: FromQuery[Text] = None,
         article: Article = None,
-        sort: FromQuery[Text] = None,
+        since: Since = None,
+        until: Until = None,
         limit: FromQuery[int] = 25,
         cursor: FromQuery[Text] = None,
     ) -> ReportPage:
         """List reports on articles, newest first."""
-        wanted = provide_filter(kind, None, article, sort)
+        wanted = provide_filter(kind, None, article, since, until)
         page = (await reports.search(pager, wanted, limit=limit, cursor=cursor)).map(read)
         return ReportPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
@@ -75,7 +87,7 @@ class ReportController(Controller):
 class OwnerReportController(Controller):
     path = "/reports"
 
-    @get("/", permission=READ, cached=REPORT_ANSWERS)
+    @get("/", permission=READ, sorts=SORTS, cached=REPORT_ANSWERS)
     async def index(
         self,
         reports: NamedDependency[ReportService],

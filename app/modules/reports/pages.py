@@ -13,22 +13,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.database import Plane
 from app.core.paging import Pager
 from app.core.policy import Actor
-from app.core.templating import is_htmx, prefix_of, render
+from app.core.templating import is_htmx, kind_label, prefix_of, render
 from app.modules.articles.service import titles
 from app.modules.reports.permissions import READ
 from app.modules.reports.repository import ReportFilter
 from app.modules.reports.schemas import ReportKind, owned, read
-from app.modules.reports.service import ReportService
+from app.modules.reports.service import SORTS, ReportService
 from app.modules.tenants.service import tenant_names
 
 AnyRequest = Request[Any, Any, Any]
-FILTERS = ("kind", "tenantId", "articleId", "sort")
+FILTERS = ("kind", "tenantId", "articleId", "from", "to", "sort")
 
 
 class ReportPages(Controller):
     path = "/ai/reports"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         request: AnyRequest,
@@ -52,7 +52,7 @@ class ReportPages(Controller):
             "page": page,
             "params": params,
             "here": params | ({"cursor": cursor} if cursor else {}),
-            "kinds": [(kind, kind.upper() if kind == ReportKind.SEO else kind.capitalize()) for kind in ReportKind],
+            "kinds": [(kind, kind_label(kind)) for kind in ReportKind],
             "titles": await titles(session, {report.article_id for report in page.items}),
             "tenants": await tenant_names(session),
         }

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.database import Database, Plane, scope_of
 from app.core.errors import NotFound
 from app.core.live import signal
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor
 from app.modules.articles.events import (
     ArticleDeleted,
@@ -31,6 +31,7 @@ ArticleFact = ArticleUpdated | ArticleSubmitted | ArticlePublished | ArticleUnpu
 """What makes an article another than a report has read."""
 COSTS = {"error": 15, "warning": 7, "notice": 2}
 """What a finding of each level takes from the score of 100."""
+SORTS = Sorts("-createdAt", {"createdAt": QualityReport.id})
 
 
 class ReportService:
@@ -120,7 +121,7 @@ class ReportService:
             of=f"reports {scope_of(self._session).tenant_id} {sorted(own or ())} {wanted}",
             limit=limit,
             cursor=cursor,
-            ascending=wanted.ascending,
+            sorts=SORTS,
         )
 
 

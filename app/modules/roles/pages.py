@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, URLEncodedBody
 from litestar.response import Template
 
+from app.core.listing import filled, kept
 from app.core.paging import Pager
 from app.core.queries import one_of
 from app.core.templating import home_of, render, told
@@ -30,7 +31,9 @@ class Views:
 
     async def index(self, params: dict[str, str], cursor: str | None = None) -> Template:
         sort: Sort = one_of("sort", params.get("sort"), Sort) or "-createdAt"
-        page = await self.roles.search(self._pager, self.holder, text=params.get("q"), sort=sort, cursor=cursor)
+        page, cursor = await filled(
+            lambda at: self.roles.search(self._pager, self.holder, text=params.get("q"), sort=sort, cursor=at), cursor
+        )
         context = await self._common() | {
             "page": page,
             "cursor": cursor,
@@ -38,6 +41,10 @@ class Views:
             "rights": await self.roles.rights(page.items),
         }
         return render(self._request, "roles/index.html", context, fragment="roles/_list.html")
+
+    async def again(self) -> Template:
+        """The list as the reader has it, after an act on it."""
+        return await self.index(*kept(self._request, f"{home_of(self._request)}/roles", ("q", "sort")))
 
     async def show(self, role_id: UUID, fragment: str) -> Template:
         role = await self.roles.get(self.holder, role_id)
@@ -74,7 +81,7 @@ class RolePages(Controller):
     @post("/", permission=WRITE, audit="role.create", status_code=200)
     async def create(self, views: NamedDependency[Views], data: URLEncodedBody[RoleForm]) -> Template:
         role = await views.roles.create(views.holder, data.name, data.about, data.chosen())
-        return told(await views.index({}), f"The role {role.name} was made.")
+        return told(await views.again(), f"The role {role.name} was made.")
 
     @get("/{role_id:uuid}", permission=READ)
     async def show(self, views: NamedDependency[Views], role_id: FromPath[UUID]) -> Template:
@@ -91,7 +98,7 @@ class RolePages(Controller):
     @post("/{role_id:uuid}/removal", permission=WRITE, audit="role.delete", status_code=200)
     async def delete(self, views: NamedDependency[Views], role_id: FromPath[UUID]) -> Template:
         role = await views.roles.delete(views.holder, role_id)
-        return told(await views.index({}), f"{role.name} is deleted.")
+        return told(await views.again(), f"{role.name} is deleted.")
 
 
 class TenantRolePages(RolePages):

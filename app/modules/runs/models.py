@@ -1,6 +1,6 @@
 """Each try at a task of AI, what was said, and what happened on the way."""
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -8,6 +8,7 @@ from uuid import UUID
 
 from advanced_alchemy.types import JsonB
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     ForeignKeyConstraint,
     Index,
@@ -79,6 +80,30 @@ class AiRun(TenantRow):
         return None if self.cost is None else f"{self.cost.normalize():f}"
 
 
+class AiReport(Base):
+    """What the ended runs of one day, by UTC, have used: each counts with the day on which it was begun.
+
+    A trigger of `ai_run` keeps it equal to the sum of the runs, in the transaction that ends one. `model` is the
+    provider's name where no model was told.
+    """
+
+    __tablename__ = "ai_report"
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    runs: Mapped[int] = mapped_column(BigInteger)
+    failed: Mapped[int] = mapped_column(BigInteger)
+    input: Mapped[int] = mapped_column(BigInteger)
+    cache_read: Mapped[int] = mapped_column(BigInteger)
+    cache_write: Mapped[int] = mapped_column(BigInteger)
+    output: Mapped[int] = mapped_column(BigInteger)
+    reasoning: Mapped[int] = mapped_column(BigInteger)
+    cost: Mapped[Decimal] = mapped_column(Numeric(24, 12))
+
+    __table_args__ = (Index("ix_ai_report_day", "day"),)
+
+
 class AiMessage(Base):
     """One message of a run, in the order in which it was said. Never changed.
 
@@ -121,5 +146,5 @@ class AiEventLog(Base):
     __table_args__ = (
         Index("ix_ai_event_log_id", text("id DESC")),
         Index("ix_ai_event_log_tenant", "tenant_id", text("id DESC")),
-        {"postgresql_partition_by": "RANGE (run_id)"},
+        {"postgresql_partition_by": "RANGE (run_id)", "info": {"erase": "teknav_erase_ai_events"}},
     )

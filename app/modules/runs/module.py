@@ -21,7 +21,7 @@ from app.modules.runs.controllers import (
     provide_runs,
 )
 from app.modules.runs.pages import EventPages, RunPages, UsagePages
-from app.modules.runs.repository import cents_this_month, count_runs, failed_runs, names, signs, steps
+from app.modules.runs.repository import cents_this_month, count_runs, failed_runs, measured, names, signs, steps
 from app.modules.runs.schemas import RUN_ANSWERS
 from app.modules.runs.service import TOPIC
 
@@ -49,6 +49,7 @@ runs = Module(
     providers={"runs": provide_runs, "wanted_runs": provide_run_filter, "wanted_entries": provide_entry_filter},
     permissions=permissions.ALL,
     caches=[RUN_ANSWERS],
+    metrics=[measured],
     topics=[Topic(TOPIC, permissions.READ)],
     navigation=[
         NavigationItem("AI", "Runs", "/ai/runs", "sparkles", permissions.READ, 40, Plane.PLATFORM),
@@ -57,6 +58,7 @@ runs = Module(
     ],
     signs=[SignSource(signs, permissions.READ, TOPIC)],
     traces=[TraceSource(steps, permissions.READ, TOPIC)],
+    months={"ai_event_log": "job_retention_months"},
     quotas=[Quota(AI_CENTS_PER_MONTH, "AI spend per month", cents_this_month)],
     cards=[Card("runs/_card.html", load_card, permissions.READ, TOPIC, 30, Plane.PLATFORM)],
 )

@@ -1,24 +1,42 @@
 """Queries on runs and what belongs to them, and the names that their pages show beside the ids."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from math import ceil
 from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Label, Select, column, func, select, table, text
+from sqlalchemy import (
+    BigInteger,
+    Date,
+    Label,
+    Numeric,
+    Select,
+    String,
+    Subquery,
+    cast,
+    column,
+    func,
+    literal,
+    select,
+    table,
+    text,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.ids import floor_id
-from app.core.quota import AI_CENTS_PER_MONTH
+from app.core.metrics import Metric, Sample
+from app.core.queries import between
+from app.core.quota import AI_CENTS_PER_MONTH, NEARLY
 from app.core.signs import Sign, Weight, counted
+from app.core.templating import kind_label
 from app.core.trace import MOST_STEPS, Step
 from app.modules.articles.service import titles
-from app.modules.runs.models import AiEventLog, AiMessage, AiRun, RunStatus
+from app.modules.runs.models import AiEventLog, AiMessage, AiReport, AiRun, RunStatus
 from app.modules.runs.schemas import By
 from app.modules.tenants.service import most_of, tenant_names
 
@@ -26,8 +44,6 @@ from app.modules.tenants.service import most_of, tenant_names
 _TASK = table("ai_task", column("id"), column("kind"), column("article_id"), column("correlation_id"))
 MOST_TENANTS = 500
 MOST_PARTS = 100
-NEARLY = Decimal("0.8")
-"""The part of a quota from which on its owner should know."""
 TOKENS = ("input", "cache_read", "cache_write", "output", "reasoning")
 R = TypeVar("R", AiRun, AiMessage, AiEventLog)
 
@@ -60,7 +76,7 @@ class EntryFilter:
 
 def runs(wanted: RunFilter) -> Select[tuple[AiRun]]:
     return _equal(
-        _between(select(AiRun), AiRun.id, wanted),
+        between(select(AiRun), AiRun.id, wanted.since, wanted.until),
         (AiRun.status, wanted.status),
         (AiRun.tenant_id, wanted.tenant_id),
         (AiRun.task_id, wanted.task_id),
@@ -68,14 +84,14 @@ def runs(wanted: RunFilter) -> Select[tuple[AiRun]]:
 
 
 def messages(wanted: EntryFilter) -> Select[tuple[AiMessage]]:
-    query = _between(select(AiMessage), AiMessage.id, wanted)
+    query = between(select(AiMessage), AiMessage.id, wanted.since, wanted.until)
     query = _equal(query, (AiMessage.tenant_id, wanted.tenant_id), (AiMessage.run_id, wanted.run_id))
     return query if wanted.task_id is None else query.where(AiMessage.run_id.in_(_runs_of(wanted.task_id)))
 
 
 def events(wanted: EntryFilter) -> Select[tuple[AiEventLog]]:
     query = _equal(
-        _between(select(AiEventLog), AiEventLog.id, wanted),
+        between(select(AiEventLog), AiEventLog.id, wanted.since, wanted.until),
         (AiEventLog.tenant_id, wanted.tenant_id),
         (AiEventLog.run_id, wanted.run_id),
         (AiEventLog.level, wanted.level),
@@ -86,15 +102,6 @@ def events(wanted: EntryFilter) -> Select[tuple[AiEventLog]]:
 
 def _runs_of(task_id: UUID) -> Select[tuple[UUID]]:
     return select(AiRun.id).where(AiRun.task_id == task_id)
-
-
-def _between(
-    query: Select[tuple[R]], id_: InstrumentedAttribute[UUID], wanted: RunFilter | EntryFilter
-) -> Select[tuple[R]]:
-    """`since` is in, `until` is not."""
-    if wanted.since is not None:
-        query = query.where(id_ >= floor_id(wanted.since))
-    return query if wanted.until is None else query.where(id_ < floor_id(wanted.until))
 
 
 def _equal(query: Select[tuple[R]], *pairs: tuple[Any, object]) -> Select[tuple[R]]:
@@ -190,45 +197,66 @@ class UsedPart(Used):
     key: str
 
 
-def _sums() -> list[Label[Any]]:
-    names = {name: name.replace("_w", "W").replace("_r", "R") for name in TOKENS}
-    tokens = [
-        func.coalesce(func.sum(AiRun.usage[wire].astext.cast(BigInteger)), 0).cast(BigInteger).label(name)
-        for name, wire in names.items()
-    ]
-    failed = func.count().filter(AiRun.status == RunStatus.FAILED).label("failed")
-    return [func.count().label("runs"), failed, *tokens, func.coalesce(func.sum(AiRun.cost), 0).label("cost")]
+NUMBERS = ("runs", "failed", *TOKENS, "cost")
+_DAY = cast(func.timezone("UTC", AiRun.created_at), Date)
 
 
-async def spent(session: AsyncSession, begin: datetime, end: datetime) -> list[Spent]:
+def _used(begin: date, end: date) -> Subquery:
+    """What runs used that were begun from one day to before another: ended ones by day, and those that are open."""
+    ended = select(
+        AiReport.tenant_id, AiReport.day, AiReport.kind, AiReport.model, *(getattr(AiReport, name) for name in NUMBERS)
+    ).where(AiReport.day >= begin, AiReport.day < end)
+    nothing = (literal(int(name == "runs"), BigInteger if name != "cost" else Numeric) for name in NUMBERS)
+    running = (
+        select(AiRun.tenant_id, _DAY, _TASK.c.kind, AiRun.provider, *nothing)
+        .join(_TASK, _TASK.c.id == AiRun.task_id)
+        .where(AiRun.finished_at.is_(None), begin <= _DAY, end > _DAY)
+    )
+    return union_all(ended, running).subquery("used")
+
+
+def _sums(used: Subquery) -> list[Label[Any]]:
+    return [func.sum(used.c[name]).cast(Numeric if name == "cost" else BigInteger).label(name) for name in NUMBERS]
+
+
+async def spent(session: AsyncSession, begin: date, end: date) -> list[Spent]:
     """By tenant, the dearest first; a tenant's own transaction finds its own."""
-    query = select(AiRun.tenant_id, *_sums()).where(AiRun.id >= floor_id(begin), AiRun.id < floor_id(end))
-    query = query.group_by(AiRun.tenant_id).order_by(text("cost DESC"), AiRun.tenant_id).limit(MOST_TENANTS)
+    used = _used(begin, end)
+    query = select(used.c.tenant_id, *_sums(used)).group_by(used.c.tenant_id)
+    query = query.order_by(text("cost DESC"), used.c.tenant_id).limit(MOST_TENANTS)
     return [msgspec.convert(row._mapping, Spent) for row in await session.execute(query)]
 
 
-async def parts(
-    session: AsyncSession, begin: datetime, end: datetime, by: By, tenant_id: UUID | None
-) -> list[UsedPart]:
+async def parts(session: AsyncSession, begin: date, end: date, by: By, tenant_id: UUID | None) -> list[UsedPart]:
     """By day, the newest first; by kind or model, the dearest first. Of one tenant, or of all that are seen."""
-    keys: dict[By, ColumnElement[str]] = {
-        By.DAY: func.to_char(func.timezone("UTC", AiRun.created_at), "YYYY-MM-DD"),
-        By.KIND: _TASK.c.kind,
-        By.MODEL: func.coalesce(AiRun.model, AiRun.provider),
-    }
-    query = select(keys[by].label("key"), *_sums()).where(AiRun.id >= floor_id(begin), AiRun.id < floor_id(end))
-    query = query.join(_TASK, _TASK.c.id == AiRun.task_id) if by is By.KIND else query
-    query = query.where(AiRun.tenant_id == tenant_id) if tenant_id else query
+    used = _used(begin, end)
+    query = select(used.c[by].cast(String).label("key"), *_sums(used)).group_by(used.c[by])
+    query = query.where(used.c.tenant_id == tenant_id) if tenant_id else query
     order = ("key DESC",) if by is By.DAY else ("cost DESC", "runs DESC", "key")
-    query = query.group_by(text("key")).order_by(*map(text, order)).limit(MOST_PARTS)
+    query = query.order_by(*map(text, order)).limit(MOST_PARTS)
     return [msgspec.convert(row._mapping, UsedPart) for row in await session.execute(query)]
 
 
 async def cents_this_month(session: AsyncSession, tenant_id: UUID) -> int:
     """What the runs that a tenant began this month, by UTC, have cost, in cents of a US dollar, rounded up."""
-    begin = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    query = select(func.sum(AiRun.cost)).where(AiRun.tenant_id == tenant_id, AiRun.id >= floor_id(begin))
+    begin = datetime.now(UTC).date().replace(day=1)
+    query = select(func.sum(AiReport.cost)).where(AiReport.tenant_id == tenant_id, AiReport.day >= begin)
     return ceil((await session.scalar(query) or 0) * 100)
+
+
+async def measured(session: AsyncSession) -> list[Metric]:
+    """What AI has used this month, by UTC."""
+    today = datetime.now(UTC).date()
+    used = await parts(session, today.replace(day=1), today + timedelta(days=1), By.MODEL, None)
+
+    def gauge(name: str, text: str, value: Callable[[UsedPart], float]) -> Metric:
+        return Metric(name, "gauge", text, [Sample(value(one), {"model": one.key}) for one in used])
+
+    return [
+        gauge("ai_month_runs", "Runs of AI that were begun this month, by UTC", lambda one: one.runs),
+        gauge("ai_month_runs_failed", "Those of them that failed", lambda one: one.failed),
+        gauge("ai_month_cost_dollars", "What they cost, in US dollars", lambda one: float(one.cost)),
+    ]
 
 
 async def steps(session: AsyncSession, correlation_id: UUID) -> list[Step]:
@@ -240,7 +268,7 @@ async def steps(session: AsyncSession, correlation_id: UUID) -> list[Step]:
     return [
         Step(
             "AI run",
-            f"{kind}, run {run.attempt}",
+            f"{kind_label(kind)}, run {run.attempt}",
             str(run.status),
             run.created_at,
             run.finished_at,
@@ -274,14 +302,12 @@ async def signs(session: AsyncSession) -> list[Sign]:
 
 async def _spend(session: AsyncSession, now: datetime) -> Sign:
     """What was spent today, unless a tenant's quota of the month is nearly used up."""
-    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    today = now.date()
+    tomorrow = today + timedelta(days=1)
     most = await most_of(session, AI_CENTS_PER_MONTH)
-    month = (
-        await spent(session, today.replace(day=1), now) if most else []
-    )  # all of its runs, so only where it is asked
-    this_month = {one.tenant_id: one.cost * 100 for one in month}
+    this_month = {one.tenant_id: one.cost * 100 for one in await spent(session, today.replace(day=1), tomorrow)}
     near = [tenant for tenant, cents in most.items() if this_month.get(tenant, Decimal(0)) >= cents * NEARLY and cents]
-    dollars = f"${sum((one.cost for one in await spent(session, today, now)), Decimal(0)):,.2f}"
+    dollars = f"${sum((one.cost for one in await spent(session, today, tomorrow)), Decimal(0)):,.2f}"
     if near:
         text = f"{counted(len(near), 'tenant')} used 80 % or more of the month's AI spend"
         return Sign("AI spend today", dollars, text, Weight.WARN, "/ai/usage")

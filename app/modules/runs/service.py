@@ -4,7 +4,7 @@ A run belongs to a task of `ai`, which stands above and holds the task's lock wh
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -112,17 +112,16 @@ class Runs:
         )
 
 
-def _span(month: str | None) -> tuple[datetime, datetime]:
+def _span(month: str | None) -> tuple[date, date]:
     """When a month begins and ends, by UTC; this one where none is named.
 
     Raises:
         Invalid: naming `month`.
     """
     try:
-        begin = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC) if month else datetime.now(UTC)
+        begin = (datetime.strptime(month, "%Y-%m") if month else datetime.now(UTC)).date().replace(day=1)
     except ValueError:
         raise Invalid.field("month", "must be a month such as 2026-11") from None
-    begin = begin.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     if not 2020 <= begin.year < 2100:
         raise Invalid.field("month", "must lie between 2020 and 2099")
     return begin, (begin + timedelta(days=32)).replace(day=1)

@@ -177,7 +177,10 @@ def verify_file(lines: Iterable[bytes], key: bytes | None) -> Verdict:
                 blocks.append(msgspec.convert(told, Block))
                 continue
             made, marks = digest_of(told)
-            digests[str(told["id"])] = made.hex()
+            id_ = str(told["id"])
+            if id_ in digests:
+                return Verdict(rows=len(digests), broken=f"line {n} is a second one for the row {id_}")
+            digests[id_] = made.hex()
             erased += marks.salt is None
         except (msgspec.DecodeError, msgspec.ValidationError, ValueError, KeyError, TypeError) as error:
             return Verdict(rows=len(digests), broken=f"line {n} cannot be read: {error}")

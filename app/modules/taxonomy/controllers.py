@@ -29,7 +29,7 @@ from app.modules.taxonomy.schemas import (
     category_read,
     tag_read,
 )
-from app.modules.taxonomy.service import TaxonomyService
+from app.modules.taxonomy.service import CATEGORY_SORTS, TAG_SORTS, TaxonomyService
 
 TenantId = Annotated[str | None, QueryParameter(name="tenantId")]
 MoveTo = Annotated[str | None, QueryParameter(name="moveTo", description="the category that its articles go to")]
@@ -74,7 +74,7 @@ class _Tags(Controller):
 
 
 class TagController(_Tags):
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=TAG_SORTS)
     async def index(
         self,
         taxonomy: NamedDependency[TaxonomyService],
@@ -95,7 +95,7 @@ class TagController(_Tags):
 
 
 class OwnerTagController(_Tags):
-    @get("/", permission=READ, cached=TAXONOMY_ANSWERS)
+    @get("/", permission=READ, sorts=TAG_SORTS, cached=TAXONOMY_ANSWERS)
     async def index(
         self,
         taxonomy: NamedDependency[TaxonomyService],
@@ -154,7 +154,7 @@ class _Categories(Controller):
 
 
 class CategoryController(_Categories):
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=CATEGORY_SORTS)
     async def index(
         self,
         taxonomy: NamedDependency[TaxonomyService],
@@ -177,7 +177,7 @@ class CategoryController(_Categories):
 
 
 class OwnerCategoryController(_Categories):
-    @get("/", permission=READ, cached=TAXONOMY_ANSWERS)
+    @get("/", permission=READ, sorts=CATEGORY_SORTS, cached=TAXONOMY_ANSWERS)
     async def index(
         self,
         taxonomy: NamedDependency[TaxonomyService],

@@ -27,7 +27,7 @@ from app.modules.taxonomy.schemas import (
     TagForm,
     TermFilter,
 )
-from app.modules.taxonomy.service import TaxonomyService, category_choices, tag_choices
+from app.modules.taxonomy.service import CATEGORY_SORTS, TAG_SORTS, TaxonomyService, category_choices, tag_choices
 from app.modules.tenants.service import tenant_names
 
 AnyRequest = Request[Any, Any, Any]
@@ -37,7 +37,7 @@ FILTERS = ("q", "tenantId")
 class TagPages(Controller):
     path = "/tags"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=TAG_SORTS)
     async def index(
         self,
         request: AnyRequest,
@@ -108,7 +108,7 @@ class TagPages(Controller):
 class CategoryPages(Controller):
     path = "/categories"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=CATEGORY_SORTS)
     async def index(
         self,
         request: AnyRequest,
@@ -172,7 +172,7 @@ class CategoryPages(Controller):
 async def _tags(
     request: AnyRequest, taxonomy: TaxonomyService, session: AsyncSession, pager: Pager, cursor: str | None = None
 ) -> Template:
-    wanted, context = await _shared(request, session, "tags", cursor)
+    wanted, context = await _shared(request, session, "tags", cursor, pager.order)
     context["page"] = page = await taxonomy.tags(pager, wanted, cursor=cursor)
     context["counts"] = await taxonomy.counts(page.items)
     return render(request, "taxonomy/tags.html", context, fragment="taxonomy/_tags.html")
@@ -181,7 +181,7 @@ async def _tags(
 async def _categories(
     request: AnyRequest, taxonomy: TaxonomyService, session: AsyncSession, pager: Pager, cursor: str | None = None
 ) -> Template:
-    wanted, context = await _shared(request, session, "categories", cursor)
+    wanted, context = await _shared(request, session, "categories", cursor, pager.order)
     context["page"] = page = await taxonomy.categories(pager, wanted, cursor=cursor)
     context["counts"] = await taxonomy.counts(page.items)
     tenant = wanted.tenant_id if scope_of(session).plane is Plane.PLATFORM else scope_of(session).tenant_id
@@ -219,7 +219,7 @@ async def _category(
 
 
 async def _shared(
-    request: AnyRequest, session: AsyncSession, name: str, cursor: str | None
+    request: AnyRequest, session: AsyncSession, name: str, cursor: str | None, order: dict[str, str]
 ) -> tuple[TermFilter, dict[str, Any]]:
     given = request.query_params if request.method == "GET" else {}
     params = {key: given[key] for key in FILTERS if given.get(key)}
@@ -227,7 +227,7 @@ async def _shared(
     names = await tenant_names(session)
     return wanted, {
         "path": f"{prefix_of(request)}/{name}",
-        "params": params,
+        "params": params | order,
         "cursor": cursor,
         "tenants": names,
         "platform": scope_of(session).plane is Plane.PLATFORM,

@@ -15,7 +15,7 @@ from app.core.events import emit
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.locks import hold
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor
 from app.core.wire import one_line
 from app.modules.audit.service import record
@@ -41,6 +41,10 @@ from app.redis.cache import drop
 TOPIC = "taxonomy"
 MOST_TAGS, MOST_CATEGORIES, MOST_OF_ARTICLE = 2_000, 500, 50
 T = TypeVar("T", Tag, Category)
+TAG_SORTS = Sorts("name", {"name": Tag.name, "createdAt": Tag.id, "updatedAt": Tag.updated_at})
+CATEGORY_SORTS = Sorts(
+    "path", {"path": Category.path, "name": Category.name, "createdAt": Category.id, "updatedAt": Category.updated_at}
+)
 _KINDS: dict[type[Any], tuple[str, str]] = {Tag: ("tag", "Tags"), Category: ("category", "Categories")}
 
 
@@ -57,13 +61,13 @@ class TaxonomyService:
 
     async def tags(self, pager: Pager, wanted: TermFilter, *, limit: int = 25, cursor: str | None = None) -> Page[Tag]:
         """By name."""
-        return await self._page(pager, Tag, Tag.name, wanted, limit, cursor)
+        return await self._page(pager, Tag, TAG_SORTS, wanted, limit, cursor)
 
     async def categories(
         self, pager: Pager, wanted: TermFilter, *, limit: int = 25, cursor: str | None = None
     ) -> Page[Category]:
         """Each followed by those under it."""
-        return await self._page(pager, Category, Category.path, wanted, limit, cursor)
+        return await self._page(pager, Category, CATEGORY_SORTS, wanted, limit, cursor)
 
     async def counts(self, rows: Sequence[Tag] | Sequence[Category]) -> dict[UUID, int]:
         """How many articles each has; those that have none are left out."""
@@ -255,15 +259,13 @@ class TaxonomyService:
         return row.slug
 
     async def _page(
-        self, pager: Pager, kind: type[T], order: Any, wanted: TermFilter, limit: int, cursor: str | None
+        self, pager: Pager, kind: type[T], sorts: Sorts, wanted: TermFilter, limit: int, cursor: str | None
     ) -> Page[T]:
         name, label = _KINDS[kind]
         self._actor.for_whole_tenant(label)
         of = f"{name} {self._actor.tenant_id} {wanted}"
         query: Any = repository.fitting(kind, wanted)
-        return await pager.page(
-            self._session, query, key=kind.id, of=of, limit=limit, cursor=cursor, sort=order, ascending=True
-        )
+        return await pager.page(self._session, query, key=kind.id, of=of, limit=limit, cursor=cursor, sorts=sorts)
 
     async def _one(self, kind: type[T], id_: UUID, expected: Expected = None) -> T:
         name, label = _KINDS[kind]

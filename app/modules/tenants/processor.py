@@ -22,9 +22,6 @@ from app.queues.models import JobRow, State
 from app.queues.work import Work
 
 AT_ONCE, JOBS_AT_ONCE = 5_000, 500
-EVENTS = "ai_event_log"
-# What was done with the tenant, and who saw what of it, stays for as long as those logs are kept.
-KEPT = frozenset({"audit_log", "data_access_log"})
 
 
 class JobsRun(Exception):
@@ -32,9 +29,13 @@ class JobsRun(Exception):
 
 
 def erased_tables() -> list[Table]:
-    """Every table with tenants' rows, those that point at others first."""
+    """Every table with tenants' rows, those that point at others first.
+
+    What was done with the tenant, and who saw what of it, stays for as long as those logs are kept: tables say that
+    they outlive it.
+    """
     tables = reversed(Base.metadata.sorted_tables)
-    return [table for table in tables if "tenant_id" in table.c and table.name not in KEPT]
+    return [table for table in tables if "tenant_id" in table.c and "outlives_tenant" not in table.info]
 
 
 @processor(EraseTenant, timeout_s=3600)
@@ -95,15 +96,16 @@ async def _stop_jobs(work: Work, tenant_id: UUID) -> None:
 
 
 async def _empty(work: Work, table: Table, tenant_id: UUID) -> int:
-    async def events(session: AsyncSession) -> int:
-        # Nobody may delete there, but a function that erases a tenant.
-        return await session.scalar(select(func.teknav_erase_ai_events(tenant_id, AT_ONCE))) or 0
+    # Where nobody may delete, the table names the function that erases a tenant.
+    erase = table.info.get("erase")
 
     async def rows(session: AsyncSession) -> int:
+        if erase is not None:
+            return await session.scalar(select(getattr(func, erase)(tenant_id, AT_ONCE))) or 0
         done = await session.execute(repository.rows_of(table, tenant_id, AT_ONCE))
         return cast(CursorResult[Any], done).rowcount
 
-    return await _until_none(work, table.name, events if table.name == EVENTS else rows)
+    return await _until_none(work, table.name, rows)
 
 
 async def _until_none(work: Work, step: str, once: Callable[[AsyncSession], Awaitable[int]]) -> int:

@@ -43,6 +43,7 @@ MAX_SLUG = 80
 NOT_EXPORTED = {"export_chunk"}
 """The pieces of exports themselves."""
 _OWN_ZONE = text("SELECT teknav_timezone()")
+_ACTIVE = text("SELECT teknav_active()")
 
 
 def tenants(words: str | None = None, status: str | None = None) -> Select[tuple[Tenant]]:
@@ -76,6 +77,10 @@ async def timezone(session: AsyncSession, tenant_id: UUID) -> str | None:
         own: str | None = await session.scalar(_OWN_ZONE)
         return own if scope.tenant_id == tenant_id else None
     return (await session.scalars(select(Tenant.timezone).where(Tenant.id == tenant_id))).one_or_none()
+
+
+async def active(session: AsyncSession) -> bool:
+    return bool(await session.scalar(_ACTIVE))
 
 
 def workspaces(tenant_id: UUID, words: str | None = None) -> Select[tuple[Workspace]]:

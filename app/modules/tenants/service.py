@@ -21,7 +21,8 @@ from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import Actor, Membership
 from app.core.queries import at_once, text_of
-from app.core.quota import API_CALLS_PER_DAY, JOBS_IN_FLIGHT, Quota, exceeded
+from app.core.quota import API_CALLS_PER_DAY, JOBS_IN_FLIGHT, NEARLY, Quota, exceeded
+from app.core.signs import Sign, Weight
 from app.core.wire import one_line
 from app.module import Keyed
 from app.modules.audit.service import record
@@ -165,7 +166,7 @@ class TenantService:
         return tenant
 
     async def suspend_many(self, ids: Collection[UUID], reason: str | None = None) -> int:
-        """Refuse the tokens and clients of these tenants, of all or of none; returns how many were not suspended.
+        """Refuse the members and programs of these tenants, of all or of none; returns how many were not suspended.
 
         Raises:
             NotFound: one is no tenant. Invalid (`ids`, `reason`). Conflict (`deleting`).
@@ -349,14 +350,16 @@ class TenantService:
         self, action: str, tenant: Tenant, before: Fields | None, after: Fields, reason: str | None = None
     ) -> None:
         resource = ("tenant", tenant.id, tenant.name)
-        await record(self._session, self._actor, action, resource=resource, before=before, after=after, reason=reason)
+        changes: Fields = {"before": before, "after": after, "reason": reason}
+        await record(self._session, self._actor, action, resource=resource, tenant_id=tenant.id, **changes)
         signal(self._session, TOPIC, tenant.id, scope_of(self._session).tenant_id)
 
     async def _trace_workspace(
         self, action: str, tenant: Tenant, workspace: Workspace, before: Fields | None, after: Fields | None
     ) -> None:
         resource = ("workspace", workspace.id, f"{tenant.name} / {workspace.name}")
-        await record(self._session, self._actor, action, resource=resource, before=before, after=after)
+        changes: Fields = {"before": before, "after": after}
+        await record(self._session, self._actor, action, resource=resource, tenant_id=tenant.id, **changes)
         signal(self._session, TOPIC, tenant.id, scope_of(self._session).tenant_id)
 
     def _found(self, tenant: Tenant | None) -> Tenant:
@@ -412,6 +415,7 @@ class QuotaService:
                 resource=("tenant", tenant.id, tenant.name),
                 before={name: before.get(name) for name in wanted},
                 after={name: after.get(name) for name in wanted},
+                tenant_id=tenant.id,
             )
             signal(self._session, TOPIC, tenant.id, scope_of(self._session).tenant_id)
         return await self.all(tenant_id)
@@ -457,6 +461,28 @@ async def require_room(session: AsyncSession, tenant_id: UUID, name: str, wanted
     used = await quota.used(session, tenant_id) or 0
     if used + wanted > most:
         raise exceeded(quota.label, most, used)
+
+
+async def may_send(session: AsyncSession) -> bool:
+    """Whether work of the transaction's tenant may reach outside: not while it is suspended or being deleted.
+
+    What a processor of a tenant's job asks before it calls a receiver, a mail server or a provider for it.
+    """
+    return await repository.active(session)
+
+
+async def signs(session: AsyncSession) -> list[Sign]:
+    """The quotas of this transaction's tenant that are nearly used up."""
+    tenant_id, found = scope_of(session).tenant_id, []
+    for name, most in (await repository.quotas(session, tenant_id)).items():
+        quota = _known(session).get(name)
+        if quota is None:
+            continue  # its module is gone
+        used = await quota.used(session, tenant_id) or 0
+        if most and used >= most * NEARLY:
+            text = f"{quota.label}: {used:,} of {most:,} are used"
+            found.append(Sign(quota.label, f"{used:,} of {most:,}", text, Weight.WARN, "/workspaces"))
+    return found
 
 
 async def timezone_of(session: AsyncSession, tenant_id: UUID) -> ZoneInfo:

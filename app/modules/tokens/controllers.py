@@ -119,7 +119,6 @@ class TenantTokenController(Controller):
 
 class PlatformTokenController(Controller):
     path = "/tokens"
-    opt = {"step_up": True}  # noqa: RUF012 - they reach everything
 
     @get("/", permission=READ)
     async def search(

@@ -58,6 +58,9 @@ tokens = Module(
     processors=(purge_credentials,),
     schedules=(Schedule("purge-credentials", Timing(cron="41 3 * * *"), PurgeCredentials()),),
     permissions=ALL,
+    dangerous=[
+        f"owner.{kind}.{act}" for kind in ("token", "client") for act in ("create", "update", "rotate", "revoke")
+    ],
     topics=(Topic(TOPIC, READ),),
     navigation=(
         NavigationItem("Platform", "Platform tokens", "/tokens", "key", READ, 70, Plane.PLATFORM),

@@ -205,13 +205,9 @@ class TokenPages(Controller):
 
 
 class OwnTokenPages(TokenPages):
-    """Those of the platform itself, which reach everything, and of the tenant that the reader belongs to.
-
-    A change of them wants a fresh confirmation.
-    """
+    """Those of the platform itself, which reach everything, and of the tenant that the reader belongs to."""
 
     path = "/tokens"
-    opt = {"step_up": True}  # noqa: RUF012
 
 
 class ClientPages(Controller):

@@ -257,10 +257,9 @@ class Credentials(Generic[C]):
         return plan
 
     async def _trace(self, verb: str, row: C, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
-        resource = (self.noun, row.id, row.name)
-        await record(
-            self._session, self._actor, f"owner.{self.noun}.{verb}", resource=resource, before=before, after=after
-        )
+        action, resource = f"owner.{self.noun}.{verb}", (self.noun, row.id, row.name)
+        changes: dict[str, Any] = {"before": before, "after": after}
+        await record(self._session, self._actor, action, resource=resource, tenant_id=row.tenant_id, **changes)
         signal(self._session, TOPIC, row.id, scope_of(self._session).tenant_id)
 
 

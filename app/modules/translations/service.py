@@ -12,6 +12,7 @@ from app.core.policy import Actor
 from app.modules.articles.events import ArticleDeleted
 from app.modules.articles.service import TOPIC, WRITE, Article, ArticleCreate, ArticleService, Status
 from app.modules.audit.service import record
+from app.modules.locales.service import must_have
 from app.modules.taxonomy.service import Terms
 from app.modules.translations.models import Translation
 from app.modules.translations.schemas import Origin, TranslationCreate, TranslationRead
@@ -65,6 +66,7 @@ class TranslationService:
         taken = select(Translation.id).where(Translation.source_id == source.id, Translation.language == new.language)
         if new.language == source.language:
             raise Invalid.field("language", "is that of the original")
+        await must_have(self._session, source.tenant_id, new.language)
         if await self._session.scalar(taken) is not None:
             raise Conflict(f"There is a translation to {new.language} already", code="already_translated")
         filed = (await self._articles.filed([source])).get(source.id, Terms())

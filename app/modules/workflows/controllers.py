@@ -13,7 +13,7 @@ from app.core.queries import uuid_of
 from app.modules.workflows.models import WorkflowDefinition
 from app.modules.workflows.permissions import READ, WRITE
 from app.modules.workflows.schemas import WorkflowChange, WorkflowCreate, WorkflowDetail, WorkflowPage, item, read
-from app.modules.workflows.service import WorkflowService
+from app.modules.workflows.service import SORTS, WorkflowService
 
 Text = str | None
 Tenant = Annotated[Text, QueryParameter(name="tenantId")]
@@ -22,7 +22,7 @@ Tenant = Annotated[Text, QueryParameter(name="tenantId")]
 class WorkflowController(Controller):
     path = "/workflows"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         workflows: NamedDependency[WorkflowService],

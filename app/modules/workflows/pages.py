@@ -19,7 +19,7 @@ from app.modules.audit.service import tenant_names as tenant_names_of
 from app.modules.tenants.service import tenant_names
 from app.modules.workflows.permissions import READ, WRITE
 from app.modules.workflows.schemas import EXAMPLE, WorkflowChange, WorkflowCreate, WorkflowForm, is_key, pretty
-from app.modules.workflows.service import WorkflowService, parse
+from app.modules.workflows.service import SORTS, WorkflowService, parse
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -27,7 +27,7 @@ AnyRequest = Request[Any, Any, Any]
 class WorkflowPages(Controller):
     path = "/workflows"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         request: AnyRequest,
@@ -40,7 +40,7 @@ class WorkflowPages(Controller):
         page = await workflows.search(pager, uuid_of("tenant", tenant), cursor=cursor or None)
         context = _common(request) | {
             "page": page,
-            "params": {"tenant": tenant} if tenant else {},
+            "params": ({"tenant": tenant} if tenant else {}) | pager.order,
             "cursor": cursor,
             "tenants": await tenant_names(session),
             "example": pretty(to_builtins(EXAMPLE)),

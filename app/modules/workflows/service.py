@@ -17,7 +17,7 @@ from app.core.etag import Expected, require
 from app.core.events import public
 from app.core.ids import new_id
 from app.core.live import signal
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor
 from app.core.wire import one_line
 from app.modules.audit.service import record
@@ -67,6 +67,14 @@ __all__ = [
     "value_at",
 ]
 TOPIC = "workflows"
+SORTS = Sorts(
+    "-createdAt",
+    {
+        "createdAt": WorkflowDefinition.id,
+        "name": WorkflowDefinition.name,
+        "updatedAt": WorkflowDefinition.updated_at,
+    },
+)
 
 
 class WorkflowService:
@@ -122,7 +130,8 @@ class WorkflowService:
         query = select(WorkflowDefinition)
         query = query.where(WorkflowDefinition.tenant_id == tenant_id) if tenant_id else query
         of = f"workflows {scope_of(self._session).tenant_id} {tenant_id}"
-        return await pager.page(self._session, query, key=WorkflowDefinition.id, of=of, limit=limit, cursor=cursor)
+        key = WorkflowDefinition.id
+        return await pager.page(self._session, query, key=key, of=of, limit=limit, cursor=cursor, sorts=SORTS)
 
     async def update(
         self, definition_id: UUID, change: WorkflowChange, *, expected: Expected = None

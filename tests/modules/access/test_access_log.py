@@ -40,7 +40,7 @@ async def found(owner: AsyncClient, **params: Any) -> list[dict[str, Any]]:
     return items
 
 
-@pytest.mark.promise("S4-34", "S4-63")
+@pytest.mark.promise("S4-34", "S4-63", "S4-5")
 async def test_who_reads_a_job_is_in_the_log_with_what_was_seen(owner: AsyncClient, tenant: Any, job: UUID) -> None:
     headers = {"User-Agent": "a browser", "X-Request-Id": "the-request", "X-Purpose": "a customer asked"}
     assert (await owner.get(f"/api/owner/queues/{QUEUE}/jobs/{job}", headers=headers)).status_code == 200
@@ -111,6 +111,7 @@ async def test_a_command_leaves_its_row_by_itself(
     assert await found(owner, exported="false") == []
 
 
+@pytest.mark.promise("S4-34")
 async def test_reads_are_found_by_what_they_say(
     owner: AsyncClient, transaction: Transaction, operator: Actor, tenant: Any
 ) -> None:
@@ -166,6 +167,7 @@ async def test_a_tenant_sees_reads_of_its_own_things_only(
         assert [row.resource_id for row in await AccessTrail(session).latest(9)] == ["one"]
 
 
+@pytest.mark.promise("S4-50")
 async def test_the_pages_show_who_saw_what(owner: AsyncClient, job: UUID) -> None:
     where = "/dashboard/owner/logs/access"
     assert "Nothing sensitive has been read yet" in (await owner.get(where)).text

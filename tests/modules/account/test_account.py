@@ -107,7 +107,7 @@ async def test_consents_are_kept_for_each_version_and_none_is_changed(
     assert "token" not in copy.text.lower() and "password" not in copy.text.lower() and "hash" not in copy.text.lower()
 
 
-async def test_the_second_factor_is_set_up_on_the_page(owner: AsyncClient) -> None:
+async def test_the_second_factor_is_set_up_on_the_page(owner: AsyncClient, admin: asyncpg.Connection) -> None:
     from tests.modules.identity.test_second_factor import code_of
 
     begun = await owner.post("/account/factor", headers=HTMX)
@@ -117,6 +117,8 @@ async def test_the_second_factor_is_set_up_on_the_page(owner: AsyncClient) -> No
     assert wrong.status_code == 422 and 'data-field="code"' in wrong.text
     done = await owner.post("/account/factor/confirmation", data={"code": code_of(secret)}, headers=HTMX)
     assert "recovery codes" in done.text and secret not in done.text
+    rows = await admin.fetch("SELECT outcome FROM audit_log WHERE action = 'account.factor.enable' ORDER BY id")
+    assert [row["outcome"] for row in rows] == ["invalid", "success"]
     assert "10 recovery codes are left" in (await owner.get("/account")).text
     assert (await owner.post("/account/recovery-codes", headers=HTMX)).status_code == 200
     assert "Whoever learns your password" in (await owner.post("/account/factor/removal", headers=HTMX)).text

@@ -56,7 +56,7 @@ async def got(client: AsyncClient, address: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.promise("S4-28")
+@pytest.mark.promise("S4-28", "S4-4")
 async def test_local_does_what_counting_can_and_refuses_the_rest(
     tenant_client: TenantClient, database: Database, drain: Drain
 ) -> None:
@@ -116,7 +116,7 @@ async def test_local_does_what_counting_can_and_refuses_the_rest(
     assert (await stage.task_of(client, again["id"]))["error"]["code"] == "provider_cannot"
 
 
-@pytest.mark.promise("S4-65", "S4-6")
+@pytest.mark.promise("S4-65", "S4-6", "S4-28")
 async def test_a_model_writes_drafts_and_reports_that_name_it(
     tenant_client: TenantClient, owner: AsyncClient, database: Database, tenant: Made
 ) -> None:
@@ -130,6 +130,8 @@ async def test_a_model_writes_drafts_and_reports_that_name_it(
                 ("rewrite_article", {"instructions": "Shorter"}),
                 ("seo_generate", {}),
                 ("quality_check", {}),
+                ("seo_audit", {}),
+                ("summarize_article", {}),
             )
         }
         await drain_with(database, stage.worker(database, server.url))
@@ -144,17 +146,21 @@ async def test_a_model_writes_drafts_and_reports_that_name_it(
     assert (rewritten["note"], rewritten["patch"]["body"][:7]) == ("Shortened.", "## Anew")
     meta = results["seo_generate"]
     assert (meta["title"], meta["slug"], meta["description"][:8]) == ("A better title", "the-weir-stands", "The weir")
-    report = await got(client, f"/api/v1/reports/{results['quality_check']['reportId']}")
-    said = [finding for finding in report["findings"] if finding["source"] == "model"]
-    assert [finding["level"] for finding in said] == ["warning", "notice"]
+    for kind in ("quality_check", "seo_audit"):
+        report = await got(client, f"/api/v1/reports/{results[kind]['reportId']}")
+        said = [finding for finding in report["findings"] if finding["source"] == "model"]
+        assert [finding["level"] for finding in said] == ["warning", "notice"]
+        assert report["provider"] == "openrouter"
+    summary = results["summarize_article"]
+    assert summary["provider"] == "openrouter" and summary["summary"] and summary["keywords"]
     runs = await stage.rows(database, AiRun)
     assert {run.template_version for run in runs} == {0}
     assert all(run.cost_usd == "0.000123" for run in runs)
     (used,) = (await got(client, "/api/v1/ai/usage"))["items"]
-    assert (used["runs"], used["failed"], used["cacheRead"], used["costUsd"]) == (4, 0, 80, "0.000492")
+    assert (used["runs"], used["failed"], used["cacheRead"], used["costUsd"]) == (6, 0, 120, "0.000738")
     assert used["input"] == sum(run.usage["input"] for run in runs if run.usage)
     page = (await owner.get("/dashboard/owner/ai/usage")).text
-    assert "$0.000492" in page and tenant.name in page
+    assert "$0.000738" in page and tenant.name in page
     for by in ("day", "kind", "model"):
         own = (await got(client, f"/api/v1/ai/usage/parts?by={by}"))["items"]
         for name in ("runs", "failed", "input", "output"):

@@ -38,7 +38,14 @@ async def test_runs_show_article_tenant_state_and_provider_and_keep_themselves_c
     await drain()
     whole = await page(owner, RUNS)
     assert "<html" in whole
-    for expected in (stage.TITLE, tenant.name, "extractive-1", 'data-state="completed"', 'data-live="ai.runs"'):
+    for expected in (
+        stage.TITLE,
+        tenant.name,
+        "extractive-1",
+        'data-state="completed"',
+        'data-live="ai.runs"',
+        ">Summarize article<",
+    ):
         assert expected in whole
     fragment = await page(owner, f"{RUNS}?status=completed", **HTMX)
     assert "<html" not in fragment
@@ -158,6 +165,7 @@ async def test_the_event_log_is_filtered_and_an_entry_opens(
     assert (await owner.get(f"{EVENTS}/{new_id()}")).status_code == 404
     assert (await owner.get(f"{EVENTS}?from=tomorrow")).status_code == 422
     reports = await page(owner, "/dashboard/owner/ai/reports?kind=quality")
+    assert ">Quality</span>" in reports and ">quality</span>" not in reports, "kinds have names"
     assert "Another" in reports
     (report,) = (await owner.get("/api/owner/reports")).json()["items"]
     shown = await page(owner, f"/dashboard/owner/ai/reports/{report['id']}", **HTMX)

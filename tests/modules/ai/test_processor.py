@@ -43,7 +43,7 @@ async def open_transactions(database: Database) -> int:
         return int((await session.execute(text(query))).scalar_one())
 
 
-@pytest.mark.promise("S4-65", "S4-6")
+@pytest.mark.promise("S4-65", "S4-6", "S4-28")
 async def test_the_local_provider_writes_the_summary_and_every_step_is_recorded(
     tenant_client: TenantClient, database: Database, drain: Drain
 ) -> None:
@@ -94,6 +94,7 @@ async def test_tokens_and_cost_of_a_model_are_kept(tenant_client: TenantClient, 
     assert (await stage.task_of(client, task_id))["result"]["provider"] == "openrouter"
 
 
+@pytest.mark.promise("S2-2", "S4-31")
 async def test_a_provider_that_cannot_be_reached_is_tried_three_times_and_a_replay_completes_the_task(
     tenant_client: TenantClient, database: Database, drain: Drain
 ) -> None:
@@ -224,6 +225,7 @@ async def test_a_worker_that_stops_closes_its_run_and_the_next_one_begins_anothe
     assert (second.status, second.attempt) == ("completed", 2)
 
 
+@pytest.mark.promise("S2-2")
 async def test_a_run_over_the_time_limit_ends_with_its_attempt(tenant_client: TenantClient, database: Database) -> None:
     client = await tenant_client()
     task_id = (await stage.ask(client, await stage.article(client)))["id"]

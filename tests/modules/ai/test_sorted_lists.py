@@ -50,6 +50,13 @@ async def test_lists_of_ai_are_read_from_either_end_and_a_view_keeps_the_order(
         assert rows == oldest[: len(rows)] and rows, page
         assert 'aria-sort="ascending"' in shown.text and 'name="sort" value="createdAt"' in shown.text
         assert 'data-dialog-open="save-view"' in shown.text or "Saved views" in shown.text
+        for until in ("2020-01-01", "2999-01-01"):
+            within = {"from": "2019-01-01", "to": until}
+            assert await ids(owner, api, **within) == (newest if until > "2100" else []), (api, until)
+            narrowed = await owner.get(OWNER + page, params=within)
+            assert ('class="row-link"' in narrowed.text) == (until > "2100"), page
+            assert f'name="to" value="{until}"' in narrowed.text, page
+        assert (await owner.get(api, params={"from": "tomorrow"})).status_code == 422
         saved = await owner.post(
             f"{OWNER}/views", data={"page": page[1:], "name": "Oldest", "query": "sort=createdAt&cursor=x"}
         )
@@ -59,3 +66,4 @@ async def test_lists_of_ai_are_read_from_either_end_and_a_view_keeps_the_order(
     for api in OF_TENANTS:
         oldest = await ids(client, api, sort="createdAt")
         assert oldest == sorted(oldest) and [*reversed(oldest)] == await ids(client, api)
+        assert oldest and await ids(client, api, to="2020-01-01") == []

@@ -1,21 +1,29 @@
 """The rules that no route of this module shows."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database import Plane, Scope
+from app.core.database import Database, Plane, Scope
 from app.core.errors import Invalid, NotFound
 from app.core.ids import new_id
 from app.core.policy import Actor
 from app.modules.articles.schemas import ArticleChange, ArticleCreate
 from app.modules.articles.service import ArticleService
+from app.modules.members.models import TenantMember
+from app.modules.members.service import MemberService
+from app.modules.roles.service import RoleService
+from app.modules.tenants.service import TenantService
+from tests.conftest import Made, Person
+from tests.modules.articles.test_article_api import Clients
 
+Drain = Callable[..., Awaitable[int]]
 Transaction = Callable[[Scope], AbstractAsyncContextManager[AsyncSession]]
 
 
@@ -112,3 +120,48 @@ async def test_many_articles_are_treated_by_a_job_which_passes_over_what_cannot_
     await drain()
     assert (await app.get("/api/v1/articles")).json()["items"] == []
     assert (await owner.post(here, data={"treatment": "delete", "ids": ids[0]})).status_code == 422
+
+
+@pytest.mark.promise("S4-3")
+async def test_who_may_not_unpublish_does_not_delete_what_readers_see_by_any_way(
+    tenant_client: Clients, member: Person, tenant: Made, database: Database, operator: Actor, drain: Drain
+) -> None:
+    """An author of the whole tenant who is an editor in one workspace, and tokens, by API, page and batch."""
+    async with database.transaction(operator.scope) as session:
+        news = await TenantService(session, operator).create_workspace(tenant.id, "News")
+    ann = await member("ann@example.org", "author")
+    async with database.transaction(operator.scope) as session:
+        editor = await RoleService(session, operator).named(tenant.id, "editor")
+        [found] = (await session.scalars(select(TenantMember))).all()
+        await MemberService(session, operator).set_place(tenant.id, found.id, news.id, [editor.id])
+    app, writer = await tenant_client(), await tenant_client("articles:read", "articles:write")
+    home = f"/dashboard/t/{tenant.slug}/articles"
+
+    async def made(*, shown: bool, **more: Any) -> str:
+        id_: str = (await app.post("/api/v1/articles", json={"title": "Tides", "body": "Twice.", **more})).json()["id"]
+        assert not shown or (await app.post(f"/api/v1/articles/{id_}/publication")).status_code == 200
+        return id_
+
+    public, inside = await made(shown=True), await made(shown=True, workspaceId=str(news.id))
+    reopened = await made(shown=True)
+    await app.patch(f"/api/v1/articles/{reopened}", json={"title": "Newer"})  # a draft again, which readers see
+    for id_ in (public, reopened):
+        for refused in (
+            await writer.delete(f"/api/v1/articles/{id_}"),
+            await ann.post(f"{home}/{id_}/removal", data={}),
+        ):
+            assert refused.status_code == 403 and "articles:publish" in refused.text, refused.text
+        assert (await app.get(f"/api/v1/articles/{id_}/publication")).status_code == 200
+        assert f"{id_}/removal" not in (await ann.get(f"{home}/{id_}")).text
+    for batch in ([public], [inside, public]):
+        refused = await ann.post(f"{home}/batches", data={"treatment": "delete", "ids": batch})
+        assert refused.status_code == 422 and "ids" in refused.text, refused.text
+    assert f"{inside}/removal" in (await ann.get(f"{home}/{inside}")).text
+    assert (await ann.post(f"{home}/batches", data={"treatment": "delete", "ids": [inside]})).status_code == 200
+    await drain()
+    assert (await app.get(f"/api/v1/articles/{inside}")).status_code == 404
+    draft = await made(shown=False)
+    assert f"{draft}/removal" in (await ann.get(f"{home}/{draft}")).text
+    assert (await ann.post(f"{home}/{draft}/removal", data={})).status_code == 200
+    assert (await writer.delete(f"/api/v1/articles/{await made(shown=False)}")).status_code == 204
+    assert (await app.delete(f"/api/v1/articles/{public}")).status_code == 204

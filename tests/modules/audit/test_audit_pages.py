@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
+import pytest
 from httpx2 import AsyncClient
 
 from app.core.ids import new_id
@@ -25,6 +26,7 @@ async def test_the_list_shows_who_did_what(owner: AsyncClient, tenant: Any) -> N
     assert fragment.text.lstrip().startswith('<div id="audit-list"')
 
 
+@pytest.mark.promise("S4-50")
 async def test_filters_stay_in_the_address(owner: AsyncClient, tenant: Any) -> None:
     params = {"action": "owner.tenant.create", "resource": f"tenant:{tenant.id}", "outcome": "", "from": "", "to": ""}
     page = (await owner.get(PATH, params=params)).text

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+import pytest
 from httpx2 import AsyncClient
 
 from app.core.database import SYSTEM, Database
@@ -28,6 +29,7 @@ def attribute(element: str, name: str) -> str:
     return unescape(found[1])
 
 
+@pytest.mark.promise("S4-55")
 async def test_after_every_act_on_ticked_rows_the_list_is_filtered_searched_and_sorted_as_before(
     owner: AsyncClient,
     tenant: Made,

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -24,6 +25,7 @@ from app.queues.enqueue import enqueue
 from app.queues.inline import drain
 from app.queues.models import LeaseRow, LoopRow, WorkerRow
 from app.queues.runner import Runner
+from tests.conftest import Made
 from tests.modules.ai import stage
 from tests.modules.ai.openai_server import OpenAIServer
 from tests.modules.instances import flows
@@ -190,7 +192,7 @@ async def test_the_overview_says_whether_the_ai_provider_answers(
     assert await sign() == ("local", "ok", "The AI provider local is there")
     async with OpenAIServer(key="right") as server:
         named: Any = {"ai_provider": "openrouter", "ai_model": "acme/writer-2", "openrouter_base_url": server.url}
-        egress = app.state.process.egress
+        egress = app.state.process.parts.egress
         provider = provider_for(replace(settings, openrouter_api_key="right", **named), egress)
         await probe(provider)
         assert await sign() == ("openrouter", "ok", "The AI provider openrouter is there")
@@ -204,3 +206,41 @@ async def test_the_overview_says_whether_the_ai_provider_answers(
         assert (value, weight) == ("away", "bad") and "wrong" not in text
     await probe(provider)
     assert (await sign())[:2] == ("away", "bad"), "nobody listens there any more"
+
+
+async def test_members_read_what_waits_for_them_in_their_tenant_alone(
+    member: Callable[..., Awaitable[AsyncClient]],
+    tenant: Made,
+    make_tenant: Callable[[str], Awaitable[Made]],
+    tenant_client: Callable[..., Awaitable[AsyncClient]],
+    owner: AsyncClient,
+    drain: Callable[..., Awaitable[int]],
+) -> None:
+    home = f"/dashboard/t/{tenant.slug}"
+    author, editor, chief = [await member(f"the-{role}@example.org", role) for role in ("author", "editor", "owner")]
+    quiet = (await author.get(home)).text
+    assert "All is well." in quiet and "for review" not in quiet and "PostgreSQL" not in quiet and "Web" not in quiet
+
+    other = await make_tenant("Stranger")
+    for of in (tenant, other):
+        client = await tenant_client(*flows.SCOPES, of=of)
+        waiting = await stage.article(client, "Tides", "Twice a day.")
+        assert (await client.post(f"/api/v1/articles/{waiting}/submission")).status_code < 300
+        rough = await stage.article(client, "Rough", "The the sea  rises twice a day.")
+        await stage.start(client, "rewrite_article", rough)
+        question = {"type": "approval", "key": "ask", "title": "Shall it stay?", "expiresS": 3600}
+        await flows.run(client, await flows.workflow(client, question))
+    await drain(retries=True)
+    quota = f"/api/owner/tenants/{tenant.id}/quotas"
+    assert (await owner.patch(quota, json={"quotas": {"articles": 2}})).status_code == 200
+
+    shown = {who: (await who.get(f"{home}/signs", headers=HTMX)).text for who in (author, editor, chief)}
+    for text in shown.values():
+        assert "1 article waits for review" in text and "1 proposal of AI to accept or reject" in text
+        assert "1 approval will expire within a day" in text
+    assert "Articles: 2 of 2 are used" in shown[chief] and "are used" not in shown[author]
+    assert "sent in 24 hours" in shown[editor] and "sent in 24 hours" not in shown[author]
+    for path in set(re.findall(rf'href="({home}[^"]*)"', shown[chief])):
+        assert (await chief.get(path.replace("&amp;", "&"))).status_code == 200, path
+    everywhere = {one["part"]: one["value"] for one in (await standing(owner))["items"]}
+    assert (everywhere["Review"], everywhere["Proposals"], everywhere["Approvals"]) == ("2", "2", "2")

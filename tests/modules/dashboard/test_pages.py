@@ -8,10 +8,12 @@ from httpx2 import AsyncClient
 from litestar import Litestar
 from msgspec import structs
 
+from app.core.database import Plane
 from app.core.errors import NotFound
 from app.core.policy import Actor
 from app.core.settings import Settings
 from app.modules.dashboard.pages import ComponentPages
+from app.registry import MODULES
 from tests.modules.ai import stage
 
 TenantClient = Callable[..., Awaitable[AsyncClient]]
@@ -34,6 +36,17 @@ async def test_every_card_is_on_the_overview_and_has_its_live_fragment(owner: As
         assert f'data-live="{card.topic}"' in fragment.text
     topics = {topic for card in app.state.cards for topic in card.topic.split()}
     assert topics <= set(app.state.hub.topics), "every card follows topics that exist"
+
+
+@pytest.mark.promise("S4-57")
+async def test_every_page_of_the_menu_has_rows_or_says_that_there_are_none(owner: AsyncClient) -> None:
+    paths = {item.path for module in MODULES for item in module.navigation if item.plane in (None, Plane.PLATFORM)}
+    assert len(paths) > 25
+    shown = {path: (await owner.get(f"{HOME}{path}")).text for path in paths}
+    rows = {path for path, text in shown.items() if re.search(r"<tbody>\s*<tr", text)}
+    empty = {path for path, text in shown.items() if 'class="empty"' in text}
+    assert len(empty) > 15
+    assert paths - rows - empty <= {""}, "the overview is made of cards"
 
 
 async def test_a_card_that_nobody_contributed_is_not_found(owner: AsyncClient) -> None:

@@ -107,6 +107,7 @@ async def test_a_member_decides_on_a_page_that_shows_the_difference(
     assert done.status_code == 200, done.text
     assert "The article is changed as proposed" in done.headers["HX-Trigger"]
     seen = await owner.get(f"/dashboard/owner/ai/drafts?articleId={article}")
+    assert ">Rewrite article</span>" in seen.text and "rewrite_article" not in seen.text, "kinds have names"
     assert 'data-state="accepted"' in seen.text and tenant.name in seen.text
     (owned,) = (await owner.get("/api/owner/drafts")).json()["items"]
     assert owned["tenantId"] == str(tenant.id)

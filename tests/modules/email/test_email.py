@@ -41,7 +41,7 @@ async def post(database: Database, *, key: str | None = None, good_for: timedelt
     return of
 
 
-@pytest.mark.promise("S4-74")
+@pytest.mark.promise("S4-74", "S4-28")
 async def test_a_code_arrives_by_smtp_and_is_kept_nowhere(
     app: Litestar,
     database: Database,

@@ -104,6 +104,7 @@ async def test_programs_write_templates_and_send_mails_of_them(
     assert told == ["email.template.create", "email.template.revise", "email.send", "email.template.delete"]
 
 
+@pytest.mark.promise("S4-14")
 async def test_one_click_unsubscribes_and_a_person_may_come_back(
     client: AsyncClient,
     tenant_client: TenantClient,

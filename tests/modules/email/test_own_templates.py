@@ -77,6 +77,7 @@ async def post(database: Database, tenant: Made, **changed: Any) -> UUID:
         return await send_template(session, TemplateLetter(**asked))
 
 
+@pytest.mark.promise("S4-14", "S4-28")
 async def test_a_mail_of_a_template_arrives_as_it_was_when_it_was_wanted(
     database: Database,
     operator: Actor,

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import re
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -250,3 +251,57 @@ async def test_many_exports_at_once_are_no_more_than_may_be(
     body = {"list": "audit", "filter": {"action": "thing"}}
     answers = await asyncio.gather(*(owner.post(PATH, json=body) for _ in range(8)))
     assert sorted(answer.status_code for answer in answers) == [202] * 2 + [409] * 6
+
+
+async def test_exports_are_filtered_searched_and_sorted_by_api_page_and_command(
+    owner: AsyncClient,
+    transaction: Transaction,
+    operator: Actor,
+    drain: Drain,
+    admin: asyncpg.Connection,
+    teknav: Teknav,
+) -> None:
+    await fill(transaction, operator, 3)
+    names = {}
+    for name, wanted, who in (
+        ("audit", {"action": "thing"}, "ann@example.org"),
+        ("audit", {"action": "nothing"}, "bob@example.org"),
+        ("access", {"action": "nothing"}, "100%@example.org"),
+    ):
+        export = await made(owner, drain, list=name, filter=wanted)
+        names[export["id"]] = who
+        await admin.execute("UPDATE export SET actor_label = $1 WHERE id = $2", who, UUID(export["id"]))
+    assert (await owner.post(PATH, json={"list": "access"})).status_code == 202
+    mine = "owner@example.org"
+    ann, bob, all_of = names.values()
+    for query, whose in (
+        ("", [mine, all_of, bob, ann]),
+        ("q=BOB", [bob]),
+        ("q=0%25", [all_of]),
+        ("list=audit", [bob, ann]),
+        ("state=queued", [mine]),
+        ("state=completed&list=audit&sort=createdAt", [ann, bob]),
+        ("list=audit&sort=-rowCount", [ann, bob]),
+        ("list=audit&sort=byteCount", [bob, ann]),
+        ("q=nobody", []),
+    ):
+        items = (await owner.get(f"{PATH}?{query}")).json()["items"]
+        assert [item["actorLabel"] for item in items] == whose, query
+        page = (await owner.get(f"{PAGE}?{query}", headers={"HX-Request": "true"})).text
+        assert re.findall(r'data-label="Who"><span[^>]*>([^<]+)<', page) == whose and "<html" not in page, query
+        assert whose or "No export fits" in page
+    found = json.loads(await teknav("export", "list", "--list", "audit", "--search", "ann", "--json"))
+    assert [item["actorLabel"] for item in found["items"]] == [ann]
+    first = (await owner.get(f"{PATH}?sort=rowCount&limit=3")).json()
+    rest = (await owner.get(f"{PATH}?sort=rowCount&limit=3&cursor={first['nextCursor']}")).json()
+    rows = [item["rowCount"] for item in first["items"] + rest["items"]]
+    assert rows == sorted(rows) and len(rows) == 4
+    for wrong in ("list=nonsense", "state=nonsense", "sort=nonsense"):
+        field = wrong.partition("=")[0]
+        assert [error["field"] for error in (await owner.get(f"{PATH}?{wrong}")).json()["errors"]] == [field]
+        assert (await owner.get(f"{PAGE}?{wrong}")).status_code == 422
+    # What is removed from a list leaves the list as the reader had it.
+    seen = {"HX-Request": "true", "HX-Current-URL": f"http://testserver{PAGE}?list=audit&sort=createdAt"}
+    gone = next(id_ for id_, who in names.items() if who == bob)
+    left = await owner.post(f"{PAGE}/{gone}/removal", headers=seen)
+    assert re.findall(r'data-label="Who"><span[^>]*>([^<]+)<', left.text) == [ann]

@@ -36,5 +36,11 @@ async def test_a_funnel_is_made_changed_read_and_deleted_by_commands(
 
     file.write_text(json.dumps(FUNNEL | {"steps": FUNNEL["steps"][:1]}))
     assert "steps: " in await teknav("funnel", "change", made["id"], str(file), code=2)
+    file.write_text(json.dumps(FUNNEL | {"colour": "red"}))
+    assert "colour: is not known here" in await teknav("funnel", "create", str(file), "--tenant", tenant.slug, code=2)
+    file.write_text(json.dumps({"name": "Without steps"}))
+    assert "steps: is wanted" in await teknav("funnel", "create", str(file), "--tenant", tenant.slug, code=2)
+    file.write_text(json.dumps({"name": "A step without a name", "steps": [{"path": "/"}, {"name": "b"}]}))
+    assert "steps[0].name: is wanted" in await teknav("funnel", "create", str(file), "--tenant", tenant.slug, code=2)
     assert "is deleted" in await teknav("funnel", "delete", made["id"])
     assert "no such funnel" in await teknav("funnel", "delete", made["id"], code=1)

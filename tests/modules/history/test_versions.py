@@ -22,6 +22,7 @@ from tests.modules.articles.test_article_api import HERE, Clients, post
 Transaction = Callable[[Scope], AbstractAsyncContextManager[AsyncSession]]
 
 
+@pytest.mark.promise("S4-4")
 async def test_readers_go_on_seeing_the_published_version_while_the_draft_goes_on(
     tenant_client: Clients, admin: asyncpg.Connection
 ) -> None:
@@ -61,6 +62,7 @@ async def test_readers_go_on_seeing_the_published_version_while_the_draft_goes_o
     assert await admin.fetchval("SELECT count(*) FROM publication") == 0
 
 
+@pytest.mark.promise("S4-4")
 async def test_versions_are_listed_read_compared_and_restored(
     tenant_client: Clients, admin: asyncpg.Connection
 ) -> None:

@@ -1,13 +1,17 @@
 """Coming in with what a mail brings: a code, a link, a new password, a new account."""
 
+import time
+
 import asyncpg
 import pytest
 from httpx2 import ASGITransport, AsyncClient
 from litestar import Litestar
 from msgspec.structs import replace
 
+from app.core.secrets import Signer
 from app.core.settings import Settings
 from app.main import create_app
+from app.modules.identity import service
 from tests.conftest import ORIGIN, OWNER_EMAIL, OWNER_PASSWORD
 from tests.modules.conftest import Mailbox
 
@@ -91,7 +95,9 @@ async def test_a_reset_link_sets_a_password_and_ends_every_session(
 ) -> None:
     headers = {"Host": "evil.example", "X-Forwarded-Host": "evil.example"}
     await client.post("/signin/reset", data={"email": OWNER_EMAIL}, headers=headers)
-    (mail,) = await mailbox(OWNER_EMAIL)
+    await client.post("/signin/reset", data={"email": OWNER_EMAIL})
+    await client.post("/signin/mail", data={"email": OWNER_EMAIL})
+    mail, second, sign_in = await mailbox(OWNER_EMAIL)
     assert "evil.example" not in mail.text and mail.link.startswith("/signin/reset/")
     assert OWNER_EMAIL in (await client.get(mail.link)).text
     for password, repeat, told in (("short", "short", "must have 12"), (NEW, "other", "not the same")):
@@ -100,6 +106,9 @@ async def test_a_reset_link_sets_a_password_and_ends_every_session(
     done = await client.post(mail.link, data={"password": NEW, "repeat": NEW})
     assert done.status_code == 200 and "Sign in with it" in done.text
     assert (await client.post(mail.link, data={"password": NEW, "repeat": NEW})).status_code == 410
+    # Whoever else reads this person's mails, or did: what was sent before leads nowhere now.
+    assert (await client.post(second.link, data={"password": "x" + NEW, "repeat": "x" + NEW})).status_code == 410
+    assert (await client.post(sign_in.link)).status_code == 410
     assert (await owner.get("/api/owner/tenants")).status_code == 401
     right = await client.post("/signin", data={"email": OWNER_EMAIL, "password": NEW}, headers={"Origin": ORIGIN})
     assert right.status_code == 303
@@ -151,3 +160,52 @@ async def test_a_sign_in_from_a_new_device_is_told_by_mail(
         assert (await client.post("/signin", data=form, headers=agent)).status_code == 303
     (mail,) = await mailbox(OWNER_EMAIL)
     assert "Firefox on Linux" in mail.text and "127.0.0.1" in mail.text
+
+
+async def test_a_new_password_ends_every_other_link_and_sign_in_on_its_way(
+    owner: AsyncClient, client: AsyncClient, mailbox: Mailbox
+) -> None:
+    for door in ("reset", "reset", "mail"):
+        await client.post(f"/signin/{door}", data={"email": OWNER_EMAIL})
+    links = [mail.link for mail in await mailbox(OWNER_EMAIL)]
+    resets = [link for link in links if "/reset/" in link]
+    (enter,) = [link for link in links if "/link/" in link]
+    form = {"password": NEW, "repeat": NEW}
+    assert (await client.post(resets[0], data=form)).status_code == 200
+    assert (await client.post(resets[1], data=form)).status_code == 410
+    assert (await client.post(enter)).status_code == 410 and "teknav_session" not in client.cookies
+
+
+async def test_a_code_that_nobody_was_sent_opens_nothing(
+    owner: AsyncClient, client: AsyncClient, mailbox: Mailbox, settings: Settings, admin: asyncpg.Connection
+) -> None:
+    for _ in range(6):
+        ticket = ticket_in((await client.post("/signin/mail", data={"email": OWNER_EMAIL})).text)
+    assert len(await mailbox(OWNER_EMAIL)) == 5
+    last = await admin.fetchval("SELECT id FROM otp_code ORDER BY id DESC LIMIT 1")
+    form = {"ticket": ticket, "code": Signer(settings.secret_key).code("sign_in", last)}
+    assert (await client.post("/signin/code", data=form)).status_code == 422
+    assert "teknav_session" not in client.cookies
+
+
+async def test_neighbours_of_one_network_count_as_one_address(owner: AsyncClient, app: Litestar) -> None:
+    async def ask(n: int, door: str, **form: str) -> int:
+        transport = ASGITransport(app=app, client=(f"2001:db8:7::{n:x}", 5000))  # type: ignore[arg-type]
+        async with AsyncClient(transport=transport, base_url=ORIGIN) as someone:
+            return (await someone.post(door, data=form)).status_code
+
+    guesses = [await ask(n, "/signin", email=OWNER_EMAIL, password=f"wrong {n}") for n in range(1, 12)]
+    assert guesses == [401] * 10 + [429]
+    asked = [await ask(n, "/signin/mail", email=f"{n}@example.org") for n in range(1, 22)]
+    assert asked == [200] * 20 + [429]
+
+
+async def test_how_long_asking_takes_tells_nobody_which_accounts_there_are(
+    owner: AsyncClient, client: AsyncClient, monkeypatch: pytest.MonkeyPatch, quick_doors: float
+) -> None:
+    assert quick_doors >= 0.3
+    monkeypatch.setattr(service, "ASKING_TAKES_S", quick_doors)
+    for email in (OWNER_EMAIL, "nobody@example.org"):
+        started = time.monotonic()
+        assert (await client.post("/signin/reset", data={"email": email})).status_code == 200
+        assert time.monotonic() - started >= quick_doors

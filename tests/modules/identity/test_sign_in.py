@@ -9,8 +9,10 @@ from httpx2 import AsyncClient
 from pwdlib import PasswordHash
 
 from app.core.database import Database
+from app.core.passwords import matches
 from app.core.policy import Actor
 from app.core.secrets import digest
+from app.modules.identity import service
 from app.modules.identity.service import FAILURES_PER_ACCOUNT, IdentityService
 
 EMAIL, PASSWORD = "owner@example.org", "a long enough password"
@@ -249,3 +251,19 @@ async def test_refused_sign_ins_cannot_flood_the_audit_log_and_say_how_long_to_w
         answer = await client.post("/signin", data={"email": EMAIL, "password": PASSWORD}, headers=ORIGIN)
         assert answer.status_code == 429 and "wait 15 minutes" in answer.text
     assert len(await admin.fetch(DENIED)) == FAILURES_PER_ACCOUNT + 1
+
+
+@pytest.mark.parametrize("change", ["disabled_at = now()", "password_hash = 'another'"])
+async def test_a_ban_or_another_password_holds_for_who_is_at_the_door_already(
+    client: AsyncClient, register: Register, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    await register()
+
+    async def slowly(password: str, hashed: str | None) -> bool:
+        right = await matches(password, hashed)
+        await admin.execute(f'UPDATE "user" SET {change}')
+        return right
+
+    monkeypatch.setattr(service, "matches", slowly)
+    assert (await sign_in(client))[0] == 401
+    assert await admin.fetchval("SELECT count(*) FROM session") == 0

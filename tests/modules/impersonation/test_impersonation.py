@@ -1,5 +1,6 @@
 """Somebody of the platform sees a tenant as one of its members does: to read only, for a time, with a trace."""
 
+import re
 from collections.abc import Awaitable, Callable
 
 import asyncpg
@@ -54,10 +55,47 @@ async def test_the_owner_sees_what_the_member_sees_changes_nothing_and_ends_it(
     owner_id = await admin.fetchval("""SELECT id FROM "user" WHERE email = $1""", OWNER_EMAIL)
     both = f"chief@example.org (seen by {OWNER_EMAIL})"
     assert [tuple(row) for row in rows] == [
+        ("impersonation.start", "invalid", OWNER_EMAIL, None, None),
         ("impersonation.start", "success", OWNER_EMAIL, None, "Ticket 12"),
         ("invitation.create", "denied", both, owner_id, None),
         ("impersonation.end", "success", both, owner_id, None),
     ]
+
+
+async def test_impersonations_are_searched_and_sorted_in_both_dashboards_and_by_the_api(
+    owner: AsyncClient, member: Person, tenant: Made, admin: asyncpg.Connection
+) -> None:
+    chief = await member("chief@example.org", "admin")
+    for reason in ("Ticket 12", "The list is empty", "50% of mails"):
+        assert await begin(owner, tenant, reason) == 200
+        await owner.post("/impersonation/end")
+    await admin.execute("UPDATE impersonation SET label = 'ann@example.org' WHERE reason = 'Ticket 12'")
+    api = f"/api/owner/tenants/{tenant.id}/impersonations"
+    pages = (
+        (owner, f"/dashboard/owner/tenants/{tenant.id}/impersonations"),
+        (chief, f"/dashboard/t/{tenant.slug}/impersonations"),
+    )
+    every = ["50% of mails", "The list is empty", "Ticket 12"]
+    for query, reasons in (
+        ("", every),
+        ("q=LIST", every[1:2]),
+        ("q=50%25", every[:1]),
+        ("q=ann@", every[2:]),
+        ("sort=createdAt", every[::-1]),
+        ("sort=label", ["Ticket 12", *every[1::-1]]),
+        ("q=nothing", []),
+    ):
+        items = (await owner.get(f"{api}?{query}")).json()["items"]
+        assert [item["reason"] for item in items] == reasons, query
+        for who, page in pages:
+            text = (await who.get(f"{page}?{query}", headers=HTMX)).text
+            assert re.findall(r'data-label="Why"><span[^>]*>([^<]+)<', text) == reasons and "<html" not in text, query
+            assert reasons or "No impersonation fits" in text
+    first = (await owner.get(f"{api}?sort=label&limit=2")).json()
+    rest = (await owner.get(f"{api}?sort=label&limit=2&cursor={first['nextCursor']}")).json()
+    assert [item["reason"] for item in first["items"] + rest["items"]] == ["Ticket 12", *every[1::-1]]
+    assert (await owner.get(f"{api}?sort=reason")).status_code == 422
+    assert (await chief.get(f"{pages[1][1]}?sort=reason")).status_code == 422
 
 
 async def test_it_is_over_after_an_hour_and_with_the_membership_the_session_or_the_right(

@@ -93,8 +93,12 @@ async def test_steps_run_one_after_the_other_and_a_condition_chooses_the_way(
 
     await ring()
     assert (await flows.instance(client, second))["status"] == "succeeded"
-    actions = await admin.fetch("SELECT action FROM audit_log WHERE resource_type = 'workflow_instance' ORDER BY id")
+    actions = await admin.fetch(
+        "SELECT action, resource_label FROM audit_log WHERE resource_type = 'workflow_instance' ORDER BY id"
+    )
     assert [row["action"] for row in actions] == [*["instance.start"] * 2, *["instance.end"] * 2]
+    name = (await client.get(f"/api/v1/workflows/{definition}")).json()["name"]
+    assert {row["resource_label"] for row in actions} == {name}
 
 
 async def test_people_decide_but_not_about_what_they_have_started(

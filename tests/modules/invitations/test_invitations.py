@@ -1,5 +1,6 @@
 """How people come into a tenant: by a link that is good once, for one address and for seven days."""
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
@@ -7,8 +8,11 @@ from typing import Any
 
 import asyncpg
 import pytest
-from httpx2 import AsyncClient
+from httpx2 import ASGITransport, AsyncClient
+from msgspec.structs import replace
 
+from app.core.settings import Settings
+from app.main import create_app
 from app.modules.people.models import User
 from tests.conftest import ORIGIN, Made
 from tests.modules.conftest import Mailbox, Teknav
@@ -46,6 +50,15 @@ async def test_a_tenant_takes_no_more_members_than_its_quota(
     assert len((await owner.get(f"{place}/members")).json()["items"]) == 1
     assert (await owner.patch(f"{place}/quotas", json={"quotas": {"members": 2}})).status_code == 200
     assert (await client.post(link, data=NEW)).status_code == 303
+    # Three at once for one place that is left.
+    assert (await owner.patch(f"{place}/quotas", json={"quotas": {"members": 3}})).status_code == 200
+    for name in "xyz":
+        await make_person(f"{name}@example.org")
+    adding = [owner.post(f"{place}/members", json=body | {"email": f"{name}@example.org"}) for name in "xyz"]
+    answers = await asyncio.gather(*adding)
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409]
+    told = {answer.json()["detail"] for answer in answers if answer.status_code == 409}
+    assert told == {"Members: this tenant may have 3 and has 3"}
 
 
 @pytest.mark.promise("S4-3")
@@ -186,3 +199,20 @@ async def test_a_member_invites_with_the_link_shown_once_and_gives_no_right_that
     shown = await chief.get(pages)
     assert "x@example.org" in shown.text and not re.search(LINK, shown.text)
     assert (await client.get(f"/api/owner/tenants/{tenant.id}/invitations")).status_code == 401
+
+
+async def test_where_mails_go_out_a_member_does_not_see_the_link_to_the_account_of_another(
+    owner: AsyncClient, member: Person, tenant: Made, settings: Settings
+) -> None:
+    admin, role = await member("ann@example.org", "admin"), await role_of(owner, tenant, "Viewer")
+    mailing = create_app(replace(settings, smtp_url="smtp://127.0.0.1:1"))
+    shown = []
+    for who, home in ((admin, f"t/{tenant.slug}"), (owner, f"owner/tenants/{tenant.id}")):
+        asked = {"email": f"{len(shown)}@example.org", "roleId": role}
+        transport = ASGITransport(app=mailing)  # type: ignore[arg-type]
+        async with AsyncClient(transport=transport, base_url=ORIGIN, cookies=who.cookies, headers=who.headers) as there:
+            made = await there.post(f"/dashboard/{home}/invitations", data=asked, headers={"HX-Request": "true"})
+        assert made.status_code == 200, made.text
+        shown.append(re.search(LINK, made.text) is not None)
+    assert shown == [False, True]
+    await mailing.state.process.close()

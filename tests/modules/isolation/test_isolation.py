@@ -49,7 +49,7 @@ async def inhabited(admin: asyncpg.Connection, tenant: Made) -> dict[str, int]:
     return {name: await admin.fetchval(f'SELECT count(*) FROM "{name}"') for name in parents}
 
 
-@pytest.mark.promise("S4-50")
+@pytest.mark.promise("S1-28")
 async def test_nothing_of_another_tenant_can_be_seen_changed_or_made(
     database: Database, admin: asyncpg.Connection, inhabited: dict[str, int]
 ) -> None:

@@ -61,6 +61,26 @@ async def test_who_has_less_touches_nobody_who_has_more(owner: AsyncClient, memb
     assert gone.status_code == 200 and "ed@example.org" not in gone.text
 
 
+async def test_who_has_more_in_a_workspace_is_not_removed_by_who_has_less(
+    owner: AsyncClient, member: Person, tenant: Made
+) -> None:
+    api = f"/api/owner/tenants/{tenant.id}"
+    made = {"name": "Doorkeeper", "permissions": ["members:read", "members:write"]}
+    role = (await owner.post(f"{api}/roles", json=made)).json()
+    keeper = await member("keeper@example.org", "viewer")
+    await member("ed@example.org", "viewer")
+    known = await ids(owner, tenant)
+    workspace = (await owner.post(f"{api}/workspaces", json={"name": "Desk"})).json()["id"]
+    place = f"{api}/members/{known['ed']}/workspaces/{workspace}"
+    assert (await owner.put(place, json={"roleIds": [known["Editor"]]})).status_code == 200
+    for name, role_id in (("keeper", role["id"]), ("ed", None)):
+        assert (await owner.patch(f"{api}/members/{known[name]}", json={"roleId": role_id})).status_code == 200
+    removal = f"/dashboard/t/{tenant.slug}/members/removal"
+    assert (await keeper.post(removal, data={"ids": known["ed"]}, headers=HTMX)).status_code == 403
+    assert (await owner.put(place, json={"roleIds": []})).status_code == 200
+    assert (await keeper.post(removal, data={"ids": known["ed"]}, headers=HTMX)).status_code == 200
+
+
 async def test_many_members_get_a_role_together_or_nobody(
     owner: AsyncClient, member: Person, tenant: Made, admin: asyncpg.Connection
 ) -> None:
@@ -132,10 +152,10 @@ async def test_the_owner_lists_adds_and_places_members(
     assert twice.json()["code"] == "member_already"
     foreign = await owner.get(f"/api/owner/tenants/{other.id}/members/{known['m0']}")
     assert foreign.status_code == 404
-    actions = [
-        row["action"] for row in await admin.fetch("SELECT action FROM audit_log WHERE tenant_id = $1", tenant.id)
-    ]
-    assert actions.count("member.add") == 3 and actions.count("member.place") == 2
+    rows = await admin.fetch("SELECT action, outcome FROM audit_log WHERE tenant_id = $1", tenant.id)
+    actions = [tuple(row) for row in rows]
+    assert actions.count(("member.add", "success")) == 3 and actions.count(("member.place", "success")) == 2
+    assert actions.count(("member.add", "invalid")) == 3, "what the owner tried stands there too"
 
 
 async def test_each_page_is_whole_and_a_fragment(owner: AsyncClient, member: Person, tenant: Made) -> None:

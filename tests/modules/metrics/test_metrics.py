@@ -17,6 +17,7 @@ from app.core.settings import Settings
 from app.modules.cache.service import measured
 from app.modules.tokens.service import TokenService
 from app.process import Process
+from tests.modules.ai.stage import article, start
 
 LINE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="(?:[^"\\]|\\.)*",?)+)\})? (-?[0-9.e+-]+)')
 PARTS = re.compile("_(bucket|sum|count)$")
@@ -49,7 +50,11 @@ async def test_a_scraper_sees_queues_cache_and_redis(
     owner: AsyncClient,
     client: AsyncClient,
     tenant_client: Callable[..., Awaitable[AsyncClient]],
+    drain: Callable[..., Awaitable[int]],
 ) -> None:
+    program = await tenant_client()
+    await start(program, "quality_check", await article(program))
+    await drain()
     await owner.post("/api/owner/queues/ai:seo/pause")
     for _ in range(3):
         await owner.get("/api/owner/queues", headers={"Cache-Control": "max-age=9"})
@@ -62,6 +67,11 @@ async def test_a_scraper_sees_queues_cache_and_redis(
     assert found["teknav_queue_paused"]['queue="ai:seo"'] == 1
     assert found["teknav_queue_paused"]['queue="ai:content"'] == 0
     assert {"teknav_queue_waiting", "teknav_queue_active", "teknav_queue_dead"} <= set(found)
+    assert found["teknav_jobs_ended_total"]['queue="ai:content",outcome="completed"'] == 1
+    assert found["teknav_jobs_ended_total"]['queue="ai:seo",outcome="dead"'] == 0
+    assert found["teknav_job_retries_total"]['queue="ai:content"'] == 0
+    assert found["teknav_ai_month_runs"] == {'model="rules-1"': 1}
+    assert found["teknav_ai_month_cost_dollars"] == {'model="rules-1"': 0}
     assert found["teknav_redis_up"] == {"": 1}
     assert found["teknav_cache_hits_total"]['kind="owner:queues:answers",from="memory"'] >= 2
     assert found["teknav_cache_loads_total"]['kind="owner:queues:answers"'] >= 1

@@ -288,3 +288,11 @@ async def test_the_command_knows_people(teknav: Teknav, owner: AsyncClient, mail
     assert "no second factor" in await teknav("user", "reset-factor", EMAIL)
     assert "owner" in await teknav("user", "role", EMAIL, "owner")
     assert "is deleted" in await teknav("user", "erase", EMAIL, "--yes")
+
+
+@pytest.mark.parametrize(
+    "address", ["<x@y.org>", "x,y@z.org", "x@y.org,", "x;y@z.org", "x(y)@z.org", "=?utf-8?q?x?=@y.org", "x@[127.0.0.1]"]
+)
+async def test_an_address_that_a_header_would_read_as_another_is_none(owner: AsyncClient, address: str) -> None:
+    refused = await owner.post("/api/owner/users", json={"email": address, "name": "X"})
+    assert refused.status_code == 422 and refused.json()["errors"][0]["field"] == "email"

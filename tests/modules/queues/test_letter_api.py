@@ -12,7 +12,7 @@ from httpx2 import AsyncClient
 
 from app import registry
 from app.core.database import Database
-from app.core.ids import new_id
+from app.core.ids import PLATFORM_TENANT, new_id
 from app.queues.models import State
 from tests.modules.queues.conftest import MakeJob, stumble
 
@@ -34,7 +34,11 @@ def knows_stumble(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_many_letters_are_replayed_once_however_often_it_is_asked(
-    owner: AsyncClient, make_job: MakeJob, admin: asyncpg.Connection
+    owner: AsyncClient,
+    make_job: MakeJob,
+    admin: asyncpg.Connection,
+    tenant: Any,
+    make_tenant: Callable[[str], Awaitable[Any]],
 ) -> None:
     jobs = [await make_job(State.DEAD) for _ in range(5)]
     answers = await asyncio.gather(*(owner.post(f"{HERE}/dlq/replays", json={"all": True}) for _ in range(4)))
@@ -45,6 +49,12 @@ async def test_many_letters_are_replayed_once_however_often_it_is_asked(
     rows = await actions(admin, "owner.dlq.replay_many")
     assert sorted(id_ for row in rows for id_ in json.loads(row["after"])["jobs"]) == sorted(map(str, jobs))
     assert {(row["resource_type"], row["resource_id"]) for row in rows} == {("queue", "ai:content")}
+    told = {row["tenant_id"] for row in rows if json.loads(row["after"])["jobs"]}
+    assert told == {tenant.id}, "the tenant whose they are finds the act in its log"
+    for of in (tenant.id, (await make_tenant("Casa Verde")).id):
+        await make_job(State.DEAD, tenant_id=of)
+    assert (await owner.post(f"{HERE}/dlq/replays", json={"all": True})).json()["done"] == 2
+    assert (await actions(admin, "owner.dlq.replay_many"))[-1]["tenant_id"] == PLATFORM_TENANT, "several tenants'"
 
 
 async def test_letters_are_chosen_by_id_kind_cause_and_tenant(
@@ -142,6 +152,7 @@ async def test_an_edited_letter_is_a_new_job_and_both_know_each_other(
     }
     (row,) = await actions(admin, "owner.dlq.edit")
     assert (row["resource_id"], "k-123" in str(dict(row))) == (old, False)
+    assert row["tenant_id"] == await admin.fetchval("SELECT tenant_id FROM job WHERE id = $1", UUID(old))
     assert json.loads(row["after"])["edited_to"] == new["id"]
     again = await owner.post(edit, json={"payload": {"message": "host 3"}})
     assert (again.status_code, again.json()["code"]) == (409, "not_dead")

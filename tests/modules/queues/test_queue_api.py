@@ -169,7 +169,7 @@ async def test_two_replays_at_once_are_one_run(
     assert await admin.fetchval("SELECT count(*) FROM audit_log WHERE action = 'owner.dlq.replay'") == 4
 
 
-@pytest.mark.promise("S4-41")
+@pytest.mark.promise("S4-41", "S4-31")
 async def test_a_removed_letter_is_gone_from_every_list(owner: AsyncClient, dead_job: DeadJob) -> None:
     job_id = str(await dead_job())
     here = f"{HERE}/ai:content/dlq/{job_id}"

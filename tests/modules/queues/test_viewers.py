@@ -195,6 +195,23 @@ async def test_a_viewer_hears_of_every_topic_however_much_happens_at_once(operat
     assert {signal.topic for signal in viewer.signals._queue} == {"audit", "queues"}  # type: ignore[attr-defined]
 
 
+async def test_who_has_lost_a_right_hears_of_nothing_that_comes_after_it(operator: Actor) -> None:
+    hub, allowed = Hub(Silent()), [True]
+
+    async def still_allowed() -> bool:
+        return allowed[0]
+
+    stream = hub.stream(Viewer(operator, frozenset({"articles"})), still_allowed)
+    await anext(stream)
+    hub._receive(said("articles", "1"))
+    assert '"id":"1"' in str((await anext(stream)).data)
+    allowed[0] = False
+    hub._receive(said("users", "banned"))
+    hub._receive(said("articles", "2"))
+    async with asyncio.timeout(5):
+        assert [message async for message in stream] == []
+
+
 async def test_after_a_gap_in_the_subscription_every_browser_asks_again(operator: Actor) -> None:
     hub = Hub(Silent())
     viewer = Viewer(operator, frozenset({"queues"}))

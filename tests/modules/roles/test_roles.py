@@ -18,7 +18,7 @@ MIGRATIONS = Path(__file__).parents[3] / "alembic" / "versions"
 Person = Callable[..., Awaitable[AsyncClient]]
 MakeTenant = Callable[[str], Awaitable[Made]]
 SEEN = {"articles:read", "ai:read", "ai_usage:read", "drafts:read", "reports:read", "dashboard:read"}
-FIGURES = {"analytics:read", "funnels:read", "taxonomy:read"}
+FIGURES = {"analytics:read", "funnels:read", "taxonomy:read", "locales:read"}
 BASIC = SEEN | FIGURES | {"files:read"}
 WRITES = BASIC | {"articles:write", "ai:run", "drafts:decide", "files:write", "email_templates:read"}
 AUTHOR = WRITES | {"approvals:read", "instances:read", "workflows:read"}
@@ -29,7 +29,7 @@ CARES = {"email_preferences:write", "tokens:read", "tokens:write", "workspaces:r
 LOOKS = {name for name in built_in.grantable(registry.permissions()) if name.endswith(":read")}
 # Reviewed by hand.
 EXPECTED = {
-    "editor": EDITOR | {"taxonomy:write", "imports:read", "imports:write", "plugins:read"},
+    "editor": EDITOR | {"taxonomy:write", "locales:write", "imports:read", "imports:write", "plugins:read"},
     "author": AUTHOR,
     "viewer": BASIC,
     "auditor": LOOKS,
@@ -139,3 +139,20 @@ async def test_a_member_makes_roles_of_what_he_has_himself(member: Person, tenan
     made = await keys.post(pages, data=form | {"permissions": "roles:read"}, headers={"HX-Request": "true"})
     assert made.status_code == 200 and "More" in made.text
     assert (await chief.post(pages, data=form, headers={"HX-Request": "true"})).status_code == 409
+
+
+async def test_after_a_role_is_made_or_deleted_the_list_is_searched_and_sorted_as_before(
+    member: Person, tenant: Made
+) -> None:
+    chief = await member("chief@example.org", "owner")
+    pages = f"/dashboard/t/{tenant.slug}/roles"
+    htmx = {"HX-Request": "true", "HX-Current-URL": f"http://testserver{pages}?q=desk&sort=-name"}
+    form = {"about": "", "permissions": "roles:read"}
+    shown = re.compile(rf'<a class="row-link" href="({pages}/[^"]+)"[^>]*>([^<]+)<')
+    for number, name in enumerate(("Photo desk", "Map desk", "Night desk"), 1):
+        made = await chief.post(pages, data=form | {"name": name}, headers=htmx)
+        assert len(shown.findall(made.text)) == number, "no built-in role: none is called desk"
+    rows = shown.findall(made.text)
+    assert [name for _, name in rows] == ["Photo desk", "Night desk", "Map desk"]
+    left = await chief.post(f"{rows[1][0]}/removal", headers=htmx)
+    assert [name for _, name in shown.findall(left.text)] == ["Photo desk", "Map desk"]

@@ -35,7 +35,7 @@ PLATFORM = Scope(Plane.PLATFORM)
 
 @pytest.fixture
 def sealer(app: Litestar) -> Sealer:
-    sealer: Sealer = app.state.process.sealer
+    sealer: Sealer = app.state.process.resources()[Sealer]
     return sealer
 
 
@@ -306,13 +306,15 @@ async def test_an_export_is_verified_without_the_server(
     def broken(change: Callable[[dict[str, Any]], None], at: int = 0) -> Verdict:
         line = json.loads(lines[at])
         change(line)
-        return verify_file([*lines[:at], json.dumps(line).encode(), *lines[at + 1 :]], key)
+        return verify_file([*lines[:at], json.dumps(line).encode(), *lines[at:][1:]], key)
 
     first = json.loads(lines[0])["id"]
     assert f"the row {first}" in str(broken(lambda line: line.update(outcome="denied")).broken)
     assert f"the row {first}" in str(broken(lambda line: line["after"].update(more=1)).broken)
     assert "line 1 cannot be read" in str(broken(lambda line: line.pop("seal")).broken)
     assert broken(lambda line: line.update(id=str(uuid4()))).unsealed
+    changed = json.dumps(json.loads(lines[0]) | {"outcome": "denied"}).encode()
+    assert f"a second one for the row {first}" in str(verify_file([changed, *lines], key).broken)
     assert "hash that was signed" in str(broken(lambda line: line.update(closedAt="2020"), -1).broken)
     for change in (
         {"publicKey": "no key"},

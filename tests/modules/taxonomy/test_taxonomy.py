@@ -247,6 +247,12 @@ async def test_the_command_does_what_the_pages_do(teknav: Callable[..., Awaitabl
     of = ("--tenant", str(tenant.id))
     sea, tides = [json.loads(await teknav("tag", "create", name, *of, "--json")) for name in ("Sea", "Tides")]
     assert "Oceans" in await teknav("tag", "change", sea["id"], "--name", "Oceans")
+    for sort, first in (("name", "Oceans"), ("-name", "Tides"), ("createdAt", "Oceans"), ("-createdAt", "Tides")):
+        listed = json.loads(await teknav("tag", "list", *of, "--sort", sort, "--limit", "1", "--json"))
+        assert [one["name"] for one in listed["items"]] == [first], sort
+        at = ("--sort", sort, "--cursor", listed["nextCursor"], "--json")
+        assert json.loads(await teknav("tag", "list", *of, *at))["items"][0]["name"] != first
+    assert "sort: must be one of name, -name" in await teknav("tag", "list", "--sort", "size", code=1)
     assert "Tides has its articles now" in await teknav("tag", "merge", sea["id"], tides["id"])
     assert "Tides is deleted" in await teknav("tag", "delete", tides["id"])
     assert json.loads(await teknav("tag", "list", *of, "--json"))["items"] == []

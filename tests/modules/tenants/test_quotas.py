@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -13,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.core import limits
 from app.core.database import Database, Plane, Scope
+from app.core.ids import new_id
 from app.core.settings import Settings
 from app.main import create_app
 from tests.conftest import ORIGIN, Made, Person, TenantClient
@@ -57,10 +59,13 @@ async def test_jobs_in_flight_and_the_months_spending_are_bounded_before_work_is
     program = await tenant_client()
     ids = [await article(program, f"Article {n}") for n in range(3)]
     await bound(owner, tenant, jobsInFlight=1)
-    await ask(program, ids[0])
-    refused = await program.post(f"/api/v1/articles/{ids[1]}/summaries")
-    assert (refused.status_code, refused.json()["code"]) == (409, "quota_exceeded")
-    assert "Jobs in flight" in refused.json()["detail"]
+    answers = await asyncio.gather(*(program.post(f"/api/v1/articles/{each}/summaries") for each in ids))
+    assert sorted(answer.status_code for answer in answers) == [202, 409, 409], "all at once, for the last place"
+    refused = next(answer for answer in answers if answer.status_code == 409).json()
+    assert (refused["code"], refused["detail"]) == (
+        "quota_exceeded",
+        "Jobs in flight: this tenant may have 1 and has 1",
+    )
     assert await admin.fetchval("SELECT count(*) FROM ai_task") == 1
     await drain()
     await ask(program, ids[1])
@@ -95,6 +100,7 @@ async def test_calls_of_all_programs_of_a_tenant_are_counted_together(
         assert [(await call(program)).status_code for program in (one, two, one)] == [200] * 3
         refused = await call(two)
         assert (refused.status_code, refused.json()["code"]) == (429, "quota_exceeded")
+        assert refused.json()["detail"].startswith("API calls per day: "), refused.text
         assert int(refused.headers["retry-after"]) > 80_000
         assert (await bound(owner, tenant, apiCallsPerDay=4))["apiCallsPerDay"] == (3, 4)
         assert (await call(two)).status_code == 200
@@ -175,7 +181,7 @@ async def test_the_page_shows_use_and_changes_quotas(
 
 @pytest.mark.promise("S4-49")
 async def test_members_see_their_workspaces_and_what_the_tenant_may_use(
-    owner: AsyncClient, tenant: Made, member: Person
+    owner: AsyncClient, tenant: Made, member: Person, make_tenant: Callable[..., Awaitable[Made]]
 ) -> None:
     await owner.patch(f"{PATH}/{tenant.id}/quotas", json={"quotas": {"members": 40, "fileBytes": 5 * 2**20}})
     place = f"/dashboard/t/{tenant.slug}/workspaces"
@@ -191,5 +197,21 @@ async def test_members_see_their_workspaces_and_what_the_tenant_may_use(
         assert re.findall(r'aria-label="Members of (\w+)"', found) == names and "<html" not in found, query
     assert "No workspace fits" in (await admin_of_it.get(f"{place}?q=nothing")).text
     assert (await admin_of_it.get(f"{place}?sort=slug")).status_code == 422
-    assert (await (await member("reader@example.org", "viewer")).get(place)).status_code == 403
-    assert (await (await member("programs@example.org", "operator")).get(place)).status_code == 200
+    reader, of_programs = await member("reader@example.org", "viewer"), await member("programs@example.org", "operator")
+    assert (await reader.get(place)).status_code == 403
+    assert (await of_programs.get(place)).status_code == 200
+    # Each workspace opens in the drawer, to look at only; another tenant's is missing.
+    maps = (await owner.get(f"{PATH}/{tenant.id}/workspaces?q=maps")).json()["items"][0]["id"]
+    assert f'hx-get="{place}/{maps}"' in (await admin_of_it.get(place)).text
+    drawer = (await admin_of_it.get(f"{place}/{maps}", headers={"HX-Request": "true"})).text
+    assert "<html" not in drawer and "<dd>maps</dd>" in drawer and f'href="{place}/{maps}"' in drawer
+    assert f"/dashboard/t/{tenant.slug}/members?workspaceId={maps}" in drawer
+    assert "Save" not in drawer and "/dashboard/owner" not in drawer
+    page = (await admin_of_it.get(f"{place}/{maps}")).text
+    assert "<html" in page and "/dashboard/owner" not in page
+    theirs = await make_tenant("Other Press")
+    other = (await owner.get(f"{PATH}/{theirs.id}/workspaces")).json()["items"][0]["id"]
+    assert [(await admin_of_it.get(f"{place}/{id_}")).status_code for id_ in (other, new_id())] == [404, 404]
+    assert (await reader.get(f"{place}/{maps}")).status_code == 403
+    members = (await of_programs.get(f"{place}/{maps}", headers={"HX-Request": "true"})).text
+    assert "workspaceId=" not in members, "who may not see members is not led to them"

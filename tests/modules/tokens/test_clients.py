@@ -42,7 +42,7 @@ async def answers(app: Litestar, bearer: str) -> tuple[int, str]:
     return answer.status_code, answer.json().get("code", "")
 
 
-@pytest.mark.promise("S0-56", "S4-64", "S4-75")
+@pytest.mark.promise("S0-56", "S4-17", "S4-64", "S4-75")
 async def test_a_clients_id_and_secret_buy_a_jwt_for_seven_days(
     app: Litestar, owner: AsyncClient, client: AsyncClient, tenant: Made, admin: asyncpg.Connection
 ) -> None:

@@ -29,7 +29,7 @@ async def make(owner: AsyncClient, where: str, **more: Any) -> str:
 async def test_the_form_offers_what_a_tenants_token_may_do(owner: AsyncClient, tenant: Any) -> None:
     page = (await owner.get(path(tenant))).text
     assert "No tokens yet" in page
-    assert 'value="articles:write"' in page and "Write and delete articles" in page
+    assert 'value="articles:write"' in page and "Write articles, and delete what readers do not see" in page
     assert 'value="tenants:write"' not in page
     assert ">Main</option>" in page
     platform = (await owner.get("/dashboard/owner/tokens")).text

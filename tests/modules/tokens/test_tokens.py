@@ -341,3 +341,17 @@ async def test_a_platform_token_holds_what_is_of_tenants_only_to_give_it_away(
 
 def test_every_plan_that_can_be_given_has_its_limits() -> None:
     assert set(get_args(Plan)) == set(PLANS)
+
+
+async def test_a_token_of_a_workspace_reads_no_readers_and_no_mails_of_the_whole_tenant(
+    owner: AsyncClient, client: AsyncClient, tenant: Made
+) -> None:
+    api = f"/api/owner/tenants/{tenant.id}"
+    workspace = (await owner.post(f"{api}/workspaces", json={"name": "Desk"})).json()["id"]
+    scopes = ["events:read", "events:write", "emails:read", "emails:open", "email_preferences:read"]
+    wanted = {"name": "desk", "scopes": scopes, "workspaceId": workspace}
+    client.headers["Authorization"] = f"Bearer {(await owner.post(f'{api}/tokens', json=wanted)).json()['token']}"
+    assert (await client.post("/api/v1/events", json={"events": [{"name": "read"}]})).status_code == 202
+    for path in ("events", f"events/{tenant.id}?day=2026-01-31", "emails", "email-preferences", "email-suppressions"):
+        refused = await client.get(f"/api/v1/{path}")
+        assert (refused.status_code, refused.json()["code"]) == (403, "workspace_token"), path

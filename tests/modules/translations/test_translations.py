@@ -33,6 +33,7 @@ async def test_a_translation_begins_under_what_its_original_stands_and_goes_its_
     assert not listed["stale"], "what articles stand under is no content"
 
 
+@pytest.mark.promise("S4-4")
 async def test_a_translation_is_behind_once_readers_see_another_original(tenant_client: Clients) -> None:
     app = await tenant_client()
     made = await post(app, title="Tides")
