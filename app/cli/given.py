@@ -25,17 +25,14 @@ def document(file: BinaryIO, shape: type[T]) -> T:
         raise click.BadParameter(f"is not JSON: {error}", param_hint="FILE") from None
 
 
-def fitting(given: Any, shape: type[T]) -> T:
-    """The same of what options say."""
+def fitting(given: Any, shape: type[T], *, strict: bool = True) -> T:
+    """The same of what options say; without `strict` they are read as text, "5" as a number."""
     try:
-        return convert(given, shape)
+        return convert(given, shape, strict=strict)
     except ValidationError as error:
         raise _misfit(error, None) from None
 
 
 def _misfit(error: ValidationError, hint: str | None) -> click.BadParameter:
-    what, _, where = str(error).partition(" - at `$")
-    field = where.rstrip("`").lstrip(".")
-    if found := FieldError.of_decoder(what, field):
-        what, field = found.message, found.field
-    return click.BadParameter(f"{field}: {what}" if field else what, param_hint=hint)
+    found = FieldError.of_misfit(error, "")
+    return click.BadParameter(f"{found.field}: {found.message}" if found.field else found.message, param_hint=hint)

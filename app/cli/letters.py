@@ -6,9 +6,10 @@ from typing import Any
 from uuid import UUID
 
 import rich_click as click
-from msgspec import ValidationError, convert, to_builtins
+from msgspec import to_builtins
 
 from app.cli.command import Failed, as_json, show
+from app.cli.given import fitting
 from app.cli.queues import job_id, print_job, queue_name, with_service
 from app.cli.transactions import asked_of, of_tenant
 
@@ -82,10 +83,7 @@ def letters_restore_all(queue: str, removed_at: str, as_json: bool) -> None:
     """Undo a removal of many dead letters, by the moment that `remove-all` told."""
     from app.modules.queues.schemas import Removal
 
-    try:
-        removal = convert({"removedAt": removed_at}, Removal)
-    except ValidationError as error:
-        raise click.UsageError(str(error)) from None
+    removal = fitting({"removedAt": removed_at}, Removal)
     _print_done(queue, with_service(lambda service: service.restore_letters(queue, removal)), as_json, "restored")
 
 

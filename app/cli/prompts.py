@@ -8,6 +8,7 @@ import rich_click as click
 from msgspec import to_builtins
 
 from app.cli.command import as_json, asked, columns, show
+from app.cli.given import fitting
 
 
 @click.command("templates")
@@ -39,15 +40,10 @@ def template(name: str, as_json: bool) -> None:
 @as_json
 def change_template(name: str, file: Path, message: str, temperature: float | None, keep: bool, as_json: bool) -> None:
     """Write a new version, with the text that stands in FILE."""
-    from msgspec import ValidationError, convert
-
     from app.modules.prompts.schemas import TemplateChange
 
     given = {"text": file.read_text("utf-8"), "message": message, "temperature": temperature, "use": not keep}
-    try:
-        change = convert(given, TemplateChange)
-    except ValidationError as error:
-        raise click.BadParameter(str(error)) from None
+    change = fitting(given, TemplateChange)
     _template(lambda service: service.change(name, change), as_json)
 
 

@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import rich_click as click
-from msgspec import ValidationError, convert, to_builtins
+from msgspec import to_builtins
 
 from app.cli.command import Shown, as_json, columns, cursor, in_process, limit, show, show_page, sort
+from app.cli.given import fitting
 from app.cli.transactions import asked_of, in_platform, of_tenant
 
 T = TypeVar("T")
@@ -248,10 +249,7 @@ def queues_limit(
     if wanted.get("rate"):
         jobs, _, seconds = str(rate).partition("/")
         wanted["rate"] = {"jobs": jobs, "perS": seconds or "1"}
-    try:
-        change = convert(wanted, LimitsChange, strict=False)
-    except ValidationError as error:
-        raise click.UsageError(str(error)) from None
+    change = fitting(wanted, LimitsChange, strict=False)
 
     async def act(service: Any) -> QueueRead:
         await (service.limit_as_declared(queue) if declared else service.limit(queue, change))

@@ -34,6 +34,6 @@ def _of(info: inspect.Type) -> list[str]:
 
 
 def explained(error: msgspec.ValidationError, kind: Any) -> str:
-    """The error's message, or what may be chosen."""
+    """The error's message, without its place, or what may be chosen."""
     found = choices(kind) if str(error).startswith("Invalid enum value") else []
-    return f"must be one of {', '.join(found)}" if found else str(error)
+    return f"must be one of {', '.join(found)}" if found else str(error).partition(" - at ")[0]

@@ -2,7 +2,7 @@
 
 import re
 
-from msgspec import Struct
+from msgspec import Struct, ValidationError
 
 # How msgspec says it: Object missing required field `body`, Object contains unknown field `nope`.
 _NO_FIELD = re.compile(r"Object (?:(?P<missing>missing required)|contains unknown) field `(?P<name>[^`]*)`")
@@ -24,6 +24,17 @@ class FieldError(Struct, frozen=True):
             return None
         name = f"{within}.{found['name']}" if within else found["name"]
         return cls(name, "is wanted" if found["missing"] else "is not known here")
+
+    @classmethod
+    def of_misfit(cls, error: ValidationError, whole: str) -> "FieldError":
+        """The field that msgspec names at the end of its message, `… - at `$.steps[0].key``, and what is wrong with it.
+
+        `whole` names the input as a whole, for where no field of it is to blame.
+        """
+        message, _, place = str(error).partition(" - at ")
+        # A key of an object stands for the object: `key` in `$.values`.
+        field = place.rpartition("`$")[2].rstrip("`").removesuffix("[...]").lstrip(".")
+        return cls.of_decoder(message, field) or cls(field or whole, message)
 
 
 class Problem(Exception):
@@ -57,6 +68,12 @@ class Invalid(Problem):
     @classmethod
     def field(cls, field: str, message: str) -> "Invalid":
         return cls(f"{field}: {message}", errors=[FieldError(field, message)])
+
+    @classmethod
+    def misfit(cls, error: ValidationError, whole: str) -> "Invalid":
+        """Input that msgspec refuses; see `FieldError.of_misfit`."""
+        found = FieldError.of_misfit(error, whole)
+        return cls.field(found.field, found.message)
 
 
 class BadRequest(Problem):

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, String, cast, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.errors import Conflict, Invalid
+from app.core.errors import Conflict, FieldError, Invalid
 from app.core.ids import new_id
 from app.core.logging import is_hidden, redact
 from app.queues import record
@@ -227,6 +227,5 @@ def _form(value: Any) -> bytes:
 
 
 def _named(error: msgspec.ValidationError) -> Invalid:
-    """msgspec says "… - at `$.articleId`", and nothing of a place when the payload as a whole is wrong."""
-    message, _, place = str(error).partition(" - at `$")
-    return Invalid.field(f"payload{place.rstrip('`')}", message)
+    found = FieldError.of_misfit(error, "")
+    return Invalid.field(f"payload.{found.field}" if found.field else "payload", found.message)

@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from app.core.database import SYSTEM, Database, is_unavailable
+from app.core.errors import Invalid
 from app.queues import record
 from app.queues.batch import Batch
 from app.queues.bounded import bounded
@@ -148,7 +149,8 @@ class Runner:
         try:
             payload = self._kinds.decode(row.kind, row.payload)
         except msgspec.ValidationError as error:
-            raise Unrecoverable(f"the payload does not fit {row.kind!r}: {error}") from error
+            where = Invalid.misfit(error, "payload").detail
+            raise Unrecoverable(f"the payload does not fit {row.kind!r}: {where}") from error
         if row.children and (why := missing(await work.children())):
             raise Unrecoverable(why)
         result = await bounded(processor.handle(work, payload), self.limit_s(row))

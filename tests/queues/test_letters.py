@@ -189,7 +189,12 @@ async def test_what_was_hidden_stays_what_it_was_or_is_refused(
 
 @pytest.mark.parametrize(
     ("payload", "field"),
-    [({"text": 7}, "payload.text"), ({}, "payload"), ({"text": "x", "more": 1}, "payload"), ([], "payload")],
+    [
+        ({"text": 7}, "payload.text"),
+        ({}, "payload.text"),
+        ({"text": "x", "more": 1}, "payload.more"),
+        ([], "payload"),
+    ],
 )
 async def test_a_payload_that_does_not_fit_is_refused_by_field(
     own_database: Database, row_of: RowOf, payload: Any, field: str

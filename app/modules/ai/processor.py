@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.errors import NotFound
+from app.core.errors import Invalid, NotFound
 from app.core.events import emit
 from app.core.ids import new_id
 from app.core.live import signal
@@ -255,7 +255,7 @@ class TaskLog:
                 note=written.note,
             )
         except msgspec.ValidationError as error:
-            raise Unfit(str(error)) from None
+            raise Unfit(Invalid.misfit(error, "answer").detail) from None
         return AiResult(
             provider=provider,
             keywords=written.keywords,

@@ -120,8 +120,7 @@ class AiService:
         try:
             wanted = msgspec.convert(given, TaskRequest)
         except msgspec.ValidationError as error:
-            what, _, path = str(error).partition(" - at `$")
-            raise Invalid.field(path.strip("`.") or "input", what) from None
+            raise Invalid.misfit(error, "input") from None
         return await self.start(wanted, key=key)
 
     async def cancel(self, task_id: UUID) -> AiTask:

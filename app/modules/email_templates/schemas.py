@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct, convert, field
 
-from app.core.errors import Invalid
+from app.core.errors import FieldError, Invalid
 from app.core.wire import Incoming, Outgoing
 from app.modules.email_templates.models import EmailTemplate, EmailTemplateVersion
 
@@ -109,9 +109,9 @@ def _fit(given: dict[str, Any], shape: type[V]) -> V:
     try:
         return convert(given, shape)
     except msgspec.ValidationError as error:
-        message, _, where = str(error).partition(" - at `$.")
-        name = where.rstrip("`").partition("[")[0] or "variables"
-        raise Invalid.field(name, f"{message} (at {where.rstrip('`')})" if "[" in where else message) from None
+        found = FieldError.of_misfit(error, "variables")
+        name, _, within = found.field.partition("[")
+        raise Invalid.field(name, f"{found.message} (at {found.field})" if within else found.message) from None
 
 
 def as_text(variables: Sequence[Any]) -> str:

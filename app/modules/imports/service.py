@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Plane, scope_of
-from app.core.errors import Conflict, Invalid, NotFound
+from app.core.errors import Conflict, FieldError, Invalid, NotFound
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.locks import hold
@@ -218,5 +218,5 @@ def article_of(entry: Entry, categories: Sequence[str]) -> ArticleCreate:
     try:
         return convert(values, ArticleCreate)
     except ValidationError as error:
-        text, _, where = str(error).partition(" - at `$.")
-        raise Invalid.field(where.rstrip("`") or "body", text[:1].lower() + text[1:]) from None
+        found = FieldError.of_misfit(error, "body")
+        raise Invalid.field(found.field, found.message[:1].lower() + found.message[1:]) from None

@@ -296,8 +296,10 @@ def _manifest(text: str) -> Manifest:
     """
     try:
         return msgspec.json.decode(text, type=Manifest)
-    except (msgspec.DecodeError, ValidationError) as error:
-        raise Invalid.field("manifest", str(error)) from None
+    except ValidationError as error:
+        raise Invalid.field("manifest", Invalid.misfit(error, "manifest").detail) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Invalid.field("manifest", f"is not JSON: {error}") from None
 
 
 def _values(manifest: Manifest, form: dict[str, str]) -> dict[str, Any]:

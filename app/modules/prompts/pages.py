@@ -74,8 +74,7 @@ def _typed(form: TemplateForm) -> TemplateChange:
     try:
         return convert(given | {"temperature": warmth}, TemplateChange)
     except ValidationError as error:
-        what, _, path = str(error).partition(" - at `$.")
-        raise Invalid.field(path.rstrip("`") or "text", what) from None
+        raise Invalid.misfit(error, "text") from None
 
 
 def _shown(request: AnyRequest, template: TemplateRead, fragment: str) -> Template:

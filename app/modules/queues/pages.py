@@ -227,8 +227,7 @@ def limits_of(form: FormMultiDict) -> LimitsChange:
     try:
         return convert(plain, LimitsChange, strict=False)
     except ValidationError as error:
-        message, _, place = str(error).partition(" - at `$.")
-        raise Invalid.field(place.rstrip("`"), message) from None
+        raise Invalid.misfit(error, "limits") from None
 
 
 def chosen(form: FormMultiDict) -> LetterChoice:
@@ -244,7 +243,7 @@ def chosen(form: FormMultiDict) -> LetterChoice:
     try:
         return convert({"ids": ids} if ids else {"fingerprint": cause}, LetterChoice)
     except ValidationError as error:
-        raise Invalid.field("ids", str(error)) from None
+        raise Invalid.misfit(error, "ids") from None
 
 
 def removal_of(form: FormMultiDict) -> Removal:
@@ -255,7 +254,7 @@ def removal_of(form: FormMultiDict) -> Removal:
     try:
         return convert({"removedAt": form.get("removedAt")}, Removal)
     except ValidationError as error:
-        raise Invalid.field("removedAt", str(error)) from None
+        raise Invalid.misfit(error, "removedAt") from None
 
 
 class QueuePages(Controller):

@@ -268,7 +268,7 @@ def decode(stored: Any) -> Graph:
     try:
         return msgspec.convert(stored, Graph)
     except msgspec.ValidationError as error:
-        raise Invalid.field("graph", _where(str(error))) from None
+        raise Invalid.field("graph", _where(error)) from None
 
 
 def parse(text: str) -> Graph:
@@ -280,7 +280,7 @@ def parse(text: str) -> Graph:
     try:
         return msgspec.json.decode(text, type=Graph)
     except msgspec.ValidationError as error:
-        raise Invalid.field("graph", _where(str(error))) from None
+        raise Invalid.field("graph", _where(error)) from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise Invalid.field("graph", f"is not JSON: {error}") from None
 
@@ -315,9 +315,9 @@ def checked(graph: Graph) -> dict[str, Any]:
     return stored
 
 
-def _where(message: str) -> str:
-    what, _, where = message.rpartition(" - at `$")
-    return f"{where.rstrip('`').lstrip('.')}: {what}" if what else message
+def _where(error: msgspec.ValidationError) -> str:
+    found = FieldError.of_misfit(error, "")
+    return f"{found.field}: {found.message}" if found.field else found.message
 
 
 def _steps(version: WorkflowVersion, graph: Graph) -> list[WorkflowStep]:

@@ -34,6 +34,8 @@ async def test_a_member_installs_a_plugin_sets_it_up_and_follows_what_it_gets(
     manifest = {"key": "chat", "name": "Team chat", "version": "1.0.0", "endpoint": f"{receiver.url}/echo"}
     bad = await ann.post(base, data={"manifest": "{nonsense"}, headers=HTMX)
     assert (bad.status_code, 'data-field="manifest"' in bad.text) == (422, True)
+    wrong = await ann.post(base, data={"manifest": json.dumps(manifest | {"name": 7})}, headers=HTMX)
+    assert (wrong.status_code, "name: Expected" in wrong.text, "$" in wrong.text) == (422, True, False)
     made = await ann.post(base, data={"manifest": json.dumps(manifest | {"schema": schema})}, headers=HTMX)
     assert made.status_code == 200, made.text
     secret = re.search(r"whsec_[\w+/=]+", made.text)
