@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from app import __version__, checks, registry
 from app.core import live
-from app.core.access import check_reads
+from app.core.access import Looks, check_reads
 from app.core.answers import answer
 from app.core.errors import Unauthenticated
 from app.core.idempotency import Replayed
@@ -189,6 +189,7 @@ def create_app(settings: Settings) -> Litestar:
     app.state.cache = process.cache
     app.state.policy = policy
     app.state.note_read = note
+    app.state.looks = Looks()
     app.state.chrome = Chrome(policy, [item for module in registry.MODULES for item in module.navigation])
     app.state.actions = [action for module in registry.MODULES for action in module.actions]
     app.state.cards = [card for module in registry.MODULES for card in module.cards]

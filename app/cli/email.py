@@ -34,16 +34,18 @@ def email_list(
     cursor: str | None,
     as_json: bool,
 ) -> None:
-    """List mails, newest first."""
+    """List mails, newest first. Reading them leaves a row in the access log."""
 
     async def find(process: Any, session: Any, actor: Any) -> Any:
-        from app.modules.email.schemas import EmailPage, EmailQuery, read
+        from app.modules.access.service import record_read
+        from app.modules.email.schemas import EMAILS_SEEN, EmailPage, EmailQuery, read
         from app.modules.email.service import EmailService
 
         of = await tenant_id(session, actor, tenant)
         asked = EmailQuery(q=to, status=status, template=template, tenant_id=str(of) if of else None).filter()
         emails = EmailService(session, actor, None)
         found = (await emails.search(pager_of(process), asked, limit=limit, cursor=cursor)).map(read)
+        await record_read(session, actor, EMAILS_SEEN, rows=len(found.items), tenant_id=of)
         return EmailPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
 
     found = in_platform(find)

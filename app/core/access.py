@@ -5,13 +5,18 @@
 Without its row no answer leaves: the row is in the request's transaction, which commits first. An answer that comes
 from a cache has no transaction; whoever gives it calls `note_hit`.
 
+A list on a page keeps itself current. That it is shown again is no other look: the row of whoever opened it, or turned
+its page, stands for what it shows in the ten minutes after (`Looks`).
+
 What changes a thing and answers with its page shows it as well: whatever draws a sensitive fragment says so to
 `render`, and the row is there whichever route it is drawn for. What is declared beside a route comes first.
 """
 
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import UnionType
 from typing import Any, Protocol, get_args, get_type_hints
 from urllib.parse import parse_qsl, urlencode
@@ -23,12 +28,13 @@ from litestar.routes import BaseRoute, HTTPRoute
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database import Database
+from app.core.database import Database, after_commit
 from app.core.policy import Actor, actor_of
 from app.core.wire import Sensitive
 
 AnyRequest = Request[Any, Any, Any]
 PURPOSE, LONGEST_PURPOSE = "x-purpose", 200
+COVERED_S, MOST_LOOKS = 600, 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,23 @@ class Note(Protocol):
         """
 
 
+class Looks:
+    """Which lists this process showed to whom, each with its row, a short while ago."""
+
+    def __init__(self) -> None:
+        self._at: dict[tuple[object, ...], float] = {}
+
+    def covers(self, look: tuple[object, ...]) -> bool:
+        at = self._at.get(look)
+        return at is not None and time.monotonic() - at <= COVERED_S
+
+    def add(self, look: tuple[object, ...]) -> None:
+        self._at.pop(look, None)
+        self._at[look] = time.monotonic()
+        if len(self._at) > MOST_LOOKS:
+            del self._at[next(iter(self._at))]
+
+
 def tell(request: AnyRequest, *, rows: int | None = None, tenant_id: UUID | None = None) -> None:
     """What a page knows better than its answer shows: how many things it holds, and whose they are."""
     told = {"rows": rows, "tenant_id": tenant_id}
@@ -106,9 +129,14 @@ async def note(request: AnyRequest, session: AsyncSession, status: int) -> bool:
     actor = actor_of(request)
     if access is None or actor is None or status >= 400:
         return False
+    look, looks = _look(request, access, actor), request.app.state.looks
+    if look is not None and _by_itself(request) and looks.covers(look):
+        return True
     write: Note = request.app.state.note_read
     read = _read(request, access, actor, **_told(request))
     await write(session, read, quick=request.method == "GET")
+    if look is not None:
+        after_commit(session, partial(_remember, looks, look))
     return True
 
 
@@ -127,6 +155,23 @@ async def note_hit(request: AnyRequest, *, rows: int = 1, tenant_id: UUID | None
     async with database.transaction(actor.scope) as session:
         read = _read(request, access, actor, rows=rows, tenant_id=tenant_id, cached=True)
         await write(session, read, quick=True)
+
+
+def _look(request: AnyRequest, access: Access, actor: Actor) -> tuple[object, ...] | None:
+    """What tells one person's look at a page of a list from others; None for what is no list of the dashboard."""
+    if access.of or access.exported or request.method != "GET" or actor.session is None:
+        return None
+    return actor.session, actor.id, request.scope["path"], request.scope["query_string"]
+
+
+def _by_itself(request: AnyRequest) -> bool:
+    """Whether a part of a page asked for itself, as those do that are live. Who forges that has the row of its look."""
+    source = request.headers.get("hx-source")
+    return source is not None and source == request.headers.get("hx-target")
+
+
+async def _remember(looks: Looks, look: tuple[object, ...]) -> None:
+    looks.add(look)
 
 
 def _told(request: AnyRequest) -> dict[str, Any]:

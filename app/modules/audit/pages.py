@@ -16,7 +16,7 @@ from app.core.queries import ByAge, columns, one_of
 from app.core.templating import render, where
 from app.modules.audit.models import AuditLog
 from app.modules.audit.permissions import READ
-from app.modules.audit.schemas import ENTRY_SEEN, OUTCOMES, AuditQuery, changes, read
+from app.modules.audit.schemas import ENTRY_SEEN, LISTED_SEEN, OUTCOMES, AuditQuery, changes, read
 from app.modules.audit.service import AuditTrail
 
 FILTERS = columns(AuditQuery)
@@ -25,7 +25,7 @@ FILTERS = columns(AuditQuery)
 class AuditPages(Controller):
     path = "/logs/audit"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, access=LISTED_SEEN)
     async def index(
         self,
         request: Request[Any, Any, Any],

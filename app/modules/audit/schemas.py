@@ -19,6 +19,7 @@ from app.redis.cached import Cached
 
 SHOWN = ("before", "after", "ip", "user_agent")
 LIST_SEEN = Access("owner.read.audit", "audit", fields=SHOWN)
+LISTED_SEEN = Access("owner.read.audit", "audit", fields=("actor_label", "resource_label"))
 ENTRY_SEEN = Access("owner.read.audit", "audit", of="entry_id", fields=SHOWN)
 ABSENT: Any = object()
 AUDIT_ANSWERS = Cached("owner", "audit", "answers", Raw, 15, ("audit",), "The audit log, over the API.")

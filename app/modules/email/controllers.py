@@ -10,7 +10,9 @@ from app.core.paging import Pager
 from app.modules.email.permissions import OPEN, READ, SEND
 from app.modules.email.schemas import (
     EMAIL_SEEN,
+    EMAILS_SEEN,
     OWN_EMAIL_SEEN,
+    OWN_EMAILS_SEEN,
     EmailPage,
     EmailQuery,
     EmailRead,
@@ -25,10 +27,15 @@ async def _show(emails: EmailService, email_id: UUID) -> EmailRead:
     return read(row, await emails.said(row))
 
 
+async def _search(emails: EmailService, pager: Pager, asked: EmailQuery, limit: int, cursor: str | None) -> EmailPage:
+    page = (await emails.search(pager, asked.filter(), limit=limit, cursor=cursor)).map(read)
+    return EmailPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
+
+
 class OwnerEmailController(Controller):
     path = "/emails"
 
-    @get("/", permission=READ, sorts=SORTS)
+    @get("/", permission=READ, access=EMAILS_SEEN, sorts=SORTS)
     async def search(
         self,
         emails: NamedDependency[EmailService],
@@ -38,8 +45,7 @@ class OwnerEmailController(Controller):
         cursor: FromQuery[str | None] = None,
     ) -> EmailPage:
         """List mails, newest first. `q` is how the recipient's address begins; `from` and `to` take days or moments."""
-        page = (await emails.search(pager, asked.filter(), limit=limit, cursor=cursor)).map(read)
-        return EmailPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
+        return await _search(emails, pager, asked, limit, cursor)
 
     @get("/{email_id:uuid}", permission=OPEN, access=EMAIL_SEEN)
     async def show(self, emails: NamedDependency[EmailService], email_id: FromPath[UUID]) -> EmailRead:
@@ -49,6 +55,18 @@ class OwnerEmailController(Controller):
 
 class EmailController(OwnerEmailController):
     """The mails of the caller's tenant."""
+
+    @get("/", permission=READ, access=OWN_EMAILS_SEEN, sorts=SORTS)
+    async def search(
+        self,
+        emails: NamedDependency[EmailService],
+        pager: NamedDependency[Pager],
+        asked: NamedDependency[EmailQuery],
+        limit: FromQuery[int] = 25,
+        cursor: FromQuery[str | None] = None,
+    ) -> EmailPage:
+        """List mails, newest first. `q` is how the recipient's address begins; `from` and `to` take days or moments."""
+        return await _search(emails, pager, asked, limit, cursor)
 
     @post("/", permission=SEND, audit="email.send", status_code=202)
     async def send(self, emails: NamedDependency[EmailService], data: JSONBody[EmailSend]) -> Response[EmailRead]:

@@ -17,7 +17,7 @@ from app.core.templating import prefix_of, render
 from app.core.wire import SHORT_BODY
 from app.modules.audit.service import tenant_names
 from app.modules.email.permissions import OPEN, READ
-from app.modules.email.schemas import EMAIL_SEEN, OWN_EMAIL_SEEN, STATUSES, EmailQuery
+from app.modules.email.schemas import EMAIL_SEEN, EMAILS_SEEN, OWN_EMAIL_SEEN, OWN_EMAILS_SEEN, STATUSES, EmailQuery
 from app.modules.email.service import SORTS, EmailService, Unsubscribing
 
 AnyRequest = Request[Any, Any, Any]
@@ -26,7 +26,7 @@ AnyRequest = Request[Any, Any, Any]
 class EmailPages(Controller):
     path = "/emails"
 
-    @get("/", permission=READ, sorts=SORTS)
+    @get("/", permission=READ, access=EMAILS_SEEN, sorts=SORTS)
     async def index(
         self,
         request: AnyRequest,
@@ -36,17 +36,7 @@ class EmailPages(Controller):
         asked: NamedDependency[EmailQuery],
         cursor: FromQuery[str | None] = None,
     ) -> Template:
-        page = await emails.search(pager, asked.filter(), cursor=cursor)
-        context = {
-            "path": f"{prefix_of(request)}/emails",
-            "page": page,
-            "cursor": cursor,
-            "params": {name: value for name, value in msgspec.to_builtins(asked).items() if value} | pager.order,
-            "statuses": [(status, status.capitalize()) for status in STATUSES],
-            "kept_here": emails.kept_here,
-            "tenants": await tenant_names(session, {row.tenant_id for row in page.items}),
-        }
-        return render(request, "email/index.html", context, fragment="email/_list.html")
+        return await _list(request, emails, session, pager, asked, cursor)
 
     @get("/{email_id:uuid}", permission=OPEN, access=EMAIL_SEEN)
     async def show(
@@ -62,6 +52,18 @@ class EmailPages(Controller):
 class MemberEmailPages(EmailPages):
     """The mails of the tenant that the reader belongs to."""
 
+    @get("/", permission=READ, access=OWN_EMAILS_SEEN, sorts=SORTS)
+    async def index(
+        self,
+        request: AnyRequest,
+        emails: NamedDependency[EmailService],
+        session: NamedDependency[AsyncSession],
+        pager: NamedDependency[Pager],
+        asked: NamedDependency[EmailQuery],
+        cursor: FromQuery[str | None] = None,
+    ) -> Template:
+        return await _list(request, emails, session, pager, asked, cursor)
+
     @get("/{email_id:uuid}", permission=OPEN, access=OWN_EMAIL_SEEN)
     async def show(
         self,
@@ -71,6 +73,27 @@ class MemberEmailPages(EmailPages):
         email_id: FromPath[UUID],
     ) -> Template:
         return await _mail(request, emails, session, email_id, OWN_EMAIL_SEEN)
+
+
+async def _list(
+    request: AnyRequest,
+    emails: EmailService,
+    session: AsyncSession,
+    pager: Pager,
+    asked: EmailQuery,
+    cursor: str | None,
+) -> Template:
+    page = await emails.search(pager, asked.filter(), cursor=cursor)
+    context = {
+        "path": f"{prefix_of(request)}/emails",
+        "page": page,
+        "cursor": cursor,
+        "params": {name: value for name, value in msgspec.to_builtins(asked).items() if value} | pager.order,
+        "statuses": [(status, status.capitalize()) for status in STATUSES],
+        "kept_here": emails.kept_here,
+        "tenants": await tenant_names(session, {row.tenant_id for row in page.items}),
+    }
+    return render(request, "email/index.html", context, fragment="email/_list.html")
 
 
 async def _mail(

@@ -13,6 +13,8 @@ from app.core.queries import one_of, text_of, uuid_of, wire_name
 from app.core.wire import Incoming, Outgoing
 from app.modules.email.models import EmailLog
 
+EMAILS_SEEN = Access("owner.read.email", "email", fields=("recipient",))
+OWN_EMAILS_SEEN = Access("email.read", "email", fields=("recipient",))
 EMAIL_SEEN = Access("owner.read.email", "email", of="email_id", fields=("recipient", "text"))
 OWN_EMAIL_SEEN = Access("email.read", "email", of="email_id", fields=("recipient", "text"))
 MAX_KEY = 200

@@ -11,7 +11,7 @@ from httpx2 import AsyncClient
 from litestar import Controller, Litestar, get
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.access import Access, check_reads, sensitive_in
+from app.core.access import COVERED_S, MOST_LOOKS, Access, Looks, check_reads, sensitive_in
 from app.core.database import Plane, Scope
 from app.core.ids import new_id
 from app.core.policy import PUBLIC, Actor
@@ -201,3 +201,49 @@ def test_a_route_that_shows_something_sensitive_without_saying_so_stops_the_boot
 
     with pytest.raises(RuntimeError, match="/leaky answers with JobRead"):
         check_reads(Litestar([Leaky], openapi_config=None).routes)
+
+
+@pytest.mark.parametrize(
+    ("path", "action"),
+    [("logs/audit", "owner.read.audit"), ("emails", "owner.read.email"), ("users", "owner.read.user")],
+)
+async def test_a_list_that_keeps_itself_current_is_one_look(
+    owner: AsyncClient, admin: asyncpg.Connection, path: str, action: str
+) -> None:
+    where = f"/dashboard/owner/{path}"
+    live = {"HX-Request": "true", "HX-Source": "div#list", "HX-Target": "div#list"}
+    turned = live | {"HX-Source": "a"}
+    rows = "SELECT count(*) FROM data_access_log WHERE action = $1"
+
+    async def seen(address: str, headers: dict[str, str]) -> int:
+        before = await admin.fetchval(rows, action)
+        assert (await owner.get(address, headers=headers)).status_code == 200
+        return int(await admin.fetchval(rows, action) - before)
+
+    assert await seen(where, live) == 1, "who opened no page has no row that stands for it"
+    assert [await seen(where, headers) for headers in ({}, live, live, {}, turned)] == [1, 0, 0, 1, 1]
+    assert await seen(f"{where}?q=owner", live) == 1, "another question"
+
+
+async def test_whose_look_was_rolled_back_is_not_covered_by_it(owner: AsyncClient, admin: asyncpg.Connection) -> None:
+    where, live = "/dashboard/owner/emails", {"HX-Request": "true", "HX-Source": "div", "HX-Target": "div"}
+    await admin.execute("REVOKE INSERT ON data_access_log FROM teknav_platform")
+    try:
+        assert (await owner.get(where)).status_code == 500
+        assert (await owner.get(where, headers=live)).status_code == 500
+    finally:
+        await admin.execute("GRANT INSERT ON data_access_log TO teknav_platform")
+
+
+def test_looks_end_after_ten_minutes_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("app.core.access.time.monotonic", lambda: now)
+    looks = Looks()
+    looks.add(("me",))
+    now = float(COVERED_S)
+    assert looks.covers(("me",)) and not looks.covers(("you",))
+    now += 1
+    assert not looks.covers(("me",))
+    for n in range(MOST_LOOKS + 1):
+        looks.add((n,))
+    assert not looks.covers((0,)) and looks.covers((1,))
