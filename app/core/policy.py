@@ -177,6 +177,12 @@ class StepUpRequired(Forbidden):
 
     code, title = "step_up_required", "Confirm that it is you, then try again"
 
+    def __init__(self) -> None:
+        super().__init__(
+            "Send a proof to POST /api/account/confirmation, then try again: a code of your authenticator app or a"
+            " recovery code, or without a second factor the password"
+        )
+
 
 class Policy:
     """The guard, with what it needs to know who is asking.

@@ -22,15 +22,18 @@ async def test_an_owner_sets_up_a_second_factor_and_bans_somebody(chromium: str,
         await become_owner(page, teknav.owner_link)
         await page.get_by_role("link", name=EMAIL).click()
         await expect(page.get_by_role("heading", name="Your account", level=1)).to_be_visible()
-        secret = await set_up(page)
+        secret, recovery = await set_up(page)
         await sign_out_and_in_with(page, secret)
         await make_somebody(page)
         await ban(page, secret)
+        await page.get_by_role("link", name=EMAIL).click()
+        await change_password(page, recovery)
         await page.goto("about:blank")  # what the page still asks for would find nobody
         window.problems.clear()  # the console tells of the answer that asked for a confirmation
 
 
-async def set_up(page: Page) -> str:
+async def set_up(page: Page) -> tuple[str, str]:
+    """The app's secret, and a recovery code."""
     factor = page.locator("#factor")
     await factor.get_by_role("button", name="Set up an authenticator app").click()
     await expect(factor.get_by_role("img", name="QR code")).to_be_visible()
@@ -38,7 +41,7 @@ async def set_up(page: Page) -> str:
     await factor.get_by_label("Code", exact=True).fill(code_of(secret, -1))
     await factor.get_by_role("button", name="Switch on").click()
     await expect(factor.get_by_text("10 recovery codes are left")).to_be_visible()
-    return secret
+    return secret, (await factor.locator("pre code").inner_text()).split()[0]
 
 
 async def sign_out_and_in_with(page: Page, secret: str) -> None:
@@ -63,18 +66,37 @@ async def make_somebody(page: Page) -> None:
 
 
 async def ban(page: Page, secret: str) -> None:
-    """As if the confirmation were old: the first answer is the one that asks for another."""
-    address = page.url
+    await as_if_confirmed_long_ago(page, f"{page.url}/ban")
+    await page.get_by_role("button", name="Ban").click()
+    await page.get_by_role("dialog").get_by_label("Reason").fill("Sold the list of readers")
+    await page.get_by_role("dialog").get_by_role("button", name="Ban").click()
+    await confirm(page, code_of(secret, 1))
+    await expect(page.get_by_text("Sold the list of readers")).to_be_visible()
+
+
+async def change_password(page: Page, recovery: str) -> None:
+    """What was typed stays in the form while the confirmation is asked for."""
+    await as_if_confirmed_long_ago(page, "**/account/password")
+    password = page.locator("#password")
+    await password.get_by_label("Password now").fill(PASSWORD)
+    await password.get_by_label("New password", exact=True).fill("three quite other words")
+    await password.get_by_label("New password again").fill("three quite other words")
+    await password.get_by_role("button", name="Change the password").click()
+    await confirm(page, recovery)
+    await expect(page.get_by_text("Your password is changed")).to_be_visible()
+
+
+async def as_if_confirmed_long_ago(page: Page, address: str) -> None:
+    """The first answer is the one that asks for another confirmation."""
 
     async def ask_once(route: Route) -> None:
         headers = {"HX-Trigger": "step-up", "HX-Retarget": "#toasts", "HX-Reswap": "none"}
         await route.fulfill(status=403, headers=headers, body="", content_type="text/html")
 
-    await page.route(f"{address}/ban", ask_once, times=1)
-    await page.get_by_role("button", name="Ban").click()
-    await page.get_by_role("dialog").get_by_label("Reason").fill("Sold the list of readers")
-    await page.get_by_role("dialog").get_by_role("button", name="Ban").click()
-    confirm = page.get_by_role("dialog", name="Confirm that it is you")
-    await confirm.get_by_label("Password; with a second factor, a code").fill(code_of(secret, 1))
-    await confirm.get_by_role("button", name="Confirm").click()
-    await expect(page.get_by_text("Sold the list of readers")).to_be_visible()
+    await page.route(address, ask_once, times=1)
+
+
+async def confirm(page: Page, proof: str) -> None:
+    dialog = page.get_by_role("dialog", name="Confirm that it is you")
+    await dialog.get_by_label("Password; with a second factor, a code").fill(proof)
+    await dialog.get_by_role("button", name="Confirm").click()

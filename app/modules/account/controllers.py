@@ -51,8 +51,11 @@ class AccountController(Controller):
         identity: NamedDependency[IdentityService],
         data: JSONBody[PasswordChange],
     ) -> Response[None]:
-        """Change the password, end the person's other sessions, and give this one another cookie."""
-        await door.confirm(actor, data.current)
+        """Change the password, end the person's other sessions, and give this one another cookie.
+
+        Of who has a second factor it wants a fresh confirmation, as dangerous changes do: 403 `step_up_required`.
+        """
+        await door.confirm_password(actor, data.current)
         secret = await identity.change_password(data.password)
         return Response(None, status_code=204, cookies=[session_cookie(secret, settings)])
 

@@ -30,4 +30,6 @@ account = Module(
     name="account",
     public=(AccountPages, AccountController),
     providers={"account": provide_account, "identity": provide_identity, "door": provide_door},
+    # Each of them gives whoever holds the session something to confirm with from then on, or nothing to be asked for.
+    dangerous=("account.factor.begin", "account.factor.enable", "account.factor.disable", "account.recovery.renew"),
 )

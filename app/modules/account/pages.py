@@ -66,7 +66,7 @@ class AccountPages(Controller):
     ) -> Template:
         if data.password != data.repeat:
             raise Invalid.field("repeat", "is not the same password")
-        await door.confirm(actor, data.current)
+        await door.confirm_password(actor, data.current)
         secret = await identity.change_password(data.password)
         message = "Your password is changed; your other sessions have ended."
         answer = await _part(request, account, pager, "password", message)

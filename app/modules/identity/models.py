@@ -16,7 +16,10 @@ class OwnerLink(Row):
 
 
 class SignInCounter(Base):
-    """Failed sign-ins from one address: for one account, and under the account `*` for all of them."""
+    """Failed sign-ins from one address: for one account, and under the account `*` for all of them.
+
+    Under the address `*` are those of one account from all browsers and addresses that it does not know.
+    """
 
     address: Mapped[str] = mapped_column(primary_key=True)
     account: Mapped[str] = mapped_column(primary_key=True)

@@ -30,6 +30,7 @@ identity = Module(
     name="identity",
     public=(FrontDoor,),
     providers={"book": provide_book, "door": provide_door},
+    actions=("account.sign_in.close",),
     processors=(purge_expired,),
     mails=(Mail("known"), Mail("new_device")),
     queues=(QueueSpec("platform:tasks", attempts=3, backoff=Backoff("exponential", 2), timeout_s=300),),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -11,8 +12,8 @@ from app.core.locks import hold
 from app.modules.identity.models import OwnerLink, SignInCounter
 
 ALL = "*"
-"""Stands for all accounts; no e-mail address looks like it."""
-WINDOW = timedelta(minutes=15)
+"""Stands for all accounts, and for all addresses; none of either looks like it."""
+WINDOW, STRANGERS_WINDOW = timedelta(minutes=15), timedelta(hours=1)
 
 
 async def lock_first_owner(session: AsyncSession) -> None:
@@ -37,10 +38,40 @@ class Failures:
     until: datetime
 
 
+class Counted(NamedTuple):
+    """How many there were of one kind, and when counting starts anew."""
+
+    failures: int
+    until: datetime
+
+
 async def count_sign_in(session: AsyncSession, address: str, account: str) -> Failures:
     """Count a sign-in before its password is looked at, so that parallel guesses are counted as well."""
+    found = await _count(session, [(address, ALL), (address, account)], WINDOW)
+    here, everyone = found[address, account], found[address, ALL]
+    return Failures(here.failures, everyone.failures, max(here.until, everyone.until))
+
+
+async def count_stranger(session: AsyncSession, account: str) -> Counted:
+    """The same for one account, over all browsers and addresses that it does not know."""
+    return (await _count(session, [(ALL, account)], STRANGERS_WINDOW))[ALL, account]
+
+
+async def forgive_sign_in(session: AsyncSession, address: str, account: str) -> None:
+    """The password was right: what was counted for it does not stand. Rows are locked in the order of counting."""
+    one_less = update(SignInCounter).where(SignInCounter.failures > 0).values(failures=SignInCounter.failures - 1)
+    here, theirs = SignInCounter.address == address, SignInCounter.account == account
+    await session.execute(one_less.where(here, SignInCounter.account == ALL))
+    await session.execute(delete(SignInCounter).where(here, theirs))
+    await session.execute(one_less.where(SignInCounter.address == ALL, theirs))
+
+
+async def _count(
+    session: AsyncSession, which: list[tuple[str, str]], window: timedelta
+) -> dict[tuple[str, str], Counted]:
     rows = [
-        {"address": address, "account": name, "failures": 1, "until": func.now() + WINDOW} for name in (ALL, account)
+        {"address": address, "account": account, "failures": 1, "until": func.now() + window}
+        for address, account in which
     ]
     new = insert(SignInCounter).values(rows)
     over = SignInCounter.until < func.now()
@@ -50,14 +81,6 @@ async def count_sign_in(session: AsyncSession, address: str, account: str) -> Fa
             "failures": case((over, 1), else_=SignInCounter.failures + 1),
             "until": case((over, new.excluded.until), else_=SignInCounter.until),
         },
-    ).returning(SignInCounter.account, SignInCounter.failures, SignInCounter.until)
-    found = {row.account: row for row in (await session.execute(query)).all()}
-    return Failures(found[account].failures, found[ALL].failures, max(row.until for row in found.values()))
-
-
-async def forgive_sign_in(session: AsyncSession, address: str, account: str) -> None:
-    """The password was right: what was counted for it does not stand."""
-    here = SignInCounter.address == address
-    await session.execute(delete(SignInCounter).where(here, SignInCounter.account == account))
-    some = update(SignInCounter).where(here, SignInCounter.account == ALL, SignInCounter.failures > 0)
-    await session.execute(some.values(failures=SignInCounter.failures - 1))
+    ).returning(SignInCounter.address, SignInCounter.account, SignInCounter.failures, SignInCounter.until)
+    found = (await session.execute(query)).all()
+    return {(row.address, row.account): Counted(row.failures, row.until) for row in found}

@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -15,7 +15,7 @@ from app.core.database import SYSTEM, Database, Plane
 from app.core.errors import Conflict, FieldError, Invalid, NotFound, Problem, Unauthenticated
 from app.core.limits import neighbours
 from app.core.passwords import hash_of, matches, weakness
-from app.core.policy import Actor, actor_of
+from app.core.policy import Actor, StepUpRequired, actor_of
 from app.core.secrets import Secret, digest, new_secret
 from app.modules.audit.service import record
 from app.modules.email.service import Letter, send
@@ -23,12 +23,18 @@ from app.modules.factors.service import OneTimeCodes, Proof, Purpose, SecondFact
 from app.modules.identity import repository
 from app.modules.identity.models import OwnerLink
 from app.modules.people.service import People, User, owner_exists, plain_email, user_by_email
-from app.modules.sessions.service import Browser, SessionBook, UserDevice
+from app.modules.sessions.service import Browser, SessionBook, UserDevice, knows
 
 LINK_LASTS = timedelta(minutes=30)
 FAILURES_PER_ACCOUNT, FAILURES_PER_ADDRESS = 10, 50
+FAILURES_OF_STRANGERS = 100
+"""For one account in an hour, from all browsers and addresses together that never signed it in."""
 ASKING_TAKES_S = 0.3
 """At least, so that the time tells nobody whether a mail was written: that takes a few hundredths of it."""
+CLOSED_TO_STRANGERS = (
+    "Too many failed sign-ins to this account, from many places: get a code by e-mail, or use a browser or a network"
+    " where this account signed in before; else wait {}"
+)
 DEVICE_COOKIE = "teknav_device"
 ANONYMOUS = Actor("anonymous", None, "not signed in", frozenset(), Plane.SYSTEM)
 _NO_ACCOUNT = "not an e-mail address"
@@ -72,7 +78,7 @@ class IdentityService:
         return await _add_owner(self._session, self._actor, email, hashed)
 
     async def change_password(self, password: str) -> Secret:
-        """Give the signed-in person, whom `SignIn.confirm` has asked, another password. Other sessions of it end.
+        """Give the signed-in person another password, once `SignIn.confirm_password` has asked. Other sessions end.
 
         Returns:
             the new secret of this session: the one that the cookie has is no longer good.
@@ -179,7 +185,7 @@ class SignIn:
             raise LinkExpired("This took too long, or too many codes were wrong: sign in again")
         if not right or user is None:
             if user is not None:
-                await self._trace_refusal(user)
+                await self._trace(user, "session.create", "denied")
             raise Invalid.field("code", "is not the code that the app shows now")
         return await self._enter(user)
 
@@ -291,11 +297,25 @@ class SignIn:
         if actor.session is None:
             raise Conflict("Only a signed-in person has a password to change", code="no_session")
         try:
-            user = await self._examine(actor.label, password, trace=False)
+            user = await self._examine(actor.label, password, trace=False, inside=True)
         except Unauthenticated:
             raise Invalid.field("current", "is not your password") from None
         async with self._database.transaction(SYSTEM) as session:
             await repository.forgive_sign_in(session, self._place, user.email)
+
+    async def confirm_password(self, actor: Actor, current: str) -> None:
+        """Before another password: the present one, and of who has a second factor a fresh confirmation by that, too.
+
+        Without a second factor that confirmation would be the same password again.
+
+        Raises:
+            StepUpRequired. Else as `confirm`.
+        """
+        if actor.id is not None and not actor.fresh:
+            async with self._database.transaction(SYSTEM) as session:
+                if await SecondFactor(session, actor.id).is_on():
+                    raise StepUpRequired
+        await self.confirm(actor, current)
 
     async def step_up(self, actor: Actor, proof: str) -> None:
         """Confirm that it is still the person: with a code where there is a second factor, else with the password.
@@ -339,8 +359,11 @@ class SignIn:
     def _place(self) -> str:
         return neighbours(self._browser.address)
 
-    async def _examine(self, email: str, password: str, *, trace: bool) -> User:
+    async def _examine(self, email: str, password: str, *, trace: bool, inside: bool = False) -> User:
         """Count the try, then look at the password.
+
+        Args:
+            inside: who asks is signed in to this very account.
 
         Raises:
             TooManySignIns, Unauthenticated: with `trace`, a row in the audit log tells of it.
@@ -352,24 +375,31 @@ class SignIn:
                 account = _NO_ACCOUNT
             failures = await repository.count_sign_in(session, self._place, account)
             user = await user_by_email(session, account)
+            known = inside or await knows(session, user.id if user else None, self._browser)
+            # What is refused here already is no guess, so one address alone closes no account.
+            counts = not known and account != _NO_ACCOUNT and not _too_many(failures)
+            strangers = await repository.count_stranger(session, account) if counts else None
         try:
-            _require_patience(failures)
+            _require_patience(failures, strangers)
             right = await matches(password, user.password_hash if user else None)
             if not right or user is None or user.disabled_at is not None:
                 raise Unauthenticated("E-mail or password is wrong", code="bad_credentials")
         except Problem:
-            # The counter bounds these rows.
-            if trace and failures.account <= FAILURES_PER_ACCOUNT + 1:
-                await self._trace_refusal(user)
+            # The counters bound these rows.
+            tried = strangers.failures if strangers else 0
+            if trace and failures.account <= FAILURES_PER_ACCOUNT + 1 and tried <= FAILURES_OF_STRANGERS + 1:
+                await self._trace(user, "session.create", "denied")
+            if tried == FAILURES_OF_STRANGERS + 1:
+                await self._trace(user, "account.sign_in.close", "success")
             raise
         return user
 
-    async def _trace_refusal(self, user: User | None) -> None:
+    async def _trace(self, user: User | None, action: str, outcome: Literal["success", "denied"]) -> None:
         """For an unknown account the row is taken back, so that both take as long; neither waits for the disk."""
         resource = ("user", user.id if user else None, user.email if user else None)
         async with self._database.transaction(SYSTEM) as session:
             await session.execute(text("SET LOCAL synchronous_commit = off"))
-            await record(session, ANONYMOUS, "session.create", resource=resource, outcome="denied")
+            await record(session, ANONYMOUS, action, resource=resource, outcome=outcome)
             if user is None:
                 await session.flush()
                 await session.rollback()
@@ -421,17 +451,25 @@ async def _require_same(session: AsyncSession, user: User) -> None:
         raise Unauthenticated("E-mail or password is wrong", code="bad_credentials")
 
 
-def _require_patience(failures: repository.Failures) -> None:
+def _too_many(failures: repository.Failures) -> bool:
+    return failures.account > FAILURES_PER_ACCOUNT or failures.address > FAILURES_PER_ADDRESS
+
+
+def _require_patience(failures: repository.Failures, strangers: repository.Counted | None) -> None:
     """
     Raises:
-        TooManySignIns: there were too many for the account, or from the address.
+        TooManySignIns: there were too many for the account from the address, or from the address, or for the account
+            from wherever it is not known.
     """
-    if failures.account > FAILURES_PER_ACCOUNT or failures.address > FAILURES_PER_ADDRESS:
-        wait = max(1, round((failures.until - datetime.now(UTC)).total_seconds()))
-        minutes = f"{-(-wait // 60)} minutes" if wait > 60 else "a minute"
-        raise TooManySignIns(
-            f"Too many failed sign-ins: wait {minutes}, then try again", headers={"Retry-After": str(wait)}
-        )
+    if _too_many(failures):
+        told, until = "Too many failed sign-ins: wait {}, then try again", failures.until
+    elif strangers is not None and strangers.failures > FAILURES_OF_STRANGERS:
+        told, until = CLOSED_TO_STRANGERS, strangers.until
+    else:
+        return
+    wait = max(1, round((until - datetime.now(UTC)).total_seconds()))
+    minutes = f"{-(-wait // 60)} minutes" if wait > 60 else "a minute"
+    raise TooManySignIns(told.format(minutes), headers={"Retry-After": str(wait)})
 
 
 def _actor(user: User) -> Actor:

@@ -15,6 +15,7 @@ from app.core.database import Database, Plane, scope_of
 from app.core.direct import Lookups
 from app.core.errors import Conflict, Forbidden, NotFound
 from app.core.ids import new_id
+from app.core.limits import neighbours
 from app.core.live import signal
 from app.core.paging import Page, Pager
 from app.core.policy import COOKIE, Actor, Impersonator, Membership, Permission
@@ -54,6 +55,7 @@ __all__ = [
     "UserDevice",
     "end_all",
     "forget_expired",
+    "knows",
     "read_device",
     "read_session",
     "session_cookie",
@@ -385,6 +387,15 @@ def _in_state(state: State) -> list[ColumnElement[bool]]:
     if state == "ended":
         return [Session.revoked_at.is_not(None)]
     return [_OPEN, Session.expires_at > func.now() if state == "open" else Session.expires_at <= func.now()]
+
+
+async def knows(session: AsyncSession, user_id: UUID | None, browser: Browser) -> bool:
+    """Whether a person signed in in this browser before, or from this address; by the hundred browsers used last."""
+    secret, place = digest(browser.device or ""), neighbours(browser.address)
+    query = select(UserDevice.token_hash, UserDevice.ip).where(UserDevice.user_id == user_id)
+    query = query.order_by((UserDevice.token_hash == secret).desc(), UserDevice.last_seen_at.desc()).limit(100)
+    found = (await session.execute(query)).all()
+    return any(row.token_hash == secret or neighbours(row.ip) == place for row in found)
 
 
 async def end_all(session: AsyncSession, user_id: UUID) -> int:

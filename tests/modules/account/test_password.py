@@ -2,12 +2,15 @@
 
 import asyncpg
 import pytest
-from httpx2 import AsyncClient
+from httpx2 import AsyncClient, Response
 
 from tests.conftest import OWNER_EMAIL, OWNER_PASSWORD
+from tests.modules.identity.test_second_factor import code_of, switch_on
 
 API, PAGE = "/api/account/password", "/account"
 NEW, ORIGIN = "a quite different one", {"Origin": "http://testserver"}
+HTMX = {"HX-Request": "true"}
+OLD = "UPDATE session SET confirmed_at = now() - interval '11 minutes'"
 
 
 async def signs_in(client: AsyncClient, password: str) -> bool:
@@ -61,3 +64,61 @@ async def test_a_token_has_no_password(owner: AsyncClient, client: AsyncClient) 
     client.headers["Authorization"] = f"Bearer {made.json()['token']}"
     answer = await client.put(API, json={"current": "x", "password": NEW})
     assert (answer.status_code, answer.json()["code"]) == (409, "no_session")
+
+
+@pytest.mark.parametrize("by", ["api", "page"])
+async def test_with_a_second_factor_another_password_wants_that_one_afresh(
+    owner: AsyncClient, client: AsyncClient, admin: asyncpg.Connection, by: str
+) -> None:
+    async def change(current: str) -> Response:
+        if by == "api":
+            return await owner.put(API, json={"current": current, "password": NEW})
+        form = {"current": current, "password": NEW, "repeat": NEW}
+        return await owner.post(f"{PAGE}/password", data=form, headers=HTMX)
+
+    secret, _ = await switch_on(owner)
+    await admin.execute(OLD)
+    refused = await change(OWNER_PASSWORD)
+    assert refused.status_code == 403
+    if by == "api":
+        assert refused.json()["code"] == "step_up_required"
+        assert "/api/account/confirmation" in refused.json()["detail"]
+    else:
+        assert refused.headers["hx-trigger"] == "step-up", "the page asks for it in a dialog"
+    counted = await admin.fetchval("SELECT sum(failures) FROM sign_in_counter")
+    assert counted == 0, "nobody's password was looked at"
+    assert (await owner.post("/api/account/confirmation", json={"proof": OWNER_PASSWORD})).status_code == 422
+    assert (await owner.post("/api/account/confirmation", json={"proof": code_of(secret)})).status_code == 204
+    assert (await change("wrong" * 3)).status_code == 422, "the present password is wanted as well"
+    assert (await change(OWNER_PASSWORD)).status_code in (200, 204)
+    form = {"email": OWNER_EMAIL, "password": NEW}
+    assert "Second factor" in (await client.post("/signin", data=form, headers=ORIGIN)).text
+
+
+async def test_without_one_the_present_password_is_the_confirmation(
+    owner: AsyncClient, admin: asyncpg.Connection
+) -> None:
+    await admin.execute(OLD)
+    assert (await owner.put(API, json={"current": OWNER_PASSWORD, "password": NEW})).status_code == 204
+
+
+async def test_who_found_an_open_session_gets_no_second_factor_of_its_own_and_takes_none_away(
+    owner: AsyncClient, admin: asyncpg.Connection
+) -> None:
+    """Else the thief's own app would confirm whatever is dangerous."""
+    await admin.execute(OLD)
+    wanted = [(await owner.post("/api/account/factor")), await owner.post(f"{PAGE}/factor", headers=HTMX)]
+    assert (await owner.post("/api/account/confirmation", json={"proof": OWNER_PASSWORD})).status_code == 204
+    secret, _ = await switch_on(owner)
+    await admin.execute(OLD)
+    code = {"code": code_of(secret)}
+    wanted += [
+        await owner.post("/api/account/factor/confirmation", json=code),
+        await owner.post("/api/account/recovery-codes"),
+        await owner.delete("/api/account/factor"),
+        *[await owner.post(f"{PAGE}/{what}", headers=HTMX) for what in ("recovery-codes", "factor/removal")],
+    ]
+    assert [each.status_code for each in wanted] == [403] * len(wanted)
+    assert (await owner.get("/api/account")).json()["secondFactor"] is True
+    assert (await owner.post("/api/account/confirmation", json={"proof": code["code"]})).status_code == 204
+    assert (await owner.delete("/api/account/factor")).status_code == 204

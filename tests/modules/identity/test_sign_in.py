@@ -1,11 +1,13 @@
 """The front door: sign-in, sessions, sign-out."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import asyncpg
 import pytest
-from httpx2 import AsyncClient
+from httpx2 import ASGITransport, AsyncClient
+from litestar import Litestar
 from pwdlib import PasswordHash
 
 from app.core.database import Database
@@ -13,7 +15,13 @@ from app.core.passwords import matches
 from app.core.policy import Actor
 from app.core.secrets import digest
 from app.modules.identity import service
-from app.modules.identity.service import FAILURES_PER_ACCOUNT, IdentityService
+from app.modules.identity.service import (
+    DEVICE_COOKIE,
+    FAILURES_OF_STRANGERS,
+    FAILURES_PER_ACCOUNT,
+    IdentityService,
+)
+from tests.modules.conftest import Mailbox
 
 EMAIL, PASSWORD = "owner@example.org", "a long enough password"
 ORIGIN = {"Origin": "http://testserver"}
@@ -173,6 +181,53 @@ async def test_one_address_cannot_try_one_account_after_another(client: AsyncCli
     assert (await sign_in(client))[0] == 429
 
 
+async def test_guesses_from_many_networks_close_an_account_to_strangers_and_not_to_its_person(
+    app: Litestar, client: AsyncClient, register: Register, mailbox: Mailbox, admin: asyncpg.Connection
+) -> None:
+    await register()
+
+    async def guess(place: str, password: str = "x" * 12, email: str = EMAIL, device: str = "") -> tuple[int, str]:
+        transport = ASGITransport(app=app, client=(place, 5000))  # type: ignore[arg-type]
+        cookies = {DEVICE_COOKIE: device} if device else {}
+        async with AsyncClient(transport=transport, base_url=ORIGIN["Origin"], cookies=cookies) as someone:
+            answer = await someone.post("/signin", data={"email": email, "password": password})
+            return answer.status_code, answer.text
+
+    assert (await guess("192.0.2.1", PASSWORD))[0] == 303
+    assert (await sign_in(client))[0] == 303
+    device = client.cookies[DEVICE_COOKIE]
+    for email in (EMAIL, "nobody@example.org"):
+        told = Counter([(await guess(f"2001:db8:{n % 11}::1", email=email))[0] for n in range(110)])
+        assert told == {401: FAILURES_OF_STRANGERS, 429: 10}, email
+        code, page = await guess("198.51.100.1", PASSWORD, email)
+        assert (code, "get a code by e-mail" in page) == (429, True), "also the right one, and of nobody the same"
+    closed = "SELECT actor_kind, resource_label FROM audit_log WHERE action = 'account.sign_in.close'"
+    assert [tuple(row) for row in await admin.fetch(closed)] == [("anonymous", EMAIL)]
+    assert len(await admin.fetch(DENIED)) == FAILURES_OF_STRANGERS + 1
+    # Nobody can lock the person out.
+    assert (await guess("192.0.2.1"))[0] == 401, "an address that the account knows"
+    assert (await guess("192.0.2.1", PASSWORD))[0] == 303
+    assert (await guess("203.0.113.9", PASSWORD, device=device))[0] == 303, "a browser that it knows, from anywhere"
+    assert (await guess("198.51.100.2", PASSWORD))[0] == 429
+    client.cookies.clear()
+    ticket = (await client.post("/signin/mail", data={"email": EMAIL})).text
+    ticket = ticket.partition('name="ticket" value="')[2].partition('"')[0]
+    mail = (await mailbox(EMAIL))[-1]
+    assert (await client.post("/signin/code", data={"ticket": ticket, "code": mail.code})).status_code == 303
+    await admin.execute("UPDATE sign_in_counter SET until = now() - interval '1 second' WHERE address = '*'")
+    assert (await guess("198.51.100.2", PASSWORD))[0] == 303
+
+
+async def test_one_address_alone_closes_no_account(
+    client: AsyncClient, register: Register, admin: asyncpg.Connection
+) -> None:
+    await register()
+    for _ in range(FAILURES_PER_ACCOUNT + 5):
+        await sign_in(client, "x" * 12)
+    strangers = "SELECT failures FROM sign_in_counter WHERE address = '*'"
+    assert await admin.fetchval(strangers) == FAILURES_PER_ACCOUNT, "what was refused was no guess"
+
+
 async def test_a_right_password_does_not_count_as_a_guess(
     client: AsyncClient, register: Register, admin: asyncpg.Connection
 ) -> None:
@@ -181,7 +236,7 @@ async def test_a_right_password_does_not_count_as_a_guess(
     for _ in range(12):
         assert (await sign_in(client))[0] == 303
     left = await admin.fetch("SELECT account, failures FROM sign_in_counter")
-    assert [tuple(row) for row in left] == [("*", 1)]
+    assert sorted(tuple(row) for row in left) == [("*", 1), (EMAIL, 0)], "what is left counts strangers, and none now"
 
 
 async def test_an_account_without_a_tenant_gets_in_and_no_further(
