@@ -36,7 +36,7 @@ class EmailPages(Controller):
         asked: NamedDependency[EmailQuery],
         cursor: FromQuery[str | None] = None,
     ) -> Template:
-        return await _list(request, emails, session, pager, asked, cursor)
+        return await _list(request, emails, session, pager, asked, cursor, EMAILS_SEEN)
 
     @get("/{email_id:uuid}", permission=OPEN, access=EMAIL_SEEN)
     async def show(
@@ -62,7 +62,7 @@ class MemberEmailPages(EmailPages):
         asked: NamedDependency[EmailQuery],
         cursor: FromQuery[str | None] = None,
     ) -> Template:
-        return await _list(request, emails, session, pager, asked, cursor)
+        return await _list(request, emails, session, pager, asked, cursor, OWN_EMAILS_SEEN)
 
     @get("/{email_id:uuid}", permission=OPEN, access=OWN_EMAIL_SEEN)
     async def show(
@@ -82,6 +82,7 @@ async def _list(
     pager: Pager,
     asked: EmailQuery,
     cursor: str | None,
+    access: Access,
 ) -> Template:
     page = await emails.search(pager, asked.filter(), cursor=cursor)
     context = {
@@ -93,7 +94,7 @@ async def _list(
         "kept_here": emails.kept_here,
         "tenants": await tenant_names(session, {row.tenant_id for row in page.items}),
     }
-    return render(request, "email/index.html", context, fragment="email/_list.html")
+    return render(request, "email/index.html", context, fragment="email/_list.html", access=access)
 
 
 async def _mail(
