@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
@@ -102,6 +103,8 @@ def _make_roles(connection: Connection) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
+    if MigrationContext.configure(connection).get_current_revision() == head():
+        return  # the migrations' environment loads the tables of all modules, which takes most of a start
     config = alembic_config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

@@ -12,6 +12,7 @@ import rich_click as click
 import structlog
 from dotenv import dotenv_values
 
+from app.core.garbage import loading
 from app.core.settings import Settings, SettingsError, load, missing_for_service
 
 T = TypeVar("T")
@@ -83,15 +84,16 @@ def serving(settings: Settings) -> Settings:
 
 def in_process(action: Callable[[Any, Any], Awaitable[T]]) -> T:
     """Run `action(process, actor)` with the platform's rights."""
-    from sqlalchemy.exc import SQLAlchemyError
+    with loading():
+        from sqlalchemy.exc import SQLAlchemyError
 
-    from app import registry
-    from app.core.database import Plane
-    from app.core.errors import Problem
-    from app.core.ids import new_id
-    from app.core.policy import Actor
-    from app.process import Process
-    from app.queues.clock import clock
+        from app import registry
+        from app.core.database import Plane
+        from app.core.errors import Problem
+        from app.core.ids import new_id
+        from app.core.policy import Actor
+        from app.process import Process
+        from app.queues.clock import clock
 
     settings = serving(settings_of())
 
