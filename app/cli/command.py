@@ -82,6 +82,10 @@ def serving(settings: Settings) -> Settings:
     return settings
 
 
+def unreachable(error: OSError) -> Failed:
+    return Failed(f"PostgreSQL cannot be reached: {error}. Does `teknav up` run in this folder?")
+
+
 def in_process(action: Callable[[Any, Any], Awaitable[T]]) -> T:
     """Run `action(process, actor)` with the platform's rights."""
     with loading():
@@ -109,7 +113,7 @@ def in_process(action: Callable[[Any, Any], Awaitable[T]]) -> T:
             lines = [f"{error.field}: {error.message}" for error in problem.errors]
             raise Failed("\n".join(lines) or problem.detail) from None
         except OSError as error:
-            raise Failed(f"PostgreSQL cannot be reached: {error}. Does `teknav up` run in this folder?") from None
+            raise unreachable(error) from None
         finally:
             await process.close()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import rich_click as click
 
-from app.cli.command import Failed, Shown, as_json, serving, settings_of, show
+from app.cli.command import Failed, Shown, as_json, serving, settings_of, show, unreachable
 from app.cli.transactions import in_platform
 from app.core.garbage import loading
 
@@ -51,6 +51,8 @@ def owner_link(as_json: bool) -> None:
             async with database.transaction(SYSTEM) as session:
                 secret = await OwnerLinks(session).issue()
                 return f"{settings.base_url}/setup/{secret}" if secret else None
+        except OSError as error:
+            raise unreachable(error) from None
         finally:
             await database.close()
 
