@@ -28,7 +28,7 @@ interop: .venv/.installed
 test: setup browser interop  ## in two processes, each with servers of its own: much of the time is waiting
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-crawl: setup browser
+crawl: setup browser  ## every link, page and button of the dashboard; `make test` follows a story alone
 	$(BIN)/pytest -m crawl tests/browser
 
 faults: setup  ## an hour or so, on a machine that has nothing else to do
