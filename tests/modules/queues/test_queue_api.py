@@ -397,5 +397,5 @@ async def test_a_search_is_planned_for_its_words_however_often_it_was_made(
             query = text(
                 "SELECT sum(custom_plans), sum(generic_plans) FROM pg_prepared_statements WHERE statement ~ :of"
             )
-            planned = (await session.execute(query, {"of": r"strpos\("})).one()
-            assert planned == (number + 1, 0)
+            anew, once = (await session.execute(query, {"of": r"strpos\("})).one()
+            assert anew > number and once == 0
