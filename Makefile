@@ -4,7 +4,8 @@ BIN := .venv/bin
 
 .PHONY: setup up test lint assets lock crawl faults faults-short fuzz browser interop bench bench-cache clean
 
-setup: .venv/.installed assets
+setup: .venv/.installed assets  ## what Python loads is compiled here, not by the first processes that load it, all at once
+	@$(BIN)/python -m compileall -q app alembic
 
 .venv/.installed: requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -27,7 +28,7 @@ interop: .venv/.installed
 test: setup browser interop  ## in two processes, each with servers of its own: much of the time is waiting
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-crawl: setup browser
+crawl: setup browser  ## every link, page and button of the dashboard; `make test` follows a story alone
 	$(BIN)/pytest -m crawl tests/browser
 
 faults: setup  ## an hour or so, on a machine that has nothing else to do

@@ -5,6 +5,7 @@ the account alone gets the right to pass, by an access control entry.
 """
 
 import errno
+import fcntl
 import logging
 import os
 import pwd
@@ -53,8 +54,19 @@ def server_account(cluster: Path) -> Account | None:
     try:
         entry = pwd.getpwnam(NAME)
     except KeyError:
-        entry = _create()
+        entry = _made()
     return Account(entry.pw_uid, entry.pw_gid)
+
+
+def _made() -> pwd.struct_passwd:
+    # `useradd` looks for the name before it waits for its turn: two at once would give the account two numbers, of
+    # which the second one stays. Whoever finds the file that came after has no need of the lock: the name is in it.
+    with Path("/etc/passwd").open() as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        try:
+            return pwd.getpwnam(NAME)
+        except KeyError:
+            return _create()
 
 
 def _create() -> pwd.struct_passwd:
@@ -63,14 +75,11 @@ def _create() -> pwd.struct_passwd:
     try:
         subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
     except (OSError, subprocess.CalledProcessError) as error:
-        try:
-            return pwd.getpwnam(NAME)  # somebody else made it in the meantime
-        except KeyError:
-            reason = (getattr(error, "stderr", "") or str(error)).strip()
-            raise CannotStart(
-                f"PostgreSQL does not run as root, and the account {NAME} could not be made ({reason}): "
-                f"make it with `{' '.join(command)}`, {OTHERWISE}"
-            ) from error
+        reason = (getattr(error, "stderr", "") or str(error)).strip()
+        raise CannotStart(
+            f"PostgreSQL does not run as root, and the account {NAME} could not be made ({reason}): "
+            f"make it with `{' '.join(command)}`, {OTHERWISE}"
+        ) from error
     return pwd.getpwnam(NAME)
 
 

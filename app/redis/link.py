@@ -19,6 +19,9 @@ RECONNECT_S, MOST_PAUSE_S = 0.2, 2.0
 CONNECT_S = 5.0
 DROP_SILENT_S = 5.0
 HOPS = 5
+LOOK_AGAIN_S = (0.025, 0.0, 0.0)
+"""A late reply is looked for again after so long each: this process may have stood still, or all of the machine. The
+last two are turns of the loop, because uvloop sees what is due before what has arrived."""
 # These hold their socket, or change what it means: they take one of the pool's.
 BLOCKING = ("BLPOP", "BRPOP", "BLMOVE", "BRPOPLPUSH", "BLMPOP", "BZPOPMIN", "BZPOPMAX", "BZMPOP", "XREAD", "XREADGROUP")
 STATEFUL = ("WAIT", "WAITAOF", "MONITOR", "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "MULTI", "EXEC", "DISCARD", "WATCH")
@@ -76,12 +79,9 @@ class Link(Redis):
                 wire = await self._connected()
             reply = await wire.send(packed)
         else:
-            try:
-                async with asyncio.timeout(self._bound_s):
-                    reply = await (await self._talking()).send(packed)
-            except TimeoutError as error:
-                self.traffic.timeouts += 1
-                raise exceptions.TimeoutError("no reply from Redis in time; the command may still run") from error
+            deadline = asyncio.get_running_loop().time() + self._bound_s
+            wire = await self._talking(deadline)
+            (reply,) = await self._in_time(wire, [wire.send(packed)], deadline)
         if isinstance(reply, Exception):
             if await self._follow(reply):
                 return await self.execute_command(*args, **options)
@@ -99,15 +99,15 @@ class Link(Redis):
     async def run_together(self, packed: Sequence[bytes]) -> list[Any]:
         """The replies to commands that are sent as one piece; errors that Redis told are among them."""
         data = b"".join(packed)
-        try:
-            async with asyncio.timeout(self._bound_s):
-                wire = await (self._connected() if self._bound_s is None else self._talking())
-                replies = [await future for future in wire.send_together(data, len(packed))]
-        except TimeoutError as error:
-            self.traffic.timeouts += 1
-            raise exceptions.TimeoutError("no reply from Redis in time; the commands may still run") from error
+        if self._bound_s is None:
+            futures = (await self._connected()).send_together(data, len(packed))
+            replies = [await future for future in futures]
+        else:
+            deadline = asyncio.get_running_loop().time() + self._bound_s
+            wire = await self._talking(deadline)
+            replies = await self._in_time(wire, wire.send_together(data, len(packed)), deadline)
         for reply in replies:
-            if isinstance(reply, exceptions.ConnectionError):
+            if isinstance(reply, (exceptions.ConnectionError, exceptions.TimeoutError)):
                 raise reply
             if isinstance(reply, exceptions.MovedError) and await self._follow(reply) and _refused(replies):
                 return await self.run_together(packed)
@@ -142,18 +142,49 @@ class Link(Redis):
         await self.connection_pool.disconnect(inuse_connections=False)
         return True
 
-    async def _talking(self) -> Wire:
+    async def _talking(self, deadline: float) -> Wire:
         """The wire, unless Redis has owed an answer for too long: nobody queues up behind a frozen server."""
-        assert self._bound_s is not None
         wire = self._wire
         if wire is None or wire.closed is not None:
-            return await self._connected()
-        silent_s = wire.silent_s()
-        if silent_s > self._bound_s:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await self._connected()
+            except TimeoutError as error:
+                self.traffic.timeouts += 1
+                raise exceptions.TimeoutError("no connection to Redis in time") from error
+        if wire.silent:
+            silent_s = wire.silent_s()
             if silent_s > DROP_SILENT_S:
                 wire.close(f"Redis said nothing for {silent_s:.1f} s")
             raise exceptions.ConnectionError("Redis is silent")
         return wire
+
+    async def _in_time(self, wire: Wire, futures: list[asyncio.Future[Any]], deadline: float) -> list[Any]:
+        """The replies; a TimeoutError in the place of each that did not come."""
+        late = asyncio.get_running_loop().call_at(
+            deadline - sum(LOOK_AGAIN_S), self._look_again, wire, futures, wire.heard_at
+        )
+        try:
+            return [await future for future in futures]
+        finally:
+            late.cancel()
+
+    def _look_again(
+        self,
+        wire: Wire,
+        futures: list[asyncio.Future[Any]],
+        heard_at: float,
+        pauses_s: tuple[float, ...] = LOOK_AGAIN_S,
+    ) -> None:
+        missing = [future for future in futures if not future.done()]
+        if missing and pauses_s:
+            loop = asyncio.get_running_loop()
+            loop.call_later(pauses_s[0], self._look_again, wire, missing, heard_at, pauses_s[1:])
+        elif missing:
+            self.traffic.timeouts += 1
+            wire.silent = wire.heard_at == heard_at
+            for future in missing:
+                future.set_result(exceptions.TimeoutError("no reply from Redis in time; what was sent may still run"))
 
     async def _connected(self) -> Wire:
         """A live wire. All callers share one attempt; with a bound, a caller fails at once between attempts."""

@@ -43,7 +43,10 @@ class Wire(asyncio.Protocol):
         self._waiting: deque[asyncio.Future[Any]] = deque()
         self._unsent: list[bytes] = []
         self._write_is_due = False
-        self._heard_at = 0.0
+        self.heard_at = 0.0
+        """When Redis was last heard, or first owed an answer after that, by the loop's clock in seconds."""
+        self.silent = False
+        """Whether a caller gave up who had heard nothing, and nothing was heard since."""
         self._retired = False
         self._reader = hiredis.Reader(replyError=DefaultParser.parse_error, encoding="utf-8", errors="surrogateescape")
 
@@ -58,7 +61,7 @@ class Wire(asyncio.Protocol):
         """Queue one command; the future is its reply."""
         future = self._loop.create_future()
         if not self._waiting:
-            self._heard_at = self._loop.time()
+            self.heard_at = self._loop.time()
         self._waiting.append(future)
         self._traffic.commands += 1
         self._write_soon(packed)
@@ -67,7 +70,7 @@ class Wire(asyncio.Protocol):
     def send_together(self, packed: bytes, replies: int) -> list[asyncio.Future[Any]]:
         """Queue a piece that nobody's command can come between, and which gets so many replies."""
         if not self._waiting:
-            self._heard_at = self._loop.time()
+            self.heard_at = self._loop.time()
         futures = [self._loop.create_future() for _ in range(replies)]
         self._waiting.extend(futures)
         self._traffic.commands += replies
@@ -76,7 +79,7 @@ class Wire(asyncio.Protocol):
 
     def silent_s(self) -> float:
         """For how many seconds Redis has owed an answer and said nothing."""
-        return self._loop.time() - self._heard_at if self._waiting else 0.0
+        return self._loop.time() - self.heard_at if self._waiting else 0.0
 
     def retire(self) -> None:
         """Close when the last caller has its reply."""
@@ -103,7 +106,8 @@ class Wire(asyncio.Protocol):
             self._unsent.clear()
 
     def data_received(self, data: bytes) -> None:
-        self._heard_at = self._loop.time()
+        self.heard_at = self._loop.time()
+        self.silent = False
         waiting = self._waiting
         try:
             self._reader.feed(data)

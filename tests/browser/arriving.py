@@ -22,7 +22,11 @@ async def become_owner(page: Page, link: str) -> None:
 
 async def sign_out_and_in_again(page: Page) -> None:
     await page.get_by_role("button", name="Sign out").click()
-    await page.get_by_label("E-mail").fill(EMAIL)
+    await sign_in(page, EMAIL)
+
+
+async def sign_in(page: Page, email: str) -> None:
+    await page.get_by_label("E-mail").fill(email)
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("button", name="Sign in").click()
     await expect(page).to_have_url(re.compile(f"{HOME}$"))

@@ -1,16 +1,18 @@
 """A real Chromium, and windows that note whatever goes wrong in them."""
 
+import asyncio
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 import pytest
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
+from tests.browser.arriving import sign_in
 from tests.browser.fetch import find
 from tests.browser.furnished import Furnished, furnish
-from tests.flows.owner_app import COOKIE, OwnerApp
+from tests.flows.owner_app import COOKIE, PASSWORD, OwnerApp
 from tests.flows.running import Running
 
 Theme = Literal["light", "dark"]
@@ -63,10 +65,31 @@ async def browser(chromium: str) -> AsyncGenerator[Browser, None]:
 
 
 @pytest.fixture(scope="session")
-async def furnished(chromium: str) -> AsyncGenerator[Furnished, None]:
+def running(chromium: str) -> Iterator[Running]:
+    """One TekNav for all of this folder but the story."""
     with Running() as running:
-        async with OwnerApp(running.address) as owner:
-            yield await furnish(running, owner)
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def furnished(running: Running) -> AsyncGenerator[Furnished, None]:
+    async with OwnerApp(running.address) as owner:
+        yield await furnish(running, owner)
+
+
+NewOwner = Callable[[Page, str], Awaitable[None]]
+
+
+@pytest.fixture
+def new_owner(furnished: Furnished, running: Running) -> NewOwner:
+    """`await new_owner(page, "ann@example.org")`: who is made an owner beside the first one, and signs in here."""
+
+    async def arrive(page: Page, email: str) -> None:
+        await asyncio.to_thread(running.teknav, "owner", "create", "--email", email, "--password-stdin", say=PASSWORD)
+        await page.goto("/signin")
+        await sign_in(page, email)
+
+    return arrive
 
 
 OpenWindow = Callable[..., Awaitable[Window]]

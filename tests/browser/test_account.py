@@ -5,29 +5,30 @@ import re
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from tests.browser.arriving import HOME, become_owner, menu
-from tests.browser.conftest import OpenWindow
-from tests.flows.owner_app import EMAIL, PASSWORD
-from tests.flows.running import Running
+from tests.browser.arriving import HOME, menu
+from tests.browser.conftest import NewOwner, OpenWindow
+from tests.browser.furnished import Furnished
+from tests.flows.owner_app import PASSWORD
 from tests.modules.identity.test_second_factor import code_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.story]
+EMAIL = "grace@example.org"
 
 
 @pytest.mark.promise("S4-2", "S4-48", "S4-76")
-async def test_an_owner_sets_up_a_second_factor_and_bans_somebody(chromium: str, open_window: OpenWindow) -> None:
-    with Running() as teknav:
-        window = await open_window(teknav.address)
-        page = window.page
-        await become_owner(page, teknav.owner_link)
-        await page.get_by_role("link", name=EMAIL).click()
-        await expect(page.get_by_role("heading", name="Your account", level=1)).to_be_visible()
-        secret = await set_up(page)
-        await sign_out_and_in_with(page, secret)
-        await make_somebody(page)
-        await ban(page, secret)
-        await page.goto("about:blank")  # what the page still asks for would find nobody
-        window.problems.clear()  # the console tells of the answer that asked for a confirmation
+async def test_an_owner_sets_up_a_second_factor_and_bans_somebody(
+    furnished: Furnished, new_owner: NewOwner, open_window: OpenWindow
+) -> None:
+    window = await open_window(furnished.address)
+    page = window.page
+    await new_owner(page, EMAIL)
+    await page.get_by_role("link", name=EMAIL).click()
+    await expect(page.get_by_role("heading", name="Your account", level=1)).to_be_visible()
+    secret = await set_up(page)
+    await sign_out_and_in_with(page, secret)
+    await make_somebody(page)
+    await ban(page, secret)
+    window.problems.clear()  # the console tells of the answer that asked for a confirmation
 
 
 async def set_up(page: Page) -> str:

@@ -1,22 +1,21 @@
-"""No dead links, no dead buttons: everything that the dashboard offers can be followed and pressed."""
+"""No dead links, no dead buttons: everything that the dashboard offers can be followed and pressed. `make crawl`."""
 
 import asyncio
-import re
 from typing import Any
 
 import pytest
 from playwright.async_api import Page
 
-from tests.browser.addresses import UUID, kind
+from tests.browser.addresses import kind
 from tests.browser.buttons import Presser
 from tests.browser.conftest import OpenWindow, Theme
 from tests.browser.furnished import Furnished
 from tests.browser.walking import HOME, Found, Walk
 from tests.flows.running import ROOT
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.crawl]
 
-ALIKE, MORE_ALIKE = 2, 5  # addresses of one shape that the quick and the thorough crawl follow
+ALIKE = 5  # addresses of one shape that are followed
 WIDTHS = (360, 1440)
 # Themes differ in nothing but their colours, so what else there is to a page is looked at once.
 COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
@@ -34,14 +33,10 @@ async def found(furnished: Furnished) -> Found:
     return await Walk(furnished, ALIKE).go()
 
 
-@pytest.fixture(scope="module")
-async def more(furnished: Furnished) -> Found:
-    return await Walk(furnished, MORE_ALIKE).go()
-
-
 @pytest.mark.promise("S4-60")
-async def test_every_address_on_the_pages_answers(found: Found) -> None:
+async def test_every_address_on_the_pages_answers(furnished: Furnished, found: Found) -> None:
     assert found.broken == []
+    assert all(found.fullest(home) for home in (HOME, f"{furnished.members}/", "/account"))
     kinds = {kind(page).removeprefix(HOME) for page in found.pages}
     assert kinds >= {"", "/articles", "/ai/runs", "/ai/tasks", "/queues", "/tenants", "/tokens", "/logs/audit"}
     assert kinds >= {"/schedules", "/schedules/purge-expired"}
@@ -63,41 +58,27 @@ async def test_every_address_on_the_pages_answers(found: Found) -> None:
     assert kinds >= {"/articles/{id}", "/queues/{queue}/jobs/{id}", "/queues/{queue}/dlq", "/logs/audit/{id}"}
 
 
-async def test_what_a_request_set_going_leads_to_its_trace(furnished: Furnished) -> None:
-    for each in ("ai/tasks", "approvals", "deliveries", "emails", "imports", "workflows/instances"):
-        listed = (await furnished.owner.get(f"{HOME}/{each}")).text
-        row = re.search(rf'href="({HOME}/{each}/{UUID.pattern})"', listed)
-        assert row is not None, each
-        page = (await furnished.owner.get(row[1])).text
-        assert f"{HOME}/traces/" in page, each
-        assert "Harbour Press</a>" in page or each == "emails", f"{each}: the tenant has its name and is linked"
-
-
 @pytest.mark.promise("S4-59", "S4-60")
 async def test_every_button_does_something(furnished: Furnished, found: Found, open_window: OpenWindow) -> None:
+    """Each once: on a phone, and what a phone does not show on a desk."""
     page = (await open_window(furnished.address, session=furnished.owner.cookie)).page
     presser = Presser(page)
     await presser.begin()
-    for address in found.fullest(HOME):
-        await presser.press_all(address)
+    for width in WIDTHS:
+        await page.set_viewport_size({"width": width, "height": 900})
+        for address in found.fullest("/dashboard/"):
+            await presser.press_all(address)
     assert presser.dead == []
     words = {name.split(" | ")[0] for name in presser.pressed}
     assert words >= {"New tenant", "New workspace", "New token", "Revoke", "Pause", "Resume", "Replay", "Remove"}
     assert words >= {"Run now", "Back to the code's", "Save"}
 
 
-@pytest.mark.crawl
-async def test_every_address_anywhere_answers(furnished: Furnished, more: Found) -> None:
-    assert more.broken == []
-    assert all(more.fullest(home) for home in (HOME, f"{furnished.members}/", "/account"))
-
-
-@pytest.mark.crawl
-async def test_every_page_is_sound(furnished: Furnished, more: Found, open_window: OpenWindow) -> None:
+async def test_every_page_is_sound(furnished: Furnished, found: Found, open_window: OpenWindow) -> None:
     """Each page and its first drawer, at both widths and in both themes: nothing out of sight, nothing that hinders
     people."""
     wrong: list[str] = []
-    todo = iter(more.fullest())
+    todo = iter(found.fullest())
 
     async def look_on() -> None:
         page = (await open_window(furnished.address, session=furnished.owner.cookie)).page
@@ -115,19 +96,6 @@ async def test_every_page_is_sound(furnished: Furnished, more: Found, open_windo
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.crawl
-async def test_every_button_does_something_on_a_phone(
-    furnished: Furnished, more: Found, open_window: OpenWindow
-) -> None:
-    page = (await open_window(furnished.address, session=furnished.owner.cookie, width=WIDTHS[0])).page
-    presser = Presser(page)
-    await presser.begin()
-    for address in more.fullest("/dashboard/"):
-        await presser.press_all(address)
-    assert presser.dead == []
-
-
-@pytest.mark.crawl
 async def test_the_front_door_is_sound(furnished: Furnished, open_window: OpenWindow) -> None:
     page = (await open_window(furnished.address)).page
     await page.context.add_init_script(path=AXE)

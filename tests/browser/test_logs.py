@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Route, expect
 
+from tests.browser.addresses import UUID
 from tests.browser.conftest import OpenWindow
 from tests.browser.furnished import Furnished
 
@@ -64,3 +65,13 @@ async def test_the_audit_log_is_searched_kept_and_exported(
     assert {row["action"] for row in rows} == {"owner.tenant.create"}
     await page.goto(f"{HOME}/logs/access?exported=true")
     await expect(page.get_by_role("region", name="Access log")).to_contain_text("owner.read.export")
+
+
+async def test_what_a_request_set_going_leads_to_its_trace(furnished: Furnished) -> None:
+    for each in ("ai/tasks", "approvals", "deliveries", "emails", "imports", "workflows/instances"):
+        listed = (await furnished.owner.get(f"{HOME}/{each}")).text
+        row = re.search(rf'href="({HOME}/{each}/{UUID.pattern})"', listed)
+        assert row is not None, each
+        page = (await furnished.owner.get(row[1])).text
+        assert f"{HOME}/traces/" in page, each
+        assert "Harbour Press</a>" in page or each == "emails", f"{each}: the tenant has its name and is linked"

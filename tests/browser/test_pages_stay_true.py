@@ -4,11 +4,11 @@ import asyncio
 import re
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import OpenWindow
 from tests.browser.furnished import Furnished
-from tests.flows.owner_app import COOKIE
+from tests.flows.owner_app import COOKIE, EMAIL, PASSWORD
 from tests.flows.tenant_app import TenantApp
 
 pytestmark = pytest.mark.browser
@@ -131,3 +131,33 @@ async def test_the_active_tab_is_in_sight_on_a_phone(furnished: Furnished, open_
     page = await open_page(furnished, open_window, "/queues/ai:content/dlq", width=360)
     await expect(page.locator(".tabs [aria-current]")).to_have_text(re.compile("Dead letters"))
     await expect(page.locator(".tabs [aria-current]")).to_be_in_viewport(ratio=0.9)
+
+
+async def test_whoever_signs_out_while_a_page_still_asks_is_told_of_no_refusal(
+    furnished: Furnished, open_window: OpenWindow
+) -> None:
+    page = (await open_window(furnished.address)).page
+    await page.goto("/signin")
+    await page.get_by_label("E-mail").fill(EMAIL)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+    held: asyncio.Queue[Route] = asyncio.Queue()
+    await page.route("**/dashboard/owner/cards/*", held.put)
+    await page.reload()
+    card = await held.get()
+
+    async def answer_what_is_held_first(route: Route) -> None:
+        answer = await route.fetch(max_redirects=0)  # the session is over
+        over = asyncio.Event()
+        for end in ("requestfinished", "requestfailed"):
+            page.on(end, lambda request: over.set() if request == card.request else None)
+        if card.request.failure is None:
+            await card.continue_()
+            await over.wait()
+        await route.fulfill(response=answer)
+
+    await page.route("**/signout", answer_what_is_held_first)
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page).to_have_url(re.compile("/signin"))

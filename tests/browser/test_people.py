@@ -1,36 +1,28 @@
 """How somebody comes into a tenant, and how the owner looks over that person's shoulder."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.arriving import become_owner
-from tests.browser.conftest import OpenWindow
-from tests.flows.running import Running
+from tests.browser.conftest import NewOwner, OpenWindow
+from tests.browser.furnished import Furnished
 
 pytestmark = [pytest.mark.browser, pytest.mark.story]
 EMAIL, PASSWORD = "bo@example.org", "a password of some length"
-AT_HOME = "/dashboard/t/harbour-press"
-
-
-@pytest.fixture
-def teknav(chromium: str) -> Iterator[Running]:
-    with Running() as running:
-        yield running
+AT_HOME = "/dashboard/t/night-press"
 
 
 @pytest.mark.promise("S4-3")
 async def test_an_invitation_leads_in_and_the_owner_sees_what_the_member_sees(
-    teknav: Running, open_window: OpenWindow
+    furnished: Furnished, new_owner: NewOwner, open_window: OpenWindow
 ) -> None:
-    owner = (await open_window(teknav.address)).page
-    await become_owner(owner, teknav.owner_link)
+    owner = (await open_window(furnished.address)).page
+    await new_owner(owner, "olga@example.org")
     await make_tenant(owner)
     link = await invite(owner)
 
-    member = (await open_window(teknav.address)).page
+    member = (await open_window(furnished.address)).page
     await take_up(member, link)
     # The owner's list shows it without being loaded again.
     await expect(owner.get_by_role("row").filter(has_text=EMAIL)).to_contain_text("Accepted")
@@ -40,9 +32,7 @@ async def test_an_invitation_leads_in_and_the_owner_sees_what_the_member_sees(
     await owner.get_by_role("button", name="End", exact=True).click()
     await expect(owner).to_have_url(re.compile("/dashboard/owner/tenants/[^/]+/members$"))
     await (
-        owner.get_by_role("navigation", name="Parts of Harbour Press")
-        .get_by_role("link", name="Impersonations")
-        .click()
+        owner.get_by_role("navigation", name="Parts of Night Press").get_by_role("link", name="Impersonations").click()
     )
     await expect(owner.get_by_role("row").filter(has_text="She cannot find the drafts")).to_be_visible()
 
@@ -50,9 +40,9 @@ async def test_an_invitation_leads_in_and_the_owner_sees_what_the_member_sees(
 async def make_tenant(page: Page) -> None:
     await page.goto("/dashboard/owner/tenants")
     await page.locator(".page-actions").get_by_role("button", name="New tenant").click()
-    await page.get_by_role("dialog").get_by_label("Name").fill("Harbour Press")
+    await page.get_by_role("dialog").get_by_label("Name").fill("Night Press")
     await page.get_by_role("dialog").get_by_role("button", name="Create tenant").click()
-    await expect(page.get_by_role("heading", name="Harbour Press", level=1)).to_be_visible()
+    await expect(page.get_by_role("heading", name="Night Press", level=1)).to_be_visible()
 
 
 async def invite(page: Page) -> str:
@@ -72,7 +62,7 @@ async def invite(page: Page) -> str:
 
 async def take_up(page: Page, link: str) -> None:
     await page.goto(link)
-    await expect(page.get_by_role("heading", name="Join Harbour Press")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Join Night Press")).to_be_visible()
     await page.get_by_label("Your name").fill("Bo Writer")
     await page.get_by_label("Password", exact=True).fill(PASSWORD)
     await page.get_by_label("Password again").fill(PASSWORD)

@@ -3,9 +3,11 @@
 
 import multiprocessing
 import os
+import pwd
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -212,3 +214,15 @@ def test_an_account_that_cannot_be_made_is_explained(folder: Path, monkeypatch: 
     monkeypatch.setenv("PATH", str(folder))
     with pytest.raises(CannotStart, match="ordinary user, or set DATABASE_URL"):
         Servers().start(folder)
+
+
+@as_root
+def test_starts_at_the_same_moment_share_one_account(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"teknav-test-{os.getpid()}"
+    monkeypatch.setattr(account, "NAME", name)
+    try:
+        with ThreadPoolExecutor(8) as starts:
+            made = set(starts.map(account.server_account, [folder / str(number) for number in range(8)]))
+        assert made == {account.Account(pwd.getpwnam(name).pw_uid, pwd.getpwnam(name).pw_gid)}
+    finally:
+        subprocess.run(["userdel", name], check=True, capture_output=True)

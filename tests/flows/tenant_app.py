@@ -1,7 +1,5 @@
 """A tenant's program: the calls that the README makes with curl."""
 
-import asyncio
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -9,9 +7,10 @@ from typing import Any, Self
 
 from httpx2 import AsyncClient
 
+from tests.flows.waiting import until
+
 SCOPES = ("articles:read", "articles:write", "articles:publish", "ai:run", "ai:read")
 ARTICLE = (Path(__file__).parents[2] / "examples" / "article.md").read_text("utf-8")
-DONE_S = 30.0
 
 
 class TenantApp:
@@ -57,20 +56,13 @@ class TenantApp:
 
     async def until(self, task: str, status: str) -> dict[str, Any]:
         """Read the task until it has this status."""
-        deadline = time.monotonic() + DONE_S
-        while (found := await self.read(task))["status"] != status:
-            assert time.monotonic() < deadline, f"the task is not {status} within {DONE_S} s: {found}"
-            await asyncio.sleep(0.1)
-        return found
+        return await until(lambda: self.read(task), lambda found: found["status"] == status)
 
     async def until_counted(self, grain: str) -> None:
         """Read the views by the hour or the day until there are some."""
-        deadline = time.monotonic() + DONE_S
         since = (datetime.now(UTC) - timedelta(days=1)).date()
         place = f"/api/v1/analytics/series?grain={grain}&from={since}&to={datetime.now(UTC).date()}"
-        while not any(point["value"] for point in (await self.read(place))["points"]):
-            assert time.monotonic() < deadline, f"no views are counted by the {grain} within {DONE_S} s"
-            await asyncio.sleep(0.2)
+        await until(lambda: self.read(place), lambda found: any(point["value"] for point in found["points"]))
 
     async def __aenter__(self) -> Self:
         return self

@@ -4,9 +4,8 @@ What came of it is judged by others: the receiver's own log, the mails that a se
 keeps with plain numbers.
 """
 
-import asyncio
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +20,7 @@ from app import registry
 from app.queues.core import CORE_QUEUES
 from tests.flows.owner_app import OwnerApp
 from tests.flows.running import Running
+from tests.flows.waiting import until
 from tests.modules.email.conftest import MailServer
 from tests.modules.email.conftest import mail_server as mail_server
 from tests.modules.plugins.conftest import Receiver
@@ -28,7 +28,7 @@ from tests.modules.plugins.conftest import receiver as receiver
 from tests.modules.plugins.conftest import receiving as receiving
 
 Post = dict[str, Any]
-EDITOR, UNTIL_S, SOON_S = "editor@example.org", 20.0, 1.5
+EDITOR, SOON_S = "editor@example.org", 1.5
 ROUGH = "# {title}\n\nThe the sea  rises twice a day. TODO say why {title} matters to the town and to the harbour."
 GOOD, BAD = "Tides of the North Sea", "Gossip of the harbour"
 STEPS = (
@@ -70,18 +70,6 @@ class Press:
     async def workflow(self, key: str, on: str, *steps: Post) -> None:
         made = await self.post("/workflows", {"key": key, "name": key, "graph": {"on": on, "steps": list(steps)}})
         await self.post(f"/workflows/{made['id']}/versions")
-
-
-async def until(read: Callable[[], Awaitable[Any]], good: Callable[[Any], bool], every_s: float = 0.05) -> Any:
-    """Read until it is as it should be."""
-    found = None
-    try:
-        async with asyncio.timeout(UNTIL_S):
-            while not good(found := await read()):
-                await asyncio.sleep(every_s)
-    except TimeoutError:
-        raise AssertionError(f"not within {UNTIL_S} s: {found}") from None
-    return found
 
 
 @asynccontextmanager
@@ -129,7 +117,7 @@ async def test_an_imported_article_goes_through_all_six_queues_to_readers_under_
         await read_it_twice(owner, app, articles[GOOD])
 
         owner.under(str(uuid4()))  # who looks at a trace is no part of it
-        found = await until(lambda: traced(owner, chain), done, every_s=0.5)
+        found = await until(lambda: traced(owner, chain), done)
         # The ledger: what each of the others was told, and how often.
         assert len(receiver.calls()) == 1 and len(mail_server.mails) == 1
         seen = [(step["kind"], step["label"]) for step in found["items"]]

@@ -155,6 +155,21 @@ async def test_nobody_waits_for_a_frozen_server_and_it_serves_again_once_it_thaw
                 await asyncio.sleep(0.01)
 
 
+async def test_a_process_that_stood_still_does_not_blame_redis(open_link: Open, settings: Settings) -> None:
+    link = open_link(settings.redis_url, hasty)
+    await link.ping()
+    waiting = [asyncio.create_task(link.echo("one")), asyncio.create_task(link.echo("two"))]
+    together = link.pipeline(transaction=False)
+    together.echo("three")
+    waiting.append(asyncio.create_task(together.execute()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # all of them are on their way
+    time.sleep(HASTY_S * 2)  # noqa: ASYNC251 - the loop is held up by the process's own work
+    assert await link.echo("four") == "four", "whoever comes first after it finds the line alive"
+    assert await asyncio.gather(*waiting) == ["one", "two", ["three"]]
+    assert link.traffic.timeouts == 0
+
+
 async def test_a_patient_caller_waits_for_redis_and_a_hasty_one_fails(open_link: Open, behind: Behind) -> None:
     proxy, url = behind()
     async with proxy.listening() as port:

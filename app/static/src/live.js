@@ -11,6 +11,7 @@ let stream = null;
 let topics = "";
 let poll = null;
 let since = null; // when the server stopped answering
+let leaving = false; // somebody signs out
 
 const parts = () => [...document.querySelectorAll("[data-live][hx-get]")];
 const stateOf = (part) => {
@@ -47,7 +48,7 @@ const ask = (part) => {
   state.timer = null;
   state.held.clear();
   chip(part, 0);
-  if (document.hidden || !part.isConnected) return;
+  if (leaving || document.hidden || !part.isConnected) return;
   state.asked = performance.now();
   htmx.trigger(part, "refresh", {}, false);
 };
@@ -75,7 +76,7 @@ const refresh = (part, id = null) => {
 
 // One request at a time per part. A page or sort order the viewer asks for replaces a refresh under way (hx-sync);
 // a refresh waits for the viewer's, or the older answer could arrive last and undo it.
-const underWay = new WeakMap();
+const underWay = new Map();
 document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
   const target = typeof ctx.target === "string" ? document.querySelector(ctx.target) : ctx.target;
   if (!target?.matches?.("[data-live]")) return;
@@ -192,7 +193,18 @@ document.addEventListener("click", (event) => {
 // A hidden tab asks for nothing.
 document.addEventListener("visibilitychange", () => (document.hidden ? leave() : follow()));
 addEventListener("pagehide", leave);
-addEventListener("pageshow", (event) => event.persisted && follow());
+addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
+  leaving = false;
+  follow();
+});
+// Whoever signs out has no use for what is still asked for: it would only be refused.
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches('[action="/signout"]')) return;
+  leaving = true;
+  leave();
+  for (const ctx of underWay.keys()) ctx.request.abort();
+});
 
 // Parts come and go with swaps; the stream follows.
 document.addEventListener("htmx:after:swap", () => {
