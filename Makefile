@@ -4,7 +4,8 @@ BIN := .venv/bin
 
 .PHONY: setup up test lint assets lock crawl faults faults-short fuzz browser interop bench bench-cache clean
 
-setup: .venv/.installed assets
+setup: .venv/.installed assets  ## what Python loads is compiled here, not by the first processes that load it, all at once
+	@$(BIN)/python -m compileall -q app alembic
 
 .venv/.installed: requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -6,30 +6,42 @@ import os
 import pkgutil
 from typing import Literal
 
-from advanced_alchemy.types import GUID, DateTimeUTC
-from sqlalchemy import JSON, Connection
+from sqlalchemy import JSON, Connection, MetaData
 from sqlalchemy.ext.asyncio import create_async_engine
 
-import app.core.idempotency
-import app.modules
-import app.queues.models
 from alembic import context
 from app.core.database import asyncpg_url
-from app.core.models import Base
 from app.core.settings import load
 
-for module in pkgutil.iter_modules(app.modules.__path__, "app.modules."):
-    if importlib.util.find_spec(f"{module.name}.models"):
-        importlib.import_module(f"{module.name}.models")
+given: Connection | None = context.config.attributes.get("connection")
+
+
+def tables() -> MetaData:
+    """What all modules say that there should be, for the alembic command's comparisons. Migrations name what they make
+    themselves, and `teknav migrate`, a part of each start, is done before the modules would be loaded."""
+    import app.core.idempotency
+    import app.modules
+    import app.queues.models
+    from app.core.models import Base
+
+    for module in pkgutil.iter_modules(app.modules.__path__, "app.modules."):
+        if importlib.util.find_spec(f"{module.name}.models"):
+            importlib.import_module(f"{module.name}.models")
+    return Base.metadata
+
+
+wanted = tables() if given is None else None
 
 
 def include_name(name: str | None, kind: str, _: object) -> bool:
     # Month partitions are made at run time.
-    return kind != "table" or name in Base.metadata.tables
+    return kind != "table" or wanted is None or name in wanted.tables
 
 
 def render_item(kind: str, item: object, _: object) -> str | Literal[False]:
     """PostgreSQL's own types in the migrations, so that they do not hang on a library's."""
+    from advanced_alchemy.types import GUID, DateTimeUTC
+
     names = {GUID: "sa.Uuid()", DateTimeUTC: "sa.DateTime(timezone=True)", JSON: "postgresql.JSONB()"}
     found = (name for cls, name in names.items() if kind == "type" and isinstance(item, cls))
     return next(found, False)
@@ -38,7 +50,7 @@ def render_item(kind: str, item: object, _: object) -> str | Literal[False]:
 def upgrade(connection: Connection) -> None:
     context.configure(
         connection=connection,
-        target_metadata=Base.metadata,
+        target_metadata=wanted,
         include_name=include_name,
         render_item=render_item,
         transaction_per_migration=True,
@@ -57,7 +69,6 @@ async def connect_and_upgrade() -> None:
     await engine.dispose()
 
 
-given: Connection | None = context.config.attributes.get("connection")
 if given is not None:
     upgrade(given)
 else:

@@ -24,6 +24,7 @@ from app.core import live
 from app.core.access import Looks, check_reads
 from app.core.answers import answer
 from app.core.errors import Unauthenticated
+from app.core.garbage import collect_less
 from app.core.idempotency import Replayed
 from app.core.limits import Door, Limits
 from app.core.logging import configure
@@ -43,7 +44,7 @@ from app.modules.access.service import note
 from app.modules.audit.service import record_attempt
 from app.modules.bearers.service import Bearers, jwts_of
 from app.modules.sessions.service import Sessions
-from app.process import Process, collect_less
+from app.process import Process
 from app.queues.clock import clock
 from app.queues.inline import drain
 from app.queues.leader import Leader

@@ -1,6 +1,5 @@
 """What the web process, the worker and the command line have in common."""
 
-import gc
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -33,7 +32,6 @@ from app.redis.rate_limit import RateLimiter
 from app.redis.service import RedisService
 
 MONTHS_AHEAD = 3
-GARBAGE = (10_000, 20, 20)
 OF_JOBS = "job_retention_months"
 DAY_S, RETENTION_LIMIT_S = 86_400.0, 600.0
 
@@ -136,11 +134,3 @@ class Process:
         for client in (self.queue_redis, self.patient_redis):
             await client.aclose(close_connection_pool=True)
         await self.database.close()
-
-
-def collect_less() -> None:
-    """Programs and settings stay for good, and jobs and requests leave few cycles behind: an eighth of a worker's time
-    was garbage collection that found nothing."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GARBAGE)

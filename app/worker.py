@@ -13,8 +13,9 @@ import structlog
 import uvloop
 
 from app import checks, registry
+from app.core.garbage import collect_less
 from app.core.settings import Settings, SettingsError
-from app.process import Process, collect_less
+from app.process import Process
 from app.queues.isolated import Template
 from app.queues.loops import Loop
 from app.queues.runner import Runner

@@ -12,6 +12,7 @@ import rich_click as click
 import structlog
 from dotenv import dotenv_values
 
+from app.core.garbage import loading
 from app.core.settings import Settings, SettingsError, load, missing_for_service
 
 T = TypeVar("T")
@@ -81,17 +82,22 @@ def serving(settings: Settings) -> Settings:
     return settings
 
 
+def unreachable(error: OSError) -> Failed:
+    return Failed(f"PostgreSQL cannot be reached: {error}. Does `teknav up` run in this folder?")
+
+
 def in_process(action: Callable[[Any, Any], Awaitable[T]]) -> T:
     """Run `action(process, actor)` with the platform's rights."""
-    from sqlalchemy.exc import SQLAlchemyError
+    with loading():
+        from sqlalchemy.exc import SQLAlchemyError
 
-    from app import registry
-    from app.core.database import Plane
-    from app.core.errors import Problem
-    from app.core.ids import new_id
-    from app.core.policy import Actor
-    from app.process import Process
-    from app.queues.clock import clock
+        from app import registry
+        from app.core.database import Plane
+        from app.core.errors import Problem
+        from app.core.ids import new_id
+        from app.core.policy import Actor
+        from app.process import Process
+        from app.queues.clock import clock
 
     settings = serving(settings_of())
 
@@ -107,7 +113,7 @@ def in_process(action: Callable[[Any, Any], Awaitable[T]]) -> T:
             lines = [f"{error.field}: {error.message}" for error in problem.errors]
             raise Failed("\n".join(lines) or problem.detail) from None
         except OSError as error:
-            raise Failed(f"PostgreSQL cannot be reached: {error}. Does `teknav up` run in this folder?") from None
+            raise unreachable(error) from None
         finally:
             await process.close()
 

@@ -1,12 +1,14 @@
 """`teknav owner`: the platform's owners."""
 
+import asyncio
 import sys
 from typing import Any
 
 import rich_click as click
 
-from app.cli.command import Failed, Shown, as_json, in_process, settings_of, show
+from app.cli.command import Failed, Shown, as_json, serving, settings_of, show, unreachable
 from app.cli.transactions import in_platform
+from app.core.garbage import loading
 
 
 @click.group()
@@ -36,17 +38,25 @@ def owner_create(email: str, password_stdin: bool, as_json: bool) -> None:
 @as_json
 def owner_link(as_json: bool) -> None:
     """Print a new link that makes the first owner; there is none once an owner exists."""
-    base = settings_of().base_url
+    settings = serving(settings_of())
 
-    async def issue(process: Any, _: Any) -> str | None:
-        from app.core.database import SYSTEM
-        from app.modules.identity.service import OwnerLinks
+    async def issue() -> str | None:
+        # Not as `in_process`, which loads every module: each `teknav up` ends with this.
+        with loading():
+            from app.core.database import SYSTEM, Database
+            from app.modules.identity.service import OwnerLinks
 
-        async with process.database.transaction(SYSTEM) as session:
-            secret = await OwnerLinks(session).issue()
-            return f"{base}/setup/{secret}" if secret else None
+        database = Database(settings)
+        try:
+            async with database.transaction(SYSTEM) as session:
+                secret = await OwnerLinks(session).issue()
+                return f"{settings.base_url}/setup/{secret}" if secret else None
+        except OSError as error:
+            raise unreachable(error) from None
+        finally:
+            await database.close()
 
-    link = in_process(issue)
+    link = asyncio.run(issue())
     if link is None and not as_json:
         raise Failed("There is an owner already.")
     show(as_json, {"link": link}, text=str(link))

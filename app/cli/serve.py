@@ -9,6 +9,7 @@ import rich_click as click
 from msgspec.structs import asdict
 
 from app.cli.command import Failed, Shown, as_json, serving, settings_of, show
+from app.core.garbage import loading
 from app.core.settings import Settings, SettingsError
 
 
@@ -50,7 +51,7 @@ def web() -> None:
 
     settings = serving(settings_of())
     _export(settings)
-    Server(
+    server = Server(
         "app.main:from_environment",
         address=settings.host,
         port=settings.port,
@@ -60,7 +61,10 @@ def web() -> None:
         websockets=False,
         log_enabled=False,
         respawn_failed_workers=False,
-    ).serve()
+    )
+    # The process that the server forks loads the app, and collects from there on; this one waits for it.
+    with loading():
+        server.serve()
 
 
 def _export(settings: Settings) -> None:
@@ -84,7 +88,8 @@ def worker(names: str, processes: int | None) -> None:
         _export(settings)
         sys.exit(asyncio.run(workers.run(count, ("-m", "app.cli", "worker", "--queues", ",".join(chosen)))))
 
-    from app import worker as root
+    with loading():
+        from app import worker as root
 
     try:
         root.serve(settings, chosen)
@@ -96,7 +101,8 @@ def worker(names: str, processes: int | None) -> None:
 @as_json
 def migrate(as_json: bool) -> None:
     """Bring the database to this version. Safe to run again."""
-    from app import migrate as migrations
+    with loading():
+        from app import migrate as migrations
 
     settings = settings_of()
     if not settings.database_url:

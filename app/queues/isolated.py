@@ -66,8 +66,7 @@ class Template:
     """A copy of this process as it is now. To be made where no loop, thread or connection is there yet."""
 
     def __init__(self, open_runner: OpenRunner) -> None:
-        # What is collected or frozen now is not written to later, and stays one copy for both.
-        gc.collect()
+        # What is frozen now is not written to later by looking for garbage, and stays one copy for both.
         gc.freeze()
         self._line, theirs = socket.socketpair()
         worker = os.getpid()

@@ -20,6 +20,7 @@ import program
 from sqlalchemy import select
 
 from app.core.database import SYSTEM, Plane, Scope, after_commit
+from app.core.garbage import collect_less
 from app.core.ids import PLATFORM_TENANT, new_id
 from app.core.logging import configure
 from app.core.settings import load
@@ -31,7 +32,6 @@ from app.queues.models import JobRow, State
 from app.queues.runner import Outcome, Runner
 from app.queues.work import Work
 from app.queues.worker import WorkerProcess
-from app.worker import collect_less
 
 QUEUE = "analytics:process"
 PLATFORM = Scope(Plane.PLATFORM)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
@@ -13,6 +14,7 @@ import msgspec
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from litestar import Litestar
 from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import DBAPIError
@@ -250,6 +252,13 @@ async def test_the_models_equal_the_migrations(admin: asyncpg.Connection, settin
         found = await connection.run_sync(differences)
     await engine.dispose()
     assert found == []
+
+
+def test_migrations_are_one_line_and_their_files_begin_with_their_numbers() -> None:
+    scripts = ScriptDirectory(str(migrate.ROOT / "alembic"))
+    named = {Path(script.path).name.partition("_")[0]: script.revision for script in scripts.walk_revisions()}
+    assert list(named) == list(named.values())
+    assert scripts.get_heads() == [migrate.head()]
 
 
 @pytest.mark.trap(39)
