@@ -1,7 +1,8 @@
 """`python bench/lists.py`: whether lists and search of jobs stay quick when there are two hundred times as many.
 
-Fills the record with made-up jobs of the last five months, and asks a web process for pages of every state, with and
-without filters, and for searches. Says the 95th percentiles, and how many times longer the longest record takes.
+Fills records with made-up jobs of the last five months, each on servers of its own, and asks their web processes in
+turns for pages of every state, with and without filters, and for searches. Says the 95th percentiles, and how many
+times longer the longest record takes.
 """
 
 import argparse
@@ -11,6 +12,8 @@ import random
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
@@ -32,7 +35,7 @@ EMAIL, PASSWORD = "bench@example.org", "a long enough password"
 QUEUE = "ai:content"
 STATES = ("waiting", "delayed", "active", "completed", "failed", "cancelled", "removed", "any")
 DEEP = 4
-OLDEST = "API list, oldest first"
+NEWEST, OLDEST, PAGE = "API list", "API list, oldest first", "page"
 ROUNDS = 6
 GOAL_RATIO, GOAL_SEARCH_MS = 1.5, 200.0
 
@@ -124,32 +127,48 @@ async def timed(client: httpx2.AsyncClient, path: str, params: Mapping[str, str]
     return took, answer.raise_for_status()
 
 
-async def measure(client: httpx2.AsyncClient, known: Mapping[str, str]) -> dict[str, list[float]]:
-    """Milliseconds of each request, by what was asked for, in an order that is drawn anew in each round."""
-    found: dict[str, list[float]] = {"API list": [], OLDEST: [], "API search": [], "page": []}
-    here, page = f"/api/owner/queues/{QUEUE}/jobs", f"/dashboard/owner/queues/{QUEUE}/jobs"
-    slow: dict[str, list[float]] = {}
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A web process over a record of so many jobs, and words to search for in it."""
+
+    client: httpx2.AsyncClient
+    known: Mapping[str, str]
+    times: dict[str, list[float]] = field(default_factory=dict)
+    """Milliseconds of each request, by what was asked for."""
+
+    async def ask(self, what: str, asked: Mapping[str, str], *, count: bool) -> None:
+        """A page, and of the API the next ones."""
+        path = f"/{'dashboard' if what == PAGE else 'api'}/owner/queues/{QUEUE}/jobs"
+        took, answer = await timed(self.client, path, asked)
+        times = [took]
+        for _ in range(DEEP if what in (NEWEST, OLDEST) else 0):
+            cursor = answer.json()["nextCursor"]
+            if cursor is None:
+                break
+            took, answer = await timed(self.client, path, {**asked, "cursor": cursor})
+            times.append(took)
+        if count:
+            self.times.setdefault(what, []).extend(times)
+
+
+def turns(known: Mapping[str, str]) -> list[tuple[str, dict[str, str]]]:
+    found = [(what, asked) for what in (NEWEST, PAGE) for asked in lists(known)]
+    found += [(OLDEST, asked | {"sort": "createdAt"}) for asked in lists(known)]
+    return found + [("API search", asked) for asked in searches(known)]
+
+
+async def measure(sides: Sequence[Side]) -> None:
+    """Ask all sides for the same in turns, in an order that is drawn anew in each round: what else the machine does
+    meanwhile then falls on all of them.
+    """
     for number in range(ROUNDS + 1):
-        turns = [("API list", asked) for asked in lists(known)]
-        turns += [(OLDEST, asked | {"sort": "createdAt"}) for asked in lists(known)]
-        turns += [("API search", asked) for asked in searches(known)]
-        turns += [("page", asked) for asked in lists(known)]
-        random.Random(number).shuffle(turns)
-        for what, asked in turns:
-            took, answer = await timed(client, page if what == "page" else here, asked)
-            times = [took]
-            for _ in range(DEEP if what in ("API list", OLDEST) else 0):
-                cursor = answer.json()["nextCursor"]
-                if cursor is None:
-                    break
-                took, answer = await timed(client, here, {**asked, "cursor": cursor})
-                times.append(took)
-            if number:  # the first round only warms up
-                found[what] += times
-                slow.setdefault(f"{what} {json.dumps(asked)}", []).extend(times)
-    for name, times in sorted(slow.items(), key=lambda one: -percentile(one[1], 95))[:5]:
-        print(f"  slowest: {percentile(times, 95):7.1f} ms  {name}", file=sys.stderr)
-    return found
+        drawn = random.Random(number)
+        places = [*range(len(turns(sides[0].known)))]
+        drawn.shuffle(places)
+        for place in places:
+            for side in drawn.sample(sides, len(sides)):
+                what, asked = turns(side.known)[place]
+                await side.ask(what, asked, count=bool(number))  # the first round only warms up
 
 
 async def owner(place: Ground) -> None:
@@ -162,21 +181,25 @@ async def owner(place: Ground) -> None:
         await process.close()
 
 
+async def opened(stack: AsyncExitStack, rows: int) -> Side:
+    place = await stack.enter_async_context(ground())
+    await owner(place)
+    started = time.monotonic()
+    known = await fill(place, rows)
+    print(f"{rows:,} jobs after {time.monotonic() - started:.0f} s", file=sys.stderr)
+    client = await stack.enter_async_context(served(place, {}))
+    client.timeout = httpx2.Timeout(60)
+    form = {"email": EMAIL, "password": PASSWORD}
+    await client.post("/signin", data=form, headers={"Origin": str(client.base_url).rstrip("/")})
+    return Side(client, known)
+
+
 async def run(sizes: Sequence[int]) -> list[dict[str, Any]]:
-    found = []
-    async with ground() as place:
-        await owner(place)
-        for rows in sizes:
-            started = time.monotonic()
-            known = await fill(place, rows)
-            print(f"{rows:,} jobs after {time.monotonic() - started:.0f} s", file=sys.stderr)
-            async with served(place, {}) as client:
-                client.timeout = httpx2.Timeout(60)
-                form = {"email": EMAIL, "password": PASSWORD}
-                await client.post("/signin", data=form, headers={"Origin": str(client.base_url).rstrip("/")})
-                times = await measure(client, known)
-            found.append({"rows": rows, **{name: percentile(each, 95) for name, each in times.items()}})
-    return found
+    async with AsyncExitStack() as stack:
+        sides = [await opened(stack, rows) for rows in sizes]
+        await measure(sides)
+        each = zip(sizes, sides, strict=True)
+        return [{"rows": rows} | {what: percentile(got, 95) for what, got in side.times.items()} for rows, side in each]
 
 
 def told(found: Sequence[dict[str, Any]]) -> str:

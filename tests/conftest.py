@@ -19,10 +19,13 @@ from litestar import Litestar
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy.ext.asyncio import AsyncSession
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from app import migrate, registry
 from app.core import passwords
 from app.core.database import Database, Plane, Scope
+from app.core.garbage import collect_less
 from app.core.logging import configure
 from app.core.policy import Actor
 from app.core.settings import Settings, load
@@ -44,6 +47,21 @@ Person = Callable[..., Awaitable[AsyncClient]]
 OWNER_EMAIL, OWNER_PASSWORD = "owner@example.org", "a long enough password"
 ORIGIN = "http://testserver"
 KEPT_TABLES = {"alembic_version"}
+SHARE_A_TEKNAV = {"tests/browser", "tests/flows"}
+HAVE_THEIR_OWN = {"tests/browser/test_story.py", "tests/flows/test_six_queues.py"}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    """A file's tests run in one process; and those of a folder that share one running TekNav."""
+    return Together(config, log)
+
+
+class Together(LoadFileScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        folder = file.rpartition("/")[0]
+        return folder if folder in SHARE_A_TEKNAV and file not in HAVE_THEIR_OWN else file
 
 
 @pytest.fixture(scope="session")
@@ -123,6 +141,7 @@ async def running_app(settings: Settings) -> AsyncGenerator[Litestar, None]:
     waiting.cancel()
     if task.done():
         task.result()
+    collect_less()  # as every process does: modules, tests and app stay for good
     yield app
     stop.set()
     await task
@@ -136,20 +155,27 @@ async def admin(servers: Urls, running_app: Litestar) -> AsyncGenerator[asyncpg.
     await connection.close()
 
 
-@pytest.fixture
-async def app(running_app: Litestar, admin: asyncpg.Connection) -> AsyncGenerator[Litestar, None]:
-    """The running application. What the test committed is gone afterwards."""
-    yield running_app
-    tables = await admin.fetch(
+@pytest.fixture(scope="session")
+async def tables(admin: asyncpg.Connection) -> list[str]:
+    """The names of all tables that tests fill."""
+    found = await admin.fetch(
         "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition "
         "AND relnamespace = 'public'::regnamespace"
     )
-    names = [f'"{row["relname"]}"' for row in tables if row["relname"] not in KEPT_TABLES]
+    return [row["relname"] for row in found if row["relname"] not in KEPT_TABLES]
+
+
+@pytest.fixture
+async def app(running_app: Litestar, admin: asyncpg.Connection, tables: list[str]) -> AsyncGenerator[Litestar, None]:
+    """The running application. What the test committed is gone afterwards."""
+    yield running_app
+    asked = (f"SELECT '{name}' WHERE EXISTS (SELECT FROM \"{name}\")" for name in tables)
+    filled = [name for (name,) in await admin.fetch(" UNION ALL ".join(asked))]
     platform = await admin.fetchrow("SELECT * FROM tenant WHERE slug = 'platform'")
     async with admin.transaction():
         # Fifty times as quick as TRUNCATE on tables this small; `replica` leaves the foreign keys unasked.
         await admin.execute("SET LOCAL session_replication_role = replica")
-        await admin.execute("; ".join(f"DELETE FROM {name}" for name in names))
+        await admin.execute("; ".join(f'DELETE FROM "{name}"' for name in filled))
     columns = ", ".join(f'"{name}"' for name in platform.keys())  # noqa: SIM118 - a record, not a dict
     marks = ", ".join(f"${n}" for n in range(1, len(platform) + 1))
     await admin.execute(f"INSERT INTO tenant ({columns}) VALUES ({marks})", *platform.values())

@@ -7,7 +7,7 @@ from uuid import UUID
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import Shown, as_json, asked, columns, cursor, limit, show, show_page
+from app.cli.command import Shown, as_json, asked, columns, cursor, limit, show, show_page, sort
 from app.cli.transactions import asked_of, of_tenant
 
 
@@ -20,6 +20,7 @@ def ai() -> None:
 @click.option("--status", type=click.Choice(["queued", "running", "completed", "failed", "cancelled"]))
 @click.option("--kind", help="Such as summarize_article.")
 @of_tenant
+@sort
 @limit
 @cursor
 @as_json
@@ -86,6 +87,7 @@ def _task(act: Callable[[Any], Awaitable[Any]], as_json: bool) -> None:
 @click.option("--status", type=click.Choice(["running", "completed", "failed"]))
 @click.option("--task", type=click.UUID, help="Only those of this task.")
 @of_tenant
+@sort
 @limit
 @cursor
 @as_json

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import rich_click as click
 
-from app.cli.command import Shown, as_json, columns, cursor, limit, pager_of, show, show_page
+from app.cli.command import Shown, as_json, columns, cursor, limit, pager_of, show, show_page, sort
 from app.cli.transactions import in_tenant
 
 T = TypeVar("T")
@@ -52,6 +52,7 @@ def act_on(slug: str, act: Callable[[Any], Awaitable[Any]]) -> dict[str, Any]:
 @click.option("--status", type=click.Choice(["draft", "review", "published"]))
 @click.option("--tag", help="Those with this tag, by slug.")
 @click.option("--category", help="Those under this category, by slug.")
+@sort
 @limit
 @cursor
 @as_json
@@ -71,7 +72,7 @@ def article_list(
         from app.modules.articles.schemas import ArticlePage, ArticleQuery, item
 
         asked = ArticleQuery(q=text, status=status, tag=tag, category=category)
-        page = await articles.search(pager, asked.filter(), sort=asked.order(), limit=limit, cursor=cursor)
+        page = await articles.search(pager, asked.filter(), limit=limit, cursor=cursor)
         filed = await articles.filed(page.items)
         items = [item(row, filed) for row in page.items]
         return ArticlePage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)

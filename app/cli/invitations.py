@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import Shown, as_json, cursor, limit, pager_of, show, show_page
+from app.cli.command import Shown, as_json, cursor, limit, pager_of, show, show_page, sort
 from app.cli.members import role_option, tenant_option
 from app.cli.transactions import in_platform
 
@@ -46,6 +46,7 @@ def invitation() -> None:
 @tenant_option
 @click.option("--search", "text", help="A part of the address.")
 @click.option("--state", type=click.Choice(["pending", "accepted", "expired", "revoked"]))
+@sort
 @limit
 @cursor
 @as_json

@@ -7,15 +7,24 @@ from typing import Any
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import Failed, Shown, as_json, cursor, in_process, limit, pager_of, settings_of, show, show_page
+from app.cli.command import (
+    Failed,
+    Shown,
+    as_json,
+    cursor,
+    in_process,
+    limit,
+    pager_of,
+    settings_of,
+    show,
+    show_page,
+    sort,
+)
 from app.cli.transactions import in_platform
 
 where = click.option(
     "--where", "given", multiple=True, metavar="NAME=VALUE", help="A filter as in the list's address; several times."
 )
-
-
-sort = click.option("--sort", type=click.Choice(["-createdAt", "createdAt"]), help="Newest first, or oldest first.")
 
 
 def filter_of(given: tuple[str, ...]) -> dict[str, str]:
@@ -46,7 +55,7 @@ def _moment(row: Any) -> str:
 @limit
 @cursor
 @as_json
-def audit_list(given: tuple[str, ...], sort: str | None, limit: int, cursor: str | None, as_json: bool) -> None:
+def audit_list(given: tuple[str, ...], limit: int, cursor: str | None, as_json: bool) -> None:
     """List who did what, newest first or as --sort says. Reading it leaves a row in the access log."""
 
     async def find(process: Any, session: Any, actor: Any) -> Any:
@@ -55,9 +64,9 @@ def audit_list(given: tuple[str, ...], sort: str | None, limit: int, cursor: str
         from app.modules.audit.schemas import LIST_SEEN, AuditPage, AuditQuery, read
         from app.modules.audit.service import AuditTrail
 
-        asked = query_of(filter_of(given) | ({"sort": sort} if sort else {}), AuditQuery)
+        asked = query_of(filter_of(given), AuditQuery)
         trail, pager = AuditTrail(session), pager_of(process)
-        page = await trail.search(pager, asked.filter(), sort=asked.order(), limit=limit, cursor=cursor)
+        page = await trail.search(pager, asked.filter(), limit=limit, cursor=cursor)
         await record_read(session, actor, LIST_SEEN, rows=len(page.items))
         found = page.map(read)
         return AuditPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
@@ -73,7 +82,7 @@ def audit_list(given: tuple[str, ...], sort: str | None, limit: int, cursor: str
 @limit
 @cursor
 @as_json
-def access_list(given: tuple[str, ...], sort: str | None, limit: int, cursor: str | None, as_json: bool) -> None:
+def access_list(given: tuple[str, ...], limit: int, cursor: str | None, as_json: bool) -> None:
     """List who read what sensitive thing, newest first or as --sort says."""
 
     async def find(process: Any, session: Any, actor: Any) -> Any:
@@ -81,9 +90,9 @@ def access_list(given: tuple[str, ...], sort: str | None, limit: int, cursor: st
         from app.modules.access.schemas import AccessPage, AccessQuery, read
         from app.modules.access.service import AccessTrail
 
-        asked = query_of(filter_of(given) | ({"sort": sort} if sort else {}), AccessQuery)
+        asked = query_of(filter_of(given), AccessQuery)
         trail, pager = AccessTrail(session), pager_of(process)
-        page = await trail.search(pager, asked.filter(), sort=asked.order(), limit=limit, cursor=cursor)
+        page = await trail.search(pager, asked.filter(), limit=limit, cursor=cursor)
         found = page.map(read)
         return AccessPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import rich_click as click
 
-from app.cli.command import Shown, as_json, cursor, limit, pager_of, show, show_page
+from app.cli.command import Shown, as_json, cursor, limit, pager_of, show, show_page, sort
 from app.cli.transactions import in_platform
 from app.cli.workspaces import workspace_id
 
@@ -47,6 +47,7 @@ def member() -> None:
 @member.command("list")
 @tenant_option
 @click.option("--search", "text", help="A part of name or e-mail.")
+@sort
 @limit
 @cursor
 @as_json

@@ -5,7 +5,7 @@ from typing import Any
 
 import rich_click as click
 
-from app.cli.command import Shown, as_json, columns, cursor, in_process, limit, pager_of, show, show_page
+from app.cli.command import Shown, as_json, columns, cursor, in_process, limit, pager_of, show, show_page, sort
 from app.cli.transactions import in_platform
 
 named = click.argument("tenant")
@@ -61,6 +61,7 @@ def tenant_create(name: str, as_json: bool) -> None:
 
 @tenant.command("list")
 @click.option("--status", type=click.Choice(["active", "suspended", "deleting"]))
+@sort
 @limit
 @cursor
 @as_json

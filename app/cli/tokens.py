@@ -6,7 +6,7 @@ from uuid import UUID
 
 import rich_click as click
 
-from app.cli.command import Shown, as_json, cursor, limit, pager_of, show, show_page
+from app.cli.command import Shown, as_json, cursor, limit, pager_of, show, show_page, sort
 from app.cli.transactions import in_platform
 
 tenant_option = click.option("--tenant", "slug", help="The tenant, by slug or id.")
@@ -126,6 +126,7 @@ def _once(noun: str, made: dict[str, Any]) -> str:
 @tenant_option
 @platform_option
 @state_option
+@sort
 @limit
 @cursor
 @as_json
@@ -184,6 +185,7 @@ def token_revoke(token: UUID, slug: str | None, platform: bool, as_json: bool) -
 @client.command("list")
 @of_tenant
 @state_option
+@sort
 @limit
 @cursor
 @as_json

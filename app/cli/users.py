@@ -7,7 +7,7 @@ from uuid import UUID
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import Failed, Shown, as_json, cursor, in_process, limit, pager_of, show, show_page
+from app.cli.command import Failed, Shown, as_json, cursor, in_process, limit, pager_of, show, show_page, sort
 from app.cli.given import fitting
 from app.cli.transactions import in_platform
 
@@ -15,7 +15,6 @@ who = click.argument("who", metavar="EMAIL_OR_ID")
 
 
 several = click.argument("whom", metavar="EMAIL_OR_ID...", nargs=-1, required=True)
-SESSION_SORTS = ("-createdAt", "createdAt", "lastSeenAt", "-lastSeenAt")
 ROLES = ("owner", "operator", "auditor", "user")
 
 
@@ -28,6 +27,7 @@ def user() -> None:
 @click.option("--search", "text", help="In name or e-mail.")
 @click.option("--role", type=click.Choice(ROLES))
 @click.option("--state", type=click.Choice(["active", "invited", "banned"]))
+@sort
 @limit
 @cursor
 @as_json
@@ -198,7 +198,7 @@ def session() -> None:
 @click.option("--search", "text", help="In the person's name or e-mail.")
 @click.option("--device", help="In what the browser calls itself.")
 @click.option("--state", type=click.Choice(["open", "ended", "expired"]), default="open", show_default=True)
-@click.option("--sort", type=click.Choice(SESSION_SORTS), default=SESSION_SORTS[0], show_default=True)
+@sort
 @limit
 @cursor
 @as_json
@@ -207,7 +207,6 @@ def session_list(
     text: str | None,
     device: str | None,
     state: Any,
-    sort: Any,
     limit: int,
     cursor: str | None,
     as_json: bool,
@@ -221,7 +220,7 @@ def session_list(
         people = People(session, actor)
         of = (await people.find(who)).id if who else None
         wanted, pager = SessionFilter(state, device), pager_of(process)
-        page = await people.sessions(pager, wanted, of, text=text, sort=sort, limit=limit, cursor=cursor)
+        page = await people.sessions(pager, wanted, of, text=text, limit=limit, cursor=cursor)
         whose = await people.by_ids({row.user_id for row in page.items})
         found = page.map(read_session)
         read = SessionPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)

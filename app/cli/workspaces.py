@@ -6,7 +6,7 @@ from typing import Any
 import rich_click as click
 from msgspec import to_builtins
 
-from app.cli.command import Failed, Shown, as_json, cursor, limit, pager_of, show, show_page
+from app.cli.command import Failed, Shown, as_json, cursor, limit, pager_of, show, show_page, sort
 from app.cli.transactions import in_platform
 
 tenant_option = click.option("--tenant", "slug", required=True, help="The tenant, by slug or id.")
@@ -21,6 +21,7 @@ def workspace() -> None:
 
 @workspace.command("list")
 @tenant_option
+@sort
 @limit
 @cursor
 @as_json

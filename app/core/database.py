@@ -29,6 +29,7 @@ AWAY = ("53", "08", "57P")
 # The second is what asyncpg says where a connection ends in the middle of an answer.
 CUT_OFF = (ConnectionDoesNotExistError, InternalClientError)
 AfterCommit = Callable[[], Awaitable[None]]
+_PLANNED_ANEW = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
 
 
 class Plane(enum.StrEnum):
@@ -66,6 +67,13 @@ def _enter_scope(session: Session, transaction: SessionTransaction, connection: 
         "SELECT set_config('role', $1, true), set_config('app.tenant_id', $2, true)",
         (scope.plane.value, str(scope.tenant_id)),
     )
+
+
+async def plan_anew(session: AsyncSession) -> None:
+    """Have the statements of this transaction planned for their values. For searches: after five times PostgreSQL
+    may settle for one plan for any value, and reads for what is rare, or not there, all there is.
+    """
+    await session.execute(_PLANNED_ANEW)
 
 
 def after_commit(session: AsyncSession | Direct, action: AfterCommit) -> None:

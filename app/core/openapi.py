@@ -138,7 +138,7 @@ def _describe(operation: Node, method: str, route: HTTPRoute, handler: HTTPRoute
     parameters = operation.setdefault("parameters", [])
     parameters += [_ref("parameters", "RequestId"), _ref("parameters", "CorrelationId")]
     if sorts := handler.opt.get("sorts"):
-        shape = TEXT | {"enum": sorts.choices, "default": sorts.default}
+        shape = TEXT | {"enum": sorts.choices} | ({} if sorts.ranked else {"default": sorts.default})
         parameters.append({"name": "sort", "in": "query", "description": "Downwards with `-`.", "schema": shape})
     refusals = _refusals(operation, method, route)
     answers = {status: answer for status, answer in operation["responses"].items() if status < "400"}

@@ -19,6 +19,7 @@ from app.core.secrets import Signer
 T = TypeVar("T")
 R = TypeVar("R")
 MAX_LIMIT = 100
+RELEVANCE = "relevance"
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
@@ -47,12 +48,15 @@ class Page(Generic[T]):
 class Sorts:
     """By what a list may be sorted: columns by their names in the address, and how it is where nobody says.
 
-    A route says so beside its permission, `sorts=SORTS`, and its service to the pager. No column is ever NULL; the
-    list's key stands for its age.
+    A route says so beside its permission, `sorts=SORTS`, and its service to the pager. No column is ever NULL, and each
+    holds text, numbers or times; the list's key stands for its age.
     """
 
     default: str
     columns: Mapping[str, InstrumentedAttribute[Any]]
+    ranked: bool = False
+    """Its service knows which rows fit words best: where some are searched for, they come by `relevance`, the best
+    first, unless the reader wants it otherwise."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Sorts":
         """Itself: the framework copies what stands beside routes, and behind a column is the whole of the models."""
@@ -60,17 +64,20 @@ class Sorts:
 
     @property
     def choices(self) -> list[str]:
-        """`name`, the smallest first, and `-name`, for each column."""
-        return [sign + name for name in self.columns for sign in ("", "-")]
+        """`name`, the smallest first, and `-name`, for each column; `relevance` where there is that."""
+        named = [sign + name for name in self.columns for sign in ("", "-")]
+        return [RELEVANCE, *named] if self.ranked else named
 
-    def chosen(self, asked: str | None) -> str:
+    def chosen(self, asked: str | None, words: str | None = None) -> str:
         """
         Raises:
-            Invalid (`sort`).
+            Invalid (`sort`): it is not one that there is, or there are no words to be relevant to.
         """
         if asked and asked not in self.choices:
             raise Invalid.field("sort", f"must be one of {', '.join(self.choices)}")
-        return asked or self.default
+        if asked == RELEVANCE and not words:
+            raise Invalid.field("sort", "relevance needs words: give q")
+        return asked or (RELEVANCE if self.ranked and words else self.default)
 
 
 class Pager:
@@ -87,6 +94,14 @@ class Pager:
         """One that sorts otherwise: as the list did from which an act was sent."""
         return Pager(self._signer, sort)
 
+    def chosen(self, sorts: Sorts, words: str | None = None) -> str:
+        """How the reader wants a list with `sorts`, in which `words` are searched for.
+
+        Raises:
+            Invalid (`sort`).
+        """
+        return sorts.chosen(self._sort, words)
+
     @property
     def order(self) -> dict[str, str]:
         """What the addresses of the list's other pages keep, beside its filters."""
@@ -102,24 +117,21 @@ class Pager:
         limit: int = 25,
         cursor: str | None = None,
         branches: Sequence[ColumnElement[bool]] = (),
-        sort: InstrumentedAttribute[Any] | None = None,
-        ascending: bool = False,
         as_rows: bool = False,
         sorts: Sorts | None = None,
     ) -> Page[T]:
-        """The rows of `query`, newest first or by `sort`, that lie beyond `cursor`.
+        """The rows of `query` that lie beyond `cursor`: newest first, or as the reader wants it of `sorts`.
 
         Args:
             key: the UUIDv7 column the list is ordered by.
             of: what list this is: its name, tenant and filters; a cursor of another list is refused.
             limit: rows on a page, 1 to 100.
             branches: conditions of which a row has to fulfil one. Each is read in order by its own index, and no
-                further than a page; one `OR` would read and sort all that fits. They go with no `sort`.
-            sort: a column that is never NULL and holds text, numbers or times; rows with the same value by `key`.
-            ascending: the smallest first. Name both in `of`.
-            as_rows: the query names columns, `key` and `sort` among them, and the page has its rows: they cost a
-                third of what objects do, and nobody can change them.
-            sorts: instead of `sort` and `ascending`: what the reader may choose from. The pager knows what was chosen.
+                further than a page; one `OR` would read and sort all that fits. They go with age alone.
+            as_rows: the query names columns, `key` and those of `sorts` among them, and the page has its rows: they
+                cost a third of what objects do, and nobody can change them.
+            sorts: what the reader may choose from; rows with the same value go by `key`. A cursor is good for the
+                order that it came with.
 
         Raises:
             Invalid: `limit` is out of range, or the reader wants none of `sorts`. BadRequest (`bad_cursor`): the
@@ -127,8 +139,10 @@ class Pager:
         """
         if not 1 <= limit <= MAX_LIMIT:
             raise Invalid.field("limit", f"must be from 1 to {MAX_LIMIT}")
+        sort: InstrumentedAttribute[Any] | None = None
+        ascending = False
         if sorts is not None:
-            chosen = sorts.chosen(self._sort)
+            chosen = self.chosen(sorts)
             column = sorts.columns[chosen.removeprefix("-")]
             sort, ascending, of = None if column is key else column, not chosen.startswith("-"), f"{of} {chosen}"
         label = hashlib.sha256(of.encode()).hexdigest()[:16]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 from unicodedata import category
 from uuid import UUID
 
@@ -18,7 +18,6 @@ from app.core.ids import floor_id
 LONGEST, MOST_AT_ONCE = 200, 100
 Ids = Annotated[Sequence[UUID], Meta(min_length=1, max_length=MOST_AT_ONCE)]
 """What callers of the API name to be changed together; `at_once` asks the same of everybody."""
-ByAge = Literal["-createdAt", "createdAt"]
 Q = TypeVar("Q", bound=Struct)
 R = TypeVar("R", bound=tuple[Any, ...])
 
@@ -113,13 +112,3 @@ def between(
     """
     query = query if since is None else query.where(id_ >= floor_id(since))
     return query if until is None else query.where(id_ < floor_id(until))
-
-
-def oldest_first(sort: str | None) -> bool:
-    """How a list that is sorted by age alone is sorted; newest first where nothing is said.
-
-    Raises:
-        Invalid (`sort`).
-    """
-    found: ByAge | None = one_of("sort", sort, ByAge)
-    return found == "createdAt"

@@ -5,14 +5,12 @@ from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Select, func, select, text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import ColumnElement, Select, func, select
 
 from app.core.moments import moment
-from app.core.queries import ByAge, between, one_of, text_of, uuid_of, wire_name
+from app.core.queries import between, text_of, uuid_of, wire_name
 
 _LAST = "\U0010ffff"
-_PLANNED_ANEW = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
 
 
 class TrailFilter(Struct, frozen=True, kw_only=True):
@@ -44,8 +42,6 @@ class TrailQuery(Struct, frozen=True, kw_only=True, rename=wire_name):
     correlation_id: str | None = None
     since: str | None = None
     until: str | None = None
-    sort: str | None = None
-    """Of the list; a file of it is newest first."""
 
     def values(self) -> dict[str, Any]:
         """What a `TrailFilter` holds.
@@ -64,21 +60,6 @@ class TrailQuery(Struct, frozen=True, kw_only=True, rename=wire_name):
             "since": moment("from", self.since),
             "until": moment("to", self.until, end=True),
         }
-
-    def order(self) -> ByAge:
-        """
-        Raises:
-            Invalid (`sort`).
-        """
-        found: ByAge = one_of("sort", self.sort, ByAge) or "-createdAt"
-        return found
-
-
-async def plan_anew(session: AsyncSession) -> None:
-    """Have the statements of this transaction planned for their values. A plan for any value would read a log from its
-    end until enough rows fit, which for what is rare, or not there, is all of it.
-    """
-    await session.execute(_PLANNED_ANEW)
 
 
 def beginning(value: Any, start: str) -> ColumnElement[bool]:

@@ -11,7 +11,7 @@ from litestar import Litestar
 from app import registry
 from app.core.ids import PLATFORM_TENANT
 from app.core.policy import Actor
-from tests.architecture.access import Stage, kept, one_of_everything, tenant_scopes, tokens
+from tests.architecture.access import Stage, one_of_everything, tenant_scopes, tokens
 from tests.conftest import Made, Person
 
 
@@ -56,7 +56,9 @@ async def stage(
     slugs = [await admin.fetchval("SELECT slug FROM tenant WHERE id = $1", each.id) for each in (tenant, other)]
     ids = await one_of_everything(admin, tenant.id, other.id, plausible)
     ids |= {"platform_token": (mine, mine), "slug": (slugs[0], slugs[1])}
-    return Stage(app, admin, callers, ids, await kept(admin))
+    stage = Stage(app, admin, callers, ids)
+    await stage.keep()
+    return stage
 
 
 def browser(client: AsyncClient) -> dict[str, str]:

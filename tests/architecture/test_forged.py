@@ -120,7 +120,7 @@ async def test_every_sensitive_read_has_its_row_cold_and_from_the_cache(
     for table in ("api_token", "api_client"):  # only what is good can be given another secret
         good = "scopes = '[\"articles:read\"]', revoked_at = NULL, expires_at = NULL"
         await admin.execute(f"UPDATE {table} SET {good} WHERE id = $1", stage.ids[table][0])
-    stage.kept = await kept(admin)
+    await stage.keep()
     for door in doors(stage.app):
         if (access := door.opt.get("access")) is None:
             continue

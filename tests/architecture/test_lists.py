@@ -21,6 +21,7 @@ from app.core.ids import PLATFORM_TENANT, new_id
 from app.core.models import Base
 from app.modules.isolation.repository import sample
 from tests.architecture.access import Door, Stage, addresses, ask, doors, insider
+from tests.architecture.commands import commands
 
 MORE, ON_A_PAGE = 56, 25
 HTMX = {"HX-Request": "true"}
@@ -62,6 +63,8 @@ UNSORTED = {
     "/api/v1/articles/{article_id:uuid}/versions",
     "/api/v1/publications",
 }
+# Their commands: of lists that pages and the API do not sort either.
+UNSORTED_COMMANDS = {"article versions", "isolation list"}
 
 
 async def fill(stage: Stage) -> None:
@@ -123,6 +126,11 @@ async def test_every_list_is_sorted_by_each_of_its_columns_over_all_its_pages(st
     wrong = [*await of_the_dashboards(stage, unsorted), *await of_the_api(stage, unsorted)]
     assert not wrong, "\n".join(wrong)
     assert unsorted == UNSORTED
+
+
+def test_every_command_of_a_list_with_pages_sorts_it() -> None:
+    options = {words: {one.name for one in command.params} for words, command in commands()}
+    assert {words for words, has in options.items() if "cursor" in has and "sort" not in has} == UNSORTED_COMMANDS
 
 
 async def of_the_dashboards(stage: Stage, unsorted: set[str]) -> list[str]:

@@ -7,22 +7,20 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from app.core.paging import Pager
-from app.core.queries import ByAge
 from app.modules.access.permissions import READ
 from app.modules.access.schemas import ACCESS_ANSWERS, AccessPage, AccessQuery, AccessRead, read
-from app.modules.access.service import AccessTrail
+from app.modules.access.service import SORTS, AccessTrail
 
 
 class AccessController(Controller):
     path = "/logs/access"
 
-    @get("/", permission=READ, cached=ACCESS_ANSWERS)
+    @get("/", permission=READ, sorts=SORTS, cached=ACCESS_ANSWERS)
     async def search(
         self,
         reads: NamedDependency[AccessTrail],
         asked_reads: NamedDependency[AccessQuery],
         pager: NamedDependency[Pager],
-        sort: FromQuery[ByAge] = "-createdAt",
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> AccessPage:
@@ -30,7 +28,7 @@ class AccessController(Controller):
 
         `from` and `to` take days or moments; `action` also a start.
         """
-        found = await reads.search(pager, asked_reads.filter(), sort=sort, limit=limit, cursor=cursor)
+        found = await reads.search(pager, asked_reads.filter(), limit=limit, cursor=cursor)
         page = found.map(read)
         return AccessPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 

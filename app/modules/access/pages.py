@@ -14,12 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.errors import Invalid
 from app.core.paging import Page, Pager
 from app.core.policy import Actor
-from app.core.queries import ByAge, columns, one_of
+from app.core.queries import columns
 from app.core.templating import render
 from app.modules.access.models import DataAccessLog
 from app.modules.access.permissions import READ
 from app.modules.access.schemas import AccessQuery, read
-from app.modules.access.service import AccessTrail
+from app.modules.access.service import SORTS, AccessTrail
 from app.modules.audit.service import AuditTrail
 
 FILTERS = columns(AccessQuery)
@@ -48,21 +48,19 @@ class LogPages(Controller):
 class AccessPages(Controller):
     path = "/logs/access"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         request: AnyRequest,
         reads: NamedDependency[AccessTrail],
         asked_reads: NamedDependency[AccessQuery],
         pager: NamedDependency[Pager],
-        sort: FromQuery[str | None] = None,
         cursor: FromQuery[str | None] = None,
     ) -> Template:
         page: Page[DataAccessLog]
         refused: str | None
         try:
-            order: ByAge = one_of("sort", sort, ByAge) or "-createdAt"
-            page, refused = await reads.search(pager, asked_reads.filter(), sort=order, cursor=cursor), None
+            page, refused = await reads.search(pager, asked_reads.filter(), cursor=cursor), None
         except Invalid as problem:  # shown where the rows would be: rows that nobody asked for would mislead
             page, refused = Page([], None, None), problem.detail
         context = {
@@ -70,7 +68,8 @@ class AccessPages(Controller):
             "refused": refused,
             "tenants": await reads.tenants(page.items),
             "cursor": cursor,
-            "params": {name: request.query_params[name] for name in FILTERS if request.query_params.get(name)},
+            "params": {name: request.query_params[name] for name in FILTERS if request.query_params.get(name)}
+            | pager.order,
             "actions": _actions(request),
         }
         status = 422 if refused else 200

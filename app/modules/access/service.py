@@ -8,16 +8,14 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.access import Access, Read
-from app.core.database import SYSTEM, Database, scope_of
+from app.core.database import SYSTEM, Database, plan_anew, scope_of
 from app.core.errors import NotFound
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.months import months_over
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import SYSTEM_ACTOR, Actor
-from app.core.queries import ByAge
 from app.core.request import correlation_id
-from app.core.trails import plan_anew
 from app.modules.access.models import DataAccessLog
 from app.modules.access.repository import fitting, write
 from app.modules.access.schemas import ACCESS_ANSWERS, AccessFilter
@@ -25,6 +23,7 @@ from app.modules.audit.service import erase, record, stored, tenant_names, who
 from app.redis.cache import drop
 
 TOPIC = "access"
+SORTS = Sorts("-createdAt", {"createdAt": DataAccessLog.id})
 LEAST_TEXT = 3
 _ERASE = text("SELECT teknav_erase_access(:person)")
 _DROP = text("SELECT teknav_drop_log_month(:table, :month)")
@@ -124,12 +123,10 @@ class AccessTrail:
         pager: Pager,
         wanted: AccessFilter,
         *,
-        sort: ByAge = "-createdAt",
         limit: int = 25,
         cursor: str | None = None,
     ) -> Page[DataAccessLog]:
-        """Newest first, or as `sort` says. A cursor is good for the same filter and order only."""
-        of = f"access {scope_of(self._session).tenant_id} {wanted} {sort}"
+        of = f"access {scope_of(self._session).tenant_id} {wanted}"
         if wanted != AccessFilter():
             await plan_anew(self._session)
         return await pager.page(
@@ -139,7 +136,7 @@ class AccessTrail:
             of=of,
             limit=limit,
             cursor=cursor,
-            ascending=sort == "createdAt",
+            sorts=SORTS,
         )
 
     async def latest(self, count: int, *, of: tuple[str, str] | None = None) -> Sequence[DataAccessLog]:

@@ -12,7 +12,7 @@ from app.core.etag import etag
 from app.core.moments import moment
 from app.core.paging import Pager
 from app.core.policy import Actor
-from app.core.queries import oldest_first, one_of, uuid_of
+from app.core.queries import one_of, uuid_of
 from app.modules.ai.models import AiTask, TaskStatus
 from app.modules.ai.permissions import READ, RUN
 from app.modules.ai.repository import TaskFilter
@@ -28,7 +28,7 @@ from app.modules.ai.schemas import (
     TaskRequest,
     read,
 )
-from app.modules.ai.service import AiService
+from app.modules.ai.service import SORTS, AiService
 
 Text = str | None
 Tenant = Annotated[Text, QueryParameter(name="tenantId")]
@@ -48,7 +48,6 @@ def provide_task_filter(
     article: Article = None,
     since: Since = None,
     until: Until = None,
-    sort: FromQuery[Text] = None,
 ) -> TaskFilter:
     """The filters of the address; an empty one is none, as browsers send it.
 
@@ -62,7 +61,6 @@ def provide_task_filter(
         one_of("kind", kind, Kind),
         moment("from", since),
         moment("to", until, end=True),
-        oldest_first(sort),
     )
 
 
@@ -87,7 +85,7 @@ class AiTaskController(Controller):
         task = await ai.start(data)
         return _answer(task, 202, {"Location": f"/api/v1/ai/tasks/{task.id}"})
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         ai: NamedDependency[AiService],
@@ -97,12 +95,11 @@ class AiTaskController(Controller):
         article: Article = None,
         since: Since = None,
         until: Until = None,
-        sort: FromQuery[Text] = None,
         limit: FromQuery[int] = 25,
         cursor: FromQuery[Text] = None,
     ) -> AiTaskPage:
         """List AI tasks, newest first unless `sort=createdAt`."""
-        wanted = provide_task_filter(status, kind, None, article, since, until, sort)
+        wanted = provide_task_filter(status, kind, None, article, since, until)
         return read(await ai.tasks(pager, wanted, limit=limit, cursor=cursor), AiTaskPage)
 
     @get("/{task_id:uuid}", permission=READ)
@@ -124,7 +121,7 @@ class AiTaskController(Controller):
 class OwnerAiController(Controller):
     path = "/ai"
 
-    @get("/tasks", permission=READ, cached=AI_ANSWERS)
+    @get("/tasks", permission=READ, sorts=SORTS, cached=AI_ANSWERS)
     async def tasks(
         self,
         ai: NamedDependency[AiService],

@@ -19,7 +19,7 @@ from app.modules.ai.models import AiTask, TaskStatus
 from app.modules.ai.permissions import READ, RUN
 from app.modules.ai.repository import TaskFilter
 from app.modules.ai.schemas import AiTaskOwned, AiTaskRead, Kind, read
-from app.modules.ai.service import JOBS, AiService
+from app.modules.ai.service import JOBS, SORTS, AiService
 from app.modules.runs.service import Runs
 
 TASKS = "/ai/tasks"
@@ -31,7 +31,7 @@ AnyRequest = Request[Any, Any, Any]
 class TaskPages(Controller):
     path = TASKS
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def tasks(
         self,
         request: AnyRequest,

@@ -31,7 +31,6 @@ class TaskFilter:
     kind: str | None = None
     since: datetime | None = None
     until: datetime | None = None
-    ascending: bool = False
 
 
 def tasks(wanted: TaskFilter, workspaces: frozenset[UUID] | None) -> Select[tuple[AiTask]]:

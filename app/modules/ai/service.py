@@ -14,7 +14,7 @@ from app.core.errors import Conflict, Invalid, NotFound
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.locks import hold
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor, Permission
 from app.core.quota import AI_CENTS_PER_MONTH
 from app.core.request import correlation_id
@@ -42,8 +42,9 @@ from app.queues.keys import holder_of, take_keys
 from app.queues.models import State
 from app.redis.cache import drop
 
-__all__ = ["JOBS", "KINDS", "TASKS", "AiService", "TaskFilter", "TaskStatus", "take_up"]
+__all__ = ["JOBS", "KINDS", "SORTS", "TASKS", "AiService", "TaskFilter", "TaskStatus", "take_up"]
 TASKS = "ai.tasks"
+SORTS = Sorts("-createdAt", {"createdAt": AiTask.id})
 KINDS = (GenerateArticleDraft, RewriteArticle, SummarizeArticle, QualityCheck, SeoGenerate, SeoAudit)
 JOBS: dict[str, type[AiJob]] = {job.kind: job for job in KINDS}
 ENDED = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
@@ -211,13 +212,10 @@ class AiService:
     async def tasks(
         self, pager: Pager, wanted: TaskFilter, *, limit: int = 25, cursor: str | None = None
     ) -> Page[AiTask]:
-        """Newest first, unless it is wanted otherwise."""
         own = self._actor.reach(READ)
         query = repository.tasks(wanted, own)
         place = f"tasks {scope_of(self._session).tenant_id} {sorted(own or ())} {wanted}"
-        page = await pager.page(
-            self._session, query, key=AiTask.id, of=place, limit=limit, cursor=cursor, ascending=wanted.ascending
-        )
+        page = await pager.page(self._session, query, key=AiTask.id, of=place, limit=limit, cursor=cursor, sorts=SORTS)
         await repository.add_tries(self._session, page.items)
         return page
 

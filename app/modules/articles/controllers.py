@@ -37,7 +37,7 @@ from app.modules.articles.schemas import (
     publication_read,
     read,
 )
-from app.modules.articles.service import ArticleService
+from app.modules.articles.service import SORTS, ArticleService
 
 # What stands beside the Markdown: a file has no place for it.
 IN_ADDRESS = {
@@ -92,7 +92,6 @@ def provide_query(
     until: Annotated[str | None, QueryParameter(name="to")] = None,
     tag: FromQuery[str | None] = None,
     category: FromQuery[str | None] = None,
-    sort: FromQuery[str | None] = None,
 ) -> ArticleQuery:
     # As text: a provider that raises would leave the request's session to the garbage collector.
     return ArticleQuery(
@@ -104,7 +103,6 @@ def provide_query(
         until=until,
         tag=tag,
         category=category,
-        sort=sort,
     )
 
 
@@ -129,7 +127,7 @@ class ArticleController(Controller):
         article = await articles.create(data)
         return await _with_version(articles, article, 201, location=f"{request.url.path.rstrip('/')}/{article.id}")
 
-    @get("/", permission=READ, cached=ARTICLE_ANSWERS)
+    @get("/", permission=READ, sorts=SORTS, cached=ARTICLE_ANSWERS)
     async def index(
         self,
         articles: NamedDependency[ArticleService],
@@ -144,7 +142,7 @@ class ArticleController(Controller):
         `to`, of when they were made, take days or moments; `tag` and `category` take slugs, and a category stands for
         those below it too.
         """
-        page = await articles.search(pager, asked.filter(), sort=asked.order(), limit=limit, cursor=cursor)
+        page = await articles.search(pager, asked.filter(), limit=limit, cursor=cursor)
         filed = await articles.filed(page.items)
         items = [item(row, filed) for row in page.items]
         return ArticlePage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
@@ -249,7 +247,7 @@ class OwnerArticleController(Controller):
 
     path = "/articles"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         articles: NamedDependency[ArticleService],
@@ -259,7 +257,7 @@ class OwnerArticleController(Controller):
         cursor: FromQuery[str | None] = None,
     ) -> OwnedArticlePage:
         """List articles of all tenants, without bodies; filters and order as tenants have them, and `tenantId`."""
-        page = await articles.search(pager, asked.filter(), sort=asked.order(), limit=limit, cursor=cursor)
+        page = await articles.search(pager, asked.filter(), limit=limit, cursor=cursor)
         filed = await articles.filed(page.items)
         items = [owned(row, filed) for row in page.items]
         return OwnedArticlePage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)

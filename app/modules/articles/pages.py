@@ -25,7 +25,7 @@ from app.modules.articles import repository
 from app.modules.articles.models import Article, Status
 from app.modules.articles.permissions import PUBLISH, READ, WRITE
 from app.modules.articles.schemas import ActForm, ArticleForm, ArticleQuery, BatchForm
-from app.modules.articles.service import ArticleService, may, may_delete
+from app.modules.articles.service import SORTS, ArticleService, may, may_delete
 from app.modules.audit.service import tenant_names
 from app.modules.taxonomy.service import Terms, category_choices, tag_choices
 
@@ -36,7 +36,7 @@ AnyRequest = Request[Any, Any, Any]
 class ArticlePages(Controller):
     path = "/articles"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         request: AnyRequest,
@@ -50,9 +50,10 @@ class ArticlePages(Controller):
         refused: str | None
         scope, of_tenant = scope_of(session), None
         try:
-            wanted, sort = asked.filter(), asked.order()
+            wanted = asked.filter()
+            sort = pager.chosen(SORTS, wanted.text)
             of_tenant = wanted.tenant_id
-            page, refused = await articles.search(pager, wanted, sort=sort, cursor=cursor or None), None
+            page, refused = await articles.search(pager, wanted, cursor=cursor or None), None
         except Invalid as problem:  # shown where the rows would be: rows that nobody asked for would mislead
             page, refused, sort = Page([], None, None), problem.detail, "-createdAt"
         context = {

@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 from sqlalchemy import Row
 
-from app.core.errors import Invalid
 from app.core.etag import Expected
 from app.core.moments import moment
 from app.core.queries import many, one_of, text_of, uuid_of, wire_name
@@ -38,7 +37,6 @@ TagNames = Annotated[
     list[str], Meta(max_length=50, description="By name; new ones are made", examples=[["Maps", "Tide tables"]])
 ]
 CategorySlugs = Annotated[list[str], Meta(max_length=50, description="By slug", examples=[["printing"]])]
-Sort = Literal["relevance", "-createdAt", "createdAt", "-updatedAt", "updatedAt", "title", "-title"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,6 @@ class ArticleQuery(Struct, frozen=True, kw_only=True, rename=wire_name):
     until: str | None = None
     tag: str | None = None
     category: str | None = None
-    sort: str | None = None
 
     def filter(self) -> ArticleFilter:
         """
@@ -86,19 +83,6 @@ class ArticleQuery(Struct, frozen=True, kw_only=True, rename=wire_name):
             tag=text_of("tag", self.tag),
             category=text_of("category", self.category),
         )
-
-    def order(self) -> Sort:
-        """What was asked for; else the best first where words are looked for, and the newest first without.
-
-        Raises:
-            Invalid (`sort`): it is not one that there is, or there are no words to be relevant to.
-        """
-        if not self.sort:
-            return "relevance" if self.q and self.q.strip() else "-createdAt"
-        sort: Sort = one_of("sort", self.sort, Sort)
-        if sort == "relevance" and not (self.q and self.q.strip()):
-            raise Invalid.field("sort", "relevance needs words: give q")
-        return sort
 
 
 class ArticleCreate(Incoming):

@@ -10,7 +10,6 @@ from msgspec import UNSET, UnsetType
 from slugify import slugify
 from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.database import scope_of
 from app.core.errors import Conflict, FieldError, Forbidden, Invalid, NotFound, Stale
@@ -19,7 +18,7 @@ from app.core.events import Event, emit
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.markdown import rendered
-from app.core.paging import MAX_LIMIT, Page, Pager
+from app.core.paging import MAX_LIMIT, RELEVANCE, Page, Pager, Sorts
 from app.core.policy import Actor, Permission
 from app.core.quota import ARTICLES
 from app.core.wire import one_line
@@ -43,7 +42,7 @@ from app.modules.articles.permissions import WRITE as WRITE
 from app.modules.articles.repository import Searched
 from app.modules.articles.repository import titles as titles
 from app.modules.articles.repository import within as within
-from app.modules.articles.schemas import ARTICLE_ANSWERS, MAX_REASON, MOST_AT_ONCE, ArticleFilter, Listed, Sort
+from app.modules.articles.schemas import ARTICLE_ANSWERS, MAX_REASON, MOST_AT_ONCE, ArticleFilter, Listed
 from app.modules.articles.schemas import MAX_SLUG as MAX_SLUG
 from app.modules.articles.schemas import MAX_TITLE as MAX_TITLE
 from app.modules.articles.schemas import ArticleChange as ArticleChange
@@ -61,7 +60,9 @@ from app.redis.cache import drop
 from app.redis.cached import of_tenant
 
 TOPIC = "articles"
-_SORTED: dict[str, InstrumentedAttribute[Any]] = {"updatedAt": Article.updated_at, "title": Article.title}
+SORTS = Sorts(
+    "-createdAt", {"createdAt": Article.id, "updatedAt": Article.updated_at, "title": Article.title}, ranked=True
+)
 MOST_BRACKETS = 3_000  # each may begin a link, and takes the parser long to find out
 
 
@@ -124,25 +125,23 @@ class ArticleService:
         pager: Pager,
         wanted: ArticleFilter,
         *,
-        sort: Sort = "-createdAt",
         limit: int = 25,
         cursor: str | None = None,
     ) -> Page[Row[Any]]:
-        """Rows without bodies. A cursor is good for the same filter and order only; by relevance there is one page."""
+        """Rows without bodies; by relevance there is one page."""
         own = self._actor.reach(READ)
         query = repository.fitting(wanted, workspaces=own)
-        if sort == "relevance" and wanted.text is not None:
+        if wanted.text and pager.chosen(SORTS, wanted.text) == RELEVANCE:
             return await self._best(query, Article, wanted.text, limit)
         return await pager.page(
             self._session,
             query,
             key=Article.id,
-            of=f"articles {scope_of(self._session).tenant_id} {sorted(own or ())} {wanted} {sort}",
+            of=f"articles {scope_of(self._session).tenant_id} {sorted(own or ())} {wanted}",
             limit=limit,
             cursor=cursor,
-            sort=_SORTED.get(sort.removeprefix("-")),
-            ascending=not sort.startswith("-"),
             as_rows=True,
+            sorts=SORTS,
         )
 
     async def update(

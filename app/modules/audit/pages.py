@@ -12,12 +12,12 @@ from litestar.response import Template
 from app.core.access import tell
 from app.core.errors import Invalid
 from app.core.paging import Page, Pager
-from app.core.queries import ByAge, columns, one_of
+from app.core.queries import columns
 from app.core.templating import render, where
 from app.modules.audit.models import AuditLog
 from app.modules.audit.permissions import READ
 from app.modules.audit.schemas import ENTRY_SEEN, OUTCOMES, AuditQuery, changes, read
-from app.modules.audit.service import AuditTrail
+from app.modules.audit.service import SORTS, AuditTrail
 
 FILTERS = columns(AuditQuery)
 
@@ -25,21 +25,19 @@ FILTERS = columns(AuditQuery)
 class AuditPages(Controller):
     path = "/logs/audit"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(
         self,
         request: Request[Any, Any, Any],
         trail: NamedDependency[AuditTrail],
         asked: NamedDependency[AuditQuery],
         pager: NamedDependency[Pager],
-        sort: FromQuery[str | None] = None,
         cursor: FromQuery[str | None] = None,
     ) -> Template:
         page: Page[AuditLog]
         refused: str | None
         try:
-            order: ByAge = one_of("sort", sort, ByAge) or "-createdAt"
-            page, refused = await trail.search(pager, asked.filter(), sort=order, cursor=cursor), None
+            page, refused = await trail.search(pager, asked.filter(), cursor=cursor), None
         except Invalid as problem:  # shown where the rows would be: rows that nobody asked for would mislead
             page, refused = Page([], None, None), problem.detail
         context = {
@@ -47,7 +45,8 @@ class AuditPages(Controller):
             "refused": refused,
             "tenants": await trail.tenants(page.items),
             "cursor": cursor,
-            "params": {name: request.query_params[name] for name in FILTERS if request.query_params.get(name)},
+            "params": {name: request.query_params[name] for name in FILTERS if request.query_params.get(name)}
+            | pager.order,
             "actions": _actions(request),
             "outcomes": [(outcome, outcome.capitalize()) for outcome in OUTCOMES],
         }

@@ -9,17 +9,16 @@ import structlog
 from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database import Database, scope_of
+from app.core.database import Database, plan_anew, scope_of
 from app.core.digests import ERASED, Marks, record_digest
 from app.core.errors import NotFound
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.logging import redact
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor, Attempt, Audit
-from app.core.queries import ByAge, columns, query_of
+from app.core.queries import columns, query_of
 from app.core.request import correlation_id
-from app.core.trails import plan_anew
 from app.module import Exportable
 from app.modules.audit.models import AuditLog
 from app.modules.audit.permissions import READ
@@ -30,6 +29,7 @@ from app.modules.audit.schemas import AUDIT_ANSWERS, AuditFilter, AuditQuery, Au
 from app.redis.cache import drop
 
 TOPIC = "audit"
+SORTS = Sorts("-createdAt", {"createdAt": AuditLog.id})
 ERASED_AT_ONCE = 500
 Resource = tuple[str, object, str | None]
 """What was acted on: its type, its id, and a label for people."""
@@ -112,12 +112,10 @@ class AuditTrail:
         pager: Pager,
         wanted: AuditFilter,
         *,
-        sort: ByAge = "-createdAt",
         limit: int = 25,
         cursor: str | None = None,
     ) -> Page[AuditLog]:
-        """Newest first, or as `sort` says. A cursor is good for the same filter and order only."""
-        of = f"audit {scope_of(self._session).tenant_id} {wanted} {sort}"
+        of = f"audit {scope_of(self._session).tenant_id} {wanted}"
         if wanted != AuditFilter():
             await plan_anew(self._session)
         return await pager.page(
@@ -128,7 +126,7 @@ class AuditTrail:
             limit=limit,
             cursor=cursor,
             branches=places(wanted.text),
-            ascending=sort == "createdAt",
+            sorts=SORTS,
         )
 
     async def tenants(self, rows: Iterable[AuditLog]) -> dict[UUID, str]:

@@ -109,5 +109,5 @@ def media_type(form: str) -> str:
 
 
 def wire_filter(given: Mapping[str, str]) -> dict[str, str]:
-    """Without what is empty, and without the place in the list."""
-    return {name: value for name, value in given.items() if value and name not in ("cursor", "limit")}
+    """Without what is empty, and without order and place in the list: a file is newest first."""
+    return {name: value for name, value in given.items() if value and name not in ("cursor", "limit", "sort")}

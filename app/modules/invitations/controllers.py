@@ -17,18 +17,17 @@ from app.modules.invitations.schemas import (
     InvitationPage,
     InvitationRead,
     InvitationsChanged,
-    Sort,
     State,
     made,
     read,
 )
-from app.modules.invitations.service import InvitationService
+from app.modules.invitations.service import SORTS, InvitationService
 
 
 class InvitationController(Controller):
     path = "/tenants/{tenant_id:uuid}/invitations"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def search(
         self,
         invitations: NamedDependency[InvitationService],
@@ -36,12 +35,11 @@ class InvitationController(Controller):
         tenant_id: FromPath[UUID],
         q: FromQuery[str | None] = None,
         wanted: Annotated[State | None, QueryParameter(name="state")] = None,
-        sort: FromQuery[Sort] = "-createdAt",
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> InvitationPage:
         """List a tenant's invitations, newest first or as `sort` says, without their links."""
-        page = await invitations.search(pager, tenant_id, text=q, state=wanted, sort=sort, limit=limit, cursor=cursor)
+        page = await invitations.search(pager, tenant_id, text=q, state=wanted, limit=limit, cursor=cursor)
         found = page.map(read)
         return InvitationPage(items=found.items, next_cursor=found.next_cursor, prev_cursor=found.prev_cursor)
 

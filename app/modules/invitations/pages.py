@@ -1,16 +1,16 @@
 """Invitations in the dashboards, and `/invitations/{link}`, where people take them up."""
 
-from typing import Annotated, Any, get_args
+from typing import Any, get_args
 from uuid import UUID
 
 from litestar import Controller, Request, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, QueryParameter, URLEncodedBody
+from litestar.params import FromPath, URLEncodedBody
 from litestar.response import Redirect, Template
 
 from app.core.database import Plane
 from app.core.errors import Invalid, Problem
-from app.core.listing import filled, kept
+from app.core.listing import Asked, asked_of, filled, kept
 from app.core.paging import Pager
 from app.core.policy import PUBLIC, SIGNED_IN, Actor, actor_of
 from app.core.queries import one_of, uuid_of, uuids_of
@@ -18,8 +18,8 @@ from app.core.settings import Settings
 from app.core.templating import MEMBERS, home_of, render, told
 from app.core.wire import SHORT_BODY, Ticked
 from app.modules.invitations.permissions import READ, WRITE
-from app.modules.invitations.schemas import InvitationForm, RegisterForm, Sort, State
-from app.modules.invitations.service import InvitationOver, InvitationService, Welcome
+from app.modules.invitations.schemas import InvitationForm, RegisterForm, State
+from app.modules.invitations.service import SORTS, InvitationOver, InvitationService, Welcome
 from app.modules.roles.service import RoleService
 from app.modules.tenants.service import TenantService
 
@@ -42,20 +42,20 @@ class Views:
         self.holder, self.invitations = holder, invitations
         self._request, self._roles, self._tenants, self._pager = request, roles, tenants, pager
 
-    async def index(self, params: dict[str, str], cursor: str | None = None) -> Template:
+    async def index(self, asked: Asked | None = None) -> Template:
+        """The list as the address asks for it, or as `asked`."""
+        params, place = asked or asked_of(self._request.query_params, LISTED)
         state: State | None = one_of("state", params.get("state"), State)
-        sort: Sort = one_of("sort", params.get("sort"), Sort) or "-createdAt"
-        text = params.get("q")
+        pager, text = self._pager.by(params.get("sort")), params.get("q")
         page, cursor = await filled(
-            lambda at: self.invitations.search(self._pager, self.holder, text=text, state=state, sort=sort, cursor=at),
-            cursor,
+            lambda at: self.invitations.search(pager, self.holder, text=text, state=state, cursor=at), place
         )
         context = await self._common() | {"page": page, "cursor": cursor, "params": params, "states": _STATES}
         return render(self._request, "invitations/index.html", context, fragment="invitations/_list.html")
 
     async def again(self) -> Template:
         """The list as the reader has it, after an act on it."""
-        return await self.index(*kept(self._request, f"{home_of(self._request)}/invitations", LISTED))
+        return await self.index(kept(self._request, f"{home_of(self._request)}/invitations", LISTED))
 
     async def show(self, invitation_id: UUID) -> Template:
         context = await self._common() | {"invitation": await self.invitations.get(self.holder, invitation_id)}
@@ -86,17 +86,9 @@ class InvitationPages(Controller):
 
     path = "/invitations"
 
-    @get("/", permission=READ)
-    async def index(
-        self,
-        views: NamedDependency[Views],
-        q: FromQuery[str] = "",
-        wanted: Annotated[str, QueryParameter(name="state")] = "",
-        sort: FromQuery[str] = "",
-        cursor: FromQuery[str | None] = None,
-    ) -> Template:
-        asked = {"q": q, "state": wanted, "sort": sort}
-        return await views.index({name: value for name, value in asked.items() if value}, cursor)
+    @get("/", permission=READ, sorts=SORTS)
+    async def index(self, views: NamedDependency[Views]) -> Template:
+        return await views.index()
 
     @get("/{invitation_id:uuid}", permission=READ)
     async def show(self, views: NamedDependency[Views], invitation_id: FromPath[UUID]) -> Template:

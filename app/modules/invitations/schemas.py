@@ -13,7 +13,6 @@ from app.core.wire import Incoming, Outgoing
 from app.modules.invitations.models import Invitation
 
 State = Literal["pending", "accepted", "expired", "revoked"]
-Sort = Literal["-createdAt", "createdAt", "email", "-email", "expiresAt", "-expiresAt"]
 Email = Annotated[str, Meta(max_length=320, examples=["editor@example.org"])]
 
 

@@ -13,7 +13,7 @@ from app.core.database import SYSTEM, Database, Plane
 from app.core.errors import Conflict, Forbidden, NotFound, Problem
 from app.core.ids import new_id
 from app.core.live import signal
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor
 from app.core.queries import at_once, text_of
 from app.core.secrets import Secret, Signer, digest
@@ -21,7 +21,7 @@ from app.modules.audit.service import record
 from app.modules.email.service import Letter, Ticket, send
 from app.modules.identity.service import hash_password, open_account
 from app.modules.invitations.models import Invitation
-from app.modules.invitations.schemas import Sort, State
+from app.modules.invitations.schemas import State
 from app.modules.members.service import MemberService
 from app.modules.people.service import User, plain_email, user_by_email
 from app.modules.roles.service import RoleService
@@ -29,6 +29,7 @@ from app.modules.tenants.service import TenantService
 
 TOPIC, PURPOSE = "invitations", "invitation"
 LASTS = timedelta(days=7)
+SORTS = Sorts("-createdAt", {"createdAt": Invitation.id, "email": Invitation.email, "expiresAt": Invitation.expires_at})
 
 
 class InvitationOver(Problem):
@@ -62,11 +63,10 @@ class InvitationService:
         *,
         text: str | None = None,
         state: State | None = None,
-        sort: Sort = "-createdAt",
         limit: int = 25,
         cursor: str | None = None,
     ) -> Page[Invitation]:
-        """Newest first, or as `sort` says; `text` is a part of the address.
+        """`text` is a part of the address.
 
         Raises:
             NotFound: there is no such tenant. Invalid (`q`).
@@ -80,11 +80,10 @@ class InvitationService:
             self._session,
             query,
             key=Invitation.id,
-            of=f"invitations {tenant_id} {text} {state} {sort}",
+            of=f"invitations {tenant_id} {text} {state}",
             limit=limit,
             cursor=cursor,
-            sort={"email": Invitation.email, "expiresAt": Invitation.expires_at}.get(sort.removeprefix("-")),
-            ascending=not sort.startswith("-"),
+            sorts=SORTS,
         )
 
     async def get(self, tenant_id: UUID, invitation_id: UUID, *, lock: bool = False) -> Invitation:

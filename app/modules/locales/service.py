@@ -14,7 +14,7 @@ from app.core.etag import Expected, require
 from app.core.ids import new_id
 from app.core.live import signal
 from app.core.locks import hold
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor
 from app.core.wire import one_line
 from app.modules.audit.service import record
@@ -41,6 +41,7 @@ from app.redis.cache import Cache, drop
 TOPIC = "locales"
 R = TypeVar("R", Locale, LocaleRead)
 SHOWN_KEYS = 20
+_BY_KEY = Sorts("key", {"key": InterfaceText.key})
 # Language, script, region, variants; extensions and private use say nothing of what is written.
 _CODE = re.compile(r"([a-z]{2,3})(-[a-z]{4})?(-(?:[a-z]{2}|\d{3}))?((?:-(?:[a-z\d]{5,8}|\d[a-z\d]{3}))*)", re.I | re.A)
 
@@ -209,8 +210,7 @@ class LocaleService:
             self._session,
             repository.fitting(default, row, wanted),
             key=InterfaceText.id,
-            sort=InterfaceText.key,
-            ascending=True,
+            sorts=_BY_KEY,
             of=f"interface {default.id} {row.id} {wanted}",
             limit=limit,
             cursor=cursor,

@@ -21,17 +21,16 @@ from app.modules.members.schemas import (
     MembersChange,
     MembersChanged,
     PlaceChange,
-    Sort,
     detail,
     read,
 )
-from app.modules.members.service import MemberService
+from app.modules.members.service import SORTS, MemberService
 
 
 class MemberController(Controller):
     path = "/tenants/{tenant_id:uuid}/members"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def search(
         self,
         members: NamedDependency[MemberService],
@@ -40,13 +39,12 @@ class MemberController(Controller):
         q: FromQuery[str | None] = None,
         role_id: Annotated[UUID | None, QueryParameter(name="roleId")] = None,
         workspace_id: Annotated[UUID | None, QueryParameter(name="workspaceId")] = None,
-        sort: FromQuery[Sort] = "-createdAt",
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> MemberPage:
         """List a tenant's members, newest first or as `sort` says. `q` is looked for in name and e-mail."""
         wanted = MemberFilter(q or None, role_id, workspace_id)
-        page = (await members.search(pager, tenant_id, wanted, sort=sort, limit=limit, cursor=cursor)).map(read)
+        page = (await members.search(pager, tenant_id, wanted, limit=limit, cursor=cursor)).map(read)
         return MemberPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
     @post("/", permission=WRITE, audit="member.add")

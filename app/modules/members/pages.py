@@ -1,23 +1,23 @@
 """Members in the dashboards: `/members` of a tenant's members, `/tenants/{id}/members` of the owner."""
 
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from litestar import Controller, Request, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, QueryParameter, URLEncodedBody
+from litestar.params import FromPath, FromQuery, URLEncodedBody
 from litestar.response import Template
 
 from app.core.errors import Invalid
-from app.core.listing import filled, kept
+from app.core.listing import Asked, asked_of, filled, kept
 from app.core.paging import Pager
-from app.core.queries import one_of, uuid_of, uuids_of
+from app.core.queries import uuid_of, uuids_of
 from app.core.templating import home_of, render, told
 from app.core.wire import Ticked
 from app.modules.members.permissions import READ, WRITE
 from app.modules.members.repository import MemberFilter
-from app.modules.members.schemas import MEMBER_SEEN, MemberForm, PlaceForm, RoleForm, RolesForm, Sort
-from app.modules.members.service import MemberService
+from app.modules.members.schemas import MEMBER_SEEN, MemberForm, PlaceForm, RoleForm, RolesForm
+from app.modules.members.service import SORTS, MemberService
 from app.modules.roles.service import RoleService
 from app.modules.tenants.service import TenantService
 
@@ -40,13 +40,13 @@ class Views:
         self.holder, self.members = holder, members
         self._request, self._roles, self._tenants, self._pager = request, roles, tenants, pager
 
-    async def index(self, params: dict[str, str], cursor: str | None = None) -> Template:
+    async def index(self, asked: Asked | None = None) -> Template:
+        """The list as the address asks for it, or as `asked`."""
+        params, place = asked or asked_of(self._request.query_params, LISTED)
         role, workspace = uuid_of("roleId", params.get("roleId")), uuid_of("workspaceId", params.get("workspaceId"))
         wanted = MemberFilter(params.get("q"), role, workspace)
-        sort: Sort = one_of("sort", params.get("sort"), Sort) or "-createdAt"
-        page, cursor = await filled(
-            lambda at: self.members.search(self._pager, self.holder, wanted, sort=sort, cursor=at), cursor
-        )
+        pager = self._pager.by(params.get("sort"))
+        page, cursor = await filled(lambda at: self.members.search(pager, self.holder, wanted, cursor=at), place)
         context = await self._common() | {
             "page": page,
             "cursor": cursor,
@@ -57,7 +57,7 @@ class Views:
 
     async def again(self) -> Template:
         """The list as the reader has it, after an act on it."""
-        return await self.index(*kept(self._request, f"{home_of(self._request)}/members", LISTED))
+        return await self.index(kept(self._request, f"{home_of(self._request)}/members", LISTED))
 
     async def show(self, member_id: UUID, fragment: str) -> Template:
         member = await self.members.get(self.holder, member_id)
@@ -84,18 +84,9 @@ class MemberPages(Controller):
 
     path = "/members"
 
-    @get("/", permission=READ)
-    async def index(
-        self,
-        views: NamedDependency[Views],
-        q: FromQuery[str] = "",
-        role_id: Annotated[str, QueryParameter(name="roleId")] = "",
-        workspace_id: Annotated[str, QueryParameter(name="workspaceId")] = "",
-        sort: FromQuery[str] = "",
-        cursor: FromQuery[str | None] = None,
-    ) -> Template:
-        asked = {"q": q, "roleId": role_id, "workspaceId": workspace_id, "sort": sort}
-        return await views.index({name: value for name, value in asked.items() if value}, cursor)
+    @get("/", permission=READ, sorts=SORTS)
+    async def index(self, views: NamedDependency[Views]) -> Template:
+        return await views.index()
 
     @get("/{member_id:uuid}", permission=READ, access=MEMBER_SEEN)
     async def show(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType, convert, field
@@ -12,7 +12,6 @@ from app.core.queries import Ids
 from app.core.wire import Incoming, Outgoing, Ticked
 from app.modules.members.models import TenantMember
 
-Sort = Literal["-createdAt", "createdAt", "name", "-name", "email", "-email"]
 MEMBER_SEEN = Access("owner.read.member", "member", of="member_id", fields=("email", "name"))
 Email = Annotated[str, Meta(max_length=320, examples=["editor@example.org"])]
 

@@ -12,7 +12,7 @@ from app.core.errors import Conflict, Invalid, NotFound
 from app.core.etag import Expected, require
 from app.core.ids import new_id
 from app.core.live import signal
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor
 from app.core.queries import at_once, text_of
 from app.core.quota import MEMBERS
@@ -21,12 +21,12 @@ from app.modules.members import repository
 from app.modules.members.models import TenantMember
 from app.modules.members.repository import LOOK_AFTER
 from app.modules.members.repository import MemberFilter as MemberFilter
-from app.modules.members.schemas import Sort
 from app.modules.people.service import User, user_by_email
 from app.modules.roles.service import Role, RoleService
 from app.modules.tenants.service import TenantService, require_room
 
 TOPIC = "members"
+SORTS = Sorts("-createdAt", {"createdAt": TenantMember.id, "name": TenantMember.name, "email": TenantMember.email})
 
 
 class MemberService:
@@ -44,27 +44,23 @@ class MemberService:
         tenant_id: UUID,
         wanted: MemberFilter,
         *,
-        sort: Sort = "-createdAt",
         limit: int = 25,
         cursor: str | None = None,
     ) -> Page[TenantMember]:
-        """Newest first, or as `sort` says.
-
+        """
         Raises:
             NotFound: there is no such tenant. Invalid (`q`).
         """
         await self._tenants.called(tenant_id)
         wanted = replace(wanted, text=text_of("q", wanted.text))
-        by = {"name": TenantMember.name, "email": TenantMember.email}
         return await pager.page(
             self._session,
             repository.members(tenant_id, wanted),
             key=TenantMember.id,
-            of=f"members {tenant_id} {wanted} {sort}",
+            of=f"members {tenant_id} {wanted}",
             limit=limit,
             cursor=cursor,
-            sort=by.get(sort.removeprefix("-")),
-            ascending=not sort.startswith("-"),
+            sorts=SORTS,
         )
 
     async def get(self, tenant_id: UUID, member_id: UUID, *, lock: bool = False) -> TenantMember:

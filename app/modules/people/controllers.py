@@ -22,7 +22,6 @@ from app.modules.people.schemas import (
     ConsentRead,
     Role,
     RoleChange,
-    Sort,
     State,
     Unbans,
     UserChange,
@@ -32,7 +31,8 @@ from app.modules.people.schemas import (
     read,
     read_consent,
 )
-from app.modules.people.service import People
+from app.modules.people.service import SORTS, People
+from app.modules.sessions.service import SORTS as SESSION_SORTS
 from app.modules.sessions.service import (
     DeviceRead,
     Revocations,
@@ -43,14 +43,13 @@ from app.modules.sessions.service import (
     read_device,
     read_session,
 )
-from app.modules.sessions.service import Sort as SessionSort
 from app.modules.sessions.service import State as SessionState
 
 
 class UserController(Controller):
     path = "/users"
 
-    @get("/", permission=READ, access=USERS_SEEN)
+    @get("/", permission=READ, access=USERS_SEEN, sorts=SORTS)
     async def search(
         self,
         people: NamedDependency[People],
@@ -58,12 +57,11 @@ class UserController(Controller):
         q: FromQuery[str | None] = None,
         role: FromQuery[Role | None] = None,
         state_: Annotated[State | None, QueryParameter(name="state")] = None,
-        sort: FromQuery[Sort] = "-createdAt",
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> UserPage:
         """List people, newest first where nothing else is asked for. `q` is looked for in name and e-mail."""
-        found = await people.search(pager, text=q, role=role, state=state_, sort=sort, limit=limit, cursor=cursor)
+        found = await people.search(pager, text=q, role=role, state=state_, limit=limit, cursor=cursor)
         page = found.map(read)
         return UserPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
@@ -166,7 +164,7 @@ class UserController(Controller):
 class SessionController(Controller):
     path = "/sessions"
 
-    @get("/", permission=READ, access=SESSIONS_SEEN)
+    @get("/", permission=READ, access=SESSIONS_SEEN, sorts=SESSION_SORTS)
     async def search(
         self,
         people: NamedDependency[People],
@@ -174,7 +172,6 @@ class SessionController(Controller):
         q: FromQuery[str | None] = None,
         device: FromQuery[str | None] = None,
         state_: Annotated[SessionState, QueryParameter(name="state")] = "open",
-        sort: FromQuery[SessionSort] = "-createdAt",
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> SessionPage:
@@ -183,7 +180,7 @@ class SessionController(Controller):
         `q` is looked for in the person's name and e-mail, `device` in what the browser calls itself.
         """
         wanted = SessionFilter(state_, device)
-        found = await people.sessions(pager, wanted, text=q, sort=sort, limit=limit, cursor=cursor)
+        found = await people.sessions(pager, wanted, text=q, limit=limit, cursor=cursor)
         page = found.map(read_session)
         return SessionPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 

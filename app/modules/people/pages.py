@@ -1,15 +1,15 @@
 """`/dashboard/owner/users` and `/dashboard/owner/sessions`."""
 
-from typing import Annotated, Any, get_args
+from typing import Any, get_args
 from uuid import UUID
 
 from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, QueryParameter, URLEncodedBody
+from litestar.params import FromPath, FromQuery, URLEncodedBody
 from litestar.response import Template
 
 from app.core.access import tell
-from app.core.listing import Asked, filled, kept
+from app.core.listing import Asked, asked_of, filled, kept
 from app.core.paging import Pager
 from app.core.policy import Actor
 from app.core.queries import one_of, uuids_of
@@ -25,14 +25,13 @@ from app.modules.people.schemas import (
     BansForm,
     Role,
     RoleForm,
-    Sort,
     State,
     UserChange,
     UserForm,
 )
-from app.modules.people.service import PURPOSES, People
+from app.modules.people.service import PURPOSES, SORTS, People
+from app.modules.sessions.service import SORTS as SESSION_SORTS
 from app.modules.sessions.service import SessionBook, SessionFilter
-from app.modules.sessions.service import Sort as SessionSort
 from app.modules.sessions.service import State as SessionState
 
 PATH, SESSIONS = f"{PREFIX}/users", f"{PREFIX}/sessions"
@@ -46,19 +45,11 @@ SESSION_STATES = [("ended", "Ended"), ("expired", "Expired")]
 class UserPages(Controller):
     path = "/users"
 
-    @get("/", permission=READ, access=USERS_SEEN)
+    @get("/", permission=READ, access=USERS_SEEN, sorts=SORTS)
     async def index(
-        self,
-        request: AnyRequest,
-        people: NamedDependency[People],
-        pager: NamedDependency[Pager],
-        q: FromQuery[str | None] = None,
-        role: FromQuery[str | None] = None,
-        state_: Annotated[str | None, QueryParameter(name="state")] = None,
-        sort: FromQuery[str | None] = None,
-        cursor: FromQuery[str | None] = None,
+        self, request: AnyRequest, people: NamedDependency[People], pager: NamedDependency[Pager]
     ) -> Template:
-        return await _people(request, people, pager, Asked(_given(q=q, role=role, state=state_, sort=sort), cursor))
+        return await _people(request, people, pager, asked_of(request.query_params, PEOPLE_LISTED))
 
     @post("/", permission=WRITE, audit="owner.user.create", status_code=200)
     async def create(self, people: NamedDependency[People], data: URLEncodedBody[UserForm]) -> Response[bytes]:
@@ -167,21 +158,15 @@ class UserPages(Controller):
 class SessionPages(Controller):
     path = "/sessions"
 
-    @get("/", permission=READ, access=SESSIONS_SEEN)
+    @get("/", permission=READ, access=SESSIONS_SEEN, sorts=SESSION_SORTS)
     async def index(
         self,
         request: AnyRequest,
         actor: NamedDependency[Actor],
         people: NamedDependency[People],
         pager: NamedDependency[Pager],
-        q: FromQuery[str | None] = None,
-        device: FromQuery[str | None] = None,
-        state_: Annotated[str | None, QueryParameter(name="state")] = None,
-        sort: FromQuery[str | None] = None,
-        cursor: FromQuery[str | None] = None,
     ) -> Template:
-        asked = Asked(_given(q=q, device=device, state=state_, sort=sort), cursor)
-        return await _sessions(request, actor, people, pager, asked)
+        return await _sessions(request, actor, people, pager, asked_of(request.query_params, SESSIONS_LISTED))
 
     @post("/revocations", permission=WRITE, audit="session.revoke", status_code=200)
     async def revoke_many(
@@ -214,40 +199,33 @@ class SessionPages(Controller):
 
 async def _people(request: AnyRequest, people: People, pager: Pager, wanted: Asked) -> Template:
     asked = wanted.params
-    order: Sort = one_of("sort", asked.get("sort"), Sort) or "-createdAt"
+    text, sorted_ = asked.get("q"), pager.by(asked.get("sort"))
     role, state = one_of("role", asked.get("role"), Role), one_of("state", asked.get("state"), State)
     page, cursor = await filled(
-        lambda at: people.search(pager, text=asked.get("q"), role=role, state=state, sort=order, cursor=at),
-        wanted.cursor,
+        lambda at: people.search(sorted_, text=text, role=role, state=state, cursor=at), wanted.cursor
     )
     tell(request, rows=len(page.items))
-    context = {"page": page, "cursor": cursor, "params": asked, "sort": order, "roles": ROLES, "states": STATES}
+    context = {"page": page, "cursor": cursor, "params": asked, "roles": ROLES, "states": STATES}
     return render(request, "people/index.html", context, fragment="people/_list.html", access=USERS_SEEN)
 
 
 async def _sessions(request: AnyRequest, actor: Actor, people: People, pager: Pager, where: Asked) -> Template:
     asked = where.params
     state: SessionState = one_of("state", asked.get("state"), SessionState) or "open"
-    order: SessionSort = one_of("sort", asked.get("sort"), SessionSort) or "-createdAt"
-    wanted = SessionFilter(state, asked.get("device"))
+    wanted, sorted_ = SessionFilter(state, asked.get("device")), pager.by(asked.get("sort"))
     page, cursor = await filled(
-        lambda at: people.sessions(pager, wanted, text=asked.get("q"), sort=order, cursor=at), where.cursor
+        lambda at: people.sessions(sorted_, wanted, text=asked.get("q"), cursor=at), where.cursor
     )
     tell(request, rows=len(page.items))
     context = {
         "page": page,
         "cursor": cursor,
         "params": asked,
-        "sort": order,
         "states": SESSION_STATES,
         "people": await people.by_ids({row.user_id for row in page.items}),
         "here": actor.session,
     }
     return render(request, "people/sessions.html", context, fragment="people/_sessions.html", access=SESSIONS_SEEN)
-
-
-def _given(**asked: str | None) -> dict[str, str]:
-    return {name: value for name, value in asked.items() if value}
 
 
 def _again(user_id: UUID) -> Response[bytes]:

@@ -18,7 +18,6 @@ SESSIONS_SEEN = Access("owner.read.session", "session", fields=("user", "ip", "u
 MAX_NAME, MAX_EMAIL, MAX_PHONE, MAX_ABOUT = 120, 320, 40, 2000
 Role = Literal["owner", "operator", "auditor", "user"]
 """What a person is on the platform (`app/core/roles.py`); a `user` is nothing there."""
-Sort = Literal["-createdAt", "createdAt", "name", "-name", "email", "-email"]
 State = Literal["active", "invited", "banned"]
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, description="One line", examples=["Ada Lovelace"])]
 Email = Annotated[str, Meta(max_length=MAX_EMAIL, examples=["ada@example.org"])]

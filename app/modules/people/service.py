@@ -14,7 +14,7 @@ from app.core.errors import Conflict, Invalid, NotFound
 from app.core.etag import Expected, require
 from app.core.ids import new_id
 from app.core.live import signal
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor
 from app.core.queries import at_once, text_of
 from app.core.wire import one_line, reason_of
@@ -32,12 +32,10 @@ from app.modules.people.schemas import (
     ConsentChange,
     ConsentRead,
     ProfileChange,
-    Sort,
     UserChange,
     read_consent,
 )
 from app.modules.sessions.service import TOPIC, Session, SessionBook, SessionFilter, end_all
-from app.modules.sessions.service import Sort as SessionSort
 from app.queues.timing import checked_zone
 
 __all__ = [
@@ -54,6 +52,7 @@ __all__ = [
 # Without what separates or quotes addresses in a header, where one would become several, or another.
 _SIGN = r"[^@\s\x00-\x1f\x7f<>()\[\]\\,;:\"?]"
 _EMAIL = re.compile(rf"{_SIGN}{{1,64}}@{_SIGN}{{1,255}}")
+SORTS = Sorts("-createdAt", {"createdAt": User.id, "name": User.name, "email": User.email})
 _PHONE = re.compile(r"\+?[\d ()/.-]{3,40}")
 
 
@@ -93,22 +92,17 @@ class People:
         text: str | None = None,
         role: str | None = None,
         state: str | None = None,
-        sort: Sort = "-createdAt",
         limit: int = 25,
         cursor: str | None = None,
     ) -> Page[User]:
-        """`text` is looked for in name and e-mail; a `-` before what it is sorted by puts the last one first.
+        """`text` is looked for in name and e-mail.
 
         Raises:
             Invalid (`q`).
         """
         text = text_of("q", text)
-        query, of = repository.users(text, role, state), f"users {text} {role} {state} {sort}"
-        column = {"name": User.name, "email": User.email}.get(sort.removeprefix("-"))
-        up = not sort.startswith("-")
-        return await pager.page(
-            self._session, query, key=User.id, of=of, limit=limit, cursor=cursor, sort=column, ascending=up
-        )
+        query, of = repository.users(text, role, state), f"users {text} {role} {state}"
+        return await pager.page(self._session, query, key=User.id, of=of, limit=limit, cursor=cursor, sorts=SORTS)
 
     async def sessions(
         self,
@@ -117,7 +111,6 @@ class People:
         user_id: UUID | None = None,
         *,
         text: str | None = None,
-        sort: SessionSort = "-createdAt",
         limit: int = 25,
         cursor: str | None = None,
     ) -> Page[Session]:
@@ -129,9 +122,7 @@ class People:
         text = text_of("q", text)
         among = repository.ids(text) if text else None
         book = SessionBook(self._session, self._actor)
-        return await book.search(
-            pager, user_id, wanted, among=among, of=text or "", sort=sort, limit=limit, cursor=cursor
-        )
+        return await book.search(pager, user_id, wanted, among=among, of=text or "", limit=limit, cursor=cursor)
 
     async def get(self, user_id: UUID, *, lock: bool = False) -> User:
         """

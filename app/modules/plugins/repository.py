@@ -10,6 +10,7 @@ from sqlalchemy import Select, Table, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.queries import between
 from app.core.signs import Sign, Weight, counted
 from app.core.trace import MOST_STEPS, Step
 from app.modules.plugins.models import Plugin, PluginConfig, PluginDelivery, PluginExecutionLog, Status
@@ -99,9 +100,7 @@ def deliveries(wanted: DeliveryFilter) -> Select[tuple[PluginDelivery]]:
         (PluginDelivery.tenant_id, wanted.tenant_id),
     ]
     query = select(PluginDelivery).where(*(column == value for column, value in pairs if value is not None))
-    if wanted.since is not None:
-        query = query.where(PluginDelivery.created_at >= wanted.since)
-    return query if wanted.until is None else query.where(PluginDelivery.created_at < wanted.until)
+    return between(query, PluginDelivery.id, wanted.since, wanted.until)
 
 
 async def write(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> frozenset[UUID]:

@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import to_builtins
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.database import plan_anew
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor
@@ -82,6 +83,8 @@ class QueueService:
         control.spec_of(self._session, queue)
         query, of = repository.jobs(queue, wanted), f"jobs {queue} {wanted}"
         branches = repository.branches(wanted, [one.kind for one in declared() if one.queue == queue])
+        if wanted.text is not None:
+            await plan_anew(self._session)
         return await pager.page(
             self._session, query, key=JobRow.id, of=of, limit=limit, cursor=cursor, branches=branches, sorts=SORTS
         )

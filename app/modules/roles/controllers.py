@@ -10,26 +10,25 @@ from app.core.etag import IfMatch, etag, versions
 from app.core.paging import Pager
 from app.modules.roles.models import Role
 from app.modules.roles.permissions import READ, WRITE
-from app.modules.roles.schemas import RoleChange, RoleCreate, RolePage, RoleRead, Sort, read
-from app.modules.roles.service import RoleService
+from app.modules.roles.schemas import RoleChange, RoleCreate, RolePage, RoleRead, read
+from app.modules.roles.service import SORTS, RoleService
 
 
 class RoleController(Controller):
     path = "/tenants/{tenant_id:uuid}/roles"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def search(
         self,
         roles: NamedDependency[RoleService],
         pager: NamedDependency[Pager],
         tenant_id: FromPath[UUID],
         q: FromQuery[str | None] = None,
-        sort: FromQuery[Sort] = "-createdAt",
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> RolePage:
         """List a tenant's roles, newest first or as `sort` says, with what each may do."""
-        page = await roles.search(pager, tenant_id, text=q, sort=sort, limit=limit, cursor=cursor)
+        page = await roles.search(pager, tenant_id, text=q, limit=limit, cursor=cursor)
         rights = await roles.rights(page.items)
         items = [read(row, sorted(rights[row.id])) for row in page.items]
         return RolePage(items=items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)

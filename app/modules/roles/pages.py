@@ -5,19 +5,19 @@ from uuid import UUID
 
 from litestar import Controller, Request, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, URLEncodedBody
+from litestar.params import FromPath, URLEncodedBody
 from litestar.response import Template
 
-from app.core.listing import filled, kept
+from app.core.listing import Asked, asked_of, filled, kept
 from app.core.paging import Pager
-from app.core.queries import one_of
 from app.core.templating import home_of, render, told
 from app.modules.roles.permissions import READ, WRITE
-from app.modules.roles.schemas import RoleForm, Sort
-from app.modules.roles.service import RoleService
+from app.modules.roles.schemas import RoleForm
+from app.modules.roles.service import SORTS, RoleService
 from app.modules.tenants.service import TenantService
 
 AnyRequest = Request[Any, Any, Any]
+LISTED = ("q", "sort")
 
 
 class Views:
@@ -29,11 +29,11 @@ class Views:
         self.holder, self.roles = holder, roles
         self._request, self._tenants, self._pager = request, tenants, pager
 
-    async def index(self, params: dict[str, str], cursor: str | None = None) -> Template:
-        sort: Sort = one_of("sort", params.get("sort"), Sort) or "-createdAt"
-        page, cursor = await filled(
-            lambda at: self.roles.search(self._pager, self.holder, text=params.get("q"), sort=sort, cursor=at), cursor
-        )
+    async def index(self, asked: Asked | None = None) -> Template:
+        """The list as the address asks for it, or as `asked`."""
+        params, place = asked or asked_of(self._request.query_params, LISTED)
+        pager, text = self._pager.by(params.get("sort")), params.get("q")
+        page, cursor = await filled(lambda at: self.roles.search(pager, self.holder, text=text, cursor=at), place)
         context = await self._common() | {
             "page": page,
             "cursor": cursor,
@@ -44,7 +44,7 @@ class Views:
 
     async def again(self) -> Template:
         """The list as the reader has it, after an act on it."""
-        return await self.index(*kept(self._request, f"{home_of(self._request)}/roles", ("q", "sort")))
+        return await self.index(kept(self._request, f"{home_of(self._request)}/roles", LISTED))
 
     async def show(self, role_id: UUID, fragment: str) -> Template:
         role = await self.roles.get(self.holder, role_id)
@@ -68,15 +68,9 @@ class RolePages(Controller):
 
     path = "/roles"
 
-    @get("/", permission=READ)
-    async def index(
-        self,
-        views: NamedDependency[Views],
-        q: FromQuery[str] = "",
-        sort: FromQuery[str] = "",
-        cursor: FromQuery[str | None] = None,
-    ) -> Template:
-        return await views.index({name: value for name, value in (("q", q), ("sort", sort)) if value}, cursor)
+    @get("/", permission=READ, sorts=SORTS)
+    async def index(self, views: NamedDependency[Views]) -> Template:
+        return await views.index()
 
     @post("/", permission=WRITE, audit="role.create", status_code=200)
     async def create(self, views: NamedDependency[Views], data: URLEncodedBody[RoleForm]) -> Template:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType, field
@@ -12,7 +12,6 @@ from app.core.wire import Incoming, Outgoing
 from app.modules.roles.models import Role
 
 MAX_NAME, MAX_ABOUT = 60, 200
-Sort = Literal["-createdAt", "createdAt", "name", "-name"]
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, description="One line", examples=["Photo desk"])]
 About = Annotated[str, Meta(max_length=MAX_ABOUT)]
 Permissions = Annotated[list[str], Meta(max_length=100, examples=[["articles:read", "articles:write"]])]

@@ -12,19 +12,20 @@ from app.core.errors import Conflict, Forbidden, Invalid, NotFound
 from app.core.etag import Expected, require
 from app.core.ids import new_id
 from app.core.live import signal
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor, Permission
 from app.core.queries import text_of
 from app.core.wire import one_line
 from app.modules.audit.service import record
 from app.modules.roles import repository
 from app.modules.roles.models import Role
-from app.modules.roles.schemas import MAX_ABOUT, MAX_NAME, RoleChange, Sort
+from app.modules.roles.schemas import MAX_ABOUT, MAX_NAME, RoleChange
 from app.modules.tenants.events import TenantCreated
 from app.modules.tenants.service import TenantService
 
 __all__ = ["TOPIC", "Role", "RoleService", "seed"]
 TOPIC = "roles"
+SORTS = Sorts("-createdAt", {"createdAt": Role.id, "name": Role.name})
 
 
 async def seed(session: AsyncSession, event: TenantCreated) -> None:
@@ -49,11 +50,10 @@ class RoleService:
         tenant_id: UUID,
         *,
         text: str | None = None,
-        sort: Sort = "-createdAt",
         limit: int = 25,
         cursor: str | None = None,
     ) -> Page[Role]:
-        """Newest first, or as `sort` says; `text` is looked for in names and descriptions.
+        """`text` is looked for in names and descriptions.
 
         Raises:
             NotFound: there is no such tenant. Invalid (`q`).
@@ -64,11 +64,10 @@ class RoleService:
             self._session,
             repository.roles(tenant_id, text),
             key=Role.id,
-            of=f"roles {tenant_id} {text} {sort}",
+            of=f"roles {tenant_id} {text}",
             limit=limit,
             cursor=cursor,
-            sort=Role.name if sort.endswith("name") else None,
-            ascending=not sort.startswith("-"),
+            sorts=SORTS,
         )
 
     async def all(self, tenant_id: UUID) -> list[Role]:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.moments import moment
 from app.core.paging import Pager
-from app.core.queries import oldest_first, one_of, text_of, uuid_of
+from app.core.queries import one_of, text_of, uuid_of
 from app.modules.runs.models import RunStatus
 from app.modules.runs.permissions import READ, USE
 from app.modules.runs.repository import EntryFilter, RunFilter, Spent, UsedPart
@@ -27,7 +27,7 @@ from app.modules.runs.schemas import (
     Level,
     read,
 )
-from app.modules.runs.service import Runs
+from app.modules.runs.service import EVENT_SORTS, MESSAGE_SORTS, SORTS, Runs
 
 Text = str | None
 Tenant = Annotated[Text, QueryParameter(name="tenantId")]
@@ -48,7 +48,6 @@ def provide_run_filter(
     task: Task = None,
     since: Since = None,
     until: Until = None,
-    sort: FromQuery[Text] = None,
 ) -> RunFilter:
     """The filters of the address; an empty one is none, as browsers send it. So is the one below.
 
@@ -61,7 +60,6 @@ def provide_run_filter(
         uuid_of("taskId", task),
         moment("from", since),
         moment("to", until, end=True),
-        oldest_first(sort),
     )
 
 
@@ -73,7 +71,6 @@ def provide_entry_filter(
     type_: Type = None,
     since: Since = None,
     until: Until = None,
-    sort: FromQuery[Text] = None,
 ) -> EntryFilter:
     return EntryFilter(
         uuid_of("tenantId", tenant),
@@ -83,7 +80,6 @@ def provide_entry_filter(
         text_of("type", type_),
         moment("from", since),
         moment("to", until, end=True),
-        oldest_first(sort),
     )
 
 
@@ -120,7 +116,7 @@ class OwnerRunController(Controller):
         """Read what AI runs of all tenants or of one used in a month, by day, kind of task or model."""
         return _parts(by, await runs.parts(by, month, uuid_of("tenantId", tenant)))
 
-    @get("/runs", permission=READ, cached=RUN_ANSWERS)
+    @get("/runs", permission=READ, sorts=SORTS, cached=RUN_ANSWERS)
     async def runs(
         self,
         runs: NamedDependency[Runs],
@@ -132,7 +128,7 @@ class OwnerRunController(Controller):
         """List the runs of AI tasks, newest first."""
         return read(await runs.runs(pager, wanted_runs, limit=limit, cursor=cursor), AiRunPage)
 
-    @get("/messages", permission=READ, access=MESSAGES_SEEN, cached=RUN_ANSWERS)
+    @get("/messages", permission=READ, access=MESSAGES_SEEN, sorts=MESSAGE_SORTS, cached=RUN_ANSWERS)
     async def messages(
         self,
         runs: NamedDependency[Runs],
@@ -144,7 +140,7 @@ class OwnerRunController(Controller):
         """List what was said to providers and what they answered, newest first."""
         return read(await runs.messages(pager, wanted_entries, limit=limit, cursor=cursor), AiMessagePage)
 
-    @get("/event-logs", permission=READ, cached=RUN_ANSWERS)
+    @get("/event-logs", permission=READ, sorts=EVENT_SORTS, cached=RUN_ANSWERS)
     async def events(
         self,
         runs: NamedDependency[Runs],

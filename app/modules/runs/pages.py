@@ -19,7 +19,7 @@ from app.modules.runs.models import RunStatus
 from app.modules.runs.permissions import READ, USE
 from app.modules.runs.repository import EntryFilter, RunFilter
 from app.modules.runs.schemas import RUN_SEEN, AiEventRead, AiRunRead, By, Level, read
-from app.modules.runs.service import Runs
+from app.modules.runs.service import EVENT_SORTS, SORTS, Runs
 from app.modules.tenants.service import tenant_names
 
 RUNS, EVENTS, USAGE = "/ai/runs", "/ai/event-logs", "/ai/usage"
@@ -35,7 +35,7 @@ class RunPages(Controller):
 
     path = RUNS
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def runs(
         self,
         request: AnyRequest,
@@ -80,7 +80,7 @@ class EventPages(Controller):
 
     path = EVENTS
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=EVENT_SORTS)
     async def events(
         self,
         request: AnyRequest,

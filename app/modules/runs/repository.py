@@ -57,7 +57,6 @@ class RunFilter:
     task_id: UUID | None = None
     since: datetime | None = None
     until: datetime | None = None
-    ascending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,6 @@ class EntryFilter:
     type: str | None = None
     since: datetime | None = None
     until: datetime | None = None
-    ascending: bool = False
 
 
 def runs(wanted: RunFilter) -> Select[tuple[AiRun]]:

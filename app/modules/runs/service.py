@@ -13,12 +13,11 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Select, func
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.database import scope_of
 from app.core.errors import Invalid, NotFound
 from app.core.live import signal
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.modules.runs import repository
 from app.modules.runs.models import AiEventLog, AiMessage, AiRun, RunStatus
 from app.modules.runs.repository import EntryFilter, RunFilter, Spent, UsedPart
@@ -26,6 +25,9 @@ from app.modules.runs.schemas import By
 
 __all__ = ["TOPIC", "By", "RunFilter", "RunLog", "RunStatus", "Runs"]
 TOPIC = "ai.runs"
+SORTS = Sorts("-createdAt", {"createdAt": AiRun.id})
+MESSAGE_SORTS = Sorts("-createdAt", {"createdAt": AiMessage.id})
+EVENT_SORTS = Sorts("-createdAt", {"createdAt": AiEventLog.id})
 R = TypeVar("R")
 Part = dict[str, Any]
 _NOW: Any = func.now()  # the database's clock, like the start's
@@ -52,8 +54,7 @@ class Runs:
         return await self._one(repository.events(EntryFilter()).where(AiEventLog.id == event_id), "event")
 
     async def runs(self, pager: Pager, wanted: RunFilter, *, limit: int = 25, cursor: str | None = None) -> Page[AiRun]:
-        """Newest first, unless it is wanted otherwise."""
-        return await self._page(pager, repository.runs(wanted), AiRun.id, wanted, limit, cursor)
+        return await self._page(pager, repository.runs(wanted), SORTS, wanted, limit, cursor)
 
     async def of_task(self, pager: Pager, task_id: UUID, *, limit: int) -> Page[AiRun]:
         """The newest runs of one task."""
@@ -62,14 +63,12 @@ class Runs:
     async def messages(
         self, pager: Pager, wanted: EntryFilter, *, limit: int = 25, cursor: str | None = None
     ) -> Page[AiMessage]:
-        """Newest first, unless it is wanted otherwise."""
-        return await self._page(pager, repository.messages(wanted), AiMessage.id, wanted, limit, cursor)
+        return await self._page(pager, repository.messages(wanted), MESSAGE_SORTS, wanted, limit, cursor)
 
     async def events(
         self, pager: Pager, wanted: EntryFilter, *, limit: int = 25, cursor: str | None = None
     ) -> Page[AiEventLog]:
-        """Newest first, unless it is wanted otherwise."""
-        return await self._page(pager, repository.events(wanted), AiEventLog.id, wanted, limit, cursor)
+        return await self._page(pager, repository.events(wanted), EVENT_SORTS, wanted, limit, cursor)
 
     async def usage(self, month: str | None = None) -> tuple[str, list[Spent]]:
         """What runs used in a month ("2026-11"), or in this one, by tenant; a tenant finds its own.
@@ -101,15 +100,14 @@ class Runs:
         self,
         pager: Pager,
         query: Select[tuple[R]],
-        key: InstrumentedAttribute[UUID],
+        sorts: Sorts,
         wanted: RunFilter | EntryFilter,
         limit: int,
         cursor: str | None,
     ) -> Page[R]:
+        key = sorts.columns["createdAt"]
         place = f"{key} {scope_of(self._session).tenant_id} {wanted}"
-        return await pager.page(
-            self._session, query, key=key, of=place, limit=limit, cursor=cursor, ascending=wanted.ascending
-        )
+        return await pager.page(self._session, query, key=key, of=place, limit=limit, cursor=cursor, sorts=sorts)
 
 
 def _span(month: str | None) -> tuple[date, date]:

@@ -12,7 +12,6 @@ from app.core.wire import Incoming, Outgoing
 from app.modules.sessions.models import Session, UserDevice
 
 State = Literal["open", "ended", "expired"]
-Sort = Literal["-createdAt", "createdAt", "lastSeenAt", "-lastSeenAt"]
 
 
 class SessionFilter(NamedTuple):

@@ -16,7 +16,7 @@ from app.core.direct import Lookups
 from app.core.errors import Conflict, Forbidden, NotFound
 from app.core.ids import new_id
 from app.core.live import signal
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import COOKIE, Actor, Impersonator, Membership, Permission
 from app.core.queries import at_once, text_of
 from app.core.secrets import Secret, digest, new_secret
@@ -30,13 +30,13 @@ from app.modules.sessions.schemas import (
     SessionFilter,
     SessionPage,
     SessionRead,
-    Sort,
     State,
     read_device,
     read_session,
 )
 
 __all__ = [
+    "SORTS",
     "TOPIC",
     "Begun",
     "Browser",
@@ -49,7 +49,6 @@ __all__ = [
     "SessionPage",
     "SessionRead",
     "Sessions",
-    "Sort",
     "State",
     "UserDevice",
     "end_all",
@@ -62,6 +61,7 @@ TOPIC = "users"
 """What the lists of people and of their sessions listen to."""
 LASTS = timedelta(hours=12)
 _ANY = SessionFilter()
+SORTS = Sorts("-createdAt", {"createdAt": Session.id, "lastSeenAt": Session.last_seen_at})
 _SESSIONS = """
     SELECT a.place, s.session_id, s.user_id, s.email, s.role, s.confirmed_at, r.person_id, r.person, r.until,
         r.memberships, r.tenant_id, r.slug, r.tenant, r.status, r.role, r.rights
@@ -213,11 +213,10 @@ class SessionBook:
         *,
         among: Select[tuple[UUID]] | None = None,
         of: str = "",
-        sort: Sort = "-createdAt",
         limit: int = 25,
         cursor: str | None = None,
     ) -> Page[Session]:
-        """Newest first, or as `sort` says; of one person or of all, or of those `among`, which `of` names.
+        """Of one person or of all, or of those `among`, which `of` names.
 
         Raises:
             Invalid (`device`).
@@ -234,11 +233,10 @@ class SessionBook:
             self._session,
             query,
             key=Session.id,
-            of=f"sessions {user_id} {of} {wanted.state} {device} {sort}",
+            of=f"sessions {user_id} {of} {wanted.state} {device}",
             limit=limit,
             cursor=cursor,
-            sort=Session.last_seen_at if sort.endswith("lastSeenAt") else None,
-            ascending=not sort.startswith("-"),
+            sorts=SORTS,
         )
 
     @property

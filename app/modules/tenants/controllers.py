@@ -15,7 +15,6 @@ from app.modules.tenants.schemas import (
     QuotaChange,
     QuotaList,
     Resumptions,
-    Sort,
     Status,
     Suspensions,
     TenantChange,
@@ -30,25 +29,24 @@ from app.modules.tenants.schemas import (
     read,
     read_workspace,
 )
-from app.modules.tenants.service import QuotaService, TenantService
+from app.modules.tenants.service import SORTS, WORKSPACE_SORTS, QuotaService, TenantService
 
 
 class TenantController(Controller):
     path = "/tenants"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def search(
         self,
         tenants: NamedDependency[TenantService],
         pager: NamedDependency[Pager],
         q: FromQuery[str | None] = None,
         status: FromQuery[Status | None] = None,
-        sort: FromQuery[Sort] = "-createdAt",
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> TenantPage:
         """List tenants. `q` is looked for in name and slug."""
-        page = (await tenants.search(pager, text=q, status=status, sort=sort, limit=limit, cursor=cursor)).map(read)
+        page = (await tenants.search(pager, text=q, status=status, limit=limit, cursor=cursor)).map(read)
         return TenantPage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
     @post("/", permission=WRITE, audit="owner.tenant.create")
@@ -109,19 +107,18 @@ class TenantController(Controller):
 class WorkspaceController(Controller):
     path = "/tenants/{tenant_id:uuid}/workspaces"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=WORKSPACE_SORTS)
     async def search(
         self,
         tenants: NamedDependency[TenantService],
         pager: NamedDependency[Pager],
         tenant_id: FromPath[UUID],
         q: FromQuery[str | None] = None,
-        sort: FromQuery[Sort] = "-createdAt",
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> WorkspacePage:
         """List a tenant's workspaces, newest first or as `sort` says. `q` is looked for in name and slug."""
-        found = await tenants.workspaces(pager, tenant_id, text=q, sort=sort, limit=limit, cursor=cursor)
+        found = await tenants.workspaces(pager, tenant_id, text=q, limit=limit, cursor=cursor)
         page = found.map(read_workspace)
         return WorkspacePage(items=page.items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 

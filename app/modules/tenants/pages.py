@@ -15,8 +15,8 @@ from app.core.queries import one_of, uuids_of
 from app.core.templating import PREFIX, gone_to, home_of, render, told
 from app.core.wire import Ticked
 from app.modules.tenants.permissions import OWN, READ, WRITE
-from app.modules.tenants.schemas import NameForm, ReasonForm, Sort, Status, SuspensionsForm, TenantForm, WorkspaceForm
-from app.modules.tenants.service import QuotaService, TenantService
+from app.modules.tenants.schemas import NameForm, ReasonForm, Status, SuspensionsForm, TenantForm, WorkspaceForm
+from app.modules.tenants.service import SORTS, WORKSPACE_SORTS, QuotaService, TenantService
 
 PATH = f"{PREFIX}/tenants"
 AnyRequest = Request[Any, Any, Any]
@@ -36,11 +36,8 @@ class Views:
         """The list that the address asks for; after an act, with a message, the list as the page has it."""
         wanted, place = self._asked(PATH, message, "q", "status", "sort")
         status = one_of("status", wanted.get("status"), Status)
-        order: Sort = one_of("sort", wanted.get("sort"), Sort) or "-createdAt"
-        page, cursor = await filled(
-            lambda at: self.tenants.search(self._pager, text=wanted.get("q"), status=status, sort=order, cursor=at),
-            place,
-        )
+        pager, text = self._pager.by(wanted.get("sort")), wanted.get("q")
+        page, cursor = await filled(lambda at: self.tenants.search(pager, text=text, status=status, cursor=at), place)
         context = {"page": page, "cursor": cursor, "params": wanted, "statuses": STATUSES}
         return told(render(self._request, "tenants/index.html", context, fragment="tenants/_list.html"), message)
 
@@ -81,11 +78,8 @@ class Views:
         return render(self._request, "tenants/workspace.html", context, fragment="tenants/_workspace_drawer.html")
 
     async def _workspaces(self, tenant_id: UUID, params: dict[str, str], cursor: str | None) -> dict[str, Any]:
-        sort = one_of("sort", params.get("sort"), Sort) or "-createdAt"
-        text = params.get("q")
-        found, cursor = await filled(
-            lambda at: self.tenants.workspaces(self._pager, tenant_id, text=text, sort=sort, cursor=at), cursor
-        )
+        pager, text = self._pager.by(params.get("sort")), params.get("q")
+        found, cursor = await filled(lambda at: self.tenants.workspaces(pager, tenant_id, text=text, cursor=at), cursor)
         return {"workspaces": found, "params": params, "cursor": cursor}
 
     def _asked(self, path: str, message: str | None, *names: str) -> Asked:
@@ -104,7 +98,7 @@ def provide_views(
 class TenantPages(Controller):
     path = "/tenants"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=SORTS)
     async def index(self, views: NamedDependency[Views]) -> Template:
         return await views.index()
 
@@ -161,7 +155,7 @@ class TenantPages(Controller):
 class WorkspacePages(Controller):
     path = "/tenants/{tenant_id:uuid}/workspaces"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=WORKSPACE_SORTS)
     async def index(self, views: NamedDependency[Views], tenant_id: FromPath[UUID]) -> Template:
         return await views.workspaces(tenant_id)
 
@@ -203,7 +197,7 @@ class OwnPages(Controller):
 
     path = "/workspaces"
 
-    @get("/", permission=OWN)
+    @get("/", permission=OWN, sorts=WORKSPACE_SORTS)
     async def show(self, views: NamedDependency[Views], holder: NamedDependency[UUID]) -> Template:
         return await views.own(holder)
 

@@ -15,7 +15,6 @@ from app.modules.tenants.models import Tenant, TenantRecord, Workspace
 MAX_NAME, MAX_REASON = 120, 500
 Reason = Annotated[str, Meta(max_length=MAX_REASON, description="For people, and the audit log")]
 Status = Literal["active", "suspended", "deleting"]
-Sort = Literal["-createdAt", "createdAt", "name", "-name"]
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, description="One line", examples=["Harbour Press"])]
 
 

@@ -18,7 +18,7 @@ from app.core.events import emit
 from app.core.ids import new_id
 from app.core.limits import DAY_S, Limiter, Window, today
 from app.core.live import signal
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor, Membership
 from app.core.queries import at_once, text_of
 from app.core.quota import API_CALLS_PER_DAY, JOBS_IN_FLIGHT, NEARLY, Quota, exceeded
@@ -37,6 +37,8 @@ from app.queues.timing import checked_zone
 
 most_of = repository.most_of
 TOPIC = "tenants"
+SORTS = Sorts("-createdAt", {"createdAt": Tenant.id, "name": Tenant.name})
+WORKSPACE_SORTS = Sorts("-createdAt", {"createdAt": Workspace.id, "name": Workspace.name})
 SUSPENDED, DELETING = "suspended", "deleting"
 GRACE = timedelta(days=7)
 Fields = dict[str, Any]
@@ -115,11 +117,10 @@ class TenantService:
         *,
         text: str | None = None,
         status: str | None = None,
-        sort: str = "-createdAt",
         limit: int = 25,
         cursor: str | None = None,
     ) -> Page[Tenant]:
-        """Newest first, or as `sort` says; `text` is looked for in name and slug.
+        """`text` is looked for in name and slug.
 
         Raises:
             Invalid (`q`).
@@ -129,11 +130,10 @@ class TenantService:
             self._session,
             repository.tenants(text, status),
             key=Tenant.id,
-            of=f"tenants {text} {status} {sort}",
+            of=f"tenants {text} {status}",
             limit=limit,
             cursor=cursor,
-            sort=Tenant.name if sort.endswith("name") else None,
-            ascending=not sort.startswith("-"),
+            sorts=SORTS,
         )
 
     async def update(self, tenant_id: UUID, change: TenantChange, *, expected: Expected = None) -> Tenant:
@@ -235,11 +235,10 @@ class TenantService:
         tenant_id: UUID,
         *,
         text: str | None = None,
-        sort: str = "-createdAt",
         limit: int = 25,
         cursor: str | None = None,
     ) -> Page[Workspace]:
-        """Newest first, or as `sort` says; `text` is looked for in name and slug.
+        """`text` is looked for in name and slug.
 
         Raises:
             NotFound: there is no such tenant. Invalid (`q`).
@@ -250,11 +249,10 @@ class TenantService:
             self._session,
             repository.workspaces(tenant_id, text),
             key=Workspace.id,
-            of=f"workspaces {tenant_id} {text} {sort}",
+            of=f"workspaces {tenant_id} {text}",
             limit=limit,
             cursor=cursor,
-            sort=Workspace.name if sort.endswith("name") else None,
-            ascending=not sort.startswith("-"),
+            sorts=WORKSPACE_SORTS,
         )
 
     async def workspace(self, tenant_id: UUID, workspace_id: UUID) -> Workspace:

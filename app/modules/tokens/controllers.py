@@ -27,7 +27,6 @@ from app.modules.tokens.schemas import (
     Revocations,
     Revoked,
     Rotation,
-    Sort,
     State,
     TokenMade,
     TokenPage,
@@ -37,7 +36,7 @@ from app.modules.tokens.schemas import (
     read,
     read_client,
 )
-from app.modules.tokens.service import ClientService, TokenService
+from app.modules.tokens.service import CLIENT_SORTS, TOKEN_SORTS, ClientService, TokenService
 
 Shown = TypeVar("Shown", bound=TokenRead)
 
@@ -45,7 +44,7 @@ Shown = TypeVar("Shown", bound=TokenRead)
 class TenantTokenController(Controller):
     path = "/tenants/{tenant_id:uuid}/tokens"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=TOKEN_SORTS)
     async def search(
         self,
         tokens: NamedDependency[TokenService],
@@ -53,12 +52,11 @@ class TenantTokenController(Controller):
         tenant_id: FromPath[UUID],
         q: FromQuery[str | None] = None,
         status: Annotated[State | None, QueryParameter(name="state")] = None,
-        sort: FromQuery[Sort] = "-createdAt",
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> TokenPage:
         """List a tenant's tokens without their secrets. `q` is looked for in the name and at the secret's beginning."""
-        page = await tokens.search(pager, tenant_id, words=q, state=status, sort=sort, limit=limit, cursor=cursor)
+        page = await tokens.search(pager, tenant_id, words=q, state=status, limit=limit, cursor=cursor)
         return TokenPage(items=page.map(read).items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
     @post("/", permission=WRITE, audit="owner.token.create", secret_answer=True, access=MADE_SEEN)
@@ -120,19 +118,18 @@ class TenantTokenController(Controller):
 class PlatformTokenController(Controller):
     path = "/tokens"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=TOKEN_SORTS)
     async def search(
         self,
         tokens: NamedDependency[TokenService],
         pager: NamedDependency[Pager],
         q: FromQuery[str | None] = None,
         status: Annotated[State | None, QueryParameter(name="state")] = None,
-        sort: FromQuery[Sort] = "-createdAt",
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> TokenPage:
         """List the platform's own tokens, without their secrets."""
-        page = await tokens.search(pager, PLATFORM_TENANT, words=q, state=status, sort=sort, limit=limit, cursor=cursor)
+        page = await tokens.search(pager, PLATFORM_TENANT, words=q, state=status, limit=limit, cursor=cursor)
         return TokenPage(items=page.map(read).items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
     @post("/", permission=WRITE, audit="owner.token.create", secret_answer=True, access=MADE_SEEN)
@@ -183,7 +180,7 @@ class PlatformTokenController(Controller):
 class ClientController(Controller):
     path = "/tenants/{tenant_id:uuid}/clients"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=CLIENT_SORTS)
     async def search(
         self,
         clients: NamedDependency[ClientService],
@@ -191,12 +188,11 @@ class ClientController(Controller):
         tenant_id: FromPath[UUID],
         q: FromQuery[str | None] = None,
         status: Annotated[State | None, QueryParameter(name="state")] = None,
-        sort: FromQuery[Sort] = "-createdAt",
         limit: FromQuery[int] = 25,
         cursor: FromQuery[str | None] = None,
     ) -> ClientPage:
         """List a tenant's API clients without their secrets. `q` is looked for in the name."""
-        page = await clients.search(pager, tenant_id, words=q, state=status, sort=sort, limit=limit, cursor=cursor)
+        page = await clients.search(pager, tenant_id, words=q, state=status, limit=limit, cursor=cursor)
         return ClientPage(items=page.map(read_client).items, next_cursor=page.next_cursor, prev_cursor=page.prev_cursor)
 
     @post("/", permission=WRITE, audit="owner.client.create", secret_answer=True, access=CLIENT_MADE_SEEN)

@@ -30,10 +30,9 @@ from app.modules.tokens.schemas import (
     CredentialForm,
     Plan,
     RotationForm,
-    Sort,
     State,
 )
-from app.modules.tokens.service import ClientService, TokenService
+from app.modules.tokens.service import CLIENT_SORTS, TOKEN_SORTS, ClientService, TokenService
 
 AnyRequest = Request[Any, Any, Any]
 LISTED = ("q", "state", "sort")
@@ -72,13 +71,11 @@ class Views:
             if message is None
             else kept(self._request, f"{home_of(self._request)}/{self._credentials.noun}s", LISTED)
         )
-        state, sort = one_of("state", wanted.get("state"), State), one_of("sort", wanted.get("sort"), Sort)
-        words, order = wanted.get("q"), sort or "-createdAt"
+        words, state = wanted.get("q"), one_of("state", wanted.get("state"), State)
+        pager = self._pager.by(wanted.get("sort"))
 
         async def read(at: str | None) -> Page[Any]:
-            return await self._credentials.search(
-                self._pager, self._holder, words=words, state=state, sort=order, cursor=at
-            )
+            return await self._credentials.search(pager, self._holder, words=words, state=state, cursor=at)
 
         page, cursor = await filled(read, cursor)
         context = {
@@ -171,7 +168,7 @@ class TokenPages(Controller):
 
     path = "/tenants/{tenant_id:uuid}/tokens"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=TOKEN_SORTS)
     async def index(self, token_views: NamedDependency[Views]) -> Template:
         return await token_views.index()
 
@@ -215,7 +212,7 @@ class ClientPages(Controller):
 
     path = "/tenants/{tenant_id:uuid}/clients"
 
-    @get("/", permission=READ)
+    @get("/", permission=READ, sorts=CLIENT_SORTS)
     async def index(self, client_views: NamedDependency[Views]) -> Template:
         return await client_views.index()
 

@@ -18,7 +18,6 @@ Scopes = Annotated[list[str], Meta(min_length=1, max_length=100, examples=[["art
 Days = Annotated[int, Meta(ge=1, le=3650)]
 Plan = Literal["standard", "plus", "unlimited"]
 State = Literal["active", "expired", "revoked"]
-Sort = Literal["-createdAt", "createdAt", "name", "-name"]
 Addresses = Annotated[
     list[str],
     Meta(

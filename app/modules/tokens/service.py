@@ -14,7 +14,7 @@ from app.core.errors import Conflict, Invalid, NotFound
 from app.core.etag import Expected, require
 from app.core.ids import PLATFORM_TENANT, new_id
 from app.core.live import signal
-from app.core.paging import Page, Pager
+from app.core.paging import Page, Pager, Sorts
 from app.core.policy import Actor, Permission
 from app.core.queries import at_once, text_of
 from app.core.secrets import Secret, digest, new_secret
@@ -29,6 +29,8 @@ from app.modules.tokens.schemas import MAX_ADDRESSES, MAX_NAME, CredentialChange
 __all__ = ["TOPIC", "ApiClient", "ClientService", "TokenService"]
 C = TypeVar("C", bound=Credential)
 TOPIC = "tokens"
+TOKEN_SORTS = Sorts("-createdAt", {"createdAt": ApiToken.id, "name": ApiToken.name})
+CLIENT_SORTS = Sorts("-createdAt", {"createdAt": ApiClient.id, "name": ApiClient.name})
 SHOWN_OF_SECRET = 8
 
 
@@ -36,6 +38,7 @@ class Credentials(Generic[C]):
     """What tokens and clients have in common. Under the platform's own tenant stand those for `/api/owner`."""
 
     row: type[C]
+    sorts: ClassVar[Sorts]
     noun: ClassVar[str]
     begins: ClassVar[str]
     """How its secrets begin."""
@@ -108,11 +111,10 @@ class Credentials(Generic[C]):
         *,
         words: str | None = None,
         state: str | None = None,
-        sort: str = "-createdAt",
         limit: int = 25,
         cursor: str | None = None,
     ) -> Page[C]:
-        """Newest first, or by name; revoked and expired ones too.
+        """Revoked and expired ones too.
 
         Raises:
             NotFound: there is no such tenant. Invalid (`q`).
@@ -123,11 +125,10 @@ class Credentials(Generic[C]):
             self._session,
             repository.credentials(self.row, tenant_id, words, state),
             key=self.row.id,
-            of=f"{self.noun} {tenant_id} {words} {state} {sort}",
+            of=f"{self.noun} {tenant_id} {words} {state}",
             limit=limit,
             cursor=cursor,
-            sort=self.row.name if sort.endswith("name") else None,
-            ascending=not sort.startswith("-"),
+            sorts=self.sorts,
         )
 
     async def get(self, tenant_id: UUID, credential_id: UUID, *, lock: bool = False) -> C:
@@ -265,12 +266,14 @@ class Credentials(Generic[C]):
 
 class TokenService(Credentials[ApiToken]):
     row = ApiToken
+    sorts = TOKEN_SORTS
     noun = "token"
     begins = "tn_"
 
 
 class ClientService(Credentials[ApiClient]):
     row = ApiClient
+    sorts = CLIENT_SORTS
     noun = "client"
     begins = "cs_"
 

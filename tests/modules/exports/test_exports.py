@@ -217,7 +217,7 @@ async def test_the_pages_make_list_and_remove(
     assert "There is no export" in (await owner.get(PAGE)).text
     assert 'name="list" value="audit"' in (await owner.get("/dashboard/owner/logs/audit")).text
     await fill(transaction, operator, 2)
-    form = {"list": "audit", "format": "csv", "query": "action=thing&outcome=&cursor=x.y"}
+    form = {"list": "audit", "format": "csv", "query": "action=thing&outcome=&sort=createdAt&cursor=x.y"}
     answer = await owner.post(PAGE, data=form, headers={"HX-Request": "true"})
     assert answer.headers["hx-redirect"] == PAGE
     await drain()

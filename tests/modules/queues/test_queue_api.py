@@ -9,10 +9,16 @@ from uuid import UUID
 import asyncpg
 import pytest
 from httpx2 import AsyncClient
+from sqlalchemy import text
 
 from app import registry
 from app.core.database import Database, Plane, Scope
 from app.core.ids import floor_id, new_id
+from app.core.paging import Pager
+from app.core.policy import Actor
+from app.core.secrets import Signer
+from app.core.settings import Settings
+from app.modules.queues.service import JobFilter, QueueService
 from app.queues.core import CORE_QUEUES
 from app.queues.due import note_due
 from app.queues.enqueue import enqueue
@@ -379,3 +385,17 @@ async def test_the_tenants_with_most_work_come_first_with_their_numbers(
     page = await owner.get("/dashboard/owner/queues/ai:content/tenants")
     assert page.text.index("Casa Verde") < page.text.index("Harbour Press")
     assert '/tenants"' in (await owner.get("/dashboard/owner/queues/ai:content/jobs")).text
+
+
+async def test_a_search_is_planned_for_its_words_however_often_it_was_made(
+    database: Database, operator: Actor, settings: Settings
+) -> None:
+    pager = Pager(Signer(settings.secret_key))
+    for number in range(8):  # beyond the fifth time PostgreSQL might settle for one plan for any words
+        async with database.transaction(operator.scope) as session:
+            await QueueService(session, operator).jobs(pager, "ai:content", JobFilter(None, text=f"word {number}"))
+            query = text(
+                "SELECT sum(custom_plans), sum(generic_plans) FROM pg_prepared_statements WHERE statement ~ :of"
+            )
+            anew, once = (await session.execute(query, {"of": r"strpos\("})).one()
+            assert anew > number and once == 0
