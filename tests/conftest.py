@@ -25,6 +25,7 @@ from xdist.scheduler import LoadFileScheduling
 from app import migrate, registry
 from app.core import passwords
 from app.core.database import Database, Plane, Scope
+from app.core.garbage import collect_less
 from app.core.logging import configure
 from app.core.policy import Actor
 from app.core.settings import Settings, load
@@ -38,7 +39,6 @@ from app.modules.roles.service import RoleService
 from app.modules.sessions.service import Sessions
 from app.modules.tenants.service import TenantService
 from app.modules.tokens.service import TokenService
-from app.process import collect_less
 from app.queues.inline import drain as drain_record
 from app.queues.runner import Runner
 

@@ -13,14 +13,20 @@ from app.modules.identity.service import FAILURES_PER_ACCOUNT
 from tests.conftest import ORIGIN, OWNER_EMAIL, OWNER_PASSWORD, Made
 
 
+@pytest.fixture(scope="module")
+async def second(running_app: Litestar, settings: Settings) -> AsyncGenerator[Litestar, None]:
+    """A second application: its own connections and memory, the same PostgreSQL and Redis."""
+    app = create_app(settings)
+    yield app
+    await app.state.process.close()
+
+
 @pytest.fixture
-async def elsewhere(app: Litestar, settings: Settings) -> AsyncGenerator[AsyncClient, None]:
-    """A client of a second application: its own connections and memory, the same PostgreSQL and Redis."""
-    second = create_app(settings)
+async def elsewhere(app: Litestar, second: Litestar) -> AsyncGenerator[AsyncClient, None]:
+    """A client of the second application."""
     transport = ASGITransport(app=second, raise_app_exceptions=False)  # type: ignore[arg-type]
     async with AsyncClient(transport=transport, base_url=ORIGIN) as client:
         yield client
-    await second.state.process.close()
 
 
 async def test_a_revoked_token_and_an_ended_session_are_refused_by_the_next_request_everywhere(
