@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import asyncpg
 import httpx2
+from redis.asyncio import Redis
 
 from tests.faults.judge import BARE, Traces, Verdict, judge, traces_of, unfinished
 from tests.faults.load import MIX, Load, Mix, Wanted, plan
@@ -39,6 +40,14 @@ SHORT = Size(jobs=160, per_s=40, outage_s=3, rounds=1, drain_s=100, bound_s=240,
 LONG = Size(jobs=1500, per_s=60, outage_s=30, rounds=5, drain_s=120, bound_s=420, total_s=4500)
 LONGEST_OUTAGES = 2
 """So many rounds have an outage as long as `outage_s`; more of them say no more, and take minutes."""
+
+
+TOLD = 3
+STANDS = """
+    SELECT state, delayed, run, attempt, attempts_made, worker::text, error_message, run_at::text, started_at::text,
+        updated_at::text, now()::text AS now
+    FROM job WHERE id::text = $1
+"""
 
 
 class Skipped(Exception):
@@ -174,7 +183,22 @@ class Run:
             left = await self._left()
             if left > 0 and not self._stuck:
                 self.complain(f"left unfinished: {left}")
+        if not self._stuck:
+            await self._tell_where_they_stand()
         self._stuck = True
+
+    async def _tell_where_they_stand(self) -> None:
+        """What the record and Redis have of jobs that did not end: without it nobody finds out why."""
+        traces = await traces_of(self.stage, self.prefix)
+        open_ones = [one for one in self.load.accepted.values() if one.wanted.expect != "later"]
+        open_ones = [one for one in open_ones if not traces.ended(one)][:TOLD]
+        async with self.stage.admin() as admin, self.stage.redis() as redis:
+            for one in open_ones:
+                row = await admin.fetchrow(STANDS, one.id)
+                places = {
+                    key.decode(): found async for key in redis.scan_iter() if (found := await _of(redis, key, one.id))
+                }
+                self.complain(f"{one.wanted.mark} has not ended: {dict(row) if row else 'no row'}, Redis has {places}")
 
     async def _left(self) -> int:
         """Unfinished jobs that should have ended by now; those of an earlier scenario do not count."""
@@ -229,3 +253,16 @@ class Run:
                 before = [over for over in self._over if one.at < over < at]
                 worst = max(worst, at - max(before)) if before else worst
         return round(worst, 1)
+
+
+async def _of(redis: Redis, key: bytes, job_id: str) -> object:
+    """What this key has of a job; the payload is left out."""
+    kind = await redis.type(key)
+    if job_id in key.decode():
+        found = await redis.hgetall(key) if kind == b"hash" else kind
+        return {name: value for name, value in found.items() if name != b"data"} if isinstance(found, dict) else found
+    if kind == b"list":
+        return (place := await redis.lpos(key, job_id)) is not None and f"at {place}"
+    if kind == b"zset":
+        return await redis.zscore(key, job_id)
+    return kind == b"set" and await redis.sismember(key, job_id)
