@@ -20,7 +20,7 @@ from app.queues.heartbeat import Heartbeat
 from app.queues.isolated import Template
 from app.queues.leader import Leader
 from app.queues.loops import Loop, Loops
-from app.queues.models import JobRow, WorkerState
+from app.queues.models import UNFINISHED, JobRow, WorkerState
 from app.queues.orders import Orders
 from app.queues.quarantine import Quarantine
 from app.queues.relay import Reconciler, Relay
@@ -167,15 +167,24 @@ class WorkerProcess:
             outcome = await self._runner.attempt(job_id, run, first=delivery.first, handled=leave)
         if outcome.cancelled:
             return Cancelled()
-        failure = outcome.failure
-        if failure is None or outcome.row is None:
+        row, failure = outcome.row, outcome.failure
+        if row is None and not await self._over(job_id, run):
+            # Another attempt is the current one, maybe of a worker that stood still until its lock was ours: it can
+            # tell BullMQ nothing any more. Told that the job is completed, BullMQ would have the last word on it.
+            return HandBack(HAND_BACK_S)
+        if row is None or failure is None:
             return Done()
         if outcome.final:
             # BullMQ goes first with a death, so that the job is never in its queue and among the dead letters.
-            row = outcome.row
             return Dead(failure.message, lambda: self._runner.bury(row, failure, outcome.lines))
         wait_s = await self._runner.retry_later(outcome)
         return Retry(wait_s, failure.message, failure.stack)
+
+    async def _over(self, job_id: UUID, run: int) -> bool:
+        """Whether the record has no more to do for this run."""
+        async with self._database.transaction(SYSTEM) as session:
+            row = await session.get(JobRow, job_id)
+        return row is None or row.run != run or row.state not in UNFINISHED
 
     async def _adopt(self, delivery: Delivery) -> UUID:
         """The row of a job that another program put into Redis. That is its first run: later ones are ours.

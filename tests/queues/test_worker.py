@@ -17,9 +17,10 @@ from app.queues import control, counts
 from app.queues import worker as worker_module
 from app.queues.engine import Engine
 from app.queues.enqueue import enqueue
-from app.queues.job import Kinds
+from app.queues.job import Kinds, processor
 from app.queues.models import AttemptRow, JobRow, State
 from app.queues.runner import Runner
+from app.queues.work import Work
 from app.queues.worker import WorkerProcess
 from tests.queues.conftest import Ledger
 from tests.queues.kinds import PLATFORM, QUICK, Fail, Note, Sin
@@ -38,6 +39,26 @@ async def test_a_job_runs_once_and_its_end_commits_with_its_effect(
     row = await until_state(await ask(own_database, Note(text="hello")), State.COMPLETED)
     assert ledger.notes == ["hello"]
     assert (row.attempts_made, row.result, row.worker) == (1, {"text": "hello"}, None)
+
+
+async def test_a_job_that_a_worker_without_its_lock_began_anew_is_not_over_for_redis(
+    worker: WorkerProcess, own_database: Database, until_state: Until, ledger: Ledger
+) -> None:
+    job_id = await ask(own_database, Sin(what="wait"))
+    await until_state(job_id, State.ACTIVE)
+
+    @processor(Sin)
+    async def fail(work: Work, payload: Sin) -> None:
+        raise ValueError("at the second try")
+
+    # It had the job in hand when it stood still; by now the lock is the other worker's, who has begun.
+    woken = Runner(own_database, Kinds((fail,), frozenset([QUICK.name])), {QUICK.name: QUICK}, new_id())
+    outcome = await woken.attempt(job_id, 0)
+    await woken.retry_later(outcome)
+    ledger.release.set()  # now the first one ends, which is no more the current one
+    row = await until_state(job_id, State.COMPLETED)
+    assert (row.attempt, row.attempts_made) == (3, 2)
+    assert ledger.notes == ["waits", "released"] * 2, "the attempt that counts was made in full"
 
 
 @pytest.mark.promise("S4-30", "S4-32")
