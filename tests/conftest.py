@@ -156,8 +156,8 @@ async def admin(servers: Urls, running_app: Litestar) -> AsyncGenerator[asyncpg.
 
 
 @pytest.fixture(scope="session")
-async def tables(admin: asyncpg.Connection) -> list[str]:
-    """The names of all tables that tests fill."""
+async def emptied_tables(admin: asyncpg.Connection) -> list[str]:
+    """The names of all tables that tests fill, and that are empty again after each."""
     found = await admin.fetch(
         "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition "
         "AND relnamespace = 'public'::regnamespace"
@@ -166,10 +166,12 @@ async def tables(admin: asyncpg.Connection) -> list[str]:
 
 
 @pytest.fixture
-async def app(running_app: Litestar, admin: asyncpg.Connection, tables: list[str]) -> AsyncGenerator[Litestar, None]:
+async def app(
+    running_app: Litestar, admin: asyncpg.Connection, emptied_tables: list[str]
+) -> AsyncGenerator[Litestar, None]:
     """The running application. What the test committed is gone afterwards."""
     yield running_app
-    asked = (f"SELECT '{name}' WHERE EXISTS (SELECT FROM \"{name}\")" for name in tables)
+    asked = (f"SELECT '{name}' WHERE EXISTS (SELECT FROM \"{name}\")" for name in emptied_tables)
     filled = [name for (name,) in await admin.fetch(" UNION ALL ".join(asked))]
     platform = await admin.fetchrow("SELECT * FROM tenant WHERE slug = 'platform'")
     async with admin.transaction():

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 ROOT = Path(__file__).parents[2]
-READY_S, END_S, COMMAND_S = 60, 40, 60
+READY_S, END_S, COMMAND_S = 120, 40, 60
 KEPT = ("PATH", "HOME", "LANG")
 SERVERS = ("DATABASE_URL", "PLATFORM_DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL")
 
