@@ -73,7 +73,7 @@ class Sorts:
         Raises:
             Invalid (`sort`): it is not one that there is, or there are no words to be relevant to.
         """
-        if asked and asked not in self.choices:
+        if asked is not None and asked not in self.choices:
             raise Invalid.field("sort", f"must be one of {', '.join(self.choices)}")
         if asked == RELEVANCE and not words:
             raise Invalid.field("sort", "relevance needs words: give q")

@@ -182,6 +182,8 @@ async def of_the_api(stage: Stage, unsorted: set[str]) -> list[str]:
             unsorted.add(door.path)
         if "sorts" in door.opt and keys != door.opt["sorts"].columns.keys():
             wrong.append(f"{door.path} says that it is sorted by {[*door.opt['sorts'].columns]}, not by {keys}")
+        if keys and (status := (await ask(stage.app, door, f"{address}?sort=", caller)).status) != 422:
+            wrong.append(f"{door.path} answers {status} where it is to be sorted by nothing")
         for key in sorted(keys):
             pages = await walk(stage, door, address, caller, key)
             back = await walk(stage, door, address, caller, key, "prevCursor", pages[-1]["prevCursor"])
