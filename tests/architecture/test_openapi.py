@@ -96,6 +96,14 @@ def test_every_post_takes_an_idempotency_key(document: Document) -> None:
         assert ("412" in each["responses"]) == ("If-Match" in names), (method, path)
 
 
+def test_what_a_parameter_is_where_nobody_says_is_among_its_choices(document: Document) -> None:
+    asked = [one for *_, operation in operations(document) for one in operation.get("parameters", ())]
+    schemas = [resolved(document, one)["schema"] for one in asked]
+    chosen = [one for one in schemas if "enum" in one and "default" in one]
+    assert chosen
+    assert [one for one in chosen if one["default"] not in one["enum"]] == []
+
+
 def test_a_file_of_markdown_and_its_parameters_are_described(document: Document) -> None:
     made = document["paths"]["/api/v1/articles"]["post"]
     assert {"application/json", "text/markdown"} == made["requestBody"]["content"].keys()

@@ -49,7 +49,7 @@ MOST_SEARCHED = 200
 
 def provide_filter(
     # Litestar keeps the name `state` for itself, and its own errors would name the parameter as Python does.
-    job_state: Annotated[str, QueryParameter(name="state", schema_extra={"enum": STATES})] = "",
+    job_state: Annotated[str, QueryParameter(name="state", schema_extra={"enum": ["", *STATES]})] = "",
     kind: FromQuery[str] = "",
     tenant_id: Annotated[str, QueryParameter(name="tenantId")] = "",
     fingerprint: FromQuery[str] = "",
