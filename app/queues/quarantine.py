@@ -12,10 +12,9 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from app.core.database import SYSTEM, Database
 from app.queues.failure import Failure
 from app.queues.isolated import Broken, Ended, Message, Ready, Report, Request, Template
-from app.queues.models import UNFINISHED, JobRow, State
+from app.queues.models import UNFINISHED, State
 from app.queues.runner import Outcome, Runner
 
 log = structlog.get_logger()
@@ -34,9 +33,8 @@ class Quarantine:
         runner: of this worker process, for what the other one cannot write into the record any more.
     """
 
-    def __init__(self, template: Template, database: Database, runner: Runner) -> None:
+    def __init__(self, template: Template, runner: Runner) -> None:
         self._template = template
-        self._database = database
         self._runner = runner
         self._places = asyncio.Semaphore(AT_ONCE)
         self._at_work: set[Ready] = set()
@@ -54,7 +52,7 @@ class Quarantine:
         Raises:
             RuntimeError: it could not be made there, which is not the job's fault.
         """
-        row = await self._row(job_id, run)
+        row = await self._runner.row(job_id, run)
         if row is None or row.state not in UNFINISHED:
             return Outcome(None)
         limit_s = self._runner.limit_s(row)
@@ -67,7 +65,7 @@ class Quarantine:
             why = f"the job took longer than {limit_s:g} s and did not let itself be stopped"
             return await self._died(job_id, run, Failure.told("TimeoutError", why))
         except asyncio.CancelledError:
-            row = await self._row(job_id, run)
+            row = await self._runner.row(job_id, run)
             if row is not None and await self._runner.stopped(row, []):
                 return Outcome(row, cancelled=True)
             raise
@@ -75,7 +73,7 @@ class Quarantine:
             return await self._died(
                 job_id, run, Failure.told("ProcessDied", f"the job ended its process: {_how(told)}")
             )
-        row = await self._row(job_id, run)
+        row = await self._runner.row(job_id, run)
         if told.attempt is None or row is None or row.attempt != told.attempt:
             return Outcome(None)
         return Outcome(row, told.failure, told.lines)
@@ -119,18 +117,13 @@ class Quarantine:
         return report or ended
 
     async def _died(self, job_id: UUID, run: int, failure: Failure) -> Outcome:
-        row = await self._row(job_id, run)
+        row = await self._runner.row(job_id, run)
         if row is None or row.state not in UNFINISHED:
             return Outcome(None)
         if row.state != State.ACTIVE or row.worker != self._runner.worker:
             raise RuntimeError(f"the job was not begun: {failure.message}")
         log.warning("job.attempt_failed", error=failure.message, error_class=failure.error_class)
         return Outcome(row, failure)
-
-    async def _row(self, job_id: UUID, run: int) -> JobRow | None:
-        async with self._database.transaction(SYSTEM) as session:
-            row = await session.get(JobRow, job_id)
-        return row if row is not None and row.run == run else None
 
 
 def _kill(pid: int) -> None:

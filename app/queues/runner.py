@@ -21,7 +21,7 @@ from app.queues.children import missing
 from app.queues.failure import Failure, RecordAway, Superseded, Unrecoverable, plain, said
 from app.queues.group_commit import is_away
 from app.queues.job import Kinds
-from app.queues.models import AnyJob
+from app.queues.models import AnyJob, JobRow
 from app.queues.spec import QueueSpec
 from app.queues.work import MAX_NOTE, Work, scope_for_job
 
@@ -158,6 +158,12 @@ class Runner:
             # A result that is not JSON would make BullMQ run completed work again.
             json.dumps(result, allow_nan=False)
         return result
+
+    async def row(self, job_id: UUID, run: int) -> JobRow | None:
+        """What the record has of a job, if this is its present run."""
+        async with self._database.transaction(SYSTEM) as session:
+            row = await session.get(JobRow, job_id)
+        return row if row is not None and row.run == run else None
 
     def limit_s(self, row: AnyJob) -> float:
         """How long an attempt at this job may take: what its kind declares, or else its queue."""

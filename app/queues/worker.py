@@ -20,7 +20,7 @@ from app.queues.heartbeat import Heartbeat
 from app.queues.isolated import Template
 from app.queues.leader import Leader
 from app.queues.loops import Loop, Loops
-from app.queues.models import UNFINISHED, JobRow, WorkerState
+from app.queues.models import UNFINISHED, WorkerState
 from app.queues.orders import Orders
 from app.queues.quarantine import Quarantine
 from app.queues.relay import Reconciler, Relay
@@ -89,7 +89,7 @@ class WorkerProcess:
         ]
         clocks = Loop("queue-clock", MEASURE_EVERY_S, lambda: clock.measure(client))
         self._loops = Loops(Leader(database, runner.worker), led, own=[clocks, *own])
-        self._quarantine = Quarantine(template, database, runner) if template else None
+        self._quarantine = Quarantine(template, runner) if template else None
         self._watchdog = Watchdog(hang_s, self.slots.idle_s)
         names = [spec.name for spec in specs]
         self._heartbeat = Heartbeat(
@@ -168,7 +168,7 @@ class WorkerProcess:
         if outcome.cancelled:
             return Cancelled()
         row, failure = outcome.row, outcome.failure
-        if row is None and not await self._over(job_id, run):
+        if row is None and (found := await self._runner.row(job_id, run)) and found.state in UNFINISHED:
             # Another attempt is the current one, maybe of a worker that stood still until its lock was ours: it can
             # tell BullMQ nothing any more. Told that the job is completed, BullMQ would have the last word on it.
             return HandBack(HAND_BACK_S)
@@ -179,12 +179,6 @@ class WorkerProcess:
             return Dead(failure.message, lambda: self._runner.bury(row, failure, outcome.lines))
         wait_s = await self._runner.retry_later(outcome)
         return Retry(wait_s, failure.message, failure.stack)
-
-    async def _over(self, job_id: UUID, run: int) -> bool:
-        """Whether the record has no more to do for this run."""
-        async with self._database.transaction(SYSTEM) as session:
-            row = await session.get(JobRow, job_id)
-        return row is None or row.run != run or row.state not in UNFINISHED
 
     async def _adopt(self, delivery: Delivery) -> UUID:
         """The row of a job that another program put into Redis. That is its first run: later ones are ours.
@@ -210,9 +204,7 @@ class WorkerProcess:
         return Dead(message, told)
 
     async def _bury_stalled(self, job_id: UUID, run: int, message: str) -> None:
-        async with self._database.transaction(SYSTEM) as session:
-            row = await session.get(JobRow, job_id)
-        if row is not None and row.run == run:
+        if row := await self._runner.row(job_id, run):
             await self._runner.bury(row, Failure.told("Stalled", message))
 
 
